@@ -1,0 +1,653 @@
+//! The vocabulary: everything that can happen in a run.
+//!
+//! The names are the seeds' where they had one: `text`, `reasoning`, `tool_call_start`, `tool_call_delta`,
+//! `tool_call`, `tool_result` and `result` with their JSON field names, `phase` with `phase_name`.
+//! `ARCHITECTURE.md` has the table of what each agent prints for each event.
+
+use crate::{Failure, Json, ToolId, Usage};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// Declares the event structs with what all of them share.
+macro_rules! event_types {
+    ($($(#[$meta:meta])* pub $kind:ident $name:ident $body:tt)*) => {$(
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+        $(#[$meta])*
+        pub $kind $name $body
+    )*};
+}
+
+/// One thing that happened in a run.
+///
+/// Exactly one [`Event::Result`] ends every run, also after an interrupt, a kill or a failure.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(tag = "type", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Event {
+    /// The run begins; always the first event.
+    RunStarted(RunStarted),
+    /// An agent process was started.
+    AttemptStarted(AttemptStarted),
+    /// The agent opened or resumed a session.
+    SessionStarted(SessionStarted),
+    /// The model begins a response.
+    TurnStarted(TurnStarted),
+    /// The caller named the part of the work that follows.
+    Phase(Phase),
+    /// A chunk of the answer.
+    Text(Text),
+    /// A chunk of the model's reasoning.
+    Reasoning(Reasoning),
+    /// Text that was already emitted is void: the agent dropped that response and tries again.
+    TextRetracted(TextRetracted),
+    /// The model begins to write a tool call.
+    ToolCallStart(ToolCallStart),
+    /// A fragment of a tool call's arguments.
+    ToolCallDelta(ToolCallDelta),
+    /// A tool is invoked.
+    ToolCall(ToolCall),
+    /// A tool has returned.
+    ToolResult(ToolResult),
+    /// The agent's list of what it intends to do.
+    Plan(Plan),
+    /// What the attempt has used so far.
+    Usage(UsageReport),
+    /// How full the model's context is.
+    Context(Context),
+    /// The agent shortens its own context.
+    Compaction(Compaction),
+    /// The state of the account's limits.
+    RateLimit(RateLimit),
+    /// The agent itself tries a failed request again.
+    Retry(Retry),
+    /// belay waits before it goes on.
+    Waiting(Waiting),
+    /// The agent asks whether it may use a tool.
+    PermissionRequest(PermissionRequest),
+    /// What the agent was answered.
+    PermissionDecision(PermissionDecision),
+    /// The agent denied itself a tool, by its own rules.
+    PermissionDenied(PermissionDenied),
+    /// The run was asked to stop.
+    Interrupted(Interrupted),
+    /// One attempt is over.
+    AttemptEnded(AttemptEnded),
+    /// The run moves on to another agent or model.
+    Failover(Failover),
+    /// Something worth knowing that is none of the other events.
+    Notice(Notice),
+    /// The journal could not be written; the run goes on without it.
+    LogDegraded(LogDegraded),
+    /// A line was too long to be read; its beginning is in the raw log.
+    OversizedLine(OversizedLine),
+    /// An observer was too slow, and events were dropped for it alone.
+    ObserverDropped(ObserverDropped),
+    /// The agent printed something that this version of belay does not know.
+    Unknown(Unknown),
+    /// The end: exactly one a run, and the last event.
+    Result(RunResult),
+}
+
+event_types! {
+/// The run begins.
+#[derive(Default)]
+pub struct RunStarted {
+    /// The version of belay that runs it.
+    pub belay_version: String,
+    /// The agents of the chain, in order.
+    pub agents: Vec<String>,
+    /// The agent's working directory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cwd: Option<String>,
+    /// The trace that the run belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<String>,
+}
+
+/// An agent process was started.
+#[derive(Default)]
+pub struct AttemptStarted {
+    /// How belay talks with it: `print` or `dialogue`.
+    pub transport: String,
+    /// The command line, program first. The prompt is never in it.
+    pub command: Vec<String>,
+    /// The model that was asked for, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// The process id of the agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pid: Option<u32>,
+}
+
+/// The agent opened or resumed a session.
+#[derive(Default)]
+pub struct SessionStarted {
+    /// The agent's own id, good for resuming.
+    pub session_id: String,
+    /// The model, as the agent names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// The version of the agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent_version: Option<String>,
+    /// The agent's permission mode, in its own words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permission_mode: Option<String>,
+    /// The agent's working directory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cwd: Option<String>,
+    /// The tools that the model is offered, if the agent lists them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tools: Vec<String>,
+}
+
+/// The model begins a response.
+#[derive(Default)]
+pub struct TurnStarted {
+    /// The agent's id of the response, the same as in its text events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message_id: Option<String>,
+    /// The model that responds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+}
+
+/// The caller named the part of the work that follows.
+#[derive(Default)]
+pub struct Phase {
+    /// For example `subreddit-discovery`.
+    pub phase_name: String,
+}
+
+/// A chunk of the answer; chunks with the same `message_id` belong together.
+#[derive(Default)]
+pub struct Text {
+    /// The chunk.
+    pub text: String,
+    /// The agent's id of the response that the chunk is part of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message_id: Option<String>,
+}
+
+/// A chunk of the model's reasoning.
+#[derive(Default)]
+pub struct Reasoning {
+    /// The chunk.
+    pub reasoning: String,
+    /// The agent's id of the response that the chunk is part of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message_id: Option<String>,
+}
+
+/// Text that was already emitted is void.
+#[derive(Default)]
+pub struct TextRetracted {
+    /// Discard all text and reasoning with this id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message_id: Option<String>,
+    /// The text to discard, for readers that keep no ids.
+    pub text: String,
+}
+
+/// The model begins to write a tool call.
+#[derive(Default)]
+pub struct ToolCallStart {
+    /// Pairs with the call and its result.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool_id: Option<ToolId>,
+    /// The tool.
+    pub name: String,
+}
+
+/// A fragment of a tool call's arguments.
+#[derive(Default)]
+pub struct ToolCallDelta {
+    /// Pairs with the call and its result.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool_id: Option<ToolId>,
+    /// The tool.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    /// A piece of JSON text; only all pieces together are JSON.
+    pub args: String,
+}
+
+/// A tool is invoked.
+#[derive(Default)]
+pub struct ToolCall {
+    /// Pairs with [`ToolResult::tool_id`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool_id: Option<ToolId>,
+    /// The agent's name for the tool; a shell is `Bash` on every agent, an MCP tool `mcp__server__tool`.
+    pub name: String,
+    /// The arguments.
+    pub args: Json,
+    /// What the tool can do.
+    pub kind: ToolKind,
+}
+
+/// What a tool can do, as far as belay knows it.
+#[derive(Copy, Eq, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum ToolKind {
+    /// Looks, and changes nothing.
+    Read,
+    /// Changes files.
+    Edit,
+    /// Runs programs.
+    Execute,
+    /// Talks to the network.
+    Network,
+    /// Anything else; treat it as able to change things.
+    #[default]
+    Other,
+}
+
+/// A tool has returned.
+#[derive(Default)]
+pub struct ToolResult {
+    /// Pairs with [`ToolCall::tool_id`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool_id: Option<ToolId>,
+    /// The tool, if the agent repeats it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// What the tool printed.
+    pub output: String,
+    /// True if the tool failed or was not run.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tool_error: bool,
+    /// The exit code, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+}
+
+/// The agent's list of what it intends to do.
+#[derive(Default)]
+pub struct Plan {
+    /// The steps, in order; each plan replaces the one before.
+    pub items: Vec<PlanItem>,
+}
+
+/// One step of a [`Plan`].
+#[derive(Default)]
+pub struct PlanItem {
+    /// The step in words.
+    pub text: String,
+    /// How far it is.
+    pub status: PlanStatus,
+}
+
+/// How far a step is.
+#[derive(Copy, Eq, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum PlanStatus {
+    /// Not begun.
+    #[default]
+    Pending,
+    /// Being worked on.
+    InProgress,
+    /// Done.
+    Completed,
+}
+
+/// What the attempt has used so far; each report replaces the one before.
+#[derive(Default)]
+pub struct UsageReport {
+    /// Totals since the attempt began.
+    pub usage: Usage,
+}
+
+/// How full the model's context is.
+pub struct Context {
+    /// Tokens in the context after the last response.
+    pub used_tokens: u64,
+    /// The size of the context window in tokens, if anybody knows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window_tokens: Option<u64>,
+    /// Who says so.
+    pub source: ContextSource,
+}
+
+/// Who says how large a context window is.
+#[derive(Copy, Eq, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum ContextSource {
+    /// The agent.
+    #[default]
+    Agent,
+    /// The configuration.
+    Config,
+    /// The price data.
+    Prices,
+}
+
+/// The agent shortens its own context.
+pub struct Compaction {
+    /// How far it is.
+    pub status: CompactionStatus,
+    /// What the agent says about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// How far a compaction is.
+#[derive(Copy, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum CompactionStatus {
+    /// It has begun.
+    Started,
+    /// The context is shorter now.
+    Completed,
+    /// It failed; the context is as it was.
+    Failed,
+}
+
+/// The state of the account's limits.
+#[derive(Default)]
+pub struct RateLimit {
+    /// True if the limit stops the work now.
+    pub rejected: bool,
+    /// The windows, as the agent reports them.
+    pub windows: Vec<RateLimitWindow>,
+}
+
+/// One window of a limit.
+#[derive(Default)]
+pub struct RateLimitWindow {
+    /// The agent's name for it: `five_hour`, `primary`.
+    pub name: String,
+    /// How much of it is used, in percent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub used_percent: Option<f64>,
+    /// When it starts anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resets_at: Option<Timestamp>,
+    /// The agent's word for its state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
+}
+
+/// The agent itself tries a failed request again.
+#[derive(Default)]
+pub struct Retry {
+    /// Which try comes next, from 1, if the agent counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<u64>,
+    /// How many there may be, if the agent says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retries_max: Option<u64>,
+    /// How long the agent sleeps first, in milliseconds, if it says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delay_ms: Option<u64>,
+    /// The HTTP status of the failed request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// The agent's word or sentence for what failed.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+}
+
+/// belay waits before it goes on.
+pub struct Waiting {
+    /// Until when.
+    pub until: Timestamp,
+    /// What for.
+    pub reason: String,
+}
+
+/// The agent asks whether it may use a tool.
+#[derive(Default)]
+pub struct PermissionRequest {
+    /// Pairs with [`PermissionDecision::permission_id`].
+    pub permission_id: String,
+    /// The tool call it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool_id: Option<ToolId>,
+    /// The tool.
+    pub name: String,
+    /// The arguments.
+    #[serde(default)]
+    pub args: Json,
+    /// What the tool can do.
+    pub kind: ToolKind,
+    /// Why the agent asks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// What the agent was answered.
+pub struct PermissionDecision {
+    /// Pairs with [`PermissionRequest::permission_id`].
+    pub permission_id: String,
+    /// The answer.
+    pub decision: Decision,
+    /// Who answered.
+    pub by: DecisionSource,
+}
+
+/// An answer to a permission request.
+#[derive(Copy, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum Decision {
+    /// This once.
+    Allow,
+    /// No; the agent may go on without.
+    Deny,
+}
+
+/// Who answered a permission request.
+#[derive(Copy, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum DecisionSource {
+    /// The request's own policy, at once, because nobody else is there.
+    Policy,
+    /// The caller's handler.
+    Caller,
+}
+
+/// The agent denied itself a tool, by its own rules.
+#[derive(Default)]
+pub struct PermissionDenied {
+    /// The tool call it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool_id: Option<ToolId>,
+    /// The tool.
+    pub name: String,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// The run was asked to stop.
+pub struct Interrupted {
+    /// Why.
+    pub reason: StopReason,
+}
+
+/// Why a run was asked to stop.
+#[derive(Copy, Eq)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum StopReason {
+    /// Somebody said so: Ctrl-C, or the library's interrupter.
+    User,
+    /// belay itself was told to end (SIGTERM, SIGHUP).
+    Shutdown,
+    /// The caller no longer listens.
+    Dropped,
+    /// The turn limit.
+    TurnLimit,
+}
+
+/// One attempt is over.
+#[derive(Default)]
+pub struct AttemptEnded {
+    /// What it used.
+    pub usage: Usage,
+    /// Why it did not answer, if it did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+    /// The agent's session, good for resuming.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_id: Option<String>,
+    /// The exit code of the process, if it had one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+    /// The signal that ended the process, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<i32>,
+    /// True if belay had to end the process.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub forced: bool,
+}
+
+/// The run moves on to another agent or model.
+pub struct Failover {
+    /// The candidate that gave up.
+    pub from: String,
+    /// The candidate that takes over.
+    pub to: String,
+    /// Why.
+    pub failure: Failure,
+}
+
+/// Something worth knowing that is none of the other events.
+#[derive(Default)]
+pub struct Notice {
+    /// How much it matters.
+    pub level: Level,
+    /// A stable name for programs, if there is one: `model_fallback`, `option_ignored`, `stderr`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// The words for people.
+    pub text: String,
+}
+
+/// How much a [`Notice`] matters.
+#[derive(Copy, Eq, PartialOrd, Ord, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    /// For whoever looks closely.
+    Debug,
+    /// Good to know.
+    #[default]
+    Info,
+    /// Something is not as it should be.
+    Warn,
+    /// Something failed.
+    Error,
+}
+
+/// The journal could not be written.
+#[derive(Default)]
+pub struct LogDegraded {
+    /// What failed.
+    pub message: String,
+}
+
+/// A line was too long to be read.
+#[derive(Default)]
+pub struct OversizedLine {
+    /// Its length in bytes.
+    pub bytes: u64,
+}
+
+/// An observer was too slow.
+#[derive(Default)]
+pub struct ObserverDropped {
+    /// Which one.
+    pub observer: String,
+    /// How many records it did not see.
+    pub dropped: u64,
+}
+
+/// The agent printed something that this version of belay does not know.
+#[derive(Default)]
+pub struct Unknown {
+    /// The line as it came.
+    pub raw: String,
+}
+
+/// The end of a run.
+#[derive(Default)]
+pub struct RunResult {
+    /// The answer; what was reached of it if the run failed.
+    pub result: String,
+    /// True if the run did not answer.
+    pub is_error: bool,
+    /// Totals over all attempts.
+    pub usage: Usage,
+    /// Why the run did not answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+    /// The session to resume.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_id: Option<String>,
+    /// The model that answered, as the agent names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// The validated value, if the request had a schema.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub structured: Option<Json>,
+    /// The tools that were denied on the way.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub denials: Vec<Denial>,
+}
+
+/// A tool that was denied.
+#[derive(Default)]
+pub struct Denial {
+    /// The tool call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool_id: Option<ToolId>,
+    /// The tool.
+    pub name: String,
+}
+}
+
+impl Event {
+    /// The type name as it stands in JSON.
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            Self::RunStarted(_) => "run_started",
+            Self::AttemptStarted(_) => "attempt_started",
+            Self::SessionStarted(_) => "session_started",
+            Self::TurnStarted(_) => "turn_started",
+            Self::Phase(_) => "phase",
+            Self::Text(_) => "text",
+            Self::Reasoning(_) => "reasoning",
+            Self::TextRetracted(_) => "text_retracted",
+            Self::ToolCallStart(_) => "tool_call_start",
+            Self::ToolCallDelta(_) => "tool_call_delta",
+            Self::ToolCall(_) => "tool_call",
+            Self::ToolResult(_) => "tool_result",
+            Self::Plan(_) => "plan",
+            Self::Usage(_) => "usage",
+            Self::Context(_) => "context",
+            Self::Compaction(_) => "compaction",
+            Self::RateLimit(_) => "rate_limit",
+            Self::Retry(_) => "retry",
+            Self::Waiting(_) => "waiting",
+            Self::PermissionRequest(_) => "permission_request",
+            Self::PermissionDecision(_) => "permission_decision",
+            Self::PermissionDenied(_) => "permission_denied",
+            Self::Interrupted(_) => "interrupted",
+            Self::AttemptEnded(_) => "attempt_ended",
+            Self::Failover(_) => "failover",
+            Self::Notice(_) => "notice",
+            Self::LogDegraded(_) => "log_degraded",
+            Self::OversizedLine(_) => "oversized_line",
+            Self::ObserverDropped(_) => "observer_dropped",
+            Self::Unknown(_) => "unknown",
+            Self::Result(_) => "result",
+        }
+    }
+
+    /// A notice.
+    pub fn notice(level: Level, code: &str, text: impl Into<String>) -> Self {
+        Self::Notice(Notice { level, code: Some(code.to_owned()), text: text.into() })
+    }
+}

@@ -1,0 +1,275 @@
+//! From records to a tree: a pure function of the journal, so that a lost tree can always be made again.
+
+use crate::{
+    Context, CostSource, Event, Node, NodeType, Record, RunResult, ToolCall, ToolId, ToolResult,
+    Usage,
+};
+use jiff::Timestamp;
+use std::collections::HashMap;
+
+/// Builds the trace tree of one run, record by record.
+///
+/// The tree is the seed's: a trace holds, for each phase, a marker and the phase; a phase holds its tool
+/// calls; a subagent's calls stand under the call that started it. Work before the first [`Event::Phase`]
+/// belongs to a phase named after the agent. Money and tokens stand on the phase in which the run ended,
+/// because that is the level at which agents report them.
+#[derive(Clone, Debug)]
+pub struct Fold {
+    root: Node,
+    /// Where each tool call stands: indices from the root down.
+    tools: HashMap<ToolId, Vec<usize>>,
+    started: Option<Timestamp>,
+    /// Figures of ended attempts, until the result gives the total.
+    attempts: Usage,
+    context: Option<Context>,
+    model: String,
+}
+
+impl Fold {
+    /// An empty tree.
+    pub fn new(trace_id: &str) -> Self {
+        let root =
+            Node { id: trace_id.to_owned(), agent_name: trace_id.to_owned(), ..Node::default() };
+        Self {
+            root,
+            tools: HashMap::new(),
+            started: None,
+            attempts: Usage::default(),
+            context: None,
+            model: String::new(),
+        }
+    }
+
+    /// Takes the next record of the run.
+    pub fn push(&mut self, record: &Record) {
+        let started = *self.started.get_or_insert(record.ts);
+        self.root.start_time = Some(started);
+        self.root.duration_ms = millis(started, record.ts);
+        match &record.event {
+            Event::Phase(phase) => self.open_phase(record, &phase.phase_name),
+            Event::SessionStarted(session) => {
+                if let Some(model) = &session.model {
+                    self.model.clone_from(model);
+                }
+            }
+            Event::Context(context) if record.parent_tool_id.is_none() => {
+                self.context = Some(context.clone());
+            }
+            Event::ToolCall(call) => self.open_tool(record, call),
+            Event::ToolResult(result) => self.close_tool(record, result),
+            Event::AttemptEnded(attempt) => {
+                self.attempts.add(&attempt.usage);
+                let error = attempt.failure.as_ref().map(ToString::to_string).unwrap_or_default();
+                let usage = self.attempts.clone();
+                self.fill_phase(record, &usage, error);
+            }
+            Event::Result(result) => self.finish(record, result),
+            _ => {}
+        }
+    }
+
+    /// The tree so far; whole after the run's result.
+    pub fn tree(&self) -> &Node {
+        &self.root
+    }
+
+    /// Puts this run's phases behind those of an earlier run of the same trace.
+    #[must_use]
+    pub fn into_tree_after(self, earlier: Node) -> Node {
+        let mut tree = earlier;
+        let started = self.root.start_time;
+        let end_ms = match (tree.start_time, started) {
+            (Some(first), Some(this)) => millis(first, this).saturating_add(self.root.duration_ms),
+            _ => tree.duration_ms.saturating_add(self.root.duration_ms),
+        };
+        tree.duration_ms = tree.duration_ms.max(end_ms);
+        tree.children.extend(self.root.children);
+        tree
+    }
+
+    fn open_phase(&mut self, record: &Record, name: &str) {
+        self.close_phase(record);
+        let node = |part: u64, node_type, agent_name| Node {
+            id: node_id(&record.run, record.seq * 2 + part),
+            node_type,
+            agent_name,
+            start_time: Some(record.ts),
+            run: record.run.clone(),
+            ..Node::default()
+        };
+        self.root.children.push(node(0, NodeType::Marker, format!("→ {name}")));
+        self.root.children.push(node(1, NodeType::Phase, name.to_owned()));
+    }
+
+    /// The index of the phase that the record belongs to; opens the default one if there is none.
+    fn phase(&mut self, record: &Record) -> usize {
+        if self.root.children.is_empty() {
+            let name = if record.agent.is_empty() { "run" } else { &record.agent };
+            self.open_phase(record, name);
+        }
+        self.root.children.len() - 1
+    }
+
+    fn close_phase(&mut self, record: &Record) {
+        if let Some(phase) = self.root.children.last_mut()
+            && let Some(start) = phase.start_time
+        {
+            phase.duration_ms = millis(start, record.ts);
+        }
+    }
+
+    fn open_tool(&mut self, record: &Record, call: &ToolCall) {
+        let phase = self.phase(record);
+        let parent = record.parent_tool_id.as_ref().and_then(|id| self.tools.get(id));
+        let mut path = parent.cloned().unwrap_or_else(|| vec![phase]);
+        let node = Node {
+            id: node_id(&record.run, record.seq * 2),
+            node_type: NodeType::ToolCall,
+            agent_name: call.name.clone(),
+            start_time: Some(record.ts),
+            tool_call_id: call.tool_id.clone().map(|id| id.0).unwrap_or_default(),
+            error: UNFINISHED.to_owned(),
+            ..Node::default()
+        };
+        let siblings = &mut descend(&mut self.root, &path).children;
+        siblings.push(node);
+        path.push(siblings.len() - 1);
+        if let Some(id) = &call.tool_id {
+            self.tools.insert(id.clone(), path);
+        }
+    }
+
+    fn close_tool(&mut self, record: &Record, result: &ToolResult) {
+        let Some(path) = result.tool_id.as_ref().and_then(|id| self.tools.get(id)) else { return };
+        let node = descend(&mut self.root, path);
+        node.duration_ms = node.start_time.map_or(0, |start| millis(start, record.ts));
+        node.error = match (result.tool_error, result.exit_code) {
+            (false, _) => String::new(),
+            (true, Some(code)) => format!("exit code {code}"),
+            (true, None) => "failed".to_owned(),
+        };
+    }
+
+    fn fill_phase(&mut self, record: &Record, usage: &Usage, error: String) {
+        let (context, model) = (self.context.clone(), self.model.clone());
+        let index = self.phase(record);
+        let phase = &mut self.root.children[index];
+        phase.model = model;
+        phase.cost_usd = usage.total_cost_usd.unwrap_or(0.0);
+        phase.cost_source =
+            (usage.cost_source != CostSource::Reported).then_some(usage.cost_source);
+        phase.input_tokens = count(usage.input_tokens);
+        phase.output_tokens = count(usage.output_tokens);
+        phase.cache_read_tokens = count(usage.cache_read_input_tokens);
+        phase.cache_write_tokens = count(usage.cache_creation_input_tokens);
+        phase.context_used = count(context.as_ref().map(|c| c.used_tokens));
+        phase.context_window = count(context.as_ref().and_then(|c| c.window_tokens));
+        phase.error = error;
+    }
+
+    fn finish(&mut self, record: &Record, result: &RunResult) {
+        let error = result.failure.as_ref().map(ToString::to_string).unwrap_or_default();
+        self.fill_phase(record, &result.usage, error);
+        self.close_phase(record);
+    }
+}
+
+/// What a tool call says until its result is there.
+const UNFINISHED: &str = "unfinished";
+
+/// The node at the end of `path`, which was recorded when the node was pushed.
+fn descend<'a>(root: &'a mut Node, path: &[usize]) -> &'a mut Node {
+    path.iter().fold(root, |node, index| &mut node.children[*index])
+}
+
+fn millis(from: Timestamp, to: Timestamp) -> i64 {
+    to.as_millisecond().saturating_sub(from.as_millisecond()).max(0)
+}
+
+fn count(tokens: Option<u64>) -> i64 {
+    i64::try_from(tokens.unwrap_or(0)).unwrap_or(i64::MAX)
+}
+
+/// Eight hexadecimal digits that are the same whenever the tree is made again (FNV-1a).
+fn node_id(run: &str, number: u64) -> String {
+    let bytes = run.bytes().chain(number.to_le_bytes());
+    let hash = bytes.fold(0x811c_9dc5_u32, |h, b| (h ^ u32::from(b)).wrapping_mul(0x0100_0193));
+    format!("{hash:08x}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Json, Phase};
+
+    fn record(seq: u64, parent: Option<&str>, event: Event) -> Record {
+        let mut record = Record::new("run", event);
+        (record.seq, record.agent) = (seq, "codex".into());
+        record.ts = Timestamp::from_millisecond(1000 + 10 * i64::try_from(seq).unwrap()).unwrap();
+        record.parent_tool_id = parent.map(ToolId::from);
+        record
+    }
+
+    fn call(id: &str) -> Event {
+        let (tool_id, args) = (Some(id.into()), Json::default());
+        Event::ToolCall(ToolCall { tool_id, name: "Bash".into(), args, ..ToolCall::default() })
+    }
+
+    fn answer(id: &str) -> Event {
+        Event::ToolResult(ToolResult { tool_id: Some(id.into()), ..ToolResult::default() })
+    }
+
+    fn phase(name: &str) -> Event {
+        Event::Phase(Phase { phase_name: name.into() })
+    }
+
+    fn fold(events: Vec<(Option<&str>, Event)>) -> Node {
+        let mut fold = Fold::new("t");
+        for (seq, (parent, event)) in events.into_iter().enumerate() {
+            fold.push(&record(seq as u64, parent, event));
+        }
+        fold.root
+    }
+
+    /// The tree as nested names.
+    fn shape(node: &Node) -> String {
+        let children: Vec<_> = node.children.iter().map(shape).collect();
+        let inner =
+            if children.is_empty() { String::new() } else { format!("({})", children.join(" ")) };
+        format!("{}{inner}", node.agent_name)
+    }
+
+    #[test]
+    fn phases_hold_the_calls_that_follow_them() {
+        let tree = fold(vec![
+            (None, phase("one")),
+            (None, call("a")),
+            (None, answer("a")),
+            (None, phase("two")),
+            (None, call("b")),
+        ]);
+        assert_eq!(shape(&tree), "t(→ one one(Bash) → two two(Bash))");
+        let (done, open) = (&tree.children[1].children[0], &tree.children[3].children[0]);
+        assert_eq!((done.duration_ms, done.error.as_str()), (10, ""));
+        assert_eq!(open.error, UNFINISHED);
+    }
+
+    #[test]
+    fn calls_before_any_phase_stand_in_one_named_after_the_agent() {
+        assert_eq!(shape(&fold(vec![(None, call("a"))])), "t(→ codex codex(Bash))");
+    }
+
+    #[test]
+    fn a_subagents_calls_stand_under_the_call_that_started_it() {
+        let tree =
+            fold(vec![(None, call("task")), (Some("task"), call("inner")), (None, call("next"))]);
+        assert_eq!(shape(&tree), "t(→ codex codex(Bash(Bash) Bash))");
+    }
+
+    #[test]
+    fn ids_are_the_same_whenever_the_tree_is_made() {
+        let make = || fold(vec![(None, call("a"))]);
+        assert_eq!(make(), make());
+        assert_eq!(make().children[0].id.len(), 8);
+    }
+}

@@ -1,0 +1,34 @@
+//! The data that belay puts on the wire and on disk: events, usage, failures, trace trees and the journal.
+//!
+//! This crate starts no process, opens no socket and knows no agent by name. Whoever only reads what belay
+//! wrote (a viewer, a script, a test) needs this crate and no other.
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
+
+mod event;
+pub mod exit_code;
+mod failure;
+mod fold;
+mod ids;
+pub mod journal;
+mod json;
+mod node;
+mod read;
+mod record;
+mod usage;
+
+pub use crate::event::{
+    AttemptEnded, AttemptStarted, Compaction, CompactionStatus, Context, ContextSource, Decision,
+    DecisionSource, Denial, Event, Failover, Interrupted, Level, LogDegraded, Notice,
+    ObserverDropped, OversizedLine, PermissionDecision, PermissionDenied, PermissionRequest, Phase,
+    Plan, PlanItem, PlanStatus, RateLimit, RateLimitWindow, Reasoning, Retry, RunResult,
+    RunStarted, SessionStarted, StopReason, Text, TextRetracted, ToolCall, ToolCallDelta,
+    ToolCallStart, ToolKind, ToolResult, TurnStarted, Unknown, UsageReport, Waiting,
+};
+pub use crate::failure::{Evidence, EvidenceSource, Failure, FailureKind};
+pub use crate::fold::Fold;
+pub use crate::ids::{BadId, ToolId, TraceId};
+pub use crate::json::Json;
+pub use crate::node::{Node, NodeType};
+pub use crate::read::{ReadError, read_file, read_latest};
+pub use crate::record::{RawRef, Record, VERSION};
+pub use crate::usage::{CostSource, ModelUsage, Usage};
