@@ -1,1 +1,46 @@
-//! Stub.
+//! How to start each coding agent, and how to talk with it.
+//!
+//! Everything here is pure: no process is started, no file read, no clock asked. An [`Agent`] describes a
+//! command ([`Launch`]) and hands out a [`Protocol`], a state machine that is fed what the agent printed and
+//! answers with events and with bytes for the agent's standard input. So a recording replays in microseconds,
+//! an interrupt is a unit test, and whoever runs agents in a sandbox of their own needs this crate alone.
+//!
+//! ```
+//! use belay_agents::{Agent, Claude, RunRequest, StreamParser, Transport};
+//!
+//! let request = RunRequest::new("it's fine").model("sonnet");
+//! let claude = Claude::new();
+//! // A line for `sh -c`, with the prompt on standard input.
+//! assert!(claude.print_command(&request)?.starts_with(r"printf %s 'it'\''s fine' | claude "));
+//!
+//! let mut parser = StreamParser::new(&claude, &request, Transport::Print);
+//! let events = parser.parse_stream_line(r#"{"type":"system","subtype":"init","session_id":"s1"}"#);
+//! assert_eq!(events[0].event.type_name(), "session_started");
+//! # Ok::<(), belay_agents::Unsupported>(())
+//! ```
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
+
+mod agent;
+mod capabilities;
+mod claude;
+mod codex;
+pub mod harness;
+mod launch;
+mod lines;
+mod parser;
+mod protocol;
+mod registry;
+mod request;
+mod stderr;
+mod wire;
+
+pub use crate::agent::{Agent, Transport, Unsupported};
+pub use crate::capabilities::{Capabilities, Capability, Support};
+pub use crate::claude::Claude;
+pub use crate::codex::Codex;
+pub use crate::launch::{EnvPolicy, Launch, PrivateFile, StopPlan, shell_escape};
+pub use crate::lines::{Line, LineSplitter};
+pub use crate::parser::StreamParser;
+pub use crate::protocol::{Action, AttemptEnd, Emitted, Exit, Input, Out, Protocol, TimerId};
+pub use crate::registry::{AGENTS, Candidate, UnknownAgent};
+pub use crate::request::{Effort, Permissions, RunRequest, Session};

@@ -1,0 +1,168 @@
+//! One kind of coding agent.
+
+use crate::shell_escape;
+use crate::{Capabilities, Capability, Launch, Protocol, RunRequest, Session, Support};
+use belay_trace::ToolCall;
+use std::fmt;
+
+/// One kind of coding agent: how to start it and how to talk with it.
+///
+/// Implementations are plain data, shared by any number of concurrent runs: the state of a conversation lives
+/// in the [`Protocol`] that they hand out. Three methods are required; a new agent is one file with them, one
+/// line in the registry and one folder of recordings (`docs/adding-an-agent.md`).
+pub trait Agent: fmt::Debug + Send + Sync {
+    /// The stable, lower-case name: `claude-code`.
+    fn name(&self) -> &'static str;
+
+    /// How belay can talk with the agent, best first. The next one is tried when the agent's version lacks
+    /// the one before.
+    fn transports(&self) -> &'static [Transport];
+
+    /// What the agent can honour.
+    fn capabilities(&self, transport: Transport) -> Capabilities;
+
+    /// How to start the agent for `request`.
+    ///
+    /// # Errors
+    /// [`Unsupported`] if it cannot serve the request, and the request is not lenient about it.
+    fn launch(&self, request: &RunRequest, transport: Transport) -> Result<Launch, Unsupported>;
+
+    /// A fresh conversation for one attempt.
+    fn protocol(&self, request: &RunRequest, transport: Transport) -> Box<dyn Protocol>;
+
+    /// The arguments of a tool call as the seed's harness printed them.
+    fn harness_args(&self, call: &ToolCall) -> String {
+        call.args.get().to_owned()
+    }
+
+    /// The one-shot command as one line for `sh -c`, with the prompt on standard input.
+    ///
+    /// # Errors
+    /// [`Unsupported`] if the agent cannot serve the request.
+    fn print_command(&self, request: &RunRequest) -> Result<String, Unsupported> {
+        let launch = self.launch(request, Transport::Print)?;
+        Ok(format!("printf %s {} | {}", shell_escape(&launch.stdin), launch.to_shell()))
+    }
+
+    /// The argument list, program first, for a person at a terminal. The prompt is part of it: there is no
+    /// other way to hand it to a terminal program.
+    ///
+    /// # Errors
+    /// [`Unsupported`] if the agent cannot serve the request.
+    fn interactive_args(&self, request: &RunRequest) -> Result<Vec<String>, Unsupported> {
+        let launch = self.launch(request, Transport::Interactive)?;
+        Ok(std::iter::once(launch.program).chain(launch.args).collect())
+    }
+}
+
+/// How an agent is talked with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Transport {
+    /// One shot: the prompt in, one JSON object a line out, the end. Works from any shell.
+    Print,
+    /// The agent's richest protocol, both ways: what a run uses.
+    Dialogue,
+    /// A person at a terminal.
+    Interactive,
+}
+
+impl Transport {
+    /// The name in events and messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Print => "print",
+            Self::Dialogue => "dialogue",
+            Self::Interactive => "interactive",
+        }
+    }
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The agent cannot serve a request.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{agent} cannot honour {option}{}", hint.map(|hint| format!(": {hint}")).unwrap_or_default())]
+pub struct Unsupported {
+    /// The agent.
+    pub agent: &'static str,
+    /// The option, by its name in [`RunRequest`].
+    pub option: &'static str,
+    /// What to do instead.
+    pub hint: Option<&'static str>,
+}
+
+/// Checks a request's options against what the agent can honour: the first that nobody honours is an error,
+/// or all of them are collected if the request is lenient.
+pub(crate) fn check_options(
+    agent: &'static str,
+    capabilities: Capabilities,
+    request: &RunRequest,
+) -> Result<Vec<&'static str>, Unsupported> {
+    let asked = [
+        (Capability::SystemPrompt, "system_prompt", request.system_prompt.is_some()),
+        (
+            Capability::AppendSystemPrompt,
+            "append_system_prompt",
+            request.append_system_prompt.is_some(),
+        ),
+        (Capability::MaxTurns, "max_turns", request.max_turns.is_some()),
+        (Capability::MaxOutputTokens, "max_output_tokens", request.max_output_tokens.is_some()),
+        (Capability::AllowedTools, "allowed_tools", !request.allowed_tools.is_empty()),
+        (Capability::DisallowedTools, "disallowed_tools", !request.disallowed_tools.is_empty()),
+        (Capability::Effort, "effort", request.effort.is_some()),
+    ];
+    // Where a session goes on is no matter of taste: a lenient request must not start a new one instead.
+    let session = match request.session {
+        Session::New => None,
+        Session::Resume(_) => Some((Capability::Resume, "resume")),
+        Session::Continue => Some((Capability::Continue, "continue")),
+        Session::Fork(_) => Some((Capability::Fork, "fork")),
+    };
+    let unsupported = |option| Unsupported { agent, option, hint: None };
+    if let Some((capability, option)) = session
+        && capabilities.support(capability) == Support::No
+    {
+        return Err(unsupported(option));
+    }
+    let missing = asked
+        .into_iter()
+        .filter(|(capability, _, asked)| *asked && capabilities.support(*capability) == Support::No)
+        .map(|(_, option, _)| option);
+    if request.lenient {
+        return Ok(missing.collect());
+    }
+    match missing.into_iter().next() {
+        Some(option) => Err(Unsupported {
+            hint: Some("leave it out, choose another agent, or accept a notice instead (lenient)"),
+            ..unsupported(option)
+        }),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// Checks a model name or session id, which becomes part of an argument.
+///
+/// # Errors
+/// [`Unsupported`] if it holds anything but the characters that such names have.
+pub(crate) fn check_name(
+    agent: &'static str,
+    option: &'static str,
+    name: &str,
+) -> Result<(), Unsupported> {
+    let first = name.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric());
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"_.:/@[]-".contains(&b);
+    if first && name.len() <= NAME_BYTES_MAX && name.bytes().all(allowed) {
+        return Ok(());
+    }
+    let hint = "a name has letters, digits and _ . : / @ [ ] -, and begins with a letter or digit";
+    Err(Unsupported { agent, option, hint: Some(hint) })
+}
+
+/// No agent's model name or session id comes near this length.
+const NAME_BYTES_MAX: usize = 200;

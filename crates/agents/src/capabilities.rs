@@ -1,0 +1,80 @@
+//! What an agent can honour, as data: errors, tables and `belay agents` come from it.
+
+use serde::Serialize;
+
+/// Something that a caller may want of an agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Capability {
+    /// Text and reasoning arrive in pieces while the model writes.
+    StreamingDeltas,
+    /// [`RunRequest::system_prompt`](crate::RunRequest::system_prompt).
+    SystemPrompt,
+    /// [`RunRequest::append_system_prompt`](crate::RunRequest::append_system_prompt).
+    AppendSystemPrompt,
+    /// [`RunRequest::max_turns`](crate::RunRequest::max_turns).
+    MaxTurns,
+    /// [`RunRequest::max_output_tokens`](crate::RunRequest::max_output_tokens).
+    MaxOutputTokens,
+    /// [`RunRequest::allowed_tools`](crate::RunRequest::allowed_tools).
+    AllowedTools,
+    /// [`RunRequest::disallowed_tools`](crate::RunRequest::disallowed_tools).
+    DisallowedTools,
+    /// [`RunRequest::effort`](crate::RunRequest::effort).
+    Effort,
+    /// [`Session::Resume`](crate::Session::Resume).
+    Resume,
+    /// [`Session::Continue`](crate::Session::Continue).
+    Continue,
+    /// [`Session::Fork`](crate::Session::Fork).
+    Fork,
+    /// The agent has an interrupt of its own, which keeps the bill.
+    NativeInterrupt,
+    /// Words of the caller reach the running turn.
+    Steer,
+    /// The caller can answer permission requests.
+    PermissionRequests,
+    /// The agent reports tokens.
+    ReportedUsage,
+    /// The agent reports money.
+    ReportedCost,
+    /// The agent reports the size of the context window.
+    ReportedWindow,
+}
+
+/// Who honours a capability.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Support {
+    /// The agent itself.
+    Native,
+    /// belay, for the agent.
+    Belay,
+    /// Nobody.
+    No,
+}
+
+/// What one agent can honour over one transport.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Capabilities {
+    rows: &'static [(Capability, Support)],
+}
+
+impl Capabilities {
+    pub(crate) const fn new(rows: &'static [(Capability, Support)]) -> Self {
+        Self { rows }
+    }
+
+    /// Who honours `capability`; nobody if the agent's table does not name it.
+    pub fn support(&self, capability: Capability) -> Support {
+        let row = self.rows.iter().find(|(name, _)| *name == capability);
+        row.map_or(Support::No, |(_, support)| *support)
+    }
+
+    /// Every row, in the order of the documentation.
+    pub fn rows(&self) -> &'static [(Capability, Support)] {
+        self.rows
+    }
+}

@@ -1,0 +1,337 @@
+//! Claude Code.
+//!
+//! A run speaks stream-json both ways: the prompt goes in as a message, and standard input stays open for
+//! interrupts and permission answers. The one-shot command reads the prompt from standard input as text.
+//! Measured on 2.1.329; facts and their source are in `docs/agents/claude-code.md`.
+
+mod classify;
+mod protocol;
+mod tools;
+mod usage;
+mod wire;
+
+use crate::agent::{check_name, check_options};
+use crate::{
+    Agent, Capabilities, Capability, EnvPolicy, Launch, Permissions, Protocol, RunRequest, Session,
+    StopPlan, Support, Transport, Unsupported,
+};
+
+/// Claude Code, the CLI `claude`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Claude {
+    pub(crate) model: Option<String>,
+}
+
+impl Claude {
+    pub(crate) const NAME: &'static str = "claude-code";
+
+    /// Claude Code with its own default model.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Uses `model` unless a request names another.
+    #[must_use]
+    pub fn model(mut self, model: impl Into<String>) -> Self {
+        self.model = Some(model.into());
+        self
+    }
+}
+
+/// What Claude Code itself reads from the environment. Variables that an outer Claude session sets for its
+/// children (`CLAUDECODE`, `CLAUDE_CODE_ENTRYPOINT`, `CLAUDE_CODE_SSE_PORT`) are not among them: they make
+/// an inner one believe that it is part of the outer.
+const ENV: &[&str] = &[
+    "ANTHROPIC_*",
+    "CLAUDE_CONFIG_DIR",
+    "CLAUDE_CODE_OAUTH_TOKEN",
+    "CLAUDE_CODE_USE_*",
+    "CLAUDE_CODE_SKIP_*",
+    "CLAUDE_CODE_DISABLE_*",
+    "CLAUDE_CODE_ENABLE_*",
+    "CLAUDE_CODE_MAX_*",
+    "CLAUDE_CODE_SUBAGENT_MODEL",
+    "CLAUDE_CODE_API_KEY_HELPER_TTL_MS",
+    "DISABLE_*",
+    "API_TIMEOUT_MS",
+    "BASH_DEFAULT_TIMEOUT_MS",
+    "BASH_MAX_TIMEOUT_MS",
+    "BASH_MAX_OUTPUT_LENGTH",
+    "MAX_THINKING_TOKENS",
+    "MCP_TIMEOUT",
+    "MCP_TOOL_TIMEOUT",
+    "IS_SANDBOX",
+];
+
+const CAPABILITIES: Capabilities = Capabilities::new(&[
+    (Capability::StreamingDeltas, Support::Native),
+    (Capability::SystemPrompt, Support::Native),
+    (Capability::AppendSystemPrompt, Support::Native),
+    (Capability::MaxTurns, Support::Native),
+    (Capability::MaxOutputTokens, Support::Native),
+    (Capability::AllowedTools, Support::Native),
+    (Capability::DisallowedTools, Support::Native),
+    (Capability::Effort, Support::Native),
+    (Capability::Resume, Support::Native),
+    (Capability::Continue, Support::Native),
+    (Capability::Fork, Support::Native),
+    (Capability::NativeInterrupt, Support::Native),
+    (Capability::Steer, Support::Native),
+    (Capability::PermissionRequests, Support::Native),
+    (Capability::ReportedUsage, Support::Native),
+    (Capability::ReportedCost, Support::Native),
+    (Capability::ReportedWindow, Support::Native),
+]);
+
+const CAPABILITIES_PRINT: Capabilities = Capabilities::new(&[
+    (Capability::StreamingDeltas, Support::Native),
+    (Capability::SystemPrompt, Support::Native),
+    (Capability::AppendSystemPrompt, Support::Native),
+    (Capability::MaxTurns, Support::Native),
+    (Capability::MaxOutputTokens, Support::Native),
+    (Capability::AllowedTools, Support::Native),
+    (Capability::DisallowedTools, Support::Native),
+    (Capability::Effort, Support::Native),
+    (Capability::Resume, Support::Native),
+    (Capability::Continue, Support::Native),
+    (Capability::Fork, Support::Native),
+    (Capability::NativeInterrupt, Support::No),
+    (Capability::Steer, Support::No),
+    (Capability::PermissionRequests, Support::No),
+    (Capability::ReportedUsage, Support::Native),
+    (Capability::ReportedCost, Support::Native),
+    (Capability::ReportedWindow, Support::Native),
+]);
+
+impl Agent for Claude {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn transports(&self) -> &'static [Transport] {
+        &[Transport::Dialogue, Transport::Print]
+    }
+
+    fn capabilities(&self, transport: Transport) -> Capabilities {
+        match transport {
+            Transport::Dialogue => CAPABILITIES,
+            Transport::Print | Transport::Interactive => CAPABILITIES_PRINT,
+        }
+    }
+
+    fn launch(&self, request: &RunRequest, transport: Transport) -> Result<Launch, Unsupported> {
+        let mut launch = Launch::new("claude");
+        launch.ignored = check_options(Self::NAME, self.capabilities(transport), request)?;
+        launch.env = EnvPolicy::with(ENV);
+        // Never SIGTERM before SIGINT: on SIGTERM Claude exits without its result, and the bill is lost.
+        launch.stop =
+            StopPlan { native: transport == Transport::Dialogue, sigint: true, sigterm: true };
+        match transport {
+            Transport::Dialogue => {
+                launch.arg("--print");
+                launch.bind("--input-format", "stream-json");
+                launch.bind("--output-format", "stream-json");
+                launch.arg("--verbose");
+                launch.arg("--include-partial-messages");
+                launch.bind("--permission-prompt-tool", "stdio");
+                // An update in mid-run pulls the program away (anthropics/claude-code#86129).
+                launch.env.set.push(("DISABLE_AUTOUPDATER", "1".to_owned()));
+            }
+            Transport::Print => {
+                launch.arg("--print");
+                launch.bind("--output-format", "stream-json");
+                launch.arg("--verbose");
+                launch.arg("--include-partial-messages");
+                launch.stdin.clone_from(&request.prompt);
+            }
+            Transport::Interactive => {}
+        }
+        self.bind_options(request, transport, &mut launch)?;
+        launch.args.extend(request.extra_args.iter().cloned());
+        if transport == Transport::Interactive && !request.prompt.is_empty() {
+            launch.arg("--");
+            launch.arg(&request.prompt);
+        }
+        Ok(launch)
+    }
+
+    fn protocol(&self, request: &RunRequest, transport: Transport) -> Box<dyn Protocol> {
+        Box::new(protocol::Claude::new(request, transport))
+    }
+}
+
+impl Claude {
+    fn bind_options(
+        &self,
+        request: &RunRequest,
+        transport: Transport,
+        launch: &mut Launch,
+    ) -> Result<(), Unsupported> {
+        if let Some(model) = request.model.as_ref().or(self.model.as_ref()) {
+            // A provider prefix belongs to the names of multi-provider agents; Claude does not know it.
+            let model = model.strip_prefix("anthropic/").unwrap_or(model);
+            check_name(Self::NAME, "model", model)?;
+            launch.bind("--model", model);
+        }
+        if let Some(prompt) = &request.system_prompt {
+            launch.bind_file("--system-prompt", "system-prompt.txt", prompt);
+        }
+        if let Some(prompt) = &request.append_system_prompt {
+            launch.bind_file("--append-system-prompt", "append-system-prompt.txt", prompt);
+        }
+        if let Some(turns) = request.max_turns.filter(|_| transport != Transport::Interactive) {
+            launch.bind("--max-turns", &turns.to_string());
+        }
+        if let Some(tokens) = request.max_output_tokens {
+            launch.env.set.push(("CLAUDE_CODE_MAX_OUTPUT_TOKENS", tokens.to_string()));
+        }
+        if let Some(effort) = request.effort {
+            launch.bind("--effort", effort.name());
+        }
+        for rule in &request.allowed_tools {
+            check_rule("allowed_tools", rule)?;
+            launch.bind("--allowedTools", rule);
+        }
+        for rule in &request.disallowed_tools {
+            check_rule("disallowed_tools", rule)?;
+            launch.bind("--disallowedTools", rule);
+        }
+        match &request.session {
+            Session::New => {}
+            Session::Continue => launch.arg("--continue"),
+            Session::Resume(id) => {
+                check_name(Self::NAME, "resume", id)?;
+                launch.bind("--resume", id);
+            }
+            Session::Fork(id) => {
+                check_name(Self::NAME, "fork", id)?;
+                launch.bind("--resume", id);
+                launch.arg("--fork-session");
+            }
+        }
+        match request.permissions {
+            None => {}
+            Some(Permissions::ReadOnly) => {
+                launch.bind("--permission-mode", "plan");
+                // The user's own allow rules must not reach further than what was asked for here.
+                for tool in tools::EDITING {
+                    launch.bind("--disallowedTools", tool);
+                }
+            }
+            Some(Permissions::Edit) => launch.bind("--permission-mode", "acceptEdits"),
+            Some(Permissions::Full) => launch.arg("--dangerously-skip-permissions"),
+        }
+        Ok(())
+    }
+}
+
+/// Claude reads a list of rules in one argument, so a comma outside parentheses would smuggle in a second.
+fn check_rule(option: &'static str, rule: &str) -> Result<(), Unsupported> {
+    let mut depth = 0_i32;
+    for c in rule.chars() {
+        match c {
+            '(' => depth += 1,
+            ')' => depth -= 1,
+            ',' | ' ' if depth == 0 => depth = i32::MIN,
+            _ => {}
+        }
+        if depth < 0 {
+            break;
+        }
+    }
+    if depth == 0 && !rule.is_empty() {
+        return Ok(());
+    }
+    let hint = Some("one rule each, such as `Read` or `Bash(git log *)`");
+    Err(Unsupported { agent: Claude::NAME, option, hint })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Effort;
+
+    #[track_caller]
+    fn check(request: RunRequest, transport: Transport, want: &str) {
+        let launch = Claude::new().launch(&request, transport).unwrap();
+        assert_eq!(launch.args.join(" "), want);
+    }
+
+    #[test]
+    fn a_run_speaks_stream_json_both_ways_and_never_has_the_prompt_in_its_arguments() {
+        check(
+            RunRequest::new("-x --help").model("anthropic/opus"),
+            Transport::Dialogue,
+            "--print --input-format=stream-json --output-format=stream-json --verbose \
+             --include-partial-messages --permission-prompt-tool=stdio --model=opus",
+        );
+    }
+
+    #[test]
+    fn every_option_becomes_a_bound_flag() {
+        let request = RunRequest::new("p")
+            .max_turns(3)
+            .effort(Effort::Max)
+            .allowed_tools(["Read", "Bash(git log *)"])
+            .disallowed_tools(["WebFetch"])
+            .fork("0000-11")
+            .permissions(Permissions::Edit)
+            .extra_args(["--add-dir", "/x"]);
+        check(
+            request,
+            Transport::Print,
+            "--print --output-format=stream-json --verbose --include-partial-messages --max-turns=3 --effort=max \
+             --allowedTools=Read --allowedTools=Bash(git log *) --disallowedTools=WebFetch \
+             --resume=0000-11 --fork-session --permission-mode=acceptEdits --add-dir /x",
+        );
+    }
+
+    #[test]
+    fn nothing_is_bypassed_unless_the_caller_wrote_it() {
+        for permissions in [None, Some(Permissions::ReadOnly), Some(Permissions::Edit)] {
+            let request = RunRequest { permissions, ..RunRequest::new("p") };
+            for transport in [Transport::Print, Transport::Dialogue, Transport::Interactive] {
+                let launch = Claude::new().launch(&request, transport).unwrap();
+                assert!(!launch.args.iter().any(|arg| arg.contains("skip-permissions")));
+            }
+        }
+    }
+
+    #[test]
+    fn values_that_would_be_read_as_something_else_are_refused() {
+        for request in [
+            RunRequest::new("p").model("--dangerously-skip-permissions"),
+            RunRequest::new("p").resume("-x"),
+            RunRequest::new("p").resume(""),
+            RunRequest::new("p").allowed_tools(["Read,Bash"]),
+            RunRequest::new("p").allowed_tools(["Read Bash"]),
+            RunRequest::new("p").disallowed_tools([""]),
+        ] {
+            assert!(Claude::new().launch(&request, Transport::Dialogue).is_err(), "{request:?}");
+        }
+    }
+
+    #[test]
+    fn the_system_prompt_is_a_private_file_for_a_run_and_inline_for_a_person() {
+        let request = RunRequest::new("p").system_prompt("be brief");
+        let launch = Claude::new().launch(&request, Transport::Dialogue).unwrap();
+        assert_eq!(launch.files[0].content, "be brief");
+        assert_eq!(
+            launch.args.last().unwrap(),
+            "--system-prompt-file={belay-file:system-prompt.txt}"
+        );
+        let line = Claude::new().print_command(&request).unwrap();
+        assert!(line.ends_with("'--system-prompt=be brief'"), "{line}");
+    }
+
+    #[test]
+    fn an_outer_session_is_not_inherited() {
+        let launch = Claude::new().launch(&RunRequest::new("p"), Transport::Dialogue).unwrap();
+        for name in
+            ["CLAUDECODE", "CLAUDE_CODE_ENTRYPOINT", "CLAUDE_CODE_SSE_PORT", "OPENAI_API_KEY"]
+        {
+            assert!(!launch.env.passes(name), "{name}");
+        }
+        assert!(launch.env.passes("ANTHROPIC_API_KEY"));
+    }
+}

@@ -1,0 +1,679 @@
+//! The conversation with Claude Code over stream-json.
+
+use super::classify::{self, ApiError};
+use super::tools;
+use super::usage::{self, Meter};
+use super::wire::{
+    Block, ControlAnswer, ControlAsk, ControlRequest, ControlResponse, Head, Init, MessageLine,
+    PermissionAnswer, RateLimitInfo, RateLimitLine, ResultLine, Say, StreamLine, System,
+    UserMessage,
+};
+use crate::lines;
+use crate::parser::plain_line;
+use crate::protocol::{AttemptEnd, Exit, Input, Out, Protocol};
+use crate::stderr::StderrTail;
+use crate::wire::{decode, flatten_content};
+use crate::{RunRequest, Session, Transport};
+use belay_trace::{
+    Compaction, CompactionStatus, Context, ContextSource, Decision, Denial, Event, EvidenceSource,
+    Failure, FailureKind, Json, Level, PermissionDenied, PermissionRequest, RateLimit,
+    RateLimitWindow, Reasoning, Retry, SessionStarted, Text, TextRetracted, ToolCall,
+    ToolCallDelta, ToolCallStart, ToolId, ToolResult, TurnStarted, Unknown, UsageReport,
+};
+use serde_json::value::RawValue;
+use std::collections::HashMap;
+
+/// The state of one conversation.
+pub(super) struct Claude {
+    transport: Transport,
+    prompt: String,
+    meter: Meter,
+    session_id: Option<String>,
+    model: Option<String>,
+    /// The last response on the main thread that was announced.
+    last_message: Option<String>,
+    /// Responses that are being written, by the tool call of their subagent.
+    streams: HashMap<Option<ToolId>, Stream>,
+    turn: Turn,
+    turns_ended: u32,
+    interrupt: Interrupt,
+    /// Open permission requests: the tool's input, which an allowing answer repeats.
+    asks: HashMap<String, Box<RawValue>>,
+    stderr: StderrTail,
+    seen_stdout: bool,
+}
+
+/// What is known of the turn that runs.
+#[derive(Default)]
+struct Turn {
+    open: bool,
+    /// The text of the last response, in case that the turn ends without an answer.
+    reached: String,
+    api_error: Option<ApiError>,
+    limit: Option<RateLimitInfo>,
+    context_used: Option<u64>,
+    denials: Vec<Denial>,
+}
+
+/// A response that arrives in pieces.
+#[derive(Default)]
+struct Stream {
+    message_id: Option<String>,
+    /// All text that was emitted of it.
+    text: String,
+    /// The text of the block that is being written; its whole line has not come yet.
+    open_text: String,
+    open_reasoning: String,
+    /// The tool calls that are being written, by block index.
+    tools: HashMap<usize, (ToolId, String)>,
+}
+
+/// How far a wish to stop is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Interrupt {
+    No,
+    /// It came before Claude had a turn to stop.
+    Queued,
+    Sent,
+}
+
+impl Claude {
+    pub(super) fn new(request: &RunRequest, transport: Transport) -> Self {
+        Self {
+            transport,
+            prompt: request.prompt.clone(),
+            meter: Meter::new(request.session != Session::New),
+            session_id: None,
+            model: None,
+            last_message: None,
+            streams: HashMap::new(),
+            turn: Turn::default(),
+            turns_ended: 0,
+            interrupt: Interrupt::No,
+            asks: HashMap::new(),
+            stderr: StderrTail::default(),
+            seen_stdout: false,
+        }
+    }
+}
+
+impl Protocol for Claude {
+    fn step(&mut self, input: Input<'_>, out: &mut Out) {
+        match input {
+            Input::Start => self.start(out),
+            Input::Stdout(line) => self.stdout(line, out),
+            Input::Stderr(line) => self.stderr.line(line, out),
+            Input::Steer(text) => self.steer(text, out),
+            Input::Interrupt => self.interrupt(out),
+            Input::Permission { id, answer } => self.permission(id, answer, out),
+            Input::Timer(_) => {}
+            Input::Exit(exit) => self.exit(exit, out),
+        }
+    }
+}
+
+impl Claude {
+    fn start(&self, out: &mut Out) {
+        match self.transport {
+            Transport::Dialogue => self.say_user(&self.prompt, out),
+            Transport::Print => {
+                out.stdin(self.prompt.clone().into_bytes());
+                out.close_stdin();
+            }
+            Transport::Interactive => {}
+        }
+    }
+
+    fn say_user(&self, content: &str, out: &mut Out) {
+        out.stdin_line(&Say::User { message: UserMessage { role: "user", content } });
+    }
+
+    /// A message to a turn that runs is in its very next model request.
+    fn steer(&self, text: &str, out: &mut Out) {
+        if self.transport == Transport::Dialogue {
+            self.say_user(text, out);
+        } else {
+            out.cannot("steer");
+        }
+    }
+
+    fn interrupt(&mut self, out: &mut Out) {
+        if self.transport != Transport::Dialogue {
+            self.interrupt = Interrupt::Sent;
+            out.cannot("interrupt");
+        } else if self.turn.open {
+            self.send_interrupt(out);
+        } else {
+            self.interrupt = Interrupt::Queued;
+        }
+    }
+
+    fn send_interrupt(&mut self, out: &mut Out) {
+        self.interrupt = Interrupt::Sent;
+        let (request_id, request) = ("belay-interrupt", ControlAsk::Interrupt);
+        out.stdin_line(&Say::ControlRequest { request_id, request });
+    }
+
+    fn permission(&mut self, id: &str, answer: Decision, out: &mut Out) {
+        let Some(input) = self.asks.remove(id) else { return };
+        let response = match answer {
+            Decision::Allow => PermissionAnswer::Allow { updated_input: &input },
+            Decision::Deny => {
+                PermissionAnswer::Deny { message: "This tool call is not permitted in this run." }
+            }
+        };
+        let response = ControlAnswer::Success { request_id: id, response };
+        out.stdin_line(&Say::ControlResponse { response });
+    }
+
+    fn stdout(&mut self, line: &[u8], out: &mut Out) {
+        let text = lines::text(line);
+        let Some(head) = decode::<Head<'_>>(&text) else {
+            let event = if text.trim_start().starts_with('{') {
+                Some(Event::Unknown(Unknown { raw: text.into_owned() }))
+            } else {
+                plain_line(line, "stdout")
+            };
+            event.into_iter().for_each(|event| out.event(event));
+            return;
+        };
+        self.seen_stdout = true;
+        if self.session_id.is_none() {
+            self.session_id = head.session_id.as_deref().map(str::to_owned);
+        }
+        let parent = head.parent_tool_use_id.as_deref().map(ToolId::from);
+        let known = match (head.kind.as_ref(), head.subtype.as_deref()) {
+            ("system", Some("init")) => self.init(&text, out),
+            ("system", Some(subtype)) => self.system(subtype, &text, out),
+            ("assistant", _) => self.assistant(&text, parent, out),
+            ("user", _) => self.user(&text, parent, out),
+            ("stream_event", _) => self.stream_event(&text, parent, out),
+            ("rate_limit_event", _) => self.rate_limit(&text, out),
+            ("control_request", _) => self.control_request(&text, out),
+            ("control_response", _) => control_response(&text, out),
+            ("control_cancel_request" | "keep_alive", _) => Some(()),
+            ("result", _) => self.result(&text, out),
+            _ => None,
+        };
+        if known.is_none() {
+            out.event(Event::Unknown(Unknown { raw: text.into_owned() }));
+        }
+    }
+
+    /// Each turn begins with an init line; the session is announced when it is new.
+    fn init(&mut self, text: &str, out: &mut Out) -> Option<()> {
+        let init: Init = decode(text)?;
+        self.turn.open = true;
+        if self.turns_ended == 0 || self.session_id.as_ref() != Some(&init.session_id) {
+            out.event(Event::SessionStarted(SessionStarted {
+                session_id: init.session_id.clone(),
+                model: init.model.clone(),
+                agent_version: init.claude_code_version,
+                permission_mode: init.permission_mode,
+                cwd: init.cwd,
+                tools: init.tools,
+            }));
+        }
+        self.session_id = Some(init.session_id);
+        self.model = init.model;
+        if self.interrupt == Interrupt::Queued {
+            self.send_interrupt(out);
+        }
+        Some(())
+    }
+
+    fn system(&mut self, subtype: &str, text: &str, out: &mut Out) -> Option<()> {
+        let line: System = decode(text)?;
+        match subtype {
+            "api_retry" => out.event(Event::Retry(Retry {
+                retry: line.attempt,
+                retries_max: line.max_retries,
+                delay_ms: line.retry_delay_ms.map(whole),
+                status: line.error_status,
+                reason: line.error.unwrap_or_default(),
+            })),
+            "informational" => {
+                let level =
+                    if line.level.as_deref() == Some("error") { Level::Error } else { Level::Info };
+                out.event(Event::notice(level, "informational", line.content.unwrap_or_default()));
+            }
+            "model_fallback" | "model_refusal_fallback" => {
+                let words = line.content.unwrap_or_else(|| {
+                    let name = |model: Option<String>| model.unwrap_or_else(|| "?".to_owned());
+                    let (from, to) = (name(line.original_model), name(line.fallback_model));
+                    format!("{from} fell back to {to} ({})", line.trigger.unwrap_or_default())
+                });
+                out.event(Event::notice(Level::Warn, subtype, words));
+            }
+            "permission_denied" => {
+                let name = line.tool_name.unwrap_or_default();
+                let tool_id = line.tool_use_id.map(ToolId);
+                out.event(Event::PermissionDenied(PermissionDenied {
+                    tool_id,
+                    name,
+                    reason: line.message,
+                }));
+            }
+            "status" => self.status(&line, out),
+            "task_started" | "task_progress" | "task_updated" | "task_notification" => {
+                let words = line.summary.or(line.description).or(line.status).unwrap_or_default();
+                out.event(Event::notice(Level::Debug, subtype, words));
+            }
+            // A running estimate of what the usage will say exactly, and hints for Claude's own screen.
+            "thinking_tokens" | "ui_invalidate" => {}
+            _ => return None,
+        }
+        Some(())
+    }
+
+    fn status(&self, line: &System, out: &mut Out) {
+        let status = match (line.status.as_deref(), line.compact_result.as_deref()) {
+            (_, Some("failed")) => CompactionStatus::Failed,
+            (_, Some(_)) => CompactionStatus::Completed,
+            (Some("compacting"), _) => CompactionStatus::Started,
+            // "requesting": the turn events say the same.
+            _ => return,
+        };
+        out.event(Event::Compaction(Compaction { status, message: line.compact_error.clone() }));
+    }
+
+    fn assistant(&mut self, text: &str, parent: Option<ToolId>, out: &mut Out) -> Option<()> {
+        let line: MessageLine<'_> = decode(text)?;
+        let blocks: Vec<Block<'_>> = decode(line.message.content.get())?;
+        if line.is_api_error_message || line.error.is_some() {
+            let said = blocks.iter().filter_map(|block| block.text.as_deref());
+            let text = said.collect::<Vec<_>>().join("\n");
+            out.event_under(parent, Event::notice(Level::Error, "api_error", text.as_str()));
+            self.turn.api_error = Some(ApiError {
+                class: line.error,
+                api_type: line.api_error_type,
+                status: line.api_error_status,
+                text,
+            });
+            return Some(());
+        }
+        let id = line.message.id;
+        let streamed = self.streams.get(&parent).is_some_and(|stream| stream.message_id == id);
+        if !streamed {
+            self.retract(&parent, out);
+            self.announce(id.clone(), line.message.model, &parent, out);
+            if let Some(tokens) = line.message.usage {
+                // Repeated on every line of the message; its output count is only a beginning.
+                self.meter.response_began(id.as_deref(), tokens);
+                self.context(usage::context(tokens), &parent, out);
+            }
+        }
+        for block in blocks {
+            self.block(block, id.as_ref(), &parent, streamed, out);
+        }
+        Some(())
+    }
+
+    /// One whole content block. Of a streamed one, only what the pieces have not said yet is new.
+    fn block(
+        &mut self,
+        block: Block<'_>,
+        message_id: Option<&String>,
+        parent: &Option<ToolId>,
+        streamed: bool,
+        out: &mut Out,
+    ) {
+        let message_id = message_id.cloned();
+        match block.kind.as_ref() {
+            "text" => {
+                let text = block.text.unwrap_or_default();
+                let stream = self.streams.get_mut(parent).filter(|_| streamed);
+                let said = stream.map(|s| std::mem::take(&mut s.open_text)).unwrap_or_default();
+                let new = text.strip_prefix(said.as_str()).unwrap_or(&text).to_owned();
+                if parent.is_none() {
+                    self.turn.reached = text;
+                }
+                if !new.is_empty() {
+                    out.event_under(parent.clone(), Event::Text(Text { text: new, message_id }));
+                }
+            }
+            "thinking" => {
+                let thinking = block.thinking.unwrap_or_default();
+                let stream = self.streams.get_mut(parent).filter(|_| streamed);
+                let said =
+                    stream.map(|s| std::mem::take(&mut s.open_reasoning)).unwrap_or_default();
+                let new = thinking.strip_prefix(said.as_str()).unwrap_or(&thinking).to_owned();
+                if !new.is_empty() {
+                    let event = Event::Reasoning(Reasoning { reasoning: new, message_id });
+                    out.event_under(parent.clone(), event);
+                }
+            }
+            // Its content is encrypted; there is nothing to show.
+            "redacted_thinking" => {}
+            "tool_use" | "server_tool_use" | "mcp_tool_use" => {
+                let name = block.name.unwrap_or_default();
+                let call = ToolCall {
+                    tool_id: block.id.map(ToolId),
+                    kind: tools::kind(&name),
+                    name,
+                    args: block.input.map(Json::from_raw).unwrap_or_default(),
+                };
+                out.event_under(parent.clone(), Event::ToolCall(call));
+            }
+            _ if block.tool_use_id.is_some() => out.event_under(parent.clone(), tool_result(block)),
+            _ => {
+                let words = format!("content block `{}`", block.kind);
+                out.event_under(parent.clone(), Event::notice(Level::Warn, "unknown_block", words));
+            }
+        }
+    }
+
+    fn user(&self, text: &str, parent: Option<ToolId>, out: &mut Out) -> Option<()> {
+        let line: MessageLine<'_> = decode(text)?;
+        // A message that is a string is our own prompt, repeated.
+        let Some(blocks) = decode::<Vec<Block<'_>>>(line.message.content.get()) else {
+            return decode::<String>(line.message.content.get()).map(|_| ());
+        };
+        for block in blocks {
+            let event = if block.tool_use_id.is_some() {
+                tool_result(block)
+            } else {
+                // Words that Claude itself puts into the conversation, or a subagent's prompt.
+                Event::notice(Level::Debug, "user_message", block.text.unwrap_or_default())
+            };
+            out.event_under(parent.clone(), event);
+        }
+        Some(())
+    }
+
+    fn stream_event(&mut self, text: &str, parent: Option<ToolId>, out: &mut Out) -> Option<()> {
+        let line: StreamLine<'_> = decode(text)?;
+        let event = line.event;
+        match event.kind.as_ref() {
+            "message_start" => {
+                self.retract(&parent, out);
+                let message = event.message?;
+                let stream = Stream { message_id: message.id.clone(), ..Stream::default() };
+                self.streams.insert(parent.clone(), stream);
+                if let Some(tokens) = message.usage {
+                    self.meter.response_began(message.id.as_deref(), tokens);
+                }
+                self.announce(message.id, message.model, &parent, out);
+            }
+            "content_block_start" => {
+                let block = event.content_block?;
+                let stream = self.streams.entry(parent.clone()).or_default();
+                stream.open_text.clear();
+                stream.open_reasoning.clear();
+                if let (Some(id), Some(name)) = (block.id, block.name) {
+                    let tool_id = ToolId(id);
+                    stream.tools.insert(event.index, (tool_id.clone(), name.clone()));
+                    let start = ToolCallStart { tool_id: Some(tool_id), name };
+                    out.event_under(parent, Event::ToolCallStart(start));
+                }
+            }
+            "content_block_delta" => {
+                let delta = event.delta?;
+                let stream = self.streams.entry(parent.clone()).or_default();
+                let message_id = stream.message_id.clone();
+                match (delta.kind.as_deref()?, delta.text, delta.thinking, delta.partial_json) {
+                    ("text_delta", Some(text), ..) => {
+                        stream.open_text.push_str(&text);
+                        stream.text.push_str(&text);
+                        if parent.is_none() {
+                            self.turn.reached.clone_from(&stream.text);
+                        }
+                        out.event_under(parent, Event::Text(Text { text, message_id }));
+                    }
+                    ("thinking_delta", _, Some(reasoning), _) => {
+                        stream.open_reasoning.push_str(&reasoning);
+                        out.event_under(
+                            parent,
+                            Event::Reasoning(Reasoning { reasoning, message_id }),
+                        );
+                    }
+                    ("input_json_delta", _, _, Some(args)) => {
+                        let (tool_id, name) = stream.tools.get(&event.index).cloned()?;
+                        let delta = ToolCallDelta { tool_id: Some(tool_id), name, args };
+                        out.event_under(parent, Event::ToolCallDelta(delta));
+                    }
+                    // Signatures and citations: nothing that a caller reads.
+                    _ => {}
+                }
+            }
+            "message_delta" => {
+                let tokens = event.usage?;
+                let message_id = self.streams.get(&parent).and_then(|s| s.message_id.clone());
+                self.meter.response_ended(message_id.as_deref(), tokens, parent.is_none());
+                self.context(usage::context(tokens), &parent, out);
+                let usage = self.meter.so_far();
+                out.event(Event::Usage(UsageReport { usage }));
+            }
+            "message_stop" => {
+                if line.abandoned_blocks.is_some() {
+                    self.retract_all(&parent, out);
+                }
+                self.streams.remove(&parent);
+            }
+            "content_block_stop" | "ping" => {}
+            "error" => return None,
+            _ => return None,
+        }
+        Some(())
+    }
+
+    /// Says that a response begins, once.
+    fn announce(
+        &mut self,
+        message_id: Option<String>,
+        model: Option<String>,
+        parent: &Option<ToolId>,
+        out: &mut Out,
+    ) {
+        if parent.is_none() && (message_id.is_none() || self.last_message != message_id) {
+            self.last_message.clone_from(&message_id);
+            self.turn.reached.clear();
+            out.event(Event::TurnStarted(TurnStarted { message_id, model }));
+        }
+    }
+
+    fn context(&mut self, used_tokens: u64, parent: &Option<ToolId>, out: &mut Out) {
+        if parent.is_none() {
+            self.turn.context_used = Some(used_tokens);
+            let window_tokens = self.meter.window(self.model.as_deref());
+            let source = ContextSource::Agent;
+            out.event(Event::Context(Context { used_tokens, window_tokens, source }));
+        }
+    }
+
+    /// A response of which a piece was never confirmed by its whole line was dropped.
+    fn retract(&mut self, parent: &Option<ToolId>, out: &mut Out) {
+        if self.streams.get(parent).is_some_and(|stream| !stream.open_text.is_empty()) {
+            self.retract_all(parent, out);
+            self.streams.remove(parent);
+        }
+    }
+
+    fn retract_all(&mut self, parent: &Option<ToolId>, out: &mut Out) {
+        let Some(stream) = self.streams.get_mut(parent) else { return };
+        let (message_id, text) = (stream.message_id.clone(), std::mem::take(&mut stream.text));
+        stream.open_text.clear();
+        if parent.is_none() {
+            self.turn.reached.clear();
+        }
+        if !text.is_empty() {
+            out.event_under(
+                parent.clone(),
+                Event::TextRetracted(TextRetracted { message_id, text }),
+            );
+        }
+    }
+
+    fn rate_limit(&mut self, text: &str, out: &mut Out) -> Option<()> {
+        let info = decode::<RateLimitLine>(text)?.rate_limit_info;
+        let percent = |utilization: Option<f64>| utilization.map(|part| part * 100.0);
+        let mut windows: Vec<_> = info
+            .unified_windows
+            .iter()
+            .map(|(name, window)| RateLimitWindow {
+                name: name.clone(),
+                used_percent: percent(window.utilization),
+                resets_at: classify::timestamp(window.resets_at),
+                status: window.status.clone(),
+            })
+            .collect();
+        if windows.is_empty() {
+            windows.push(RateLimitWindow {
+                name: info.rate_limit_type.clone().unwrap_or_default(),
+                used_percent: percent(info.utilization),
+                resets_at: classify::timestamp(info.resets_at),
+                status: info.status.clone(),
+            });
+        }
+        out.event(Event::RateLimit(RateLimit { rejected: classify::is_rejected(&info), windows }));
+        self.turn.limit = Some(info);
+        Some(())
+    }
+
+    fn control_request(&mut self, text: &str, out: &mut Out) -> Option<()> {
+        let ControlRequest { request_id, request } = decode(text)?;
+        if request.subtype != "can_use_tool" {
+            let error = "belay does not offer this";
+            let response = ControlAnswer::Error { request_id: &request_id, error };
+            out.stdin_line(&Say::ControlResponse { response });
+            let words = format!("refused the control request `{}`", request.subtype);
+            out.event(Event::notice(Level::Debug, "control_request", words));
+            return Some(());
+        }
+        let name = request.tool_name.unwrap_or_default();
+        let input = request.input.unwrap_or(RawValue::NULL);
+        self.asks.insert(request_id.clone(), input.to_owned());
+        out.event(Event::PermissionRequest(PermissionRequest {
+            permission_id: request_id,
+            tool_id: request.tool_use_id.map(ToolId),
+            kind: tools::kind(&name),
+            name,
+            args: Json::from_raw(input),
+            reason: request.decision_reason.or(request.blocked_path),
+        }));
+        Some(())
+    }
+
+    fn result(&mut self, text: &str, out: &mut Out) -> Option<()> {
+        let line: ResultLine = decode(text)?;
+        let turn = std::mem::take(&mut self.turn);
+        let usage = self.meter.turn_ended(&line);
+        if let (Some(used_tokens), window @ Some(_)) =
+            (turn.context_used, self.meter.window(self.model.as_deref()))
+        {
+            let source = ContextSource::Agent;
+            out.event(Event::Context(Context { used_tokens, window_tokens: window, source }));
+        }
+        let interrupted = self.interrupt == Interrupt::Sent;
+        // Only `is_error` says whether the turn answered.
+        let failure = line.is_error.then(|| {
+            classify::failure(&line, turn.api_error.as_ref(), turn.limit.as_ref(), interrupted)
+        });
+        let mut denials = turn.denials;
+        denials.extend(line.permission_denials.into_iter().map(|denial| Denial {
+            tool_id: denial.tool_use_id.map(ToolId),
+            name: denial.tool_name,
+        }));
+        let answer = if failure.is_some() { None } else { line.result };
+        self.end_turn(
+            AttemptEnd {
+                answer: answer.unwrap_or(turn.reached),
+                failure,
+                usage,
+                structured: line.structured_output.map(Json::from),
+                denials,
+                ..AttemptEnd::default()
+            },
+            out,
+        );
+        Some(())
+    }
+
+    fn end_turn(&mut self, end: AttemptEnd, out: &mut Out) {
+        self.turns_ended += 1;
+        self.interrupt = Interrupt::No;
+        let (session_id, model) = (self.session_id.clone(), self.model.clone());
+        out.turn_ended(AttemptEnd { session_id, model, ..end });
+        if self.transport == Transport::Dialogue {
+            out.close_stdin();
+        }
+    }
+
+    /// The process is gone. A turn that had no result line did not answer, whatever the exit code says.
+    fn exit(&mut self, exit: Exit, out: &mut Out) {
+        if self.turns_ended > 0 && !self.turn.open {
+            return;
+        }
+        let interrupted = self.interrupt != Interrupt::No;
+        let failure = match exit {
+            _ if interrupted => Failure::new(FailureKind::Interrupted, "interrupted"),
+            Exit::Signal(signal) => {
+                Failure::new(FailureKind::Crashed, format!("claude was ended by signal {signal}"))
+            }
+            Exit::Code(0) => Failure::new(FailureKind::Protocol, "claude ended without a result"),
+            // It printed nothing but words on stderr: the command line did not please it.
+            Exit::Code(code) if !self.seen_stdout => Failure::new(
+                FailureKind::InvalidRequest,
+                self.stderr.last().unwrap_or_else(|| format!("claude exited with code {code}")),
+            ),
+            Exit::Code(code) => Failure::new(
+                FailureKind::Crashed,
+                format!("claude exited with code {code} and without a result"),
+            ),
+        };
+        let failure = match exit {
+            Exit::Code(code) => failure.with(EvidenceSource::Exit, "code", code),
+            Exit::Signal(signal) => failure.with(EvidenceSource::Exit, "signal", signal),
+        };
+        let failure = self.stderr.evidence(failure);
+        let turn = std::mem::take(&mut self.turn);
+        let usage = self.meter.so_far();
+        self.end_turn(
+            AttemptEnd {
+                answer: turn.reached,
+                failure: Some(failure),
+                usage,
+                ..AttemptEnd::default()
+            },
+            out,
+        );
+    }
+}
+
+fn control_response(text: &str, out: &mut Out) -> Option<()> {
+    let response = decode::<ControlResponse>(text)?.response;
+    if response.subtype == "error" {
+        let words = response.error.unwrap_or_else(|| "claude refused a control request".to_owned());
+        out.event(Event::notice(Level::Warn, "control_response", words));
+    }
+    Some(())
+}
+
+fn tool_result(block: Block<'_>) -> Event {
+    let output = flatten_content(block.content);
+    let tool_error = block.is_error.unwrap_or(false);
+    Event::ToolResult(ToolResult {
+        tool_id: block.tool_use_id.map(ToolId),
+        name: None,
+        // Claude writes the code of a failed command into the first line, and nowhere else.
+        exit_code: if tool_error { exit_code(&output) } else { None },
+        output,
+        tool_error,
+    })
+}
+
+fn exit_code(output: &str) -> Option<i32> {
+    let code = output.strip_prefix("Exit code ")?;
+    code.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
+
+/// A delay that Claude reports as a float.
+fn whole(milliseconds: f64) -> u64 {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the cast saturates, and a negative delay is none"
+    )]
+    let whole = milliseconds.round() as u64;
+    whole
+}

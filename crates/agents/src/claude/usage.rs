@@ -1,0 +1,172 @@
+//! Claude Code's accounting, trap by trap (`docs/agents/claude-code.md`).
+//!
+//! `usage` of a result leaves out subagents and aborted calls, `modelUsage` and `total_cost_usd` go on from
+//! the runs before in a resumed session; only `model_usage_since_last_result` is exact.
+
+use super::wire::{ModelTokens, ResultLine, Tokens};
+use belay_trace::{CostSource, ModelUsage, Usage};
+use std::collections::BTreeMap;
+
+/// Counts what the responses of a conversation use.
+#[derive(Debug, Default)]
+pub(super) struct Meter {
+    /// The session has a history that this process did not see.
+    resumed: bool,
+    /// Tokens of the responses of this turn, by message id; the only figures if the process dies.
+    responses: BTreeMap<String, Tokens>,
+    responses_ended: u64,
+    /// `modelUsage` at the end of the turn before.
+    cumulative: BTreeMap<String, ModelTokens>,
+}
+
+impl Meter {
+    pub(super) fn new(resumed: bool) -> Self {
+        Self { resumed, ..Self::default() }
+    }
+
+    pub(super) fn response_began(&mut self, message_id: Option<&str>, tokens: Tokens) {
+        if let Some(id) = message_id {
+            self.responses.entry(id.to_owned()).or_insert(tokens);
+        }
+    }
+
+    pub(super) fn response_ended(&mut self, message_id: Option<&str>, tokens: Tokens, main: bool) {
+        if let Some(id) = message_id {
+            self.responses.insert(id.to_owned(), tokens);
+        }
+        self.responses_ended += u64::from(main);
+    }
+
+    /// What this turn has used, as far as the stream has shown it. Money is only in the result.
+    pub(super) fn so_far(&self) -> Usage {
+        if self.responses.is_empty() {
+            return Usage::default();
+        }
+        let sum = |field: fn(&Tokens) -> u64| Some(self.responses.values().map(field).sum());
+        Usage {
+            input_tokens: sum(|tokens| tokens.input_tokens),
+            output_tokens: sum(|tokens| tokens.output_tokens),
+            cache_read_input_tokens: sum(|tokens| tokens.cache_read_input_tokens),
+            cache_creation_input_tokens: sum(|tokens| tokens.cache_creation_input_tokens),
+            num_turns: Some(self.responses_ended),
+            ..Usage::default()
+        }
+    }
+
+    /// The context window of `model`, once a result has named it.
+    pub(super) fn window(&self, model: Option<&str>) -> Option<u64> {
+        self.cumulative.get(model?)?.context_window
+    }
+
+    /// The exact usage of the turn that the result line ends.
+    pub(super) fn turn_ended(&mut self, result: &ResultLine) -> Usage {
+        let models = self.models_of_turn(result);
+        let usage = match models {
+            Some(models) => of_models(&models),
+            None => self.without_models(result),
+        };
+        if let Some(cumulative) = &result.model_usage {
+            self.cumulative.clone_from(cumulative);
+        }
+        self.responses.clear();
+        self.responses_ended = 0;
+        Usage { num_turns: result.num_turns, duration_ms: result.duration_ms, ..usage }
+    }
+
+    /// Each model's part of this turn: as reported, or for older versions the growth of the cumulative
+    /// figure. A resumed session began with a history that such a version does not tell.
+    fn models_of_turn(&self, result: &ResultLine) -> Option<BTreeMap<String, ModelTokens>> {
+        if let Some(exact) = &result.model_usage_since_last_result {
+            return Some(exact.clone());
+        }
+        let first_of_resumed = self.resumed && self.cumulative.is_empty();
+        let total = result.model_usage.as_ref().filter(|_| !first_of_resumed)?;
+        let growth = total.iter().map(|(name, now)| {
+            let before = self.cumulative.get(name).cloned().unwrap_or_default();
+            (name.clone(), minus(now, &before))
+        });
+        Some(growth.collect())
+    }
+
+    /// The tokens of the main thread, and no money: better nothing than the sum of several runs.
+    fn without_models(&self, result: &ResultLine) -> Usage {
+        let Some(tokens) = result.usage else { return self.so_far() };
+        Usage {
+            input_tokens: Some(tokens.input_tokens),
+            output_tokens: Some(tokens.output_tokens),
+            cache_read_input_tokens: Some(tokens.cache_read_input_tokens),
+            cache_creation_input_tokens: Some(tokens.cache_creation_input_tokens),
+            ..Usage::default()
+        }
+    }
+}
+
+/// Tokens in the context after a response.
+pub(super) fn context(tokens: Tokens) -> u64 {
+    tokens.input_tokens
+        + tokens.cache_read_input_tokens
+        + tokens.cache_creation_input_tokens
+        + tokens.output_tokens
+}
+
+fn of_models(models: &BTreeMap<String, ModelTokens>) -> Usage {
+    let sum = |field: fn(&ModelTokens) -> u64| Some(models.values().map(field).sum());
+    let thinking: Option<u64> = models.values().map(|model| model.thinking_tokens).sum();
+    let (cost, cost_source) = cost(models);
+    Usage {
+        input_tokens: sum(|model| model.input_tokens),
+        output_tokens: sum(|model| model.output_tokens),
+        cache_read_input_tokens: sum(|model| model.cache_read_input_tokens),
+        cache_creation_input_tokens: sum(|model| model.cache_creation_input_tokens),
+        reasoning_output_tokens: thinking.filter(|_| !models.is_empty()),
+        total_cost_usd: cost,
+        cost_source,
+        models: models.iter().map(|(name, model)| (name.clone(), model_usage(model))).collect(),
+        ..Usage::default()
+    }
+}
+
+/// The sum of what has a price. Claude prices a model that it does not know like its own best one and says
+/// so in `costBasis`; such a figure is none.
+fn cost(models: &BTreeMap<String, ModelTokens>) -> (Option<f64>, CostSource) {
+    let known: Vec<f64> = models.values().filter_map(priced).collect();
+    match known.len() {
+        n if n == models.len() => (Some(known.iter().sum()), CostSource::Reported),
+        0 => (None, CostSource::Unknown),
+        _ => (Some(known.iter().sum()), CostSource::Partial),
+    }
+}
+
+fn priced(model: &ModelTokens) -> Option<f64> {
+    let is_list = model.cost_basis.as_deref().is_none_or(|basis| basis == "list");
+    model.cost_usd.filter(|_| is_list)
+}
+
+fn model_usage(model: &ModelTokens) -> ModelUsage {
+    ModelUsage {
+        input_tokens: model.input_tokens,
+        output_tokens: model.output_tokens,
+        cache_read_input_tokens: model.cache_read_input_tokens,
+        cache_creation_input_tokens: model.cache_creation_input_tokens,
+        cost_usd: priced(model),
+        context_window: model.context_window,
+    }
+}
+
+fn minus(now: &ModelTokens, before: &ModelTokens) -> ModelTokens {
+    ModelTokens {
+        input_tokens: now.input_tokens.saturating_sub(before.input_tokens),
+        output_tokens: now.output_tokens.saturating_sub(before.output_tokens),
+        cache_read_input_tokens: now
+            .cache_read_input_tokens
+            .saturating_sub(before.cache_read_input_tokens),
+        cache_creation_input_tokens: now
+            .cache_creation_input_tokens
+            .saturating_sub(before.cache_creation_input_tokens),
+        thinking_tokens: now
+            .thinking_tokens
+            .map(|tokens| tokens.saturating_sub(before.thinking_tokens.unwrap_or(0))),
+        cost_usd: now.cost_usd.map(|cost| (cost - before.cost_usd.unwrap_or(0.0)).max(0.0)),
+        ..now.clone()
+    }
+}

@@ -1,0 +1,310 @@
+//! Claude Code's stream-json lines, named after its own words. Unknown fields are ignored.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+/// What every line has; decoded first, because `type` is not always the first key.
+#[derive(Debug, Deserialize)]
+pub(super) struct Head<'a> {
+    #[serde(borrow, rename = "type")]
+    pub(super) kind: Cow<'a, str>,
+    #[serde(borrow, default)]
+    pub(super) subtype: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    pub(super) session_id: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    pub(super) parent_tool_use_id: Option<Cow<'a, str>>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Init {
+    pub(super) session_id: String,
+    #[serde(default)]
+    pub(super) model: Option<String>,
+    #[serde(default)]
+    pub(super) claude_code_version: Option<String>,
+    #[serde(default, rename = "permissionMode")]
+    pub(super) permission_mode: Option<String>,
+    #[serde(default)]
+    pub(super) cwd: Option<String>,
+    #[serde(default)]
+    pub(super) tools: Vec<String>,
+}
+
+/// `system` lines other than init: the union of the fields that are read.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct System {
+    pub(super) attempt: Option<u64>,
+    pub(super) max_retries: Option<u64>,
+    pub(super) retry_delay_ms: Option<f64>,
+    pub(super) error_status: Option<u16>,
+    pub(super) error: Option<String>,
+    pub(super) content: Option<String>,
+    pub(super) level: Option<String>,
+    pub(super) original_model: Option<String>,
+    pub(super) fallback_model: Option<String>,
+    pub(super) trigger: Option<String>,
+    pub(super) message: Option<String>,
+    pub(super) tool_name: Option<String>,
+    pub(super) tool_use_id: Option<String>,
+    pub(super) status: Option<String>,
+    pub(super) compact_result: Option<String>,
+    pub(super) compact_error: Option<String>,
+    pub(super) description: Option<String>,
+    pub(super) summary: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct MessageLine<'a> {
+    #[serde(borrow)]
+    pub(super) message: Message<'a>,
+    /// The class of a failed API call, on the synthetic message that reports it.
+    #[serde(default)]
+    pub(super) error: Option<String>,
+    #[serde(default)]
+    pub(super) api_error_status: Option<u16>,
+    #[serde(default)]
+    pub(super) api_error_type: Option<String>,
+    #[serde(default)]
+    pub(super) is_api_error_message: bool,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Message<'a> {
+    #[serde(default)]
+    pub(super) id: Option<String>,
+    #[serde(default)]
+    pub(super) model: Option<String>,
+    /// A string, or a list of blocks.
+    #[serde(borrow)]
+    pub(super) content: &'a RawValue,
+    #[serde(default)]
+    pub(super) usage: Option<Tokens>,
+}
+
+/// The tokens of one model response.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Tokens {
+    pub(super) input_tokens: u64,
+    pub(super) output_tokens: u64,
+    pub(super) cache_read_input_tokens: u64,
+    pub(super) cache_creation_input_tokens: u64,
+}
+
+/// A content block: the union of the fields of all kinds.
+#[derive(Debug, Deserialize)]
+pub(super) struct Block<'a> {
+    #[serde(borrow, rename = "type")]
+    pub(super) kind: Cow<'a, str>,
+    #[serde(default)]
+    pub(super) text: Option<String>,
+    #[serde(default)]
+    pub(super) thinking: Option<String>,
+    #[serde(default)]
+    pub(super) id: Option<String>,
+    #[serde(default)]
+    pub(super) name: Option<String>,
+    #[serde(borrow, default)]
+    pub(super) input: Option<&'a RawValue>,
+    #[serde(default)]
+    pub(super) tool_use_id: Option<String>,
+    #[serde(borrow, default)]
+    pub(super) content: Option<&'a RawValue>,
+    #[serde(default)]
+    pub(super) is_error: Option<bool>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct StreamLine<'a> {
+    #[serde(borrow)]
+    pub(super) event: StreamEvent<'a>,
+    #[serde(default)]
+    pub(super) abandoned_blocks: Option<serde::de::IgnoredAny>,
+}
+
+/// An event of the Messages API: the union of the fields of all kinds.
+#[derive(Debug, Deserialize)]
+pub(super) struct StreamEvent<'a> {
+    #[serde(borrow, rename = "type")]
+    pub(super) kind: Cow<'a, str>,
+    #[serde(default)]
+    pub(super) index: usize,
+    #[serde(default)]
+    pub(super) message: Option<StreamMessage>,
+    #[serde(borrow, default)]
+    pub(super) content_block: Option<Block<'a>>,
+    #[serde(borrow, default)]
+    pub(super) delta: Option<Delta<'a>>,
+    #[serde(default)]
+    pub(super) usage: Option<Tokens>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct StreamMessage {
+    #[serde(default)]
+    pub(super) id: Option<String>,
+    #[serde(default)]
+    pub(super) model: Option<String>,
+    #[serde(default)]
+    pub(super) usage: Option<Tokens>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Delta<'a> {
+    #[serde(borrow, default, rename = "type")]
+    pub(super) kind: Option<Cow<'a, str>>,
+    #[serde(default)]
+    pub(super) text: Option<String>,
+    #[serde(default)]
+    pub(super) thinking: Option<String>,
+    #[serde(default)]
+    pub(super) partial_json: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct RateLimitLine {
+    pub(super) rate_limit_info: RateLimitInfo,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct RateLimitInfo {
+    pub(super) status: Option<String>,
+    #[serde(rename = "resetsAt")]
+    pub(super) resets_at: Option<f64>,
+    #[serde(rename = "rateLimitType")]
+    pub(super) rate_limit_type: Option<String>,
+    pub(super) utilization: Option<f64>,
+    #[serde(rename = "unifiedWindows")]
+    pub(super) unified_windows: BTreeMap<String, Window>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Window {
+    pub(super) utilization: Option<f64>,
+    #[serde(rename = "resetsAt")]
+    pub(super) resets_at: Option<f64>,
+    pub(super) status: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct ControlRequest<'a> {
+    pub(super) request_id: String,
+    #[serde(borrow)]
+    pub(super) request: ControlBody<'a>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct ControlBody<'a> {
+    pub(super) subtype: String,
+    #[serde(default)]
+    pub(super) tool_name: Option<String>,
+    #[serde(borrow, default)]
+    pub(super) input: Option<&'a RawValue>,
+    #[serde(default)]
+    pub(super) tool_use_id: Option<String>,
+    #[serde(default)]
+    pub(super) decision_reason: Option<String>,
+    #[serde(default)]
+    pub(super) blocked_path: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct ControlResponse {
+    pub(super) response: ControlResponseBody,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct ControlResponseBody {
+    pub(super) subtype: String,
+    #[serde(default)]
+    pub(super) error: Option<String>,
+}
+
+/// The line that ends a turn.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct ResultLine {
+    pub(super) subtype: String,
+    pub(super) is_error: bool,
+    pub(super) result: Option<String>,
+    pub(super) errors: Vec<String>,
+    pub(super) terminal_reason: Option<String>,
+    pub(super) api_error: Option<String>,
+    pub(super) api_error_status: Option<u16>,
+    pub(super) api_error_type: Option<String>,
+    pub(super) usage: Option<Tokens>,
+    #[serde(rename = "modelUsage")]
+    pub(super) model_usage: Option<BTreeMap<String, ModelTokens>>,
+    pub(super) model_usage_since_last_result: Option<BTreeMap<String, ModelTokens>>,
+    pub(super) num_turns: Option<u64>,
+    pub(super) duration_ms: Option<u64>,
+    pub(super) structured_output: Option<serde_json::Value>,
+    pub(super) permission_denials: Vec<PermissionDenial>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct ModelTokens {
+    pub(super) input_tokens: u64,
+    pub(super) output_tokens: u64,
+    pub(super) cache_read_input_tokens: u64,
+    pub(super) cache_creation_input_tokens: u64,
+    pub(super) thinking_tokens: Option<u64>,
+    #[serde(rename = "costUSD")]
+    pub(super) cost_usd: Option<f64>,
+    pub(super) context_window: Option<u64>,
+    pub(super) cost_basis: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct PermissionDenial {
+    pub(super) tool_name: String,
+    pub(super) tool_use_id: Option<String>,
+}
+
+/// What belay writes.
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(super) enum Say<'a> {
+    User { message: UserMessage<'a> },
+    ControlRequest { request_id: &'a str, request: ControlAsk },
+    ControlResponse { response: ControlAnswer<'a> },
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct UserMessage<'a> {
+    pub(super) role: &'static str,
+    pub(super) content: &'a str,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(tag = "subtype", rename_all = "snake_case")]
+pub(super) enum ControlAsk {
+    Interrupt,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(tag = "subtype", rename_all = "snake_case")]
+pub(super) enum ControlAnswer<'a> {
+    Success { request_id: &'a str, response: PermissionAnswer<'a> },
+    Error { request_id: &'a str, error: &'a str },
+}
+
+#[derive(Debug, Serialize)]
+#[serde(tag = "behavior", rename_all = "snake_case")]
+pub(super) enum PermissionAnswer<'a> {
+    Allow {
+        #[serde(rename = "updatedInput")]
+        updated_input: &'a RawValue,
+    },
+    Deny {
+        message: &'a str,
+    },
+}

@@ -1,0 +1,623 @@
+//! The conversation with `codex app-server`: JSON-RPC, a line each.
+//!
+//! initialize → thread (start, resume or fork) → turn → the turn's end. Everything about a turn comes as
+//! notifications, so a recorded session of several turns reads like a live one of one turn.
+
+use super::classify;
+use super::effort_name;
+use super::exec::of_exit;
+use super::items::{Item, Items, Sort};
+use super::rpc::{
+    ApprovalAsk, DeltaNote, ErrorNote, ItemNote, Limits, LimitsNote, Message, PlanNote,
+    RerouteNote, Say, ThreadAnswer, ThreadList, TokenNote, TokenUsage, Tokens, TurnNote,
+    WarningNote, Window,
+};
+use crate::parser::plain_line;
+use crate::protocol::{AttemptEnd, Exit, Input, Out, Protocol};
+use crate::stderr::StderrTail;
+use crate::wire::decode;
+use crate::{Permissions, RunRequest, Session, lines};
+use belay_trace::{
+    Context, ContextSource, Decision, Event, Failure, FailureKind, Json, Level, PermissionRequest,
+    Plan, PlanItem, PlanStatus, RateLimit, RateLimitWindow, Retry, SessionStarted, ToolId,
+    ToolKind, TurnStarted, Unknown, Usage, UsageReport,
+};
+use jiff::Timestamp;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+use std::collections::HashMap;
+
+/// Our request ids: each request is made once.
+mod id {
+    pub(super) const INITIALIZE: u32 = 1;
+    pub(super) const THREAD: u32 = 2;
+    pub(super) const TURN: u32 = 3;
+    pub(super) const INTERRUPT: u32 = 4;
+    pub(super) const LIST: u32 = 5;
+    pub(super) const STEER: u32 = 6;
+}
+
+/// The state of one conversation.
+pub(super) struct AppServer {
+    request: RunRequest,
+    model: Option<String>,
+    thread_id: Option<String>,
+    turn: Option<Turn>,
+    turns_ended: u32,
+    items: Items,
+    meter: Meter,
+    limits: Limits,
+    interrupt: bool,
+    interrupt_sent: bool,
+    /// Words of the caller that came before there was a turn.
+    steers: Vec<String>,
+    /// Open permission requests: the id in the form that the server gave it.
+    asks: HashMap<String, Box<RawValue>>,
+    stderr: StderrTail,
+    initialized: bool,
+}
+
+/// The turn that runs.
+struct Turn {
+    id: String,
+    failure: Option<Failure>,
+    /// The model has begun a response whose usage has not been reported yet.
+    responding: bool,
+}
+
+/// Counts a turn's tokens from totals of the thread.
+#[derive(Default)]
+struct Meter {
+    /// The thread's total, as far as it is known; not at all for a resumed thread at first.
+    total: Option<Tokens>,
+    /// The total when the turn began.
+    baseline: Option<Tokens>,
+    responses: u64,
+    window: Option<u64>,
+}
+
+impl AppServer {
+    pub(super) fn new(request: &RunRequest, model: Option<String>) -> Self {
+        let fresh = request.session == Session::New;
+        let total = fresh.then(Tokens::default);
+        Self {
+            request: request.clone(),
+            model,
+            thread_id: None,
+            turn: None,
+            turns_ended: 0,
+            items: Items::default(),
+            meter: Meter { total, ..Meter::default() },
+            limits: Limits::default(),
+            interrupt: false,
+            interrupt_sent: false,
+            steers: Vec::new(),
+            asks: HashMap::new(),
+            stderr: StderrTail::default(),
+            initialized: false,
+        }
+    }
+}
+
+impl Protocol for AppServer {
+    fn step(&mut self, input: Input<'_>, out: &mut Out) {
+        match input {
+            Input::Start => {
+                let info = json!({"name": "belay", "title": "belay", "version": env!("CARGO_PKG_VERSION")});
+                ask(id::INITIALIZE, "initialize", json!({"clientInfo": info}), out);
+            }
+            Input::Stdout(line) => self.stdout(line, out),
+            Input::Stderr(line) => self.stderr.line(line, out),
+            Input::Steer(text) => {
+                self.steers.push(text.to_owned());
+                self.send_steers(out);
+            }
+            Input::Interrupt => {
+                self.interrupt = true;
+                self.send_interrupt(out);
+            }
+            Input::Permission { id, answer } => self.permission(id, answer, out),
+            Input::Timer(_) => {}
+            Input::Exit(exit) => self.exit(exit, out),
+        }
+    }
+}
+
+impl AppServer {
+    fn stdout(&mut self, line: &[u8], out: &mut Out) {
+        let text = lines::text(line);
+        let Some(message) = decode::<Message<'_>>(&text) else {
+            let event = if text.trim_start().starts_with('{') {
+                Some(Event::Unknown(Unknown { raw: text.into_owned() }))
+            } else {
+                plain_line(line, "stdout")
+            };
+            event.into_iter().for_each(|event| out.event(event));
+            return;
+        };
+        let known = match (&message.method, message.id) {
+            (Some(method), Some(id)) => self.server_request(method, id, message.params, out),
+            (Some(method), None) => self.notification(method, message.params, out),
+            (None, Some(_)) => self.answer(&message, out),
+            (None, None) => None,
+        };
+        if known.is_none() {
+            out.event(Event::Unknown(Unknown { raw: text.into_owned() }));
+        }
+    }
+
+    /// The answer to a request of ours.
+    fn answer(&mut self, message: &Message<'_>, out: &mut Out) -> Option<()> {
+        let number: u32 = message.id?.get().parse().ok()?;
+        if let Some(error) = &message.error {
+            self.refused(number, &error.message, out);
+            return Some(());
+        }
+        let result = message.result?.get();
+        match number {
+            id::INITIALIZE => {
+                self.initialized = true;
+                out.stdin_line(&Say::Notify { method: "initialized" });
+                self.open_thread(out);
+            }
+            id::LIST => {
+                let list: ThreadList = decode(result)?;
+                match list.data.into_iter().next() {
+                    Some(thread) => self.resume(&thread.id, out),
+                    None => self.fail(
+                        FailureKind::InvalidRequest,
+                        "there is no session to continue",
+                        out,
+                    ),
+                }
+            }
+            id::THREAD => self.thread_opened(decode(result)?, out),
+            // Turns speak through notifications.
+            _ => {}
+        }
+        Some(())
+    }
+
+    fn refused(&mut self, number: u32, message: &str, out: &mut Out) {
+        match number {
+            id::INTERRUPT | id::STEER => {
+                out.event(Event::notice(Level::Warn, "refused", message));
+                if number == id::INTERRUPT {
+                    out.cannot("interrupt");
+                }
+            }
+            _ => {
+                let kind = classify::of_message(message).kind;
+                let kind =
+                    if kind == FailureKind::Unknown { FailureKind::InvalidRequest } else { kind };
+                self.fail(kind, message, out);
+            }
+        }
+    }
+
+    fn open_thread(&self, out: &mut Out) {
+        match &self.request.session {
+            Session::New => {
+                ask(id::THREAD, "thread/start", Value::Object(self.thread_params()), out);
+            }
+            Session::Resume(thread) => self.resume(thread, out),
+            Session::Fork(thread) => self.with_thread("thread/fork", thread, out),
+            Session::Continue => {
+                let sources = ["cli", "vscode", "exec", "appServer"];
+                let mut params =
+                    json!({"limit": 1, "sortKey": "updated_at", "sourceKinds": sources});
+                if let Some(cwd) = &self.request.cwd {
+                    params["cwd"] = cwd.to_string_lossy().into();
+                }
+                ask(id::LIST, "thread/list", params, out);
+            }
+        }
+    }
+
+    fn resume(&self, thread: &str, out: &mut Out) {
+        self.with_thread("thread/resume", thread, out);
+    }
+
+    fn with_thread(&self, method: &'static str, thread: &str, out: &mut Out) {
+        let mut params = self.thread_params();
+        params.insert("threadId".to_owned(), thread.into());
+        params.insert("excludeTurns".to_owned(), true.into());
+        ask(id::THREAD, method, Value::Object(params), out);
+    }
+
+    /// Only what was asked for: everything else is the user's own configuration.
+    fn thread_params(&self) -> Map<String, Value> {
+        let request = &self.request;
+        let (sandbox, approval) = match request.permissions {
+            None => (None, None),
+            // On request: what lies beyond is asked for, and the run's policy answers.
+            Some(Permissions::ReadOnly) => (Some("read-only"), Some("on-request")),
+            Some(Permissions::Edit) => (Some("workspace-write"), Some("on-request")),
+            Some(Permissions::Full) => (Some("danger-full-access"), Some("never")),
+        };
+        let cwd = request.cwd.as_ref().map(|cwd| cwd.to_string_lossy().into_owned());
+        let fields = [
+            ("cwd", cwd),
+            ("approvalPolicy", approval.map(str::to_owned)),
+            ("sandbox", sandbox.map(str::to_owned)),
+            ("model", self.model.clone()),
+            ("baseInstructions", request.system_prompt.clone()),
+            ("developerInstructions", request.append_system_prompt.clone()),
+        ];
+        let given =
+            fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.into())));
+        given.collect()
+    }
+
+    fn thread_opened(&mut self, answer: ThreadAnswer, out: &mut Out) {
+        self.thread_id = Some(answer.thread.id.clone());
+        self.model = answer.model.clone().or(self.model.take());
+        let sandbox = answer.sandbox.as_ref().and_then(|sandbox| sandbox.get("type")?.as_str());
+        out.event(Event::SessionStarted(SessionStarted {
+            session_id: answer.thread.id.clone(),
+            model: answer.model,
+            agent_version: answer.thread.cli_version,
+            permission_mode: sandbox.map(str::to_owned),
+            cwd: answer.cwd,
+            tools: Vec::new(),
+        }));
+        if self.interrupt {
+            self.fail(FailureKind::Interrupted, "interrupted before the turn began", out);
+            return;
+        }
+        let input = json!([{"type": "text", "text": self.request.prompt}]);
+        let mut params = json!({"threadId": answer.thread.id, "input": input});
+        if let Some(effort) = self.request.effort {
+            params["effort"] = effort_name(effort).into();
+        }
+        ask(id::TURN, "turn/start", params, out);
+    }
+
+    fn notification(
+        &mut self,
+        method: &str,
+        params: Option<&RawValue>,
+        out: &mut Out,
+    ) -> Option<()> {
+        let params = params.map_or("{}", RawValue::get);
+        match method {
+            "turn/started" => {
+                let note: TurnNote = decode(params)?;
+                self.turn_started(note, out);
+            }
+            "turn/completed" => {
+                let note: TurnNote = decode(params)?;
+                self.turn_completed(note, out);
+            }
+            "item/started" => {
+                let item = decode::<ItemNote<'_>>(params)?.item;
+                if item.sort() == Sort::Unknown {
+                    return None;
+                }
+                self.respond(&item, out);
+                self.items.started(&item, out);
+            }
+            "item/completed" => {
+                let item = decode::<ItemNote<'_>>(params)?.item;
+                self.respond(&item, out);
+                return self.items.completed(&item, out).then_some(());
+            }
+            "item/agentMessage/delta" => {
+                let note: DeltaNote = decode(params)?;
+                self.items.text_delta(&note.item_id, note.delta, out);
+            }
+            "item/reasoning/summaryTextDelta" | "item/reasoning/textDelta" => {
+                let note: DeltaNote = decode(params)?;
+                self.items.reasoning_delta(&note.item_id, note.delta, out);
+            }
+            "thread/tokenUsage/updated" => {
+                self.tokens(decode::<TokenNote>(params)?.token_usage, out);
+            }
+            "account/rateLimits/updated" => {
+                self.limits = decode::<LimitsNote>(params)?.rate_limits;
+                self.report_limits(out);
+            }
+            "turn/plan/updated" => {
+                let plan = decode::<PlanNote>(params)?.plan;
+                let items = plan.into_iter().map(|step| PlanItem {
+                    text: step.step,
+                    status: match step.status.as_str() {
+                        "completed" => PlanStatus::Completed,
+                        "inProgress" => PlanStatus::InProgress,
+                        _ => PlanStatus::Pending,
+                    },
+                });
+                out.event(Event::Plan(Plan { items: items.collect() }));
+            }
+            "error" => self.error(decode(params)?, out),
+            "warning" | "configWarning" | "deprecationNotice" | "guardianWarning" => {
+                let note: WarningNote = decode(params)?;
+                let words = note.message.or(note.summary).unwrap_or_default();
+                out.event(Event::notice(Level::Warn, "warning", words));
+            }
+            "model/rerouted" => {
+                let note: RerouteNote = decode(params)?;
+                let words = format!("{} fell back to {}", note.from_model, note.to_model);
+                out.event(Event::notice(Level::Warn, "model_fallback", words));
+            }
+            _ if is_aside(method) => {}
+            _ => return None,
+        }
+        Some(())
+    }
+
+    fn turn_started(&mut self, note: TurnNote, out: &mut Out) {
+        self.thread_id.get_or_insert(note.thread_id);
+        self.meter.baseline = self.meter.total;
+        self.meter.responses = 0;
+        self.turn = Some(Turn { id: note.turn.id, failure: None, responding: false });
+        self.send_steers(out);
+        if self.interrupt {
+            self.send_interrupt(out);
+        }
+    }
+
+    fn turn_completed(&mut self, note: TurnNote, out: &mut Out) {
+        let earlier = self.turn.take().and_then(|turn| turn.failure);
+        let failure = match (note.turn.status.as_str(), note.turn.error) {
+            ("completed", _) => None,
+            ("interrupted", _) => Some(Failure::new(FailureKind::Interrupted, "interrupted").with(
+                belay_trace::EvidenceSource::Field,
+                "status",
+                "interrupted",
+            )),
+            (_, Some(error)) => Some(self.failure(&error.message, error.codex_error_info.as_ref())),
+            (status, None) => Some(earlier.unwrap_or_else(|| {
+                Failure::new(FailureKind::Unknown, format!("the turn ended as `{status}`"))
+            })),
+        };
+        self.end_turn(failure, note.turn.duration_ms, out);
+    }
+
+    /// A failure; that of a used-up window knows when the window resets.
+    fn failure(&self, message: &str, info: Option<&Value>) -> Failure {
+        let mut failure = classify::of_error(message, info);
+        if failure.kind == FailureKind::UsageLimit {
+            let windows = [&self.limits.primary, &self.limits.secondary];
+            let full = windows
+                .into_iter()
+                .flatten()
+                .filter(|w| w.used_percent.is_some_and(|p| p >= 100.0));
+            failure.resets_at = full.filter_map(resets_at).max();
+        }
+        failure
+    }
+
+    /// Says that the model responds, once for each response.
+    fn respond(&mut self, item: &Item<'_>, out: &mut Out) {
+        if let Some(turn) = &mut self.turn
+            && !turn.responding
+            && matches!(item.sort(), Sort::Words | Sort::Tool)
+        {
+            turn.responding = true;
+            out.event(Event::TurnStarted(TurnStarted {
+                message_id: None,
+                model: self.model.clone(),
+            }));
+        }
+    }
+
+    fn tokens(&mut self, report: TokenUsage, out: &mut Out) {
+        if self.meter.total == Some(report.total) {
+            // Repeated with a change of the limits; no response has ended.
+            return;
+        }
+        if self.turn.is_none() {
+            // A resumed thread tells its history.
+            self.meter.total = Some(report.total);
+            return;
+        }
+        self.meter.baseline.get_or_insert(report.total.minus(report.last));
+        self.meter.total = Some(report.total);
+        self.meter.responses += 1;
+        self.meter.window = report.model_context_window.or(self.meter.window);
+        if let Some(turn) = &mut self.turn {
+            turn.responding = false;
+        }
+        out.event(Event::Usage(UsageReport { usage: self.meter.usage() }));
+        out.event(Event::Context(Context {
+            used_tokens: report.last.total_tokens,
+            window_tokens: self.meter.window,
+            source: ContextSource::Agent,
+        }));
+    }
+
+    fn report_limits(&self, out: &mut Out) {
+        let window = |name: &str, window: &Window| RateLimitWindow {
+            name: name.to_owned(),
+            used_percent: window.used_percent,
+            resets_at: resets_at(window),
+            status: None,
+        };
+        let named = [("primary", &self.limits.primary), ("secondary", &self.limits.secondary)];
+        let windows: Vec<_> =
+            named.into_iter().filter_map(|(name, w)| Some(window(name, w.as_ref()?))).collect();
+        if !windows.is_empty() {
+            let rejected = windows.iter().any(|w| w.used_percent.is_some_and(|p| p >= 100.0));
+            out.event(Event::RateLimit(RateLimit { rejected, windows }));
+        }
+    }
+
+    fn error(&mut self, note: ErrorNote, out: &mut Out) {
+        let message = note.error.message;
+        if note.will_retry {
+            self.items.retract(out);
+            let count =
+                message.strip_prefix("Reconnecting... ").and_then(|rest| rest.split(' ').next());
+            let (retry, max) = count.and_then(|count| count.split_once('/')).unwrap_or_default();
+            let (retry, retries_max) = (retry.parse().ok(), max.parse().ok());
+            out.event(Event::Retry(Retry {
+                retry,
+                retries_max,
+                reason: message,
+                ..Retry::default()
+            }));
+            return;
+        }
+        let failure = self.failure(&message, note.error.codex_error_info.as_ref());
+        out.event(Event::notice(Level::Error, "error", message));
+        if let Some(turn) = &mut self.turn {
+            turn.failure = Some(failure);
+        }
+    }
+
+    fn server_request(
+        &mut self,
+        method: &str,
+        id: &RawValue,
+        params: Option<&RawValue>,
+        out: &mut Out,
+    ) -> Option<()> {
+        let (name, kind) = match method {
+            "item/commandExecution/requestApproval" => (super::items::SHELL, ToolKind::Execute),
+            "item/fileChange/requestApproval" => ("apply_patch", ToolKind::Edit),
+            _ => {
+                let error = json!({"code": -32601, "message": "belay does not offer this"});
+                out.stdin_line(&Say::Refuse { id, error });
+                let words = format!("refused the request `{method}`");
+                out.event(Event::notice(Level::Warn, "refused_request", words));
+                return Some(());
+            }
+        };
+        let approval: ApprovalAsk = decode(params?.get())?;
+        let permission_id = id.get().trim_matches('"').to_owned();
+        self.asks.insert(permission_id.clone(), id.to_owned());
+        out.event(Event::PermissionRequest(PermissionRequest {
+            permission_id,
+            tool_id: approval.item_id.map(ToolId),
+            name: name.to_owned(),
+            args: match approval.command {
+                Some(command) => Json::from(json!({"command": command, "cwd": approval.cwd})),
+                None => Json::default(),
+            },
+            kind,
+            reason: approval.reason,
+        }));
+        Some(())
+    }
+
+    fn permission(&mut self, id: &str, answer: Decision, out: &mut Out) {
+        let Some(id) = self.asks.remove(id) else { return };
+        let decision = match answer {
+            Decision::Allow => "accept",
+            Decision::Deny => "decline",
+        };
+        out.stdin_line(&Say::Answer { id: &id, result: json!({"decision": decision}) });
+    }
+
+    fn send_steers(&mut self, out: &mut Out) {
+        let (Some(thread), Some(turn)) = (&self.thread_id, &self.turn) else { return };
+        for text in self.steers.drain(..) {
+            let input = json!([{"type": "text", "text": text}]);
+            let params = json!({"threadId": thread, "expectedTurnId": turn.id, "input": input});
+            ask(id::STEER, "turn/steer", params, out);
+        }
+    }
+
+    fn send_interrupt(&mut self, out: &mut Out) {
+        if let (Some(thread), Some(turn), false) =
+            (&self.thread_id, &self.turn, self.interrupt_sent)
+        {
+            self.interrupt_sent = true;
+            let params = json!({"threadId": thread, "turnId": turn.id});
+            ask(id::INTERRUPT, "turn/interrupt", params, out);
+        }
+    }
+
+    /// Ends an attempt that has no turn yet, or never will.
+    fn fail(&mut self, kind: FailureKind, message: &str, out: &mut Out) {
+        self.end_turn(Some(Failure::new(kind, message)), None, out);
+    }
+
+    fn end_turn(&mut self, failure: Option<Failure>, duration_ms: Option<u64>, out: &mut Out) {
+        self.turn = None;
+        self.turns_ended += 1;
+        (self.interrupt, self.interrupt_sent) = (false, false);
+        out.turn_ended(AttemptEnd {
+            answer: self.items.reached(),
+            failure,
+            usage: Usage { duration_ms, ..self.meter.usage() },
+            session_id: self.thread_id.clone(),
+            model: self.model.clone(),
+            ..AttemptEnd::default()
+        });
+        out.close_stdin();
+    }
+
+    fn exit(&mut self, exit: Exit, out: &mut Out) {
+        if self.turns_ended > 0 && self.turn.is_none() {
+            return;
+        }
+        let mut failure = of_exit(exit, self.interrupt, self.initialized, &self.stderr);
+        if !self.initialized && failure.kind == FailureKind::InvalidRequest {
+            // It never spoke the protocol: an older Codex that takes `app-server` for something else.
+            failure.kind = FailureKind::VersionUnsupported;
+        }
+        self.end_turn(Some(failure), None, out);
+    }
+}
+
+impl Meter {
+    /// The turn's own tokens; unknown while a resumed thread has not told its total.
+    fn usage(&self) -> Usage {
+        let (Some(total), Some(baseline)) = (self.total, self.baseline) else {
+            return Usage::default();
+        };
+        let turn = total.minus(baseline);
+        let cached = turn.cached_input_tokens + turn.cache_write_input_tokens;
+        Usage {
+            input_tokens: Some(turn.input_tokens.saturating_sub(cached)),
+            output_tokens: Some(turn.output_tokens),
+            cache_read_input_tokens: Some(turn.cached_input_tokens),
+            cache_creation_input_tokens: Some(turn.cache_write_input_tokens),
+            reasoning_output_tokens: Some(turn.reasoning_output_tokens),
+            num_turns: Some(self.responses),
+            ..Usage::default()
+        }
+    }
+}
+
+fn ask(id: u32, method: &'static str, params: Value, out: &mut Out) {
+    out.stdin_line(&Say::Request { id, method, params });
+}
+
+fn resets_at(window: &Window) -> Option<Timestamp> {
+    Timestamp::from_second(window.resets_at?).ok()
+}
+
+/// Notifications about the server's own household, and output that an item's end repeats in full.
+fn is_aside(method: &str) -> bool {
+    const ASIDES: &[&str] = &[
+        "thread/started",
+        "thread/status/changed",
+        "thread/readState/changed",
+        "thread/name/updated",
+        "thread/settings/updated",
+        "thread/queue/changed",
+        "thread/closed",
+        "thread/compacted",
+        "turn/diff/updated",
+        "turn/moderationMetadata",
+        "serverRequest/resolved",
+        "item/reasoning/summaryPartAdded",
+        "item/plan/delta",
+        "item/commandExecution/outputDelta",
+        "item/commandExecution/terminalInteraction",
+        "item/fileChange/outputDelta",
+        "item/fileChange/patchUpdated",
+        "item/mcpToolCall/progress",
+        "model/verification",
+        "account/updated",
+        "skills/changed",
+        "project/changed",
+        "app/list/updated",
+    ];
+    const HOUSEHOLDS: &[&str] =
+        &["remoteControl/", "mcpServer/", "hook/", "fs/", "thread/environment/", "thread/goal/"];
+    ASIDES.contains(&method) || HOUSEHOLDS.iter().any(|prefix| method.starts_with(prefix))
+}

@@ -1,0 +1,286 @@
+//! `codex exec --json`: one line an item, no pieces, usage at the end.
+
+use super::classify;
+use super::items::{Item, Items, Sort};
+use crate::parser::plain_line;
+use crate::protocol::{AttemptEnd, Exit, Input, Out, Protocol};
+use crate::stderr::StderrTail;
+use crate::wire::decode;
+use crate::{RunRequest, Session, lines};
+use belay_trace::{
+    Event, EvidenceSource, Failure, FailureKind, Level, Retry, SessionStarted, TurnStarted,
+    Unknown, Usage, UsageReport,
+};
+use serde::Deserialize;
+use std::borrow::Cow;
+
+/// The prompt as exec gets it: exec has no option for a system prompt, so it stands before the prompt.
+pub(super) fn composed_prompt(request: &RunRequest) -> String {
+    let parts = [&request.system_prompt, &request.append_system_prompt];
+    let system = parts.into_iter().flatten().map(String::as_str);
+    let prompt = Some(request.prompt.as_str()).filter(|prompt| !prompt.is_empty());
+    system.chain(prompt).collect::<Vec<_>>().join("\n\n")
+}
+
+/// The state of one stream.
+#[derive(Debug)]
+pub(super) struct Exec {
+    prompt: String,
+    /// The thread has a history: its cumulative usage says nothing about this run.
+    resumed: bool,
+    session_id: Option<String>,
+    items: Items,
+    turn_open: bool,
+    turns_ended: u32,
+    interrupted: bool,
+    /// A tool has returned since the model last spoke, so its next words are a new response.
+    tool_returned: bool,
+    responded: bool,
+    stderr: StderrTail,
+    seen_stdout: bool,
+}
+
+#[derive(Debug, Deserialize)]
+struct Line<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Cow<'a, str>,
+    #[serde(default)]
+    thread_id: Option<String>,
+    #[serde(borrow, default)]
+    item: Option<Item<'a>>,
+    #[serde(default)]
+    usage: Option<Tokens>,
+    #[serde(default)]
+    error: Option<LineError>,
+    #[serde(default)]
+    message: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct LineError {
+    #[serde(default)]
+    message: String,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Tokens {
+    input_tokens: u64,
+    cached_input_tokens: u64,
+    cache_write_input_tokens: u64,
+    output_tokens: u64,
+    reasoning_output_tokens: u64,
+}
+
+impl Exec {
+    pub(super) fn new(request: &RunRequest) -> Self {
+        Self {
+            prompt: composed_prompt(request),
+            resumed: request.session != Session::New,
+            session_id: None,
+            items: Items::default(),
+            turn_open: false,
+            turns_ended: 0,
+            interrupted: false,
+            tool_returned: false,
+            responded: false,
+            stderr: StderrTail::default(),
+            seen_stdout: false,
+        }
+    }
+}
+
+impl Protocol for Exec {
+    fn step(&mut self, input: Input<'_>, out: &mut Out) {
+        match input {
+            Input::Start => {
+                out.stdin(self.prompt.clone().into_bytes());
+                // With an open pipe Codex waits for its end, for ever.
+                out.close_stdin();
+            }
+            Input::Stdout(line) => self.stdout(line, out),
+            Input::Stderr(line) => self.stderr_line(line, out),
+            Input::Steer(_) => out.cannot("steer"),
+            Input::Interrupt => {
+                self.interrupted = true;
+                out.cannot("interrupt");
+            }
+            Input::Permission { .. } | Input::Timer(_) => {}
+            Input::Exit(exit) => self.exit(exit, out),
+        }
+    }
+}
+
+impl Exec {
+    /// Codex says this on nearly every run; it means nothing.
+    const HARMLESS: &'static [u8] = b"Reading additional input from stdin...";
+
+    fn stderr_line(&mut self, line: &[u8], out: &mut Out) {
+        if line.trim_ascii() != Self::HARMLESS
+            && line.trim_ascii() != b"Reading prompt from stdin..."
+        {
+            self.stderr.line(line, out);
+        }
+    }
+
+    fn stdout(&mut self, line: &[u8], out: &mut Out) {
+        let text = lines::text(line);
+        let Some(parsed) = decode::<Line<'_>>(&text) else {
+            let event = if text.trim_start().starts_with('{') {
+                Some(Event::Unknown(Unknown { raw: text.into_owned() }))
+            } else {
+                plain_line(line, "stdout")
+            };
+            event.into_iter().for_each(|event| out.event(event));
+            return;
+        };
+        self.seen_stdout = true;
+        if self.line(parsed, out).is_none() {
+            out.event(Event::Unknown(Unknown { raw: text.into_owned() }));
+        }
+    }
+
+    fn line(&mut self, line: Line<'_>, out: &mut Out) -> Option<()> {
+        match line.kind.as_ref() {
+            "thread.started" => {
+                let session_id = line.thread_id?;
+                self.session_id = Some(session_id.clone());
+                out.event(Event::SessionStarted(SessionStarted {
+                    session_id,
+                    ..Default::default()
+                }));
+            }
+            "turn.started" => self.turn_open = true,
+            "item.started" | "item.updated" => {
+                let item = line.item?;
+                if item.sort() == Sort::Unknown {
+                    return None;
+                }
+                self.respond(item.sort(), out);
+                self.items.started(&item, out);
+                if item.kind == "todo_list" {
+                    self.items.completed(&item, out);
+                }
+            }
+            "item.completed" => {
+                let item = line.item?;
+                self.respond(item.sort(), out);
+                self.tool_returned |= item.sort() == Sort::Tool;
+                return self.items.completed(&item, out).then_some(());
+            }
+            "error" => self.error(line.message?, out),
+            "turn.completed" => self.completed(line.usage.unwrap_or_default(), out),
+            "turn.failed" => {
+                let mut failure = classify::of_message(&line.error?.message);
+                if self.interrupted {
+                    failure.kind = FailureKind::Interrupted;
+                }
+                // Codex prints no usage for a failed turn.
+                self.end_turn(Some(failure), Usage::default(), out);
+            }
+            _ => return None,
+        }
+        Some(())
+    }
+
+    /// Announces a response. Exec does not say where one begins: words after a tool's return are a new one.
+    fn respond(&mut self, sort: Sort, out: &mut Out) {
+        let new = match sort {
+            Sort::Words => !self.responded || self.tool_returned,
+            Sort::Tool => !self.responded,
+            Sort::Aside | Sort::Unknown => false,
+        };
+        if new {
+            self.responded = true;
+            self.tool_returned = false;
+            out.event(Event::TurnStarted(TurnStarted::default()));
+        }
+    }
+
+    /// An error line is progress or repeats itself in `turn.failed`; only that one ends the turn.
+    fn error(&self, message: String, out: &mut Out) {
+        match message.strip_prefix("Reconnecting... ") {
+            Some(rest) => {
+                let (count, reason) = rest.split_once(' ').unwrap_or((rest, ""));
+                let (retry, max) = count.split_once('/').unwrap_or((count, ""));
+                let reason = reason.trim_start_matches('(').trim_end_matches(')').to_owned();
+                let (retry, retries_max) = (retry.parse().ok(), max.parse().ok());
+                out.event(Event::Retry(Retry { retry, retries_max, reason, ..Retry::default() }));
+            }
+            None => out.event(Event::notice(Level::Error, "error", message)),
+        }
+    }
+
+    fn completed(&mut self, tokens: Tokens, out: &mut Out) {
+        // Cumulative over the thread, and this process knows only its own part of it.
+        let usage = if self.resumed {
+            let words = "codex exec reports only the sum over a resumed thread; this run's tokens are unknown";
+            out.event(Event::notice(Level::Warn, "usage_unknown", words));
+            Usage::default()
+        } else {
+            usage(tokens)
+        };
+        out.event(Event::Usage(UsageReport { usage: usage.clone() }));
+        self.end_turn(None, usage, out);
+    }
+
+    fn end_turn(&mut self, failure: Option<Failure>, usage: Usage, out: &mut Out) {
+        self.turn_open = false;
+        self.turns_ended += 1;
+        out.turn_ended(AttemptEnd {
+            answer: self.items.reached(),
+            failure,
+            usage,
+            session_id: self.session_id.clone(),
+            ..AttemptEnd::default()
+        });
+    }
+
+    fn exit(&mut self, exit: Exit, out: &mut Out) {
+        if self.turns_ended > 0 && !self.turn_open {
+            return;
+        }
+        let failure = of_exit(exit, self.interrupted, self.seen_stdout, &self.stderr);
+        self.end_turn(Some(failure), Usage::default(), out);
+    }
+}
+
+/// The failure of a process that ended in mid-turn.
+pub(super) fn of_exit(
+    exit: Exit,
+    interrupted: bool,
+    seen_stdout: bool,
+    stderr: &StderrTail,
+) -> Failure {
+    let failure = match exit {
+        _ if interrupted => Failure::new(FailureKind::Interrupted, "interrupted"),
+        Exit::Signal(signal) => {
+            Failure::new(FailureKind::Crashed, format!("codex was ended by signal {signal}"))
+        }
+        Exit::Code(0) => Failure::new(FailureKind::Protocol, "codex ended without a result"),
+        Exit::Code(code) if !seen_stdout => {
+            let words = stderr.last().unwrap_or_else(|| format!("codex exited with code {code}"));
+            Failure::new(FailureKind::InvalidRequest, words)
+        }
+        Exit::Code(code) => {
+            Failure::new(FailureKind::Crashed, format!("codex exited with code {code} in mid-turn"))
+        }
+    };
+    let failure = match exit {
+        Exit::Code(code) => failure.with(EvidenceSource::Exit, "code", code),
+        Exit::Signal(signal) => failure.with(EvidenceSource::Exit, "signal", signal),
+    };
+    stderr.evidence(failure)
+}
+
+fn usage(tokens: Tokens) -> Usage {
+    let cached = tokens.cached_input_tokens + tokens.cache_write_input_tokens;
+    Usage {
+        input_tokens: Some(tokens.input_tokens.saturating_sub(cached)),
+        output_tokens: Some(tokens.output_tokens),
+        cache_read_input_tokens: Some(tokens.cached_input_tokens),
+        cache_creation_input_tokens: Some(tokens.cache_write_input_tokens),
+        reasoning_output_tokens: Some(tokens.reasoning_output_tokens),
+        ..Usage::default()
+    }
+}

@@ -1,0 +1,286 @@
+//! Codex's items: messages, reasoning, commands, file changes, MCP calls.
+//!
+//! `exec --json` and the app-server describe the same items, one in snake_case and the other in camelCase.
+
+use crate::Out;
+use crate::wire::flatten_content;
+use belay_trace::{
+    Compaction, CompactionStatus, Event, Json, Level, Plan, PlanItem, PlanStatus, Reasoning, Text,
+    TextRetracted, ToolCall, ToolId, ToolKind, ToolResult,
+};
+use serde::Deserialize;
+use serde_json::json;
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+
+/// The name of a shell tool, on every agent.
+pub(super) const SHELL: &str = "Bash";
+
+/// An item: the union of the fields of all kinds, under both spellings.
+#[derive(Debug, Deserialize)]
+pub(super) struct Item<'a> {
+    #[serde(borrow)]
+    pub(super) id: Cow<'a, str>,
+    #[serde(borrow, rename = "type")]
+    pub(super) kind: Cow<'a, str>,
+    #[serde(default)]
+    text: Option<String>,
+    #[serde(default)]
+    summary: Option<Vec<String>>,
+    #[serde(default)]
+    command: Option<String>,
+    #[serde(default)]
+    cwd: Option<String>,
+    #[serde(default, alias = "aggregatedOutput")]
+    aggregated_output: Option<String>,
+    #[serde(default, alias = "exitCode")]
+    exit_code: Option<i32>,
+    #[serde(default)]
+    status: Option<String>,
+    #[serde(borrow, default)]
+    changes: Option<&'a RawValue>,
+    #[serde(default)]
+    server: Option<String>,
+    #[serde(default)]
+    tool: Option<String>,
+    #[serde(borrow, default)]
+    arguments: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    result: Option<McpResult<'a>>,
+    #[serde(default)]
+    error: Option<McpError>,
+    #[serde(default)]
+    query: Option<String>,
+    #[serde(default)]
+    prompt: Option<String>,
+    #[serde(default)]
+    path: Option<String>,
+    #[serde(default)]
+    message: Option<String>,
+    #[serde(default)]
+    items: Option<Vec<Todo>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct McpResult<'a> {
+    #[serde(borrow, default)]
+    content: Option<&'a RawValue>,
+}
+
+#[derive(Debug, Deserialize)]
+struct McpError {
+    #[serde(default)]
+    message: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Todo {
+    #[serde(default)]
+    text: String,
+    #[serde(default)]
+    completed: bool,
+}
+
+/// Turns items into events. An item may arrive in pieces, begin and end, or end without having begun.
+#[derive(Debug, Default)]
+pub(super) struct Items {
+    /// Text that was emitted in pieces, by the item that has not ended yet.
+    streamed: HashMap<String, String>,
+    /// Tool calls that were announced and have not ended yet.
+    open_calls: HashSet<String>,
+    /// The last message that is whole.
+    pub(super) last_message: String,
+}
+
+/// What an item was, for whoever counts responses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sort {
+    /// The model wrote or thought.
+    Words,
+    /// The model called a tool.
+    Tool,
+    /// Nothing of the model's.
+    Aside,
+    /// This version of belay does not know it.
+    Unknown,
+}
+
+impl Item<'_> {
+    pub(super) fn sort(&self) -> Sort {
+        match self.kind.as_ref() {
+            "agentMessage" | "agent_message" | "reasoning" | "plan" => Sort::Words,
+            "userMessage" | "user_message" | "hookPrompt" | "contextCompaction"
+            | "enteredReviewMode" | "exitedReviewMode" | "error" | "todo_list" | "sleep"
+            | "subAgentActivity" => Sort::Aside,
+            _ if tool(self).is_some() => Sort::Tool,
+            _ => Sort::Unknown,
+        }
+    }
+}
+
+impl Items {
+    /// A piece of a message.
+    pub(super) fn text_delta(&mut self, item: &str, text: String, out: &mut Out) {
+        self.streamed.entry(item.to_owned()).or_default().push_str(&text);
+        out.event(Event::Text(Text { text, message_id: Some(item.to_owned()) }));
+    }
+
+    /// A piece of reasoning.
+    pub(super) fn reasoning_delta(&mut self, item: &str, reasoning: String, out: &mut Out) {
+        self.streamed.entry(item.to_owned()).or_default().push_str(&reasoning);
+        out.event(Event::Reasoning(Reasoning { reasoning, message_id: Some(item.to_owned()) }));
+    }
+
+    pub(super) fn started(&mut self, item: &Item<'_>, out: &mut Out) {
+        if item.kind == "contextCompaction" {
+            let status = CompactionStatus::Started;
+            out.event(Event::Compaction(Compaction { status, message: None }));
+        }
+        self.call(item, out);
+    }
+
+    /// False if the item is of a kind that is not known.
+    pub(super) fn completed(&mut self, item: &Item<'_>, out: &mut Out) -> bool {
+        let message_id = || Some(item.id.as_ref().to_owned());
+        match item.kind.as_ref() {
+            "agentMessage" | "agent_message" => {
+                let text = item.text.clone().unwrap_or_default();
+                let rest = self.rest(&item.id, &text);
+                if !rest.is_empty() {
+                    out.event(Event::Text(Text { text: rest, message_id: message_id() }));
+                }
+                self.last_message = text;
+            }
+            "reasoning" => {
+                let summary = item.summary.as_ref().map(|parts| parts.join("\n\n"));
+                let text = item.text.clone().or(summary).unwrap_or_default();
+                // The pieces of a summary have no separators: if there were any, they said it all.
+                let rest = if self.streamed.remove(item.id.as_ref()).is_some() {
+                    String::new()
+                } else {
+                    text
+                };
+                if !rest.is_empty() {
+                    out.event(Event::Reasoning(Reasoning {
+                        reasoning: rest,
+                        message_id: message_id(),
+                    }));
+                }
+            }
+            "todo_list" => out.event(Event::Plan(Plan { items: todos(item) })),
+            "contextCompaction" => {
+                let status = CompactionStatus::Completed;
+                out.event(Event::Compaction(Compaction { status, message: None }));
+            }
+            "error" => {
+                let words = item.message.clone().unwrap_or_default();
+                out.event(Event::notice(Level::Warn, "item_error", words));
+            }
+            _ if item.sort() == Sort::Aside => {}
+            "plan" => {
+                let text = item.text.clone().unwrap_or_default();
+                out.event(Event::notice(Level::Info, "plan", text));
+            }
+            _ if tool(item).is_some() => {
+                self.call(item, out);
+                self.open_calls.remove(item.id.as_ref());
+                out.event(Event::ToolResult(result(item)));
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    /// The response was dropped and comes again: what was said of it is void.
+    pub(super) fn retract(&mut self, out: &mut Out) {
+        for (id, text) in self.streamed.drain() {
+            out.event(Event::TextRetracted(TextRetracted { message_id: Some(id), text }));
+        }
+    }
+
+    /// What was reached of an answer: the last whole message, or else what was said of one.
+    pub(super) fn reached(&mut self) -> String {
+        let partial = self.streamed.drain().map(|(_, text)| text).next().unwrap_or_default();
+        let whole = std::mem::take(&mut self.last_message);
+        if whole.is_empty() { partial } else { whole }
+    }
+
+    fn call(&mut self, item: &Item<'_>, out: &mut Out) {
+        if let Some(call) = tool(item)
+            && self.open_calls.insert(item.id.as_ref().to_owned())
+        {
+            out.event(Event::ToolCall(call));
+        }
+    }
+
+    fn rest(&mut self, id: &str, text: &str) -> String {
+        let said = self.streamed.remove(id).unwrap_or_default();
+        text.strip_prefix(said.as_str()).unwrap_or(text).to_owned()
+    }
+}
+
+/// The tool call that an item stands for, if it stands for one.
+fn tool(item: &Item<'_>) -> Option<ToolCall> {
+    let raw = |raw: Option<&RawValue>| raw.map(Json::from_raw).unwrap_or_default();
+    let (name, args, kind) = match item.kind.as_ref() {
+        "commandExecution" | "command_execution" => {
+            let args = match &item.cwd {
+                Some(cwd) => json!({"command": item.command, "cwd": cwd}),
+                None => json!({"command": item.command}),
+            };
+            (SHELL.to_owned(), args.into(), ToolKind::Execute)
+        }
+        "fileChange" | "file_change" => {
+            let changes = item.changes.map_or("[]", RawValue::get);
+            let args = Json::parse(format!(r#"{{"changes":{changes}}}"#)).unwrap_or_default();
+            ("apply_patch".to_owned(), args, ToolKind::Edit)
+        }
+        "mcpToolCall" | "mcp_tool_call" => {
+            let part = |part: &Option<String>| part.clone().unwrap_or_default();
+            let name = format!("mcp__{}__{}", part(&item.server), part(&item.tool));
+            (name, raw(item.arguments), ToolKind::Other)
+        }
+        "dynamicToolCall" => {
+            (item.tool.clone().unwrap_or_default(), raw(item.arguments), ToolKind::Other)
+        }
+        "webSearch" | "web_search" => {
+            ("web_search".to_owned(), json!({"query": item.query}).into(), ToolKind::Network)
+        }
+        "collabAgentToolCall" | "collab_tool_call" => {
+            let name = item.tool.clone().unwrap_or_else(|| "agent".to_owned());
+            (name, json!({"prompt": item.prompt}).into(), ToolKind::Other)
+        }
+        "imageView" => ("view_image".to_owned(), json!({"path": item.path}).into(), ToolKind::Read),
+        "imageGeneration" => ("image_generation".to_owned(), json!({}).into(), ToolKind::Other),
+        _ => return None,
+    };
+    Some(ToolCall { tool_id: Some(ToolId(item.id.as_ref().to_owned())), name, args, kind })
+}
+
+fn result(item: &Item<'_>) -> ToolResult {
+    let status = item.status.as_deref().unwrap_or("completed");
+    let output = match (&item.aggregated_output, &item.result, &item.error) {
+        (Some(output), ..) => output.clone(),
+        (None, _, Some(error)) => error.message.clone(),
+        (None, Some(result), None) => flatten_content(result.content),
+        (None, None, None) if status == "declined" => "declined".to_owned(),
+        (None, None, None) => String::new(),
+    };
+    ToolResult {
+        tool_id: Some(ToolId(item.id.as_ref().to_owned())),
+        name: None,
+        output,
+        tool_error: matches!(status, "failed" | "declined") || item.error.is_some(),
+        exit_code: item.exit_code,
+    }
+}
+
+fn todos(item: &Item<'_>) -> Vec<PlanItem> {
+    let status = |done| if done { PlanStatus::Completed } else { PlanStatus::Pending };
+    let todos = item.items.as_deref().unwrap_or_default();
+    todos
+        .iter()
+        .map(|todo| PlanItem { text: todo.text.clone(), status: status(todo.completed) })
+        .collect()
+}

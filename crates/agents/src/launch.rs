@@ -1,0 +1,219 @@
+//! The description of a process to start.
+
+use std::fmt::Write as _;
+
+/// Everything needed to start one agent process; plain data.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Launch {
+    /// The program by name; whoever starts it finds the file.
+    pub program: String,
+    /// Where the native program stands, relative to the launcher script that npm puts on the PATH
+    /// (links resolved). A native program dies when it is told to; a launcher leaves it running.
+    pub native: Vec<String>,
+    /// The arguments after the program.
+    pub args: Vec<String>,
+    /// Which environment variables the agent sees.
+    pub env: EnvPolicy,
+    /// What a one-shot command reads from its standard input: the prompt.
+    pub stdin: String,
+    /// Files that must exist for the time of the run, readable by their owner alone. An argument that
+    /// contains a file's [`PrivateFile::placeholder`] gets its path instead.
+    pub files: Vec<PrivateFile>,
+    /// Which rungs of the stop ladder help this agent.
+    pub stop: StopPlan,
+    /// Options that the agent lacks and the request was lenient about.
+    pub ignored: Vec<&'static str>,
+}
+
+/// A file for the agent to read, for text that must not stand on the command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PrivateFile {
+    /// Its name in the folder of the run.
+    pub name: &'static str,
+    /// What is in it.
+    pub content: String,
+    /// The argument that says the same without a file, for a command line that people see.
+    inline: String,
+}
+
+impl PrivateFile {
+    /// What an argument holds in place of the file's path.
+    pub fn placeholder(&self) -> String {
+        format!("{{belay-file:{}}}", self.name)
+    }
+}
+
+/// Which environment variables an agent sees: an allow-list, so that a secret has to be handed over by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EnvPolicy {
+    /// Names that are passed on; a trailing `*` stands for any ending.
+    pub allow: Vec<&'static str>,
+    /// Names that are held back although `allow` has them.
+    pub deny: Vec<&'static str>,
+    /// Variables that are set.
+    pub set: Vec<(&'static str, String)>,
+}
+
+impl EnvPolicy {
+    /// What every agent needs: where programs and homes are, language, terminal, time zone, proxies, roots of trust.
+    const COMMON: [&str; 31] = [
+        "PATH",
+        "HOME",
+        "USER",
+        "LOGNAME",
+        "SHELL",
+        "LANG",
+        "LANGUAGE",
+        "LC_*",
+        "TERM",
+        "COLORTERM",
+        "NO_COLOR",
+        "TZ",
+        "TMPDIR",
+        "XDG_*",
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "ALL_PROXY",
+        "NO_PROXY",
+        "http_proxy",
+        "https_proxy",
+        "all_proxy",
+        "no_proxy",
+        "SSL_CERT_FILE",
+        "SSL_CERT_DIR",
+        "NODE_EXTRA_CA_CERTS",
+        "SYSTEMROOT",
+        "USERPROFILE",
+        "APPDATA",
+        "LOCALAPPDATA",
+        "TEMP",
+        "TMP",
+    ];
+
+    /// The common variables and those of the agent's own.
+    pub(crate) fn with(own: &[&'static str]) -> Self {
+        let allow = Self::COMMON.iter().chain(own).copied().collect();
+        Self { allow, ..Self::default() }
+    }
+
+    /// True if the agent sees the variable with this name.
+    pub fn passes(&self, name: &str) -> bool {
+        let listed = |list: &[&str]| list.iter().any(|pattern| matches(pattern, name));
+        listed(&self.allow) && !listed(&self.deny)
+    }
+}
+
+fn matches(pattern: &str, name: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(prefix) => name.starts_with(prefix),
+        None => pattern == name,
+    }
+}
+
+/// Which rungs of the stop ladder help an agent.
+///
+/// Source: signals sent to each agent and what it still printed, in `docs/agents/`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StopPlan {
+    /// The protocol has an interrupt of its own ([`Input::Interrupt`](crate::Input::Interrupt)).
+    pub native: bool,
+    /// SIGINT lets the agent end its tools, and perhaps report.
+    pub sigint: bool,
+    /// SIGTERM ends the agent in an orderly way.
+    pub sigterm: bool,
+}
+
+impl Launch {
+    /// A launch of `program` with nothing else.
+    pub(crate) fn new(program: &str) -> Self {
+        Self { program: program.to_owned(), ..Self::default() }
+    }
+
+    pub(crate) fn arg(&mut self, arg: impl Into<String>) {
+        self.args.push(arg.into());
+    }
+
+    /// Adds `--flag=value`, so that a value can never be taken for a flag.
+    pub(crate) fn bind(&mut self, flag: &str, value: &str) {
+        self.args.push(format!("{flag}={value}"));
+    }
+
+    /// Adds `--flag-file=PATH` of a private file, whose content could also be written as `--flag=content`.
+    pub(crate) fn bind_file(&mut self, flag: &str, name: &'static str, content: &str) {
+        let inline = format!("{flag}={content}");
+        let file = PrivateFile { name, content: content.to_owned(), inline };
+        self.args.push(format!("{flag}-file={}", file.placeholder()));
+        self.files.push(file);
+    }
+
+    /// The command line, safe to pass to `sh -c`; the prompt is not part of it.
+    pub fn to_shell(&self) -> String {
+        let mut line = String::new();
+        for (name, value) in &self.env.set {
+            let _ = write!(line, "{name}={} ", shell_word(value));
+        }
+        line.push_str(&shell_word(&self.program));
+        for arg in &self.args {
+            let file = self.files.iter().find(|file| arg.contains(&file.placeholder()));
+            line.push(' ');
+            line.push_str(&shell_word(file.map_or(arg, |file| &file.inline)));
+        }
+        line
+    }
+}
+
+/// Wraps `s` in single quotes for a POSIX shell; an embedded quote becomes `'\''`.
+///
+/// ```
+/// assert_eq!(belay_agents::shell_escape("it's"), r"'it'\''s'");
+/// ```
+pub fn shell_escape(s: &str) -> String {
+    format!("'{}'", s.replace('\'', r"'\''"))
+}
+
+/// Like [`shell_escape`], but leaves a word alone that means itself in every shell.
+fn shell_word(s: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_./:,@%+".contains(&b);
+    // zsh expands a word that begins with `=`, and `a=b` at the beginning of a line is an assignment, so a
+    // `=` is plain only inside a flag.
+    let is_flag = s.starts_with("--");
+    let all_plain = s.bytes().all(|b| plain(b) || (is_flag && b == b'='));
+    if all_plain && !s.is_empty() { s.to_owned() } else { shell_escape(s) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_environment_is_passed_by_name_only() {
+        let policy = EnvPolicy { deny: vec!["FOO_SESSION"], ..EnvPolicy::with(&["FOO_*"]) };
+        for name in ["PATH", "LC_ALL", "FOO_KEY"] {
+            assert!(policy.passes(name), "{name}");
+        }
+        for name in
+            ["AWS_SECRET_ACCESS_KEY", "LD_PRELOAD", "NODE_OPTIONS", "FOO_SESSION", "path", "FO"]
+        {
+            assert!(!policy.passes(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn shell_words_are_quoted_when_they_must_be() {
+        for (word, want) in [
+            ("--model=opus", "--model=opus"),
+            ("", "''"),
+            ("=x", "'=x'"),
+            ("A=b", "'A=b'"),
+            ("--x=$(id)", "'--x=$(id)'"),
+            ("a b", "'a b'"),
+            ("~", "'~'"),
+            ("it's", r"'it'\''s'"),
+        ] {
+            assert_eq!(shell_word(word), want);
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! The conversation with one agent process, as a state machine without I/O.
+
+use belay_trace::{Decision, Denial, Event, Failure, Json, ToolId, Usage};
+use std::time::Duration;
+
+/// The conversation with one running agent process, or the reading of one recorded stream.
+///
+/// A protocol is fed every input in the order of arrival and answers with [`Action`]s. The same inputs always
+/// give the same actions, which is what makes replay and recorded tests exact.
+///
+/// It reports the end of each turn exactly once ([`Action::TurnEnded`]); when [`Input::Exit`] finds a turn
+/// open, it ends it as a failure. Nothing an agent prints can make it panic.
+pub trait Protocol: Send {
+    /// Takes one input.
+    fn step(&mut self, input: Input<'_>, out: &mut Out);
+}
+
+/// What a [`Protocol`] is fed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Input<'a> {
+    /// The process is running.
+    Start,
+    /// A line from its standard output, without its LF.
+    Stdout(&'a [u8]),
+    /// A line from its standard error, without its LF.
+    Stderr(&'a [u8]),
+    /// The caller says something to the running turn.
+    Steer(&'a str),
+    /// The caller wants the turn to stop. May come before the agent has a session.
+    Interrupt,
+    /// The answer to an [`Event::PermissionRequest`].
+    Permission {
+        /// Its `permission_id`.
+        id: &'a str,
+        /// The answer.
+        answer: Decision,
+    },
+    /// A timer that the protocol asked for has run out.
+    Timer(TimerId),
+    /// The process has ended, and all it printed was fed.
+    Exit(Exit),
+}
+
+/// A timer of a protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TimerId(pub u32);
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// With this code.
+    Code(i32),
+    /// By this signal.
+    Signal(i32),
+}
+
+/// What a [`Protocol`] wants done.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every action is an event, and lives for one step"
+)]
+pub enum Action {
+    /// Something happened.
+    Emit(Emitted),
+    /// Write this to the agent's standard input.
+    Stdin(Vec<u8>),
+    /// Close the agent's standard input.
+    CloseStdin,
+    /// Feed [`Input::Timer`] later.
+    Timer(TimerId, Duration),
+    /// The turn is over.
+    TurnEnded(Box<AttemptEnd>),
+    /// The agent has no words for the last input (an interrupt, a steer).
+    Cannot(&'static str),
+}
+
+/// An event as a protocol knows it: the envelope is added by whoever runs the protocol.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Emitted {
+    /// What happened.
+    pub event: Event,
+    /// The tool call of the subagent that it belongs to.
+    pub parent_tool_id: Option<ToolId>,
+}
+
+/// How a turn ended.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct AttemptEnd {
+    /// The answer, or what was reached of it.
+    pub answer: String,
+    /// Why there is no answer. `None` is success, and only the agent's protocol can say so.
+    pub failure: Option<Failure>,
+    /// What the turn used.
+    pub usage: Usage,
+    /// The agent's session, good for resuming.
+    pub session_id: Option<String>,
+    /// The model that answered.
+    pub model: Option<String>,
+    /// The value that the agent checked against the request's schema.
+    pub structured: Option<Json>,
+    /// Tools that were denied on the way.
+    pub denials: Vec<Denial>,
+}
+
+/// Collects the [`Action`]s of one step, in order.
+#[derive(Debug, Default)]
+pub struct Out {
+    /// What was collected; the caller drains it.
+    pub actions: Vec<Action>,
+}
+
+impl Out {
+    pub(crate) fn event(&mut self, event: Event) {
+        self.event_under(None, event);
+    }
+
+    pub(crate) fn event_under(&mut self, parent_tool_id: Option<ToolId>, event: Event) {
+        self.actions.push(Action::Emit(Emitted { event, parent_tool_id }));
+    }
+
+    pub(crate) fn stdin_line(&mut self, line: &impl serde::Serialize) {
+        let mut bytes = serde_json::to_vec(line).expect("our own messages encode");
+        bytes.push(b'\n');
+        self.actions.push(Action::Stdin(bytes));
+    }
+
+    pub(crate) fn stdin(&mut self, bytes: Vec<u8>) {
+        self.actions.push(Action::Stdin(bytes));
+    }
+
+    pub(crate) fn close_stdin(&mut self) {
+        self.actions.push(Action::CloseStdin);
+    }
+
+    pub(crate) fn turn_ended(&mut self, end: AttemptEnd) {
+        self.actions.push(Action::TurnEnded(Box::new(end)));
+    }
+
+    pub(crate) fn cannot(&mut self, what: &'static str) {
+        self.actions.push(Action::Cannot(what));
+    }
+}

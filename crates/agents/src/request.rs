@@ -1,0 +1,294 @@
+//! What a caller asks of an agent.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+/// A prompt and its options; the same for every agent.
+///
+/// What an agent can honour neither natively nor through belay is an [`Unsupported`](crate::Unsupported)
+/// before anything starts, or with [`lenient`](Self::lenient) a notice.
+///
+/// ```
+/// use belay_agents::{Effort, RunRequest};
+///
+/// let request = RunRequest::new("Reverse a string in Rust.").model("opus").effort(Effort::High).max_turns(3);
+/// assert_eq!(request.max_turns, Some(3));
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct RunRequest {
+    /// The prompt; it goes to the agent by standard input, never on the command line.
+    pub prompt: String,
+    /// The model, in the agent's own naming.
+    pub model: Option<String>,
+    /// Replaces the agent's system prompt.
+    pub system_prompt: Option<String>,
+    /// Is added to the agent's system prompt.
+    pub append_system_prompt: Option<String>,
+    /// Stops after this many model responses.
+    pub max_turns: Option<u32>,
+    /// Limits each model response, in tokens.
+    pub max_output_tokens: Option<u32>,
+    /// Tools that need no permission, in the agent's own rule language.
+    pub allowed_tools: Vec<String>,
+    /// Tools that the model is not offered, in the agent's own rule language.
+    pub disallowed_tools: Vec<String>,
+    /// The agent's working directory; must exist.
+    pub cwd: Option<PathBuf>,
+    /// How hard the model thinks.
+    pub effort: Option<Effort>,
+    /// Which session the run goes on in; a new one by default.
+    pub session: Session,
+    /// What the agent may do; its own default if not given.
+    pub permissions: Option<Permissions>,
+    /// Further arguments for the agent, as they are.
+    pub extra_args: Vec<String>,
+    /// The trace that the run belongs to.
+    pub trace_id: Option<String>,
+    /// The phase of the trace that begins with this run.
+    pub phase: Option<String>,
+    /// Turns an option that the agent lacks into a notice instead of an error.
+    pub lenient: bool,
+}
+
+/// Which session a run goes on in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Session {
+    /// A new one.
+    #[default]
+    New,
+    /// The one with this id.
+    Resume(String),
+    /// The latest one in the working directory.
+    Continue,
+    /// A copy of the one with this id, which itself stays as it is.
+    Fork(String),
+}
+
+/// How hard the model thinks; an agent without the very level is asked for its nearest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Effort {
+    /// Least.
+    Low,
+    /// Middle.
+    Medium,
+    /// Much.
+    High,
+    /// The most that the agent has.
+    Max,
+}
+
+impl Effort {
+    /// The levels, least first.
+    pub const ALL: [Self; 4] = [Self::Low, Self::Medium, Self::High, Self::Max];
+
+    /// The name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Max => "max",
+        }
+    }
+}
+
+impl fmt::Display for Effort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Effort {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|effort| effort.name() == name);
+        found.ok_or_else(|| format!("`{name}` is no effort: use low, medium, high or max"))
+    }
+}
+
+/// What an agent may do without being asked further.
+///
+/// A permission that the agent asks for beyond this is denied at once, with an event, unless the caller
+/// answers permission requests itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Permissions {
+    /// Look, and change nothing.
+    ReadOnly,
+    /// Change files in the working directory.
+    Edit,
+    /// Anything, unasked. Only for machines that may be lost.
+    Full,
+}
+
+impl Permissions {
+    /// The modes, strictest first.
+    pub const ALL: [Self; 3] = [Self::ReadOnly, Self::Edit, Self::Full];
+
+    /// The name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ReadOnly => "read-only",
+            Self::Edit => "edit",
+            Self::Full => "full",
+        }
+    }
+}
+
+impl fmt::Display for Permissions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Permissions {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|permissions| permissions.name() == name);
+        found.ok_or_else(|| format!("`{name}` is no permission mode: use read-only, edit or full"))
+    }
+}
+
+impl RunRequest {
+    /// A request with the agent's own defaults.
+    pub fn new(prompt: impl Into<String>) -> Self {
+        Self { prompt: prompt.into(), ..Self::default() }
+    }
+
+    /// Sets the model.
+    #[must_use]
+    pub fn model(mut self, model: impl Into<String>) -> Self {
+        self.model = Some(model.into());
+        self
+    }
+
+    /// Replaces the agent's system prompt.
+    #[must_use]
+    pub fn system_prompt(mut self, prompt: impl Into<String>) -> Self {
+        self.system_prompt = Some(prompt.into());
+        self
+    }
+
+    /// Adds to the agent's system prompt.
+    #[must_use]
+    pub fn append_system_prompt(mut self, prompt: impl Into<String>) -> Self {
+        self.append_system_prompt = Some(prompt.into());
+        self
+    }
+
+    /// Stops after `turns` model responses.
+    #[must_use]
+    pub fn max_turns(mut self, turns: u32) -> Self {
+        self.max_turns = Some(turns);
+        self
+    }
+
+    /// Limits each model response to `tokens`.
+    #[must_use]
+    pub fn max_output_tokens(mut self, tokens: u32) -> Self {
+        self.max_output_tokens = Some(tokens);
+        self
+    }
+
+    /// Adds tools that need no permission.
+    #[must_use]
+    pub fn allowed_tools<T: Into<String>>(mut self, tools: impl IntoIterator<Item = T>) -> Self {
+        self.allowed_tools.extend(tools.into_iter().map(Into::into));
+        self
+    }
+
+    /// Adds tools that the model is not offered.
+    #[must_use]
+    pub fn disallowed_tools<T: Into<String>>(mut self, tools: impl IntoIterator<Item = T>) -> Self {
+        self.disallowed_tools.extend(tools.into_iter().map(Into::into));
+        self
+    }
+
+    /// Sets the agent's working directory.
+    #[must_use]
+    pub fn cwd(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.cwd = Some(folder.into());
+        self
+    }
+
+    /// Sets how hard the model thinks.
+    #[must_use]
+    pub fn effort(mut self, effort: Effort) -> Self {
+        self.effort = Some(effort);
+        self
+    }
+
+    /// Goes on in the session with this id.
+    #[must_use]
+    pub fn resume(mut self, session_id: impl Into<String>) -> Self {
+        self.session = Session::Resume(session_id.into());
+        self
+    }
+
+    /// Goes on in the latest session of the working directory.
+    #[must_use]
+    pub fn continue_latest(mut self) -> Self {
+        self.session = Session::Continue;
+        self
+    }
+
+    /// Goes on in a copy of the session with this id.
+    #[must_use]
+    pub fn fork(mut self, session_id: impl Into<String>) -> Self {
+        self.session = Session::Fork(session_id.into());
+        self
+    }
+
+    /// Sets what the agent may do.
+    #[must_use]
+    pub fn permissions(mut self, permissions: Permissions) -> Self {
+        self.permissions = Some(permissions);
+        self
+    }
+
+    /// Adds arguments for the agent, as they are.
+    #[must_use]
+    pub fn extra_args<T: Into<String>>(mut self, args: impl IntoIterator<Item = T>) -> Self {
+        self.extra_args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// Sets the trace that the run belongs to.
+    #[must_use]
+    pub fn trace_id(mut self, id: impl Into<String>) -> Self {
+        self.trace_id = Some(id.into());
+        self
+    }
+
+    /// Begins a phase of the trace with this run.
+    #[must_use]
+    pub fn phase(mut self, name: impl Into<String>) -> Self {
+        self.phase = Some(name.into());
+        self
+    }
+
+    /// Turns an option that the agent lacks into a notice instead of an error.
+    #[must_use]
+    pub fn lenient(mut self, lenient: bool) -> Self {
+        self.lenient = lenient;
+        self
+    }
+}
+
+impl From<&str> for RunRequest {
+    fn from(prompt: &str) -> Self {
+        Self::new(prompt)
+    }
+}
+
+impl From<String> for RunRequest {
+    fn from(prompt: String) -> Self {
+        Self::new(prompt)
+    }
+}
