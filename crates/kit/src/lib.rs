@@ -1,1 +1,28 @@
-//! Stub.
+#![doc = include_str!("../README.md")]
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
+
+pub mod blocking;
+mod client;
+mod environment;
+mod error;
+mod journal;
+pub mod limits;
+pub mod observe;
+mod program;
+mod run;
+mod runner;
+mod supervise;
+
+pub use crate::client::{Client, Installed, Plan};
+pub use crate::environment::Environment;
+pub use crate::error::Error;
+pub use crate::observe::logger::{Logger, Part};
+pub use crate::observe::trace_dir::TraceDir;
+pub use crate::observe::{Observer, ObserverError};
+pub use crate::run::{Interrupter, Outcome, Run};
+pub use belay_agents::{
+    AGENTS, Agent, Candidate, Capabilities, Capability, Claude, Codex, Effort, Permissions,
+    RunRequest, Session, Support, Transport, Unsupported, shell_escape,
+};
+pub use belay_trace as trace;
+pub use belay_trace::{Decision, Event, Failure, FailureKind, PermissionRequest, Record, Usage};

@@ -1,1 +1,16 @@
-//! Stub.
+//! The proving ground of belay: everything its tests need to meet agents without paying for a model.
+//!
+//! - [`model_server`]: a scripted model server on loopback that speaks Anthropic Messages and
+//!   OpenAI Responses, so that the *real* CLIs run offline and do what the script says.
+//! - [`fake_agent`]: a program that plays a recorded stream and breaks it in every way a process
+//!   can break.
+//! - [`real`]: finds and installs the real CLIs, and gives each run a home of its own.
+//! - [`recordings`]: the recorded streams of the real CLIs that lie in the repository.
+//!
+//! This crate appears in dev-dependencies only and is never published.
+#![forbid(unsafe_code)]
+
+pub mod fake_agent;
+pub mod model_server;
+pub mod real;
+pub mod recordings;

@@ -89,14 +89,16 @@ impl Fold {
 
     fn open_phase(&mut self, record: &Record, name: &str) {
         self.close_phase(record);
+        let start = if self.root.children.is_empty() { self.started } else { Some(record.ts) };
         let node = |part: u64, node_type, agent_name| Node {
-            id: node_id(&record.run, record.seq * 2 + part),
+            id: node_id(&record.run, record.seq * 4 + part),
             node_type,
             agent_name,
-            start_time: Some(record.ts),
+            start_time: start,
             run: record.run.clone(),
             ..Node::default()
         };
+        // The first phase of a run is as old as the run: starting the agent is part of it.
         self.root.children.push(node(0, NodeType::Marker, format!("→ {name}")));
         self.root.children.push(node(1, NodeType::Phase, name.to_owned()));
     }
@@ -123,7 +125,7 @@ impl Fold {
         let parent = record.parent_tool_id.as_ref().and_then(|id| self.tools.get(id));
         let mut path = parent.cloned().unwrap_or_else(|| vec![phase]);
         let node = Node {
-            id: node_id(&record.run, record.seq * 2),
+            id: node_id(&record.run, record.seq * 4 + 2),
             node_type: NodeType::ToolCall,
             agent_name: call.name.clone(),
             start_time: Some(record.ts),

@@ -15,6 +15,7 @@ mod node;
 mod read;
 mod record;
 mod usage;
+mod visible;
 
 pub use crate::event::{
     AttemptEnded, AttemptStarted, Compaction, CompactionStatus, Context, ContextSource, Decision,
@@ -32,3 +33,4 @@ pub use crate::node::{Node, NodeType};
 pub use crate::read::{ReadError, read_file, read_latest};
 pub use crate::record::{RawRef, Record, VERSION};
 pub use crate::usage::{CostSource, ModelUsage, Usage};
+pub use crate::visible::{visible, visible_line};

@@ -1,0 +1,38 @@
+//! The command line: what was typed, nothing more.
+
+use crate::command::{agents, completions, demo, parse, play, run, schema};
+use clap::{Parser, Subcommand};
+
+/// A rope for coding agents: run any of them, get one stream of events, stop cleanly, keep the bill.
+#[derive(Debug, Parser)]
+#[command(name = "belay", version, arg_required_else_help = true, max_term_width = 100)]
+#[command(after_help = "\
+Exit codes: 0 answered, 1 the agent failed, 2 wrong usage, 6 turn limit, 69 agent not available, 75 limited,
+78 login needed, 130 interrupted; all of them in docs/exit-codes.md.")]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Run(Box<run::Run>),
+    Parse(parse::Parse),
+    Agents(agents::Agents),
+    Demo(demo::Demo),
+    Schema(schema::Schema),
+    Completions(completions::Completions),
+    #[command(name = play::NAME, hide = true)]
+    Play(play::Play),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

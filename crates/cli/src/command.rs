@@ -1,0 +1,25 @@
+//! The verbs, one file each.
+
+pub(crate) mod agents;
+pub(crate) mod completions;
+pub(crate) mod demo;
+pub(crate) mod parse;
+pub(crate) mod play;
+pub(crate) mod run;
+pub(crate) mod schema;
+
+use crate::args::{Cli, Command};
+use crate::fail::Fail;
+
+/// Carries a command out; the number is the exit code.
+pub(crate) fn dispatch(cli: Cli) -> Result<u8, Fail> {
+    match cli.command {
+        Command::Run(run) => run.run(),
+        Command::Parse(parse) => parse.run(),
+        Command::Agents(agents) => agents.run(),
+        Command::Demo(demo) => demo.run(),
+        Command::Schema(schema) => schema.run(),
+        Command::Completions(completions) => completions.run(),
+        Command::Play(play) => play.run(),
+    }
+}

@@ -1,0 +1,81 @@
+//! `belay demo`
+
+use crate::command::play;
+use crate::command::run::runtime;
+use crate::fail::Fail;
+use crate::surroundings::{self, Color};
+use belay_trace::{Node, NodeType, TraceId, read_file};
+use belaykit::{Claude, Client, Logger, RunRequest, TraceDir};
+use clap::Args;
+use std::env;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// See a run, without any agent, network or account: a recorded one is played.
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// Where the trace of the run is written.
+    #[arg(long, value_name = "DIR", default_value = ".belay/traces")]
+    trace_dir: PathBuf,
+
+    /// When to paint.
+    #[arg(long, value_enum, default_value_t)]
+    color: Color,
+}
+
+impl Demo {
+    pub(crate) fn run(self) -> Result<u8, Fail> {
+        eprintln!(
+            "belay demo: this is a REPLAY of a real Claude Code 2.1.329 run, recorded on 2026-11-21."
+        );
+        eprintln!(
+            "No agent, network or account is used; belay starts and reads it like a real one.\n"
+        );
+        let belay = env::current_exe()
+            .map_err(|error| Fail::local(format!("cannot find my own program: {error}")))?;
+        let traces = TraceDir::new(&self.trace_dir).map_err(|error| {
+            Fail::usage(format!("cannot write traces to {}: {error}", self.trace_dir.display()))
+                .hint("choose another folder with --trace-dir, or go where you may write")
+        })?;
+        let mut logger = Logger::new(io::stderr()).color(self.color.paints(&io::stderr()));
+        let client = Client::new(Claude::new())
+            .program(belay)
+            .leading_args([play::NAME])
+            .environment(surroundings::environment(&[]))
+            .observe(traces)
+            .on_event(move |record| logger.record(record));
+        let request = RunRequest::new("What is in this directory?");
+        let outcome = runtime()?
+            .block_on(client.run(request))
+            .map_err(|error| Fail::local(format!("the replay failed: {error}")))?;
+
+        println!("\n{}\n", outcome.text);
+        let path = trace_path(&self.trace_dir, &outcome.run_id)?;
+        let tree = read_file(&path).map_err(Fail::local)?;
+        println!("{}", summary(&tree));
+        println!("trace: {}\n", path.display());
+        println!("Next:");
+        println!("  belay agents                    which agents are on this machine");
+        println!("  belay run -a claude \"…\"         run one (or -a codex)");
+        println!("  belay run --format jsonl \"…\"    every event of a run as a JSON line");
+        Ok(0)
+    }
+}
+
+fn trace_path(dir: &Path, run_id: &str) -> Result<PathBuf, Fail> {
+    let id = TraceId::new(run_id).map_err(Fail::local)?;
+    Ok(TraceDir::path(dir, &id))
+}
+
+/// The run in one line, from its trace.
+fn summary(tree: &Node) -> String {
+    let phases = tree.children.iter().filter(|node| node.node_type == NodeType::Phase);
+    let calls: usize = phases.clone().map(|phase| phase.children.len()).sum();
+    let cost: f64 = phases.clone().map(|phase| phase.cost_usd).sum();
+    let (input, output) = phases.fold((0, 0), |(input, output), phase| {
+        (input + phase.input_tokens, output + phase.output_tokens)
+    });
+    format!(
+        "{calls} tool calls, {input} tokens in and {output} out, ${cost:.4} as Claude Code reported it"
+    )
+}

@@ -1,0 +1,425 @@
+//! `belay run`
+
+mod prompt;
+
+use crate::fail::{Fail, closed_pipe_is_fine};
+use crate::surroundings::{self, Color};
+use belay_trace::{Event, Level, Record, StopReason, exit_code, visible, visible_line};
+use belaykit::{
+    Candidate, Client, Effort, Error, Interrupter, Logger, Outcome, Part, Permissions, RunRequest,
+    TraceDir, Transport, trace::TraceId,
+};
+use clap::{Args, ValueEnum};
+use std::io::{self, IsTerminal as _, Write as _};
+use std::path::PathBuf;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Run an agent.
+///
+/// What the agent does is shown on standard error while it works; the answer goes to standard output. Ctrl-C
+/// asks the agent to stop in its own words and keeps what was reached; again insists; a third time kills.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  belay run \"Why does the build fail?\"
+  belay run -a codex:gpt-5.5 -C ~/project --permit edit -f task.md
+  git diff | belay run -a claude:sonnet --append-system-prompt \"Review this diff.\" -
+  belay run --format jsonl \"List the TODOs\" | jq 'select(.type==\"tool_call\")'")]
+pub(crate) struct Run {
+    /// The agent, and after a colon its model: claude, codex:gpt-5.5.
+    #[arg(
+        short,
+        long,
+        value_name = "AGENT[:MODEL]",
+        default_value = "claude",
+        env = "BELAY_AGENT"
+    )]
+    agent: Candidate,
+
+    #[command(flatten)]
+    prompt: prompt::Prompt,
+
+    /// How the run is shown.
+    #[arg(long, value_enum, default_value_t, help_heading = "Output")]
+    format: Format,
+
+    /// Leave a part out of the text format; can be given more than once.
+    #[arg(long, value_name = "PART", value_parser = part, help_heading = "Output")]
+    hide: Vec<Part>,
+
+    /// When to paint the text format.
+    #[arg(long, value_enum, default_value_t, help_heading = "Output")]
+    color: Color,
+
+    /// The context window in tokens, for agents that do not report theirs.
+    #[arg(long, value_name = "TOKENS", help_heading = "Output")]
+    context_window: Option<u64>,
+
+    /// Print what would be run, and run nothing.
+    #[arg(long)]
+    dry_run: bool,
+
+    /// The model, in the agent's own naming.
+    #[arg(short, long)]
+    model: Option<String>,
+
+    /// How hard the model thinks: low, medium, high, max.
+    #[arg(long)]
+    effort: Option<Effort>,
+
+    /// Replace the agent's system prompt.
+    #[arg(long, value_name = "TEXT")]
+    system_prompt: Option<String>,
+
+    /// Add to the agent's system prompt.
+    #[arg(long, value_name = "TEXT")]
+    append_system_prompt: Option<String>,
+
+    /// Stop after this many model responses.
+    #[arg(long, value_name = "N")]
+    max_turns: Option<u32>,
+
+    /// Limit each model response, in tokens.
+    #[arg(long, value_name = "TOKENS")]
+    max_output_tokens: Option<u32>,
+
+    /// A tool that needs no permission, in the agent's rule language; can be given more than once.
+    #[arg(long, value_name = "RULE")]
+    allowed_tools: Vec<String>,
+
+    /// A tool that the model is not offered; can be given more than once.
+    #[arg(long, value_name = "RULE")]
+    disallowed_tools: Vec<String>,
+
+    /// What the agent may do: read-only, edit or full. Without it, the agent's own default; what an agent
+    /// asks for beyond it is denied. `full` is for machines that may be lost.
+    #[arg(long, value_name = "MODE")]
+    permit: Option<Permissions>,
+
+    /// Go on in this session of the agent.
+    #[arg(long, value_name = "SESSION", group = "session", help_heading = "Session")]
+    resume: Option<String>,
+
+    /// Go on in the latest session of the working directory.
+    #[arg(long = "continue", group = "session", help_heading = "Session")]
+    continue_latest: bool,
+
+    /// Go on in a copy of this session.
+    #[arg(long, value_name = "SESSION", group = "session", help_heading = "Session")]
+    fork: Option<String>,
+
+    /// The agent's working directory.
+    #[arg(short = 'C', long, value_name = "DIR")]
+    cwd: Option<PathBuf>,
+
+    /// Leave an option out that the agent lacks, with a notice, instead of failing.
+    #[arg(long)]
+    lenient: bool,
+
+    /// The agent's program, instead of looking for it on the PATH.
+    #[arg(long, value_name = "PATH", help_heading = "Surroundings")]
+    program: Option<PathBuf>,
+
+    /// Hand an environment variable to the agent, which sees only an allow-list; can be given more than once,
+    /// and may end in `*`.
+    #[arg(long, value_name = "NAME", help_heading = "Surroundings")]
+    pass_env: Vec<String>,
+
+    /// Talk with the agent in this way only.
+    #[arg(long, value_enum, help_heading = "Surroundings")]
+    transport: Option<TransportName>,
+
+    /// The trace that the run belongs to; a new one by default.
+    #[arg(long, value_name = "ID", help_heading = "Traces")]
+    trace_id: Option<String>,
+
+    /// The phase of the trace that begins with this run.
+    #[arg(long, value_name = "NAME", help_heading = "Traces")]
+    phase: Option<String>,
+
+    /// Where traces are written.
+    #[arg(long, value_name = "DIR", default_value = ".belay/traces", help_heading = "Traces")]
+    trace_dir: PathBuf,
+
+    /// Write no trace.
+    #[arg(long, help_heading = "Traces")]
+    no_trace: bool,
+
+    /// Where the journal of the run is kept [default: $XDG_STATE_HOME/belay or ~/.local/state/belay].
+    #[arg(long, value_name = "DIR", env = "BELAY_STATE_DIR", help_heading = "Traces")]
+    state_dir: Option<PathBuf>,
+
+    /// Keep no journal.
+    #[arg(long, help_heading = "Traces")]
+    no_journal: bool,
+
+    /// Further arguments for the agent, as they are.
+    #[arg(last = true, value_name = "AGENT ARGS")]
+    extra_args: Vec<String>,
+}
+
+/// How a run is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// What happens, as text on standard error; the answer on standard output.
+    #[default]
+    Text,
+    /// Every event as a JSON line on standard output.
+    Jsonl,
+    /// The result as one JSON object on standard output.
+    Json,
+    /// The answer on standard output, and nothing else.
+    Quiet,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum TransportName {
+    /// One shot: the prompt in, events out.
+    Print,
+    /// The agent's protocol, both ways.
+    Dialogue,
+}
+
+fn part(name: &str) -> Result<Part, String> {
+    let found = Part::ALL.into_iter().find(|(_, known)| *known == name);
+    let names = || Part::ALL.map(|(_, name)| name).join(", ");
+    found.map(|(part, _)| part).ok_or_else(|| format!("use one of {}", names()))
+}
+
+impl Run {
+    pub(crate) fn run(self) -> Result<u8, Fail> {
+        let (request, client) = self.prepare()?;
+        if self.dry_run {
+            return self.print_commands(&client, &request);
+        }
+        client.check(&request).map_err(|error| self.with_hint(&error))?;
+        let client = self.watched(client)?;
+        let (outcome, stopped_by) = runtime()?.block_on(async {
+            let run = client.start(request);
+            let stopped_by = obey_signals(run.interrupter())?;
+            Ok((run.outcome().await, stopped_by))
+        })?;
+        let ended = match &outcome {
+            Ok(outcome) => outcome,
+            Err(error) => error.outcome(),
+        };
+        for error in &ended.observer_errors {
+            eprintln!("warning: {}", visible_line(error));
+        }
+        self.show_end(ended)?;
+        Ok(match &outcome {
+            Ok(_) => exit_code::ANSWERED,
+            Err(error) => self.failed(error, stopped_by.lock().ok().and_then(|by| *by)),
+        })
+    }
+
+    fn prepare(&self) -> Result<(RunRequest, Client), Fail> {
+        let (prompt, extra_args) = self.prompt.read(&self.extra_args)?;
+        let mut request = RunRequest::new(prompt).extra_args(extra_args).lenient(self.lenient);
+        request.model.clone_from(&self.model);
+        request.system_prompt.clone_from(&self.system_prompt);
+        request.append_system_prompt.clone_from(&self.append_system_prompt);
+        request.max_turns = self.max_turns;
+        request.max_output_tokens = self.max_output_tokens;
+        request.allowed_tools.clone_from(&self.allowed_tools);
+        request.disallowed_tools.clone_from(&self.disallowed_tools);
+        request.effort = self.effort;
+        request.permissions = self.permit;
+        request.trace_id.clone_from(&self.trace_id);
+        request.phase.clone_from(&self.phase);
+        request = match (&self.resume, self.continue_latest, &self.fork) {
+            (Some(session), ..) => request.resume(session),
+            (None, true, _) => request.continue_latest(),
+            (None, false, Some(session)) => request.fork(session),
+            (None, false, None) => request,
+        };
+        // Absolute, because the agent and belay must mean the same folder.
+        let cwd = match &self.cwd {
+            Some(cwd) => std::path::absolute(cwd),
+            None => std::env::current_dir(),
+        };
+        let cwd = cwd
+            .map_err(|error| Fail::usage(format!("cannot tell the working directory: {error}")))?;
+        request.cwd = Some(cwd);
+
+        let mut client = Client::of(self.agent.agent.clone())
+            .environment(surroundings::environment(&self.pass_env));
+        if let Some(program) = &self.program {
+            client = client.program(program);
+        }
+        if let Some(transport) = self.transport {
+            client = client.transport(match transport {
+                TransportName::Print => Transport::Print,
+                TransportName::Dialogue => Transport::Dialogue,
+            });
+        }
+        Ok((request, client))
+    }
+
+    /// The client with its journal, its trace, and those who show the run.
+    fn watched(&self, mut client: Client) -> Result<Client, Fail> {
+        if !self.no_journal {
+            match surroundings::state_dir(self.state_dir.clone()) {
+                Some(dir) => client = client.state_dir(dir),
+                None => eprintln!("warning: no HOME and no --state-dir: this run has no journal"),
+            }
+        }
+        if !self.no_trace {
+            let traces = TraceDir::new(&self.trace_dir).map_err(|error| {
+                Fail::usage(format!("cannot write traces to {}: {error}", self.trace_dir.display()))
+                    .hint("choose another folder with --trace-dir, or run with --no-trace")
+            })?;
+            client = client.observe(traces);
+        }
+        if self.permit == Some(Permissions::Full) {
+            eprintln!("warning: --permit full: the agent may do anything on this machine, unasked");
+        }
+        Ok(match self.format {
+            Format::Text => {
+                let logger = Logger::new(io::stderr()).color(self.color.paints(&io::stderr()));
+                let logger = self.hide.iter().fold(logger, |logger, part| logger.without(*part));
+                let mut logger = match self.context_window {
+                    Some(tokens) => logger.context_window(tokens),
+                    None => logger,
+                };
+                client.on_event(move |record| logger.record(record))
+            }
+            Format::Jsonl => {
+                let mut out = Some(io::stdout());
+                client.on_event(move |record| {
+                    // A reader that is gone has seen enough; the agent's work goes on.
+                    if out.as_mut().is_some_and(|out| print_record(out, record).is_err()) {
+                        out = None;
+                    }
+                })
+            }
+            Format::Json => client.on_event(|record| {
+                if matches!(record.event, Event::Result(_)) {
+                    let _ = print_record(&mut io::stdout(), record);
+                }
+                warn(record);
+            }),
+            Format::Quiet => client.on_event(warn),
+        })
+    }
+
+    /// The answer, and where the trace is.
+    fn show_end(&self, outcome: &Outcome) -> Result<(), Fail> {
+        let stdout = io::stdout();
+        // On a terminal the text format has shown the answer already, as it came.
+        let shown =
+            self.format == Format::Text && stdout.is_terminal() && io::stderr().is_terminal();
+        let wanted = matches!(self.format, Format::Text | Format::Quiet);
+        if wanted && !shown && !outcome.text.is_empty() {
+            let text = if stdout.is_terminal() {
+                visible(&outcome.text)
+            } else {
+                outcome.text.as_str().into()
+            };
+            let end = if text.ends_with('\n') { "" } else { "\n" };
+            closed_pipe_is_fine(write!(io::stdout(), "{text}{end}"))?;
+        }
+        if self.format == Format::Text {
+            if let Some(session) = &outcome.session_id {
+                let agent = &outcome.agent;
+                eprintln!("session: belay run -a {agent} --resume {} \"…\"", visible_line(session));
+            }
+            let id = self.trace_id.as_ref().unwrap_or(&outcome.run_id);
+            if let (false, Ok(id)) = (self.no_trace, TraceId::new(id.clone())) {
+                eprintln!("trace: {}", TraceDir::path(&self.trace_dir, &id).display());
+            }
+        }
+        Ok(())
+    }
+
+    fn failed(&self, error: &Error, signal: Option<SignalKind>) -> u8 {
+        // The text format has said it in its own place.
+        if self.format != Format::Text {
+            eprintln!("error: {}", visible_line(&error.to_string()));
+        }
+        match (error.kind(), signal) {
+            (belaykit::FailureKind::Interrupted, Some(signal)) => {
+                u8::try_from(128 + signal.as_raw_value()).unwrap_or(exit_code::INTERRUPTED)
+            }
+            (kind, _) => exit_code::of_failure(kind),
+        }
+    }
+
+    fn with_hint(&self, error: &Error) -> Fail {
+        let fail = Fail::of_check(error);
+        match error.kind() {
+            belaykit::FailureKind::NotInstalled => {
+                fail.hint("install it, or name its program with --program; `belay agents` shows what is found")
+            }
+            belaykit::FailureKind::NotExecutable => fail.hint("name another program with --program"),
+            _ if error.to_string().contains("cannot honour") => {
+                fail.hint("`belay agents --capabilities` shows what each agent can; --lenient leaves it out")
+            }
+            _ => fail,
+        }
+    }
+
+    fn print_commands(&self, client: &Client, request: &RunRequest) -> Result<u8, Fail> {
+        let planned = client.plan(request).map_err(|error| self.with_hint(&error))?;
+        let one_shot = self.agent.agent.print_command(request);
+        let mut text =
+            format!("# {} transport; the prompt goes in by standard input\n", planned.transport);
+        text.push_str(&planned.command);
+        text.push_str("\n# the same as one shot\n");
+        match one_shot {
+            Ok(command) => text.push_str(&command),
+            Err(error) => text.push_str(&format!("# not possible: {error}")),
+        }
+        closed_pipe_is_fine(writeln!(io::stdout(), "{text}"))?;
+        Ok(exit_code::ANSWERED)
+    }
+}
+
+/// The runtime of one run: one thread is enough for pipes.
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Fail> {
+    let built = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    built.map_err(|error| Fail::local(format!("cannot start: {error}")))
+}
+
+type StoppedBy = std::sync::Arc<std::sync::Mutex<Option<SignalKind>>>;
+
+/// Turns signals into wishes to stop. The first signal decides the exit code.
+fn obey_signals(interrupter: Interrupter) -> Result<StoppedBy, Fail> {
+    let stopped_by = StoppedBy::default();
+    let wishes = [
+        (SignalKind::interrupt(), StopReason::User),
+        (SignalKind::terminate(), StopReason::Shutdown),
+        (SignalKind::hangup(), StopReason::Shutdown),
+    ];
+    for (kind, reason) in wishes {
+        let (interrupter, stopped_by) = (interrupter.clone(), StoppedBy::clone(&stopped_by));
+        let mut signals = signal(kind)
+            .map_err(|error| Fail::local(format!("cannot listen for signals: {error}")))?;
+        tokio::spawn(async move {
+            while signals.recv().await.is_some() {
+                if let Ok(mut by) = stopped_by.lock() {
+                    by.get_or_insert(kind);
+                }
+                interrupter.stop(reason);
+            }
+        });
+    }
+    Ok(stopped_by)
+}
+
+fn print_record(out: &mut io::Stdout, record: &Record) -> io::Result<()> {
+    let mut line = serde_json::to_vec(record)?;
+    line.push(b'\n');
+    out.write_all(&line)?;
+    out.flush()
+}
+
+/// The formats for programs still tell people what went wrong.
+fn warn(record: &Record) {
+    if let Event::Notice(notice) = &record.event
+        && notice.level == Level::Warn
+        && notice.code.as_deref() == Some("option_ignored")
+    {
+        eprintln!("warning: {}", visible_line(&notice.text));
+    }
+}

@@ -1,0 +1,74 @@
+//! Where the prompt comes from.
+
+use crate::fail::Fail;
+use clap::Args;
+use std::fs;
+use std::io::{self, IsTerminal as _, Read as _};
+use std::path::{Path, PathBuf};
+
+#[derive(Debug, Args)]
+pub(crate) struct Prompt {
+    /// The prompt; `-` reads it from standard input. One that begins with `-` stands after `--`.
+    #[arg(value_name = "PROMPT", conflicts_with = "file")]
+    prompt: Option<String>,
+
+    /// Read the prompt from a file; `-` is standard input.
+    #[arg(short, long, value_name = "FILE")]
+    file: Option<PathBuf>,
+}
+
+impl Prompt {
+    /// The prompt, and what is left of the arguments after `--`: if nothing else names a prompt, the first of
+    /// them is it.
+    pub(crate) fn read(&self, after_dashes: &[String]) -> Result<(String, Vec<String>), Fail> {
+        let rest = after_dashes.to_vec();
+        let prompt = match (&self.prompt, &self.file, after_dashes.split_first()) {
+            (Some(prompt), ..) if prompt == "-" => stdin()?,
+            (Some(prompt), ..) => prompt.clone(),
+            (None, Some(file), _) if file == Path::new("-") => stdin()?,
+            (None, Some(file), _) => from_file(file)?,
+            (None, None, Some((prompt, rest))) => return nonempty(prompt.clone(), rest.to_vec()),
+            (None, None, None) if io::stdin().is_terminal() => {
+                return Err(Fail::usage("there is no prompt")
+                    .hint("belay run \"PROMPT\", or -f FILE, or - for standard input"));
+            }
+            (None, None, None) => stdin()?,
+        };
+        nonempty(prompt, rest)
+    }
+}
+
+fn nonempty(prompt: String, rest: Vec<String>) -> Result<(String, Vec<String>), Fail> {
+    if prompt.trim().is_empty() {
+        return Err(Fail::usage("the prompt is empty")
+            .hint("belay run \"PROMPT\", or -f FILE, or - for standard input"));
+    }
+    Ok((prompt, rest))
+}
+
+fn from_file(path: &Path) -> Result<String, Fail> {
+    let read = fs::read(path);
+    let bytes = read.map_err(|error| {
+        Fail::usage(format!("cannot read the prompt file {}: {error}", path.display()))
+            .hint("check the path and its permissions")
+    })?;
+    text(bytes, &path.display().to_string())
+}
+
+fn stdin() -> Result<String, Fail> {
+    let mut bytes = Vec::new();
+    let read = io::stdin().lock().read_to_end(&mut bytes);
+    read.map_err(|error| {
+        Fail::usage(format!("cannot read the prompt from standard input: {error}"))
+    })?;
+    text(bytes, "standard input")
+}
+
+/// A prompt is text: an agent that was sent half of it would do half of the work.
+fn text(bytes: Vec<u8>, whence: &str) -> Result<String, Fail> {
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        Fail::usage(format!("the prompt from {whence} is not UTF-8 (byte {at})"))
+            .hint("convert it with iconv")
+    })
+}

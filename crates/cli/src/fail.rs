@@ -1,0 +1,66 @@
+//! How the program fails: one line, a way out, a stable exit code (`docs/exit-codes.md`).
+
+use belay_trace::{exit_code, visible_line};
+use belaykit::{Error, FailureKind};
+use std::fmt::Display;
+use std::io::{self, ErrorKind};
+use std::process::ExitCode;
+
+/// Why a command could not be carried out.
+#[derive(Debug)]
+pub(crate) struct Fail {
+    code: u8,
+    message: String,
+    hint: Option<String>,
+}
+
+impl Fail {
+    /// A mistake in the command line or in what it names.
+    pub(crate) fn usage(message: impl Display) -> Self {
+        Self { code: exit_code::USAGE, message: message.to_string(), hint: None }
+    }
+
+    /// Something failed on this machine.
+    pub(crate) fn local(message: impl Display) -> Self {
+        Self { code: exit_code::AGENT_FAILED, ..Self::usage(message) }
+    }
+
+    /// A request that cannot be run, found out before anything started.
+    pub(crate) fn of_check(error: &Error) -> Self {
+        let code = match error.kind() {
+            FailureKind::InvalidRequest | FailureKind::LocalIo => exit_code::USAGE,
+            kind => exit_code::of_failure(kind),
+        };
+        Self { code, ..Self::usage(error) }
+    }
+
+    /// Adds what to do next.
+    pub(crate) fn hint(mut self, hint: impl Display) -> Self {
+        self.hint = Some(hint.to_string());
+        self
+    }
+
+    pub(crate) fn report(self) -> ExitCode {
+        eprintln!("error: {}", visible_line(&self.message));
+        if let Some(hint) = self.hint {
+            eprintln!("hint: {hint}");
+        }
+        ExitCode::from(self.code)
+    }
+}
+
+/// What clap found: help and version on standard output, mistakes on standard error.
+pub(crate) fn usage(error: &clap::Error) -> ExitCode {
+    // Nobody is left to tell when the terminal is gone.
+    let _ = error.print();
+    ExitCode::from(if error.use_stderr() { exit_code::USAGE } else { exit_code::ANSWERED })
+}
+
+/// Standard output that is closed is no mistake of ours: `belay … | head` has seen enough.
+pub(crate) fn closed_pipe_is_fine(written: io::Result<()>) -> Result<(), Fail> {
+    match written {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        Err(error) => Err(Fail::local(format!("cannot write to standard output: {error}"))),
+        Ok(()) => Ok(()),
+    }
+}

@@ -1,0 +1,20 @@
+//! belay: a rope for coding agents.
+
+mod args;
+mod command;
+mod fail;
+mod surroundings;
+
+use clap::Parser as _;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments = match args::Cli::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return fail::usage(&error),
+    };
+    match command::dispatch(arguments) {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => failure.report(),
+    }
+}

@@ -1,0 +1,49 @@
+//! What the program takes from its process: environment, folders, terminal. The library takes none of it.
+
+use belaykit::Environment;
+use clap::ValueEnum;
+use std::env;
+use std::io::IsTerminal;
+use std::path::PathBuf;
+
+/// The environment, with the variables that the user names for the agents.
+pub(crate) fn environment(passed: &[String]) -> Environment {
+    let mut environment = Environment::new(env::vars_os());
+    passed.iter().for_each(|name| environment.pass(name));
+    environment
+}
+
+/// Where the journals of runs are kept; `None` on a machine without a home.
+pub(crate) fn state_dir(given: Option<PathBuf>) -> Option<PathBuf> {
+    let absolute =
+        |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let of_home = || absolute("HOME").map(|home| home.join(".local/state"));
+    given.or_else(|| Some(absolute("XDG_STATE_HOME").or_else(of_home)?.join("belay")))
+}
+
+/// When to paint.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    /// On a terminal, unless NO_COLOR is set.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+impl Color {
+    /// Whether to paint what goes to `stream`.
+    pub(crate) fn paints(self, stream: &impl IsTerminal) -> bool {
+        let set = |name: &str| env::var_os(name).is_some_and(|value| !value.is_empty());
+        match self {
+            Self::Always => true,
+            Self::Never => false,
+            Self::Auto => {
+                let dumb = env::var_os("TERM").is_some_and(|term| term == "dumb");
+                stream.is_terminal() && !set("NO_COLOR") && !dumb
+            }
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! Who runs requests: an agent, its surroundings, and those who watch.
+
+use crate::observe::queue::ObserverHandle;
+use crate::runner::{Command, Runner};
+use crate::{Environment, Error, Observer, Outcome, Run, program};
+use belay_agents::{Agent, Launch, RunRequest, Transport};
+use belay_trace::{Decision, Failure, FailureKind, PermissionRequest, Record, TraceId};
+use std::ffi::OsString;
+use std::fmt;
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use tokio::sync::{mpsc, oneshot};
+use uuid::Uuid;
+
+/// Runs requests on an agent. Cheap to clone; one client serves any number of runs at once.
+///
+/// Every method that configures a client takes and returns it, so that one run can differ from the others:
+/// `client.clone().on_event(…).run(request)`.
+///
+/// The library touches no environment variable and no home folder of its own accord: the environment comes in
+/// with [`env`](Self::env), a folder for journals with [`state_dir`](Self::state_dir). Without the latter
+/// there is no journal, and a crash of your program loses the record of its runs.
+#[derive(Clone)]
+pub struct Client {
+    pub(crate) agent: Arc<dyn Agent>,
+    pub(crate) program: Option<PathBuf>,
+    pub(crate) leading_args: Vec<OsString>,
+    pub(crate) env: Arc<Environment>,
+    pub(crate) state_dir: Option<PathBuf>,
+    pub(crate) transport: Option<Transport>,
+    pub(crate) on_event: Option<Handler>,
+    pub(crate) output: Option<Output>,
+    pub(crate) on_permission: Option<PermissionHandler>,
+    pub(crate) observers: Vec<ObserverHandle>,
+}
+
+pub(crate) type Handler = Arc<Mutex<dyn FnMut(&Record) + Send>>;
+pub(crate) type Output = Arc<Mutex<dyn Write + Send>>;
+pub(crate) type PermissionHandler = Arc<Mutex<dyn FnMut(&PermissionRequest) -> Decision + Send>>;
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("agent", &self.agent)
+            .field("program", &self.program)
+            .field("env", &self.env)
+            .field("state_dir", &self.state_dir)
+            .field("observers", &self.observers.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// A client for one agent, with an empty environment: see [`env`](Self::env).
+    pub fn new(agent: impl Agent + 'static) -> Self {
+        Self::of(Arc::new(agent))
+    }
+
+    /// Like [`new`](Self::new), for an agent that is shared already.
+    pub fn of(agent: Arc<dyn Agent>) -> Self {
+        Self {
+            agent,
+            program: None,
+            leading_args: Vec::new(),
+            env: Arc::default(),
+            state_dir: None,
+            transport: None,
+            on_event: None,
+            output: None,
+            on_permission: None,
+            observers: Vec::new(),
+        }
+    }
+
+    /// The environment in which the agent's program is looked for, and of which the agent sees what its
+    /// allow-list names; usually `std::env::vars_os()`.
+    #[must_use]
+    pub fn env(self, vars: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
+        self.environment(Environment::new(vars))
+    }
+
+    /// Like [`env`](Self::env), with variables passed on by name.
+    #[must_use]
+    pub fn environment(mut self, environment: Environment) -> Self {
+        self.env = Arc::new(environment);
+        self
+    }
+
+    /// The agent's program, instead of looking for it on the PATH.
+    #[must_use]
+    pub fn program(mut self, path: impl Into<PathBuf>) -> Self {
+        self.program = Some(path.into());
+        self
+    }
+
+    /// Arguments before the agent's own, for a [`program`](Self::program) that starts the agent:
+    /// `docker exec -i sandbox claude` is the program `docker` with four leading arguments.
+    #[must_use]
+    pub fn leading_args<T: Into<OsString>>(mut self, args: impl IntoIterator<Item = T>) -> Self {
+        self.leading_args = args.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Where the journals of runs are kept: inputs and records of each run, in `runs/RUN-ID`.
+    #[must_use]
+    pub fn state_dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.state_dir = Some(dir.into());
+        self
+    }
+
+    /// Talks with the agent in this way only, instead of the best way that its version has.
+    #[must_use]
+    pub fn transport(mut self, transport: Transport) -> Self {
+        self.transport = Some(transport);
+        self
+    }
+
+    /// Calls `handler` for every record: in order, without loss, from within the run. While it works, the run
+    /// waits; the agent does not. Replaces the handler that was set before. A handler that panics is not
+    /// called again.
+    #[must_use]
+    pub fn on_event(mut self, handler: impl FnMut(&Record) + Send + 'static) -> Self {
+        self.on_event = Some(Arc::new(Mutex::new(handler)));
+        self
+    }
+
+    /// Writes the answer's text to `output` as it arrives. A writer that fails is not written to again.
+    #[must_use]
+    pub fn output(mut self, output: impl Write + Send + 'static) -> Self {
+        self.output = Some(Arc::new(Mutex::new(output)));
+        self
+    }
+
+    /// Answers the agent's permission requests. Without it, what lies beyond the request's
+    /// [`Permissions`](crate::Permissions) is denied at once.
+    #[must_use]
+    pub fn on_permission(
+        mut self,
+        handler: impl FnMut(&PermissionRequest) -> Decision + Send + 'static,
+    ) -> Self {
+        self.on_permission = Some(Arc::new(Mutex::new(handler)));
+        self
+    }
+
+    /// Lets `observer` watch every run of this client and of clones made from now on.
+    #[must_use]
+    pub fn observe(mut self, observer: impl Observer) -> Self {
+        self.observers.push(ObserverHandle::start(observer));
+        self
+    }
+
+    /// Starts a run. Must be called within a tokio runtime, on which the run then lives.
+    ///
+    /// What is wrong with the request comes as the run's result, before anything starts; to know it first,
+    /// call [`check`](Self::check).
+    ///
+    /// # Panics
+    /// When it is called outside a tokio runtime.
+    pub fn start(&self, request: impl Into<RunRequest>) -> Run {
+        let id = Uuid::now_v7().to_string();
+        let (records_in, records) = mpsc::unbounded_channel();
+        let (commands, commands_out) = mpsc::unbounded_channel::<Command>();
+        let (finish, finished) = oneshot::channel();
+        let (alive, gone) = oneshot::channel();
+        let runner = Runner::new(self.clone(), request.into(), id.clone(), records_in);
+        tokio::spawn(async move {
+            let outcome = runner.run(commands_out, gone).await;
+            // A caller who has dropped the run does not want it.
+            let _ = finish.send(outcome);
+        });
+        Run { id, records, commands, finished, _alive: alive }
+    }
+
+    /// Starts a run and waits for its outcome.
+    ///
+    /// # Errors
+    /// [`Error`] if the run did not answer; it holds the outcome all the same.
+    ///
+    /// # Panics
+    /// When it is called outside a tokio runtime.
+    pub async fn run(&self, request: impl Into<RunRequest>) -> Result<Outcome, Error> {
+        self.start(request).outcome().await
+    }
+
+    /// Says whether a run of `request` could start: the request is sound, the agent can honour it and is
+    /// installed.
+    ///
+    /// # Errors
+    /// [`Error`] with the first thing that is wrong.
+    pub fn check(&self, request: &RunRequest) -> Result<(), Error> {
+        let checked = check_request(request).and_then(|()| {
+            let launch = self.launch(request, self.transports()[0])?;
+            program::resolve(&launch, self.program.as_deref(), &self.env).map(|_| ())
+        });
+        checked.map_err(|failure| self.error(failure))
+    }
+
+    /// What a run of `request` would start; starts nothing and looks for no program.
+    ///
+    /// # Errors
+    /// [`Error`] if the request is not sound or the agent cannot honour it.
+    pub fn plan(&self, request: &RunRequest) -> Result<Plan, Error> {
+        let transport = self.transports()[0];
+        let launch = check_request(request).and_then(|()| self.launch(request, transport));
+        launch
+            .map(|launch| Plan { transport, command: launch.to_shell() })
+            .map_err(|f| self.error(f))
+    }
+
+    /// Finds the agent's program and asks it for its version.
+    ///
+    /// # Errors
+    /// [`Error`] if the program is not there or cannot be executed.
+    ///
+    /// # Panics
+    /// When it is called outside a tokio runtime.
+    pub async fn installed(&self) -> Result<Installed, Error> {
+        let found = self.launch(&RunRequest::new("?"), self.transports()[0]).and_then(|launch| {
+            let path = program::resolve(&launch, self.program.as_deref(), &self.env)?;
+            Ok((path, self.env.for_agent(&launch.env)))
+        });
+        let (path, env) = found.map_err(|failure| self.error(failure))?;
+        let version = program::version(&path, &self.leading_args, env).await;
+        Ok(Installed { path, version })
+    }
+
+    fn error(&self, failure: Failure) -> Error {
+        let agent = self.agent.name().to_owned();
+        Error::new(failure, Outcome { agent, ..Outcome::default() })
+    }
+
+    /// How to talk with the agent, best way first.
+    pub(crate) fn transports(&self) -> Vec<Transport> {
+        self.transport.map_or_else(|| self.agent.transports().to_vec(), |transport| vec![transport])
+    }
+
+    pub(crate) fn launch(
+        &self,
+        request: &RunRequest,
+        transport: Transport,
+    ) -> Result<Launch, Failure> {
+        let launch = self.agent.launch(request, transport);
+        launch.map_err(|error| Failure::new(FailureKind::InvalidRequest, error.to_string()))
+    }
+}
+
+/// What a run would start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Plan {
+    /// How belay would talk with the agent.
+    pub transport: Transport,
+    /// The command line, safe to pass to `sh -c`; the prompt is not part of it.
+    pub command: String,
+}
+
+/// An agent that is on this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Installed {
+    /// The file that would be started.
+    pub path: PathBuf,
+    /// What it says of its version, if it says anything within a few seconds.
+    pub version: Option<String>,
+}
+
+/// What is wrong with a request whatever the agent.
+pub(crate) fn check_request(request: &RunRequest) -> Result<(), Failure> {
+    let invalid = |message: String| Failure::new(FailureKind::InvalidRequest, message);
+    if request.prompt.trim().is_empty() {
+        return Err(invalid("the prompt is empty".to_owned()));
+    }
+    if request.max_turns == Some(0) {
+        return Err(invalid(
+            "max_turns is 0: an agent needs at least one turn to answer".to_owned(),
+        ));
+    }
+    if let Some(id) = &request.trace_id {
+        TraceId::new(id.clone()).map_err(|error| invalid(error.to_string()))?;
+    }
+    if let Some(cwd) = &request.cwd
+        && !cwd.is_dir()
+    {
+        return Err(invalid(format!("the working directory {} does not exist", cwd.display())));
+    }
+    Ok(())
+}

@@ -1,0 +1,63 @@
+//! The caller's environment, of which an agent sees an allow-listed part.
+
+use belay_agents::EnvPolicy;
+use std::ffi::{OsStr, OsString};
+
+/// Environment variables. The library never reads its own process's: a caller passes them in.
+///
+/// ```
+/// use belaykit::Environment;
+///
+/// let mut environment = Environment::new(std::env::vars_os());
+/// environment.pass("MY_PROVIDER_KEY");
+/// ```
+#[derive(Clone, Default)]
+pub struct Environment {
+    vars: Vec<(OsString, OsString)>,
+    /// Names that go to every agent although no policy lists them.
+    passed: Vec<String>,
+}
+
+impl std::fmt::Debug for Environment {
+    // Values are secrets as often as not.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Environment")
+            .field("vars", &self.vars.len())
+            .field("passed", &self.passed)
+            .finish()
+    }
+}
+
+impl Environment {
+    /// The given variables, usually `std::env::vars_os()`.
+    pub fn new(vars: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
+        Self { vars: vars.into_iter().collect(), passed: Vec::new() }
+    }
+
+    /// Hands the variable with this name to the agents, whatever it holds. A trailing `*` stands for any ending.
+    pub fn pass(&mut self, name: impl Into<String>) {
+        self.passed.push(name.into());
+    }
+
+    /// The value of a variable.
+    pub fn get(&self, name: &str) -> Option<&OsStr> {
+        self.vars.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_os_str())
+    }
+
+    /// What an agent with this policy sees.
+    pub(crate) fn for_agent(&self, policy: &EnvPolicy) -> Vec<(OsString, OsString)> {
+        let seen = self.vars.iter().filter(|(name, _)| {
+            name.to_str().is_some_and(|name| policy.passes(name) || self.is_passed(name))
+        });
+        let set =
+            policy.set.iter().map(|(name, value)| (OsString::from(*name), OsString::from(value)));
+        seen.cloned().chain(set).collect()
+    }
+
+    fn is_passed(&self, name: &str) -> bool {
+        self.passed.iter().any(|pattern| match pattern.strip_suffix('*') {
+            Some(prefix) => name.starts_with(prefix),
+            None => pattern == name,
+        })
+    }
+}

@@ -1,0 +1,36 @@
+//! Every limit that belay puts on a queue, a buffer or a wait, with the reason for its size.
+
+use std::time::Duration;
+
+/// The longest line that is read whole. Codex prints 1 MiB of tool output in one line, up to six times that
+/// when it is escaped; ten times more is room for what agents will print next year.
+pub const LINE_BYTES_MAX: usize = 64 << 20;
+
+/// How much is read from a pipe at once: what a pipe holds on Linux.
+pub const READ_BYTES: usize = 64 << 10;
+
+/// How many records wait for a slow observer: a few seconds of the busiest agent.
+pub const OBSERVER_QUEUE_MAX: usize = 1024;
+
+/// How long a run waits for its observers at its end.
+pub const OBSERVER_FLUSH: Duration = Duration::from_secs(2);
+
+/// How long an agent's own interrupt may take. Claude and Codex need less than 0.1 s; a loaded machine more.
+pub const STOP_NATIVE: Duration = Duration::from_secs(5);
+
+/// How long SIGINT may take. Claude needs up to 1.5 s to end its tools and print its result.
+pub const STOP_SIGINT: Duration = Duration::from_secs(3);
+
+/// How long SIGTERM may take.
+pub const STOP_SIGTERM: Duration = Duration::from_secs(3);
+
+/// How long an agent may live on after the end of its turn: it saves its session. Longer is a hang
+/// (anthropics/claude-code#25629).
+pub const LINGER: Duration = Duration::from_secs(10);
+
+/// How long the pipes are read after the agent is gone: what was printed is in them already, and a program
+/// that the agent left behind may hold them open for ever.
+pub const DRAIN: Duration = Duration::from_secs(1);
+
+/// How long an agent may take to say its version: a cold start from a slow disk takes seconds.
+pub const VERSION: Duration = Duration::from_secs(10);

@@ -1,0 +1,115 @@
+//! A run as its caller sees it.
+
+use crate::Error;
+use crate::runner::Command;
+use belay_trace::{Denial, Failure, Json, Record, StopReason, Usage};
+use futures_core::Stream;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tokio::sync::{mpsc, oneshot};
+
+/// What a run leaves behind.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Outcome {
+    /// The run's id, unique on earth.
+    pub run_id: String,
+    /// The answer; what was reached of it if the run failed.
+    pub text: String,
+    /// Totals over all attempts, failed ones included.
+    pub usage: Usage,
+    /// The agent that answered, or failed last.
+    pub agent: String,
+    /// The model, as the agent names it.
+    pub model: Option<String>,
+    /// The agent's session, good for [`RunRequest::resume`](crate::RunRequest::resume).
+    pub session_id: Option<String>,
+    /// The validated value, if the request had a schema.
+    pub structured: Option<Json>,
+    /// Tools that were denied on the way.
+    pub denials: Vec<Denial>,
+    /// What observers could not do: a trace that could not be written. The run itself is not touched by it.
+    pub observer_errors: Vec<String>,
+}
+
+/// A running agent: a stream of [`Record`]s that ends with an [`Event::Result`](belay_trace::Event::Result).
+///
+/// Records arrive in order and without loss, however slowly they are read; a reader that stops reading costs
+/// memory and never slows the agent. Dropping a `Run` stops the agent.
+#[derive(Debug)]
+#[must_use = "a run is stopped when it is dropped"]
+pub struct Run {
+    pub(crate) id: String,
+    pub(crate) records: mpsc::UnboundedReceiver<Record>,
+    pub(crate) commands: mpsc::UnboundedSender<Command>,
+    pub(crate) finished: oneshot::Receiver<Result<Outcome, Error>>,
+    /// The runner stops the agent when this is dropped.
+    pub(crate) _alive: oneshot::Sender<()>,
+}
+
+impl Run {
+    /// The run's id.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The next record, or `None` after [`Event::Result`](belay_trace::Event::Result).
+    pub async fn next(&mut self) -> Option<Record> {
+        self.records.recv().await
+    }
+
+    /// Waits for the end, reading what is left, and returns the outcome.
+    ///
+    /// # Errors
+    /// [`Error`] if the run did not answer; it holds the outcome all the same.
+    pub async fn outcome(mut self) -> Result<Outcome, Error> {
+        while self.records.recv().await.is_some() {}
+        match (&mut self.finished).await {
+            Ok(outcome) => outcome,
+            Err(_) => {
+                let message = "the async runtime was shut down before the run ended";
+                let failure = Failure::new(belay_trace::FailureKind::LocalIo, message);
+                Err(Error::new(failure, Outcome { run_id: self.id, ..Outcome::default() }))
+            }
+        }
+    }
+
+    /// A handle that stops this run from elsewhere.
+    pub fn interrupter(&self) -> Interrupter {
+        Interrupter { commands: self.commands.clone() }
+    }
+
+    /// Says something to the running turn. An agent that cannot listen is reported as a
+    /// [`Notice`](belay_trace::Event::Notice) with the code `steer`.
+    pub fn steer(&self, text: impl Into<String>) {
+        // A run that is over has nobody to listen.
+        let _ = self.commands.send(Command::Steer(text.into()));
+    }
+}
+
+impl Stream for Run {
+    type Item = Record;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Record>> {
+        self.records.poll_recv(cx)
+    }
+}
+
+/// Stops a [`Run`] from anywhere; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Interrupter {
+    commands: mpsc::UnboundedSender<Command>,
+}
+
+impl Interrupter {
+    /// Asks the agent to stop, in its own words first. A second call insists, a third kills.
+    /// Does nothing once the run is over.
+    pub fn interrupt(&self) {
+        self.stop(StopReason::User);
+    }
+
+    /// Like [`interrupt`](Self::interrupt), with another reason in the [`Event::Interrupted`](belay_trace::Event::Interrupted).
+    pub fn stop(&self, reason: StopReason) {
+        let _ = self.commands.send(Command::Stop(reason));
+    }
+}

@@ -1,0 +1,191 @@
+//! The one loop that owns a run's state; everybody else sends it messages.
+//!
+//! The way of an event: a pipe → a line → the journal → the driver's `step` → a record → the journal → the
+//! caller's handler, output, observers and stream. A run is one or more attempts and ends with exactly one
+//! result, made here and nowhere else.
+
+mod attempt;
+mod private_files;
+mod publish;
+mod turn_limit;
+
+use self::publish::Publisher;
+use crate::client::check_request;
+use crate::journal::Journal;
+use crate::{Client, Error, Outcome, RunRequest, limits};
+use belay_agents::AttemptEnd;
+use belay_trace::{
+    Event, Failure, FailureKind, Level, Phase, Record, RunResult, RunStarted, StopReason, Usage,
+};
+use tokio::sync::{mpsc, oneshot};
+
+/// What a caller tells a run.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Stop the agent; each repetition is less patient.
+    Stop(StopReason),
+    /// Say something to the running turn.
+    Steer(String),
+}
+
+/// What a run hears from its caller.
+#[derive(Debug)]
+struct Caller {
+    commands: mpsc::UnboundedReceiver<Command>,
+    /// Ends when the caller has dropped the run.
+    gone: oneshot::Receiver<()>,
+    is_gone: bool,
+    is_silent: bool,
+    /// How often the run was asked to stop, and why at first.
+    stops: u32,
+    reason: Option<StopReason>,
+}
+
+impl Caller {
+    /// The next word of the caller; never resolves when there is nobody left to speak.
+    async fn next(&mut self) -> Command {
+        loop {
+            if self.is_gone && self.is_silent {
+                std::future::pending::<()>().await;
+            }
+            tokio::select! {
+                command = self.commands.recv(), if !self.is_silent => match command {
+                    Some(command) => return command,
+                    None => self.is_silent = true,
+                },
+                _ = &mut self.gone, if !self.is_gone => {
+                    self.is_gone = true;
+                    return Command::Stop(StopReason::Dropped);
+                }
+            }
+        }
+    }
+
+    fn stop(&mut self, reason: StopReason) {
+        self.stops += 1;
+        self.reason.get_or_insert(reason);
+    }
+}
+
+/// One run.
+pub(crate) struct Runner {
+    client: Client,
+    request: RunRequest,
+    run_id: String,
+    publisher: Publisher,
+    attempts: u32,
+    /// Totals over all attempts.
+    usage: Usage,
+}
+
+impl Runner {
+    pub(crate) fn new(
+        client: Client,
+        request: RunRequest,
+        run_id: String,
+        records: mpsc::UnboundedSender<Record>,
+    ) -> Self {
+        let publisher = Publisher::new(&client, run_id.clone(), records);
+        Self { client, request, run_id, publisher, attempts: 0, usage: Usage::default() }
+    }
+
+    /// Carries the request to its outcome.
+    pub(crate) async fn run(
+        mut self,
+        commands: mpsc::UnboundedReceiver<Command>,
+        gone: oneshot::Receiver<()>,
+    ) -> Result<Outcome, Error> {
+        let (is_gone, is_silent) = (false, false);
+        let mut caller = Caller { commands, gone, is_gone, is_silent, stops: 0, reason: None };
+        let ready = check_request(&self.request).and_then(|()| self.open_journal());
+        self.begin();
+        let end = match ready {
+            Ok(()) => self.attempts(&mut caller).await,
+            Err(failure) => AttemptEnd::failed(failure),
+        };
+        self.end(end).await
+    }
+
+    /// A journal that cannot be written is an error before the agent costs anything.
+    fn open_journal(&mut self) -> Result<(), Failure> {
+        let Some(state_dir) = &self.client.state_dir else { return Ok(()) };
+        let journal = Journal::create(state_dir, &self.run_id).map_err(|error| {
+            let message = format!("cannot write the journal in {}: {error}", state_dir.display());
+            Failure::new(FailureKind::LocalIo, message)
+        })?;
+        self.publisher.journal = journal;
+        Ok(())
+    }
+
+    fn begin(&mut self) {
+        self.publisher.event(Event::RunStarted(RunStarted {
+            belay_version: env!("CARGO_PKG_VERSION").to_owned(),
+            agents: vec![self.client.agent.name().to_owned()],
+            cwd: self.request.cwd.as_ref().map(|cwd| cwd.to_string_lossy().into_owned()),
+            trace_id: self.request.trace_id.clone(),
+        }));
+        if let Some(phase_name) = self.request.phase.clone() {
+            self.publisher.event(Event::Phase(Phase { phase_name }));
+        }
+        self.publisher.flush();
+    }
+
+    /// Tries the agent's transports, best first; the next one only when the version lacks the one before.
+    async fn attempts(&mut self, caller: &mut Caller) -> AttemptEnd {
+        let mut transports = self.client.transports().into_iter().peekable();
+        loop {
+            let transport = transports.next().expect("an agent has at least one transport");
+            self.attempts += 1;
+            let end = self.attempt(transport, caller).await;
+            self.usage.add(&end.usage);
+            let lacking =
+                end.failure.as_ref().filter(|f| f.kind == FailureKind::VersionUnsupported);
+            match (lacking, transports.peek()) {
+                (Some(failure), Some(next)) if caller.stops == 0 => {
+                    let words = format!(
+                        "this version does not speak the {transport} transport ({}); trying {next}",
+                        failure.message
+                    );
+                    self.publisher.event(Event::notice(Level::Warn, "transport_fallback", words));
+                }
+                _ => return end,
+            }
+        }
+    }
+
+    /// Makes the one result, and waits for those who watch.
+    async fn end(mut self, end: AttemptEnd) -> Result<Outcome, Error> {
+        self.publisher.event(Event::Result(RunResult {
+            result: end.answer.clone(),
+            is_error: end.failure.is_some(),
+            usage: self.usage.clone(),
+            failure: end.failure.clone(),
+            session_id: end.session_id.clone(),
+            model: end.model.clone(),
+            structured: end.structured.clone(),
+            denials: end.denials.clone(),
+        }));
+        self.publisher.flush();
+        let journal = std::mem::take(&mut self.publisher.journal);
+        // Durable before the caller is told that the run is over, and off the loop.
+        let synced = tokio::task::spawn_blocking(journal.into_sync());
+        let observer_errors = self.publisher.flush_observers(limits::OBSERVER_FLUSH).await;
+        let _ = synced.await;
+
+        let outcome = Outcome {
+            run_id: self.run_id,
+            text: end.answer,
+            usage: self.usage,
+            agent: self.client.agent.name().to_owned(),
+            model: end.model,
+            session_id: end.session_id,
+            structured: end.structured,
+            denials: end.denials,
+            observer_errors,
+        };
+        match end.failure {
+            None => Ok(outcome),
+            Some(failure) => Err(Error::new(failure, outcome)),
+        }
+    }
+}

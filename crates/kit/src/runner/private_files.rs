@@ -1,0 +1,85 @@
+//! Files for the agent to read, for text that must not stand on the command line.
+
+use crate::journal::private_dir;
+use belay_agents::Launch;
+use std::ffi::OsString;
+use std::fs::OpenOptions;
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+/// The private files of a launch, on disk until the attempt is over.
+pub(super) struct PrivateFiles {
+    paths: Vec<PathBuf>,
+    folder: Option<PathBuf>,
+}
+
+/// The arguments of a launch with the files' paths in place; removes the files when it is dropped.
+pub(super) struct FileArgs {
+    pub(super) args: Vec<OsString>,
+    files: PrivateFiles,
+}
+
+impl PrivateFiles {
+    /// Writes them into the run's folder, or without one into a folder of their own below `temp`.
+    pub(super) fn write(
+        launch: &Launch,
+        run: Option<&Path>,
+        temp: &Path,
+        run_id: &str,
+    ) -> io::Result<Self> {
+        let mut files = Self { paths: Vec::new(), folder: None };
+        if launch.files.is_empty() {
+            return Ok(files);
+        }
+        let folder = match run {
+            Some(folder) => folder.to_owned(),
+            None => {
+                let folder = temp.join(format!("belay-{run_id}"));
+                private_dir(&folder, false)?;
+                files.folder = Some(folder.clone());
+                folder
+            }
+        };
+        for file in &launch.files {
+            let path = folder.join(file.name);
+            let mut opened =
+                OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+            files.paths.push(path);
+            opened.write_all(file.content.as_bytes())?;
+        }
+        Ok(files)
+    }
+
+    pub(super) fn into_args(self, launch: &Launch, leading: &[OsString]) -> FileArgs {
+        let place = |arg: &String| {
+            let files = launch.files.iter().zip(&self.paths);
+            files.fold(OsString::from(arg), |arg, (file, path)| {
+                let text = arg.to_string_lossy();
+                match text.split_once(&file.placeholder()) {
+                    Some((head, tail)) => {
+                        let mut placed = OsString::from(head);
+                        placed.push(path);
+                        placed.push(tail);
+                        placed
+                    }
+                    None => arg,
+                }
+            })
+        };
+        let args = leading.iter().cloned().chain(launch.args.iter().map(place)).collect();
+        FileArgs { args, files: self }
+    }
+}
+
+impl Drop for FileArgs {
+    fn drop(&mut self) {
+        for path in &self.files.paths {
+            // A file that is gone already needs no removing.
+            let _ = std::fs::remove_file(path);
+        }
+        if let Some(folder) = &self.files.folder {
+            let _ = std::fs::remove_dir(folder);
+        }
+    }
+}

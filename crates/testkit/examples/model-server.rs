@@ -1,0 +1,26 @@
+//! Serves a small script for trying belay by hand: `cargo run -p belay-testkit --example model-server`.
+//!
+//! Prints the environment that sends the real agents to it, and serves until its input is closed.
+
+use belay_testkit::model_server::{ModelServer, Reply, Script, Tokens};
+use belay_testkit::real::{CodexPolicy, Sandbox};
+use std::io::Read as _;
+
+fn main() -> std::io::Result<()> {
+    let tokens =
+        Tokens { input: 1200, output: 85, cache_read: 9000, cache_write: 300, reasoning: 0 };
+    let script = Script::new().forever(Reply::text("Hello from the scripted model.").usage(tokens));
+    let script = script
+        .reply(Reply::text("I will look around.").shell("echo hello; ls -a").usage(tokens))
+        .reply(Reply::text("There is nothing here but a greeting.").usage(tokens));
+    let server = ModelServer::start(script)?;
+    let sandbox = Sandbox::new()?;
+    let claude = sandbox.env_for_claude(&server);
+    let codex = sandbox.env_for_codex(&server, CodexPolicy::FULL_ACCESS)?;
+    for (name, value) in claude.into_iter().chain(codex) {
+        println!("export {name}='{value}'");
+    }
+    println!("cd '{}'", sandbox.project().display());
+    std::io::stdin().read_to_end(&mut Vec::new())?;
+    Ok(())
+}

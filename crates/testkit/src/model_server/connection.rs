@@ -1,0 +1,175 @@
+//! One connection: read a request, ask the script, answer in the shape of the API that was asked.
+
+use std::io;
+use std::net::TcpStream;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+
+use super::failure::Answer;
+use super::reply::{Fault, Outcome, Reply};
+use super::{Request, Shared, anthropic, http, locked, responses, sse};
+
+/// The two vendors whose API this server speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Api {
+    Anthropic,
+    Responses,
+}
+
+/// Answers one request and returns; the caller closes the connection.
+pub(crate) fn serve(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let Some(raw) = http::read(stream)? else { return Ok(()) };
+    let request = Request {
+        method: raw.method,
+        path: raw.path,
+        headers: raw.headers,
+        body: body_value(&raw.body),
+        at: shared.started.elapsed(),
+    };
+    locked(&shared.requests).push(request.clone());
+    match (request.method.as_str(), request.route()) {
+        ("POST", "/v1/messages") => answer(stream, shared, Api::Anthropic, &request),
+        ("POST", "/v1/responses") => answer(stream, shared, Api::Responses, &request),
+        ("POST", "/v1/messages/count_tokens") => {
+            write_json(stream, 200, &[], &json!({ "input_tokens": 1000 }))
+        }
+        // Both vendors' lists of models, empty: one calls it `data`, Codex reads `models`.
+        ("GET", "/v1/models") => {
+            write_json(stream, 200, &[], &json!({ "object": "list", "data": [], "models": [] }))
+        }
+        ("HEAD", _) => http::write_whole(stream, 200, &[], ""),
+        ("GET", _) => write_json(stream, 200, &[], &json!({})),
+        _ => write_json(stream, 404, &[], &json!({ "error": { "message": "no such endpoint" } })),
+    }
+}
+
+fn answer(stream: &TcpStream, shared: &Shared, api: Api, request: &Request) -> io::Result<()> {
+    let reply = locked(&shared.script).next(request);
+    let Some(reply) = reply else {
+        let what = format!("the script is exhausted: {} {}", request.method, request.path);
+        locked(&shared.exhausted).push(what.clone());
+        let error = json!({ "type": "error", "error": { "type": "api_error", "message": what } });
+        return write_json(stream, 500, &[], &error);
+    };
+    shared.pulse.sleep(reply.delay);
+    if reply.fault == Some(Fault::Stall) {
+        shared.pulse.wait_for_stop();
+        return Ok(());
+    }
+    match &reply.outcome {
+        Outcome::Failure(failure) => {
+            let Answer { status, mut headers, body } =
+                failure.answer(api, request, unix_s(SystemTime::now()));
+            headers.extend(reply.headers.iter().cloned());
+            write_json(stream, status, &headers, &body)
+        }
+        Outcome::Parts(parts) => {
+            let streamed = request.body["stream"] == true;
+            match (api, streamed) {
+                (Api::Anthropic, true) => {
+                    let events = anthropic::events(&reply, parts, &request.body);
+                    stream_events(stream, shared, &reply, &events)
+                }
+                (Api::Anthropic, false) => {
+                    whole(stream, shared, &reply, &anthropic::message(&reply, parts, &request.body))
+                }
+                (Api::Responses, true) => {
+                    let events = responses::events(&reply, parts, &request.body);
+                    stream_events(stream, shared, &reply, &events)
+                }
+                (Api::Responses, false) => {
+                    let response = responses::response(&reply, parts, &request.body);
+                    whole(stream, shared, &reply, &response)
+                }
+            }
+        }
+    }
+}
+
+fn stream_events(
+    stream: &TcpStream,
+    shared: &Shared,
+    reply: &Reply,
+    events: &[Value],
+) -> io::Result<()> {
+    let mut headers = vec![
+        ("content-type".to_owned(), "text/event-stream; charset=utf-8".to_owned()),
+        ("cache-control".to_owned(), "no-cache".to_owned()),
+    ];
+    headers.extend(reply.headers.iter().cloned());
+    http::write_chunked_head(stream, 200, &headers)?;
+    let (sent, then) = match reply.fault {
+        Some(Fault::DropAfter(n)) => (n, After::Drop),
+        Some(Fault::StallAfter(n)) => (n, After::Stall),
+        Some(Fault::Stall) | None => (events.len(), After::End),
+    };
+    for (index, event) in events.iter().take(sent).enumerate() {
+        if index > 0 {
+            shared.pulse.sleep(reply.chunk_delay);
+        }
+        if shared.pulse.stopped() {
+            return Ok(());
+        }
+        http::write_chunk(stream, &sse::frame(event))?;
+    }
+    match then {
+        // Without the last chunk the client knows that it was cut off.
+        After::Drop => Ok(()),
+        After::Stall => {
+            shared.pulse.wait_for_stop();
+            Ok(())
+        }
+        After::End => http::write_chunk(stream, ""),
+    }
+}
+
+/// What follows the events of a stream.
+enum After {
+    End,
+    Drop,
+    Stall,
+}
+
+fn whole(stream: &TcpStream, shared: &Shared, reply: &Reply, body: &Value) -> io::Result<()> {
+    match reply.fault {
+        Some(Fault::DropAfter(_)) => {
+            http::write_half(stream, &json_headers(reply), &body.to_string())
+        }
+        Some(Fault::StallAfter(_) | Fault::Stall) => {
+            shared.pulse.wait_for_stop();
+            Ok(())
+        }
+        None => write_json(stream, 200, &reply.headers, body),
+    }
+}
+
+fn write_json(
+    stream: &TcpStream,
+    status: u16,
+    headers: &[(String, String)],
+    body: &Value,
+) -> io::Result<()> {
+    let mut all = vec![("content-type".to_owned(), "application/json".to_owned())];
+    all.extend(headers.iter().cloned());
+    http::write_whole(stream, status, &all, &body.to_string())
+}
+
+fn json_headers(reply: &Reply) -> Vec<(String, String)> {
+    let mut headers = vec![("content-type".to_owned(), "application/json".to_owned())];
+    headers.extend(reply.headers.iter().cloned());
+    headers
+}
+
+fn body_value(bytes: &[u8]) -> Value {
+    if bytes.is_empty() {
+        return Value::Null;
+    }
+    serde_json::from_slice(bytes)
+        .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(bytes).into_owned()))
+}
+
+pub(crate) fn unix_s(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}

@@ -1,0 +1,167 @@
+//! Failures of a provider, each with the status, headers and body its vendor answers with.
+
+use std::time::SystemTime;
+
+use serde_json::{Value, json};
+
+use super::Request;
+use super::connection::{Api, unix_s};
+use super::ids::fresh;
+
+/// What the provider refuses to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Failure {
+    RateLimited,
+    Unauthorized,
+    Overloaded,
+    ServerError,
+    ContextTooLong,
+    ModelNotFound,
+    NoCredit,
+    UsageLimit { resets_at: SystemTime },
+}
+
+/// How a failure travels.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Value,
+}
+
+impl Failure {
+    /// The answer of the vendor whose API was asked.
+    pub(crate) fn answer(self, api: Api, request: &Request, now_s: u64) -> Answer {
+        let model = request.body["model"].as_str().unwrap_or("unknown");
+        match api {
+            Api::Anthropic => self.anthropic(model, now_s),
+            Api::Responses => self.responses(model, now_s),
+        }
+    }
+
+    fn anthropic(self, model: &str, now_s: u64) -> Answer {
+        let mut headers = vec![("request-id".to_owned(), fresh("req"))];
+        let (status, kind, message) = match self {
+            Self::RateLimited => (
+                429,
+                "rate_limit_error",
+                "This request would exceed your account's rate limit. Please try again later."
+                    .to_owned(),
+            ),
+            Self::Unauthorized => (401, "authentication_error", "invalid x-api-key".to_owned()),
+            Self::Overloaded => (529, "overloaded_error", "Overloaded".to_owned()),
+            Self::ServerError => (500, "api_error", "Internal server error".to_owned()),
+            Self::ContextTooLong => (
+                400,
+                "invalid_request_error",
+                "prompt is too long: 210000 tokens > 200000 maximum".to_owned(),
+            ),
+            Self::ModelNotFound => (404, "not_found_error", format!("model: {model}")),
+            Self::NoCredit => (
+                400,
+                "invalid_request_error",
+                "Your credit balance is too low to access the Anthropic API. Please go to Plans & \
+                 Billing to upgrade or purchase credits."
+                    .to_owned(),
+            ),
+            Self::UsageLimit { resets_at } => {
+                headers.extend(used_up_window(unix_s(resets_at), now_s));
+                (429, "rate_limit_error", "You have reached your usage limit.".to_owned())
+            }
+        };
+        let body = json!({
+            "type": "error", "error": { "type": kind, "message": message },
+            "request_id": headers[0].1,
+        });
+        Answer { status, headers, body }
+    }
+
+    fn responses(self, model: &str, now_s: u64) -> Answer {
+        match self {
+            Self::RateLimited => openai_error(
+                429,
+                "tokens",
+                Some("rate_limit_exceeded"),
+                &format!("Rate limit reached for {model}. Please try again later."),
+            ),
+            Self::Unauthorized => openai_error(
+                401,
+                "invalid_request_error",
+                Some("invalid_api_key"),
+                "Incorrect API key provided.",
+            ),
+            Self::Overloaded => openai_error(
+                503,
+                "service_unavailable_error",
+                Some("server_is_overloaded"),
+                "Our servers are currently overloaded. Please try again later.",
+            ),
+            Self::ServerError => openai_error(
+                500,
+                "server_error",
+                None,
+                "The server had an error while processing your request.",
+            ),
+            Self::ContextTooLong => openai_error(
+                400,
+                "invalid_request_error",
+                Some("context_length_exceeded"),
+                "Your input exceeds the context window of this model. Please adjust your input and \
+                 try again.",
+            ),
+            // The code, not the status, tells Codex this from a rate limit.
+            Self::NoCredit => openai_error(
+                429,
+                "insufficient_quota",
+                Some("insufficient_quota"),
+                "You exceeded your current quota, please check your plan and billing details.",
+            ),
+            Self::ModelNotFound => openai_error(
+                404,
+                "invalid_request_error",
+                Some("model_not_found"),
+                &format!("The model `{model}` does not exist or you do not have access to it."),
+            ),
+            Self::UsageLimit { resets_at } => usage_limit(unix_s(resets_at), now_s),
+        }
+    }
+}
+
+fn openai_error(status: u16, kind: &str, code: Option<&str>, message: &str) -> Answer {
+    let body = json!({
+        "error": { "message": message, "type": kind, "param": null, "code": code },
+    });
+    Answer { status, headers: vec![("x-request-id".to_owned(), fresh("req"))], body }
+}
+
+/// A used-up Claude window: Claude Code reads these headers only with a subscription token.
+fn used_up_window(resets_at_s: u64, now_s: u64) -> Vec<(String, String)> {
+    let (reset, wait) = (resets_at_s.to_string(), resets_at_s.saturating_sub(now_s).to_string());
+    [
+        ("retry-after", wait.as_str()),
+        ("anthropic-ratelimit-unified-status", "rejected"),
+        ("anthropic-ratelimit-unified-reset", &reset),
+        ("anthropic-ratelimit-unified-representative-claim", "five_hour"),
+        ("anthropic-ratelimit-unified-5h-status", "rejected"),
+        ("anthropic-ratelimit-unified-5h-reset", &reset),
+        ("anthropic-ratelimit-unified-5h-utilization", "1.0"),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .into()
+}
+
+/// A used-up ChatGPT window: Codex takes the time from the body and the windows from the headers.
+fn usage_limit(resets_at_s: u64, now_s: u64) -> Answer {
+    let resets_in_s = resets_at_s.saturating_sub(now_s);
+    let headers = [
+        ("x-codex-primary-used-percent", "100".to_owned()),
+        ("x-codex-primary-window-minutes", "300".to_owned()),
+        ("x-codex-primary-reset-at", resets_at_s.to_string()),
+    ];
+    let body = json!({ "error": {
+        "type": "usage_limit_reached", "message": "The usage limit has been reached",
+        "plan_type": "plus", "resets_at": resets_at_s, "resets_in_seconds": resets_in_s,
+    }});
+    let headers = headers.map(|(name, value)| (name.to_owned(), value)).into();
+    Answer { status: 429, headers, body }
+}

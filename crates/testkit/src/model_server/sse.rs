@@ -1,0 +1,31 @@
+//! Server-sent events, and how text is cut into pieces for them.
+
+use serde_json::Value;
+
+/// How many characters one text event carries: small enough that every answer is a real stream.
+const CHUNK_CHARS: usize = 20;
+
+/// One event, framed: both vendors repeat the JSON's `type` as the event's name.
+pub(crate) fn frame(event: &Value) -> String {
+    let name = event["type"].as_str().expect("every event we build has a type");
+    format!("event: {name}\ndata: {event}\n\n")
+}
+
+/// The text in pieces of about 20 characters.
+pub(crate) fn pieces(text: &str) -> Vec<String> {
+    let chars: Vec<char> = text.chars().collect();
+    chars.chunks(CHUNK_CHARS).map(|piece| piece.iter().collect()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::pieces;
+
+    #[test]
+    fn pieces_join_to_the_text_and_split_no_character() {
+        let text = "äöü and some more than twenty characters — 日本語";
+        let pieces = pieces(text);
+        assert_eq!(pieces.concat(), text);
+        assert_eq!(pieces.len(), 3);
+    }
+}

@@ -1,0 +1,89 @@
+//! The real agent CLIs: where they are, how they are installed, and a home to run them in.
+
+mod install;
+mod sandbox;
+mod skip;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+pub use install::install;
+pub use sandbox::{CodexPolicy, Sandbox};
+pub use skip::skip_unless_installed;
+
+/// The version of Claude Code that the tests are written for.
+pub const CLAUDE_VERSION: &str = "2.1.329";
+
+/// The version of Codex that the tests are written for.
+pub const CODEX_VERSION: &str = "0.169.0";
+
+/// An installed agent CLI.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RealAgent {
+    /// The native binary, not npm's wrapper, which would survive a kill of its child or die alone.
+    pub program: PathBuf,
+    /// What it answers to `--version`, the number only.
+    pub version: String,
+}
+
+/// The folder that the CLIs are installed in: `BELAY_AGENTS_DIR`, else `target/agents`.
+pub fn dir() -> PathBuf {
+    match std::env::var_os("BELAY_AGENTS_DIR") {
+        Some(dir) => dir.into(),
+        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/agents"),
+    }
+}
+
+/// The installed Claude Code, of whatever version it is; `None` when there is none that runs.
+pub fn claude() -> Option<RealAgent> {
+    claude_in(&dir())
+}
+
+/// The installed Codex, of whatever version it is; `None` when there is none that runs.
+pub fn codex() -> Option<RealAgent> {
+    codex_in(&dir())
+}
+
+fn claude_in(dir: &Path) -> Option<RealAgent> {
+    let scope = dir.join("node_modules/@anthropic-ai");
+    // The same name on every system. The package's install script puts the native binary there;
+    // where npm was told to run no scripts, only the platform's own package has it.
+    let placed = agent(scope.join("claude-code/bin/claude.exe"));
+    let name = format!("claude{}", std::env::consts::EXE_SUFFIX);
+    placed.or_else(|| entries(&scope).into_iter().find_map(|package| agent(package.join(&name))))
+}
+
+fn codex_in(dir: &Path) -> Option<RealAgent> {
+    // node_modules/@openai/codex-{platform}/vendor/{target triple}/bin/codex
+    let packages = entries(&dir.join("node_modules/@openai")).into_iter();
+    let vendors = packages.map(|package| package.join("vendor"));
+    let mut triples = vendors.flat_map(|vendor| entries(&vendor));
+    let name = format!("bin/codex{}", std::env::consts::EXE_SUFFIX);
+    triples.find_map(|triple| agent(triple.join(&name)))
+}
+
+/// The agent at this path, if it answers.
+fn agent(program: PathBuf) -> Option<RealAgent> {
+    let program = fs::canonicalize(program).ok()?;
+    let version = version_of(&program).ok()?;
+    Some(RealAgent { program, version })
+}
+
+fn version_of(program: &Path) -> io::Result<String> {
+    // A home of its own even for this: both CLIs write to it before they print a word.
+    let home = tempfile::tempdir()?;
+    let mut command = Command::new(program);
+    command.arg("--version").env_clear().env("HOME", home.path()).current_dir(home.path());
+    let output = command.stdin(Stdio::null()).output()?;
+    // "2.1.329 (Claude Code)" and "codex-cli 0.169.0".
+    let text = String::from_utf8_lossy(&output.stdout);
+    let number =
+        text.split_whitespace().find(|word| word.starts_with(|c: char| c.is_ascii_digit()));
+    number.map(str::to_owned).ok_or_else(|| io::Error::other("it prints no version"))
+}
+
+fn entries(dir: &Path) -> Vec<PathBuf> {
+    fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+}

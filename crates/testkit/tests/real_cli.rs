@@ -1,0 +1,13 @@
+//! The real CLIs against the model server: what the server says is what they print.
+//!
+//! Each test returns at once, with a loud line, when its CLI is not installed.
+#![expect(clippy::unwrap_used, reason = "the helpers of a test may panic like the test itself")]
+
+#[path = "real_cli/claude.rs"]
+mod claude;
+#[path = "real_cli/codex.rs"]
+mod codex;
+#[path = "real_cli/installed.rs"]
+mod installed;
+#[path = "real_cli/run.rs"]
+mod run;

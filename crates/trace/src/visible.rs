@@ -1,0 +1,97 @@
+//! Making what an agent printed harmless on a terminal.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+/// The text with every character that could control a terminal, or reorder what it shows, as a visible escape.
+///
+/// Line feeds and tabs stay. Escaped are the C0 and C1 controls, DEL, the bidirectional controls, and
+/// invisible format characters: a tool's output can neither move the cursor, set a window's title, write to
+/// the clipboard, nor show a command that differs from the one that was run.
+///
+/// ```
+/// use belay_trace::visible;
+///
+/// assert_eq!(visible("a\x1b[31mb\rc"), r"a\u{1b}[31mb\rc");
+/// assert_eq!(visible("two\nlines"), "two\nlines");
+/// ```
+pub fn visible(text: &str) -> Cow<'_, str> {
+    if !text.contains(is_hostile) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        match c {
+            '\r' => shown.push_str("\\r"),
+            c if is_hostile(c) => {
+                let _ = write!(shown, "{}", c.escape_unicode());
+            }
+            c => shown.push(c),
+        }
+    }
+    Cow::Owned(shown)
+}
+
+/// The text on one line: [`visible`], with line feeds and tabs as escapes too.
+pub fn visible_line(text: &str) -> Cow<'_, str> {
+    match visible(text) {
+        shown if !shown.contains(['\n', '\t']) => shown,
+        shown => Cow::Owned(shown.replace('\n', "\\n").replace('\t', "\\t")),
+    }
+}
+
+fn is_hostile(c: char) -> bool {
+    match c {
+        '\n' | '\t' => false,
+        c if c.is_control() => true,
+        // Line and paragraph separators.
+        '\u{2028}' | '\u{2029}' => true,
+        // Marks, embeddings, overrides and isolates of writing direction.
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+            true
+        }
+        // Zero width, word joiner and invisible operators, byte order mark, soft hyphen. Not the joiner
+        // U+200D: emoji are made with it.
+        '\u{ad}'
+        | '\u{180e}'
+        | '\u{200b}'
+        | '\u{2060}'..='\u{2064}'
+        | '\u{206a}'..='\u{206f}'
+        | '\u{feff}' => true,
+        // Interlinear annotations and tags.
+        '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}' => true,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_control_character_becomes_visible() {
+        for c in (0..=0x10_ffff_u32).filter_map(char::from_u32).filter(|c| c.is_control()) {
+            let shown = visible(&c.to_string()).into_owned();
+            let harmless = shown.chars().all(|c| !c.is_control() || c == '\n' || c == '\t');
+            assert!(harmless, "U+{:04X}", c as u32);
+        }
+    }
+
+    #[test]
+    fn hostile_sequences_are_shown_and_not_obeyed() {
+        for hostile in [
+            "\x1b]52;c;ZXZpbA==\x07",
+            "\x1b]8;;http://x\x1b\\",
+            "\u{9b}31m",
+            "\u{202e}evil",
+            "\u{e0041}",
+        ] {
+            assert!(!visible(hostile).contains(hostile.chars().next().unwrap()), "{hostile:?}");
+        }
+    }
+
+    #[test]
+    fn ordinary_text_is_not_copied() {
+        assert!(matches!(visible("naïve 日本語 👩‍👩‍👧\n\tok"), Cow::Borrowed(_)));
+    }
+}
