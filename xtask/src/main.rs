@@ -1,2 +1,84 @@
-//! Stub.
-fn main() {}
+//! The commands of this repository's developers: `cargo xtask test` is all that CI runs.
+
+use belay_testkit::real;
+use std::env;
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+const USAGE: &str = "\
+cargo xtask test     everything: format, lints, real agents installed, all tests and doctests, docs
+cargo xtask agents   install the pinned real agents into target/agents (needs Node and npm)
+cargo xtask bench    the cost of belay as ratios: parsing, and a whole run against its bare pipe";
+
+fn main() -> ExitCode {
+    let verb = env::args().nth(1);
+    let done = match verb.as_deref() {
+        Some("test") => test(),
+        Some("agents") => agents(),
+        Some("bench") => bench(),
+        _ => Err(USAGE.to_owned()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("{message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Everything that must be green before a change lands.
+fn test() -> Result<(), String> {
+    cargo(["fmt", "--all", "--check"], [])?;
+    cargo(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], [])?;
+    agents()?;
+    // Cargo does not build the programs of a dev-dependency on its own: fake-agent is one.
+    cargo(["build", "--package", "belay-testkit", "--bins"], [])?;
+    let skipped = target().join("skipped.log");
+    // A log of an earlier run would be taken for this one's.
+    let _ = fs::remove_file(&skipped);
+    let env =
+        [("BELAY_REQUIRE_AGENTS", OsStr::new("1")), ("BELAY_SKIPPED_LOG", skipped.as_os_str())];
+    cargo(["test", "--workspace"], env)?;
+    if let Ok(skipped) = fs::read_to_string(&skipped) {
+        return Err(format!("tests were skipped:\n{skipped}"));
+    }
+    cargo(["doc", "--workspace", "--no-deps"], [("RUSTDOCFLAGS", OsStr::new("-D warnings"))])
+}
+
+/// Installs the agents that the tests run.
+fn agents() -> Result<(), String> {
+    let dir = real::dir();
+    eprintln!("xtask: real agents in {}", dir.display());
+    real::install(&dir).map_err(|error| format!("cannot install the real agents: {error}"))
+}
+
+fn bench() -> Result<(), String> {
+    cargo(["build", "--release", "--package", "belay-cli", "--package", "belay-testkit"], [])?;
+    cargo(["run", "--release", "--package", "belay-testkit", "--example", "cost"], [])
+}
+
+fn cargo<const N: usize, const M: usize>(
+    args: [&str; N],
+    env: [(&str, &OsStr); M],
+) -> Result<(), String> {
+    eprintln!("xtask: cargo {}", args.join(" "));
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo).args(args).envs(env).current_dir(root()).status();
+    match status {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("cargo {} failed: {status}", args.join(" "))),
+        Err(error) => Err(format!("cannot run cargo: {error}")),
+    }
+}
+
+fn root() -> PathBuf {
+    let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
+    xtask.parent().expect("xtask stands in the workspace").to_owned()
+}
+
+fn target() -> PathBuf {
+    env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}

@@ -87,7 +87,7 @@ impl fmt::Display for Transport {
 
 /// The agent cannot serve a request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{agent} cannot honour {option}{}", hint.map(|hint| format!(": {hint}")).unwrap_or_default())]
+#[error("{agent} cannot honour {}", hint.map_or_else(|| (*option).to_owned(), |hint| format!("this {option}: {hint}")))]
 pub struct Unsupported {
     /// The agent.
     pub agent: &'static str,
@@ -138,10 +138,7 @@ pub(crate) fn check_options(
         return Ok(missing.collect());
     }
     match missing.into_iter().next() {
-        Some(option) => Err(Unsupported {
-            hint: Some("leave it out, choose another agent, or accept a notice instead (lenient)"),
-            ..unsupported(option)
-        }),
+        Some(option) => Err(unsupported(option)),
         None => Ok(Vec::new()),
     }
 }

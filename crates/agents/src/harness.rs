@@ -4,7 +4,7 @@
 //! [`belay_trace::Event`], which has the same field names and more of them.
 
 use crate::{Agent, AttemptEnd, Emitted};
-use belay_trace::{Event, Usage as BelayUsage};
+use belay_trace::{Event, Failure, RunResult, Usage as BelayUsage};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -117,11 +117,21 @@ pub fn event(agent: &dyn Agent, emitted: &Emitted) -> Option<HarnessEvent> {
     })
 }
 
-/// The end of a turn in the seed's shape. A failure, which the seed dropped, puts its words into `result`.
+/// The end of a turn in the seed's shape.
 pub fn result(end: &AttemptEnd) -> HarnessEvent {
-    let failure = end.failure.as_ref().filter(|_| end.answer.is_empty());
-    let result = failure.map_or_else(|| end.answer.clone(), |failure| failure.message.clone());
-    HarnessEvent { kind: "result", result, usage: Some((&end.usage).into()), ..Default::default() }
+    of_answer(&end.answer, end.failure.as_ref(), &end.usage)
+}
+
+/// The end of a run in the seed's shape.
+pub fn run_result(run: &RunResult) -> HarnessEvent {
+    of_answer(&run.result, run.failure.as_ref(), &run.usage)
+}
+
+/// A failure, which the seed dropped, puts its words where an answer would stand.
+fn of_answer(answer: &str, failure: Option<&Failure>, usage: &BelayUsage) -> HarnessEvent {
+    let failure = failure.filter(|_| answer.is_empty());
+    let result = failure.map_or(answer, |failure| &failure.message).to_owned();
+    HarnessEvent { kind: "result", result, usage: Some(usage.into()), ..Default::default() }
 }
 
 /// Decodes a line that holds a JSON object; `None` for anything else.

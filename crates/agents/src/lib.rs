@@ -24,6 +24,7 @@ mod agent;
 mod capabilities;
 mod claude;
 mod codex;
+mod exit;
 pub mod harness;
 mod launch;
 mod lines;

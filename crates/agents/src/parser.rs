@@ -1,8 +1,7 @@
 //! Reading a stream without running anything.
 
 use crate::protocol::{Action, AttemptEnd, Emitted, Exit, Input, Out, Protocol};
-use crate::{Agent, RunRequest, Transport, lines};
-use belay_trace::Event;
+use crate::{Agent, RunRequest, Transport};
 
 /// Reads an agent's stream line by line: the seed's `parse_stream_line`, with the state it needs.
 ///
@@ -65,11 +64,4 @@ impl StreamParser {
         }
         events
     }
-}
-
-/// What becomes of a line that is no JSON object: words, kept as a notice.
-pub(crate) fn plain_line(line: &[u8], code: &str) -> Option<Event> {
-    let text = lines::text(line);
-    let text = text.trim_end();
-    (!text.is_empty()).then(|| Event::notice(belay_trace::Level::Warn, code, text))
 }

@@ -106,6 +106,13 @@ pub struct AttemptEnd {
     pub denials: Vec<Denial>,
 }
 
+impl AttemptEnd {
+    /// An end without an answer and without any use.
+    pub fn failed(failure: Failure) -> Self {
+        Self { failure: Some(failure), ..Self::default() }
+    }
+}
+
 /// Collects the [`Action`]s of one step, in order.
 #[derive(Debug, Default)]
 pub struct Out {

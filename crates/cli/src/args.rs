@@ -7,8 +7,8 @@ use clap::{Parser, Subcommand};
 #[derive(Debug, Parser)]
 #[command(name = "belay", version, arg_required_else_help = true, max_term_width = 100)]
 #[command(after_help = "\
-Exit codes: 0 answered, 1 the agent failed, 2 wrong usage, 6 turn limit, 69 agent not available, 75 limited,
-78 login needed, 130 interrupted; all of them in docs/exit-codes.md.")]
+Exit codes: 0 answered, 1 the agent failed, 2 wrong usage, 6 a limit was reached, \
+69 no agent available, 75 limited, 78 login needed, 130 interrupted (docs/exit-codes.md).")]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,

@@ -31,7 +31,7 @@ impl Fail {
             FailureKind::InvalidRequest | FailureKind::LocalIo => exit_code::USAGE,
             kind => exit_code::of_failure(kind),
         };
-        Self { code, ..Self::usage(error) }
+        Self { code, ..Self::usage(&error.failure().message) }
     }
 
     /// Adds what to do next.

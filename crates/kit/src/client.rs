@@ -1,5 +1,6 @@
 //! Who runs requests: an agent, its surroundings, and those who watch.
 
+use crate::journal::Journal;
 use crate::observe::queue::ObserverHandle;
 use crate::runner::{Command, Runner};
 use crate::{Environment, Error, Observer, Outcome, Run, program};
@@ -184,14 +185,15 @@ impl Client {
     }
 
     /// Says whether a run of `request` could start: the request is sound, the agent can honour it and is
-    /// installed.
+    /// installed, and a journal can be written.
     ///
     /// # Errors
     /// [`Error`] with the first thing that is wrong.
     pub fn check(&self, request: &RunRequest) -> Result<(), Error> {
         let checked = check_request(request).and_then(|()| {
             let launch = self.launch(request, self.transports()[0])?;
-            program::resolve(&launch, self.program.as_deref(), &self.env).map(|_| ())
+            program::resolve(&launch, self.program.as_deref(), &self.env)?;
+            self.state_dir.as_deref().map_or(Ok(()), Journal::check)
         });
         checked.map_err(|failure| self.error(failure))
     }

@@ -109,11 +109,8 @@ impl Runner {
     /// A journal that cannot be written is an error before the agent costs anything.
     fn open_journal(&mut self) -> Result<(), Failure> {
         let Some(state_dir) = &self.client.state_dir else { return Ok(()) };
-        let journal = Journal::create(state_dir, &self.run_id).map_err(|error| {
-            let message = format!("cannot write the journal in {}: {error}", state_dir.display());
-            Failure::new(FailureKind::LocalIo, message)
-        })?;
-        self.publisher.journal = journal;
+        let journal = Journal::create(state_dir, &self.run_id);
+        self.publisher.journal = journal.map_err(|error| Journal::failure(state_dir, &error))?;
         Ok(())
     }
 

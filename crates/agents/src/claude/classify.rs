@@ -33,7 +33,6 @@ pub(super) fn failure(
         status: result.api_error_status.or_else(|| api_error?.status),
         text: api_error.map(|error| error.text.clone()).unwrap_or_default(),
     };
-    let message = message(result, &error);
     let kind = if let Some(kind) = of_terminal_reason(reason, &result.subtype) {
         kind
     } else if interrupted && error.class.is_none() {
@@ -44,6 +43,11 @@ pub(super) fn failure(
         of_api_error(&error).unwrap_or_else(|| of_error_text(&result.errors))
     };
 
+    let message = match kind {
+        // Its errors are notes to Claude's own developers.
+        FailureKind::Interrupted => "interrupted".to_owned(),
+        _ => message(result, &error),
+    };
     let mut failure = Failure::new(kind, message);
     for (name, value) in [
         ("terminal_reason", (!reason.is_empty()).then_some(reason)),
@@ -184,7 +188,7 @@ mod tests {
             text: "words".into(),
         };
         let result =
-            ResultLine { is_error: true, subtype: "success".into(), ..ResultLine::default() };
+            ResultLine { is_error: Some(true), subtype: "success".into(), ..ResultLine::default() };
         let failure = failure(&result, Some(&error), None, false);
         assert_eq!(failure.kind, want);
         assert_eq!(failure.message, "words");

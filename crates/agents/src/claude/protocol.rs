@@ -8,17 +8,15 @@ use super::wire::{
     PermissionAnswer, RateLimitInfo, RateLimitLine, ResultLine, Say, StreamLine, System,
     UserMessage,
 };
-use crate::lines;
-use crate::parser::plain_line;
 use crate::protocol::{AttemptEnd, Exit, Input, Out, Protocol};
 use crate::stderr::StderrTail;
-use crate::wire::{decode, flatten_content};
-use crate::{RunRequest, Session, Transport};
+use crate::wire::{decode, flatten_content, read_line, unsaid};
+use crate::{RunRequest, Session, Transport, exit};
 use belay_trace::{
-    Compaction, CompactionStatus, Context, ContextSource, Decision, Denial, Event, EvidenceSource,
-    Failure, FailureKind, Json, Level, PermissionDenied, PermissionRequest, RateLimit,
-    RateLimitWindow, Reasoning, Retry, SessionStarted, Text, TextRetracted, ToolCall,
-    ToolCallDelta, ToolCallStart, ToolId, ToolResult, TurnStarted, Unknown, UsageReport,
+    Compaction, CompactionStatus, Context, ContextSource, Decision, Denial, Event, Json, Level,
+    PermissionDenied, PermissionRequest, RateLimit, RateLimitWindow, Reasoning, Retry,
+    SessionStarted, Text, TextRetracted, ToolCall, ToolCallDelta, ToolCallStart, ToolId,
+    ToolResult, TurnStarted, UsageReport,
 };
 use serde_json::value::RawValue;
 use std::collections::HashMap;
@@ -64,8 +62,17 @@ struct Stream {
     /// The text of the block that is being written; its whole line has not come yet.
     open_text: String,
     open_reasoning: String,
+    /// Reasoning was emitted of it.
+    reasoned: bool,
     /// The tool calls that are being written, by block index.
     tools: HashMap<usize, (ToolId, String)>,
+}
+
+impl Stream {
+    /// True if a piece was emitted whose whole line has not come.
+    fn is_open(&self) -> bool {
+        !self.open_text.is_empty() || !self.open_reasoning.is_empty()
+    }
 }
 
 /// How far a wish to stop is.
@@ -167,36 +174,28 @@ impl Claude {
     }
 
     fn stdout(&mut self, line: &[u8], out: &mut Out) {
-        let text = lines::text(line);
-        let Some(head) = decode::<Head<'_>>(&text) else {
-            let event = if text.trim_start().starts_with('{') {
-                Some(Event::Unknown(Unknown { raw: text.into_owned() }))
-            } else {
-                plain_line(line, "stdout")
-            };
-            event.into_iter().for_each(|event| out.event(event));
-            return;
-        };
+        read_line(line, out, |text, out| self.object(text, out));
+    }
+
+    fn object(&mut self, text: &str, out: &mut Out) -> Option<()> {
+        let head: Head<'_> = decode(text)?;
         self.seen_stdout = true;
         if self.session_id.is_none() {
             self.session_id = head.session_id.as_deref().map(str::to_owned);
         }
         let parent = head.parent_tool_use_id.as_deref().map(ToolId::from);
-        let known = match (head.kind.as_ref(), head.subtype.as_deref()) {
-            ("system", Some("init")) => self.init(&text, out),
-            ("system", Some(subtype)) => self.system(subtype, &text, out),
-            ("assistant", _) => self.assistant(&text, parent, out),
-            ("user", _) => self.user(&text, parent, out),
-            ("stream_event", _) => self.stream_event(&text, parent, out),
-            ("rate_limit_event", _) => self.rate_limit(&text, out),
-            ("control_request", _) => self.control_request(&text, out),
-            ("control_response", _) => control_response(&text, out),
+        match (head.kind.as_ref(), head.subtype.as_deref()) {
+            ("system", Some("init")) => self.init(text, out),
+            ("system", Some(subtype)) => self.system(subtype, text, out),
+            ("assistant", _) => self.assistant(text, parent, out),
+            ("user", _) => self.user(text, parent, out),
+            ("stream_event", _) => self.stream_event(text, parent, out),
+            ("rate_limit_event", _) => self.rate_limit(text, out),
+            ("control_request", _) => self.control_request(text, out),
+            ("control_response", _) => control_response(text, out),
             ("control_cancel_request" | "keep_alive", _) => Some(()),
-            ("result", _) => self.result(&text, out),
+            ("result", _) => self.result(text, out),
             _ => None,
-        };
-        if known.is_none() {
-            out.event(Event::Unknown(Unknown { raw: text.into_owned() }));
         }
     }
 
@@ -222,7 +221,7 @@ impl Claude {
         Some(())
     }
 
-    fn system(&mut self, subtype: &str, text: &str, out: &mut Out) -> Option<()> {
+    fn system(&self, subtype: &str, text: &str, out: &mut Out) -> Option<()> {
         let line: System = decode(text)?;
         match subtype {
             "api_retry" => out.event(Event::Retry(Retry {
@@ -256,8 +255,10 @@ impl Claude {
             }
             "status" => self.status(&line, out),
             "task_started" | "task_progress" | "task_updated" | "task_notification" => {
-                let words = line.summary.or(line.description).or(line.status).unwrap_or_default();
-                out.event(Event::notice(Level::Debug, subtype, words));
+                let status = line.status.or_else(|| line.patch?.status);
+                let words = line.summary.or(line.description).or(status).unwrap_or_default();
+                let parent = line.tool_use_id.map(ToolId);
+                out.event_under(parent, Event::notice(Level::Debug, subtype, words));
             }
             // A running estimate of what the usage will say exactly, and hints for Claude's own screen.
             "thinking_tokens" | "ui_invalidate" => {}
@@ -296,11 +297,14 @@ impl Claude {
         let streamed = self.streams.get(&parent).is_some_and(|stream| stream.message_id == id);
         if !streamed {
             self.retract(&parent, out);
-            self.announce(id.clone(), line.message.model, &parent, out);
+            let is_new = self.announce(id.clone(), line.message.model, &parent, out);
             if let Some(tokens) = line.message.usage {
                 // Repeated on every line of the message; its output count is only a beginning.
                 self.meter.response_began(id.as_deref(), tokens);
-                self.context(usage::context(tokens), &parent, out);
+            }
+            if is_new {
+                self.meter.response_arrived();
+                line.message.usage.into_iter().for_each(|t| self.context(usage::context(t), out));
             }
         }
         for block in blocks {
@@ -324,9 +328,9 @@ impl Claude {
                 let text = block.text.unwrap_or_default();
                 let stream = self.streams.get_mut(parent).filter(|_| streamed);
                 let said = stream.map(|s| std::mem::take(&mut s.open_text)).unwrap_or_default();
-                let new = text.strip_prefix(said.as_str()).unwrap_or(&text).to_owned();
+                let new = unsaid(&text, &said);
                 if parent.is_none() {
-                    self.turn.reached = text;
+                    self.turn.reached.push_str(&new);
                 }
                 if !new.is_empty() {
                     out.event_under(parent.clone(), Event::Text(Text { text: new, message_id }));
@@ -337,7 +341,7 @@ impl Claude {
                 let stream = self.streams.get_mut(parent).filter(|_| streamed);
                 let said =
                     stream.map(|s| std::mem::take(&mut s.open_reasoning)).unwrap_or_default();
-                let new = thinking.strip_prefix(said.as_str()).unwrap_or(&thinking).to_owned();
+                let new = unsaid(&thinking, &said);
                 if !new.is_empty() {
                     let event = Event::Reasoning(Reasoning { reasoning: new, message_id });
                     out.event_under(parent.clone(), event);
@@ -365,9 +369,14 @@ impl Claude {
 
     fn user(&self, text: &str, parent: Option<ToolId>, out: &mut Out) -> Option<()> {
         let line: MessageLine<'_> = decode(text)?;
-        // A message that is a string is our own prompt, repeated.
+        if line.is_replay {
+            // Our own words, repeated.
+            return Some(());
+        }
         let Some(blocks) = decode::<Vec<Block<'_>>>(line.message.content.get()) else {
-            return decode::<String>(line.message.content.get()).map(|_| ());
+            let words: String = decode(line.message.content.get())?;
+            out.event_under(parent, Event::notice(Level::Debug, "user_message", words));
+            return Some(());
         };
         for block in blocks {
             let event = if block.tool_use_id.is_some() {
@@ -416,12 +425,13 @@ impl Claude {
                         stream.open_text.push_str(&text);
                         stream.text.push_str(&text);
                         if parent.is_none() {
-                            self.turn.reached.clone_from(&stream.text);
+                            self.turn.reached.push_str(&text);
                         }
                         out.event_under(parent, Event::Text(Text { text, message_id }));
                     }
                     ("thinking_delta", _, Some(reasoning), _) => {
                         stream.open_reasoning.push_str(&reasoning);
+                        stream.reasoned = true;
                         out.event_under(
                             parent,
                             Event::Reasoning(Reasoning { reasoning, message_id }),
@@ -440,7 +450,9 @@ impl Claude {
                 let tokens = event.usage?;
                 let message_id = self.streams.get(&parent).and_then(|s| s.message_id.clone());
                 self.meter.response_ended(message_id.as_deref(), tokens, parent.is_none());
-                self.context(usage::context(tokens), &parent, out);
+                if parent.is_none() {
+                    self.context(usage::context(tokens), out);
+                }
                 let usage = self.meter.so_far();
                 out.event(Event::Usage(UsageReport { usage }));
             }
@@ -451,39 +463,38 @@ impl Claude {
                 self.streams.remove(&parent);
             }
             "content_block_stop" | "ping" => {}
-            "error" => return None,
             _ => return None,
         }
         Some(())
     }
 
-    /// Says that a response begins, once.
+    /// Says that a response of the main thread begins, once; true if it does.
     fn announce(
         &mut self,
         message_id: Option<String>,
         model: Option<String>,
         parent: &Option<ToolId>,
         out: &mut Out,
-    ) {
-        if parent.is_none() && (message_id.is_none() || self.last_message != message_id) {
+    ) -> bool {
+        let is_new = parent.is_none() && (message_id.is_none() || self.last_message != message_id);
+        if is_new {
             self.last_message.clone_from(&message_id);
             self.turn.reached.clear();
             out.event(Event::TurnStarted(TurnStarted { message_id, model }));
         }
+        is_new
     }
 
-    fn context(&mut self, used_tokens: u64, parent: &Option<ToolId>, out: &mut Out) {
-        if parent.is_none() {
-            self.turn.context_used = Some(used_tokens);
-            let window_tokens = self.meter.window(self.model.as_deref());
-            let source = ContextSource::Agent;
-            out.event(Event::Context(Context { used_tokens, window_tokens, source }));
-        }
+    fn context(&mut self, used_tokens: u64, out: &mut Out) {
+        self.turn.context_used = Some(used_tokens);
+        let window_tokens = self.meter.window(self.model.as_deref());
+        let source = ContextSource::Agent;
+        out.event(Event::Context(Context { used_tokens, window_tokens, source }));
     }
 
     /// A response of which a piece was never confirmed by its whole line was dropped.
     fn retract(&mut self, parent: &Option<ToolId>, out: &mut Out) {
-        if self.streams.get(parent).is_some_and(|stream| !stream.open_text.is_empty()) {
+        if self.streams.get(parent).is_some_and(Stream::is_open) {
             self.retract_all(parent, out);
             self.streams.remove(parent);
         }
@@ -493,10 +504,11 @@ impl Claude {
         let Some(stream) = self.streams.get_mut(parent) else { return };
         let (message_id, text) = (stream.message_id.clone(), std::mem::take(&mut stream.text));
         stream.open_text.clear();
+        stream.open_reasoning.clear();
         if parent.is_none() {
             self.turn.reached.clear();
         }
-        if !text.is_empty() {
+        if std::mem::take(&mut stream.reasoned) || !text.is_empty() {
             out.event_under(
                 parent.clone(),
                 Event::TextRetracted(TextRetracted { message_id, text }),
@@ -566,7 +578,7 @@ impl Claude {
         }
         let interrupted = self.interrupt == Interrupt::Sent;
         // Only `is_error` says whether the turn answered.
-        let failure = line.is_error.then(|| {
+        let failure = line.is_error().then(|| {
             classify::failure(&line, turn.api_error.as_ref(), turn.limit.as_ref(), interrupted)
         });
         let mut denials = turn.denials;
@@ -580,7 +592,7 @@ impl Claude {
                 answer: answer.unwrap_or(turn.reached),
                 failure,
                 usage,
-                structured: line.structured_output.map(Json::from),
+                structured: line.structured_output.as_deref().map(Json::from_raw),
                 denials,
                 ..AttemptEnd::default()
             },
@@ -592,6 +604,8 @@ impl Claude {
     fn end_turn(&mut self, end: AttemptEnd, out: &mut Out) {
         self.turns_ended += 1;
         self.interrupt = Interrupt::No;
+        // An interrupted response stays as far as it came; the next turn does not void it.
+        self.streams.remove(&None);
         let (session_id, model) = (self.session_id.clone(), self.model.clone());
         out.turn_ended(AttemptEnd { session_id, model, ..end });
         if self.transport == Transport::Dialogue {
@@ -605,27 +619,7 @@ impl Claude {
             return;
         }
         let interrupted = self.interrupt != Interrupt::No;
-        let failure = match exit {
-            _ if interrupted => Failure::new(FailureKind::Interrupted, "interrupted"),
-            Exit::Signal(signal) => {
-                Failure::new(FailureKind::Crashed, format!("claude was ended by signal {signal}"))
-            }
-            Exit::Code(0) => Failure::new(FailureKind::Protocol, "claude ended without a result"),
-            // It printed nothing but words on stderr: the command line did not please it.
-            Exit::Code(code) if !self.seen_stdout => Failure::new(
-                FailureKind::InvalidRequest,
-                self.stderr.last().unwrap_or_else(|| format!("claude exited with code {code}")),
-            ),
-            Exit::Code(code) => Failure::new(
-                FailureKind::Crashed,
-                format!("claude exited with code {code} and without a result"),
-            ),
-        };
-        let failure = match exit {
-            Exit::Code(code) => failure.with(EvidenceSource::Exit, "code", code),
-            Exit::Signal(signal) => failure.with(EvidenceSource::Exit, "signal", signal),
-        };
-        let failure = self.stderr.evidence(failure);
+        let failure = exit::failure("claude", exit, interrupted, self.seen_stdout, &self.stderr);
         let turn = std::mem::take(&mut self.turn);
         let usage = self.meter.so_far();
         self.end_turn(

@@ -14,7 +14,10 @@ pub(super) struct Meter {
     resumed: bool,
     /// Tokens of the responses of this turn, by message id; the only figures if the process dies.
     responses: BTreeMap<String, Tokens>,
-    responses_ended: u64,
+    /// Responses of the main thread that have arrived.
+    turns: u64,
+    /// A response told its final output count, which only a stream with partial messages has.
+    output_known: bool,
     /// `modelUsage` at the end of the turn before.
     cumulative: BTreeMap<String, ModelTokens>,
 }
@@ -34,7 +37,13 @@ impl Meter {
         if let Some(id) = message_id {
             self.responses.insert(id.to_owned(), tokens);
         }
-        self.responses_ended += u64::from(main);
+        self.output_known = true;
+        self.turns += u64::from(main);
+    }
+
+    /// A response of the main thread arrived whole, without pieces and without its final count.
+    pub(super) fn response_arrived(&mut self) {
+        self.turns += 1;
     }
 
     /// What this turn has used, as far as the stream has shown it. Money is only in the result.
@@ -45,10 +54,10 @@ impl Meter {
         let sum = |field: fn(&Tokens) -> u64| Some(self.responses.values().map(field).sum());
         Usage {
             input_tokens: sum(|tokens| tokens.input_tokens),
-            output_tokens: sum(|tokens| tokens.output_tokens),
+            output_tokens: sum(|tokens| tokens.output_tokens).filter(|_| self.output_known),
             cache_read_input_tokens: sum(|tokens| tokens.cache_read_input_tokens),
             cache_creation_input_tokens: sum(|tokens| tokens.cache_creation_input_tokens),
-            num_turns: Some(self.responses_ended),
+            num_turns: Some(self.turns),
             ..Usage::default()
         }
     }
@@ -69,7 +78,7 @@ impl Meter {
             self.cumulative.clone_from(cumulative);
         }
         self.responses.clear();
-        self.responses_ended = 0;
+        (self.turns, self.output_known) = (0, false);
         Usage { num_turns: result.num_turns, duration_ms: result.duration_ms, ..usage }
     }
 
@@ -130,10 +139,12 @@ fn of_models(models: &BTreeMap<String, ModelTokens>) -> Usage {
 /// so in `costBasis`; such a figure is none.
 fn cost(models: &BTreeMap<String, ModelTokens>) -> (Option<f64>, CostSource) {
     let known: Vec<f64> = models.values().filter_map(priced).collect();
+    // Not `sum()`: of nothing it is -0.0, which people would see.
+    let total = known.iter().fold(0.0, |total, cost| total + cost);
     match known.len() {
-        n if n == models.len() => (Some(known.iter().sum()), CostSource::Reported),
+        n if n == models.len() => (Some(total), CostSource::Reported),
         0 => (None, CostSource::Unknown),
-        _ => (Some(known.iter().sum()), CostSource::Partial),
+        _ => (Some(total), CostSource::Partial),
     }
 }
 

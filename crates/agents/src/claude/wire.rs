@@ -1,5 +1,6 @@
 //! Claude Code's stream-json lines, named after its own words. Unknown fields are ignored.
 
+use crate::wire::lenient;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -55,6 +56,14 @@ pub(super) struct System {
     pub(super) compact_error: Option<String>,
     pub(super) description: Option<String>,
     pub(super) summary: Option<String>,
+    pub(super) patch: Option<TaskPatch>,
+}
+
+/// What has changed about a subagent.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct TaskPatch {
+    pub(super) status: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -70,6 +79,8 @@ pub(super) struct MessageLine<'a> {
     pub(super) api_error_type: Option<String>,
     #[serde(default)]
     pub(super) is_api_error_message: bool,
+    #[serde(default, rename = "isReplay")]
+    pub(super) is_replay: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -81,7 +92,7 @@ pub(super) struct Message<'a> {
     /// A string, or a list of blocks.
     #[serde(borrow)]
     pub(super) content: &'a RawValue,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub(super) usage: Option<Tokens>,
 }
 
@@ -139,7 +150,7 @@ pub(super) struct StreamEvent<'a> {
     pub(super) content_block: Option<Block<'a>>,
     #[serde(borrow, default)]
     pub(super) delta: Option<Delta<'a>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub(super) usage: Option<Tokens>,
 }
 
@@ -149,7 +160,7 @@ pub(super) struct StreamMessage {
     pub(super) id: Option<String>,
     #[serde(default)]
     pub(super) model: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub(super) usage: Option<Tokens>,
 }
 
@@ -201,6 +212,7 @@ pub(super) struct ControlRequest<'a> {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct ControlBody<'a> {
+    #[serde(default)]
     pub(super) subtype: String,
     #[serde(default)]
     pub(super) tool_name: Option<String>,
@@ -226,26 +238,46 @@ pub(super) struct ControlResponseBody {
     pub(super) error: Option<String>,
 }
 
-/// The line that ends a turn.
+/// The line that ends a turn. It is paid for: no field that has changed its shape may make it unreadable.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct ResultLine {
+    #[serde(deserialize_with = "lenient")]
     pub(super) subtype: String,
-    pub(super) is_error: bool,
+    pub(super) is_error: Option<bool>,
+    #[serde(deserialize_with = "lenient")]
     pub(super) result: Option<String>,
+    #[serde(deserialize_with = "lenient")]
     pub(super) errors: Vec<String>,
+    #[serde(deserialize_with = "lenient")]
     pub(super) terminal_reason: Option<String>,
+    #[serde(deserialize_with = "lenient")]
     pub(super) api_error: Option<String>,
+    #[serde(deserialize_with = "lenient")]
     pub(super) api_error_status: Option<u16>,
+    #[serde(deserialize_with = "lenient")]
     pub(super) api_error_type: Option<String>,
+    #[serde(deserialize_with = "lenient")]
     pub(super) usage: Option<Tokens>,
-    #[serde(rename = "modelUsage")]
+    #[serde(rename = "modelUsage", deserialize_with = "lenient")]
     pub(super) model_usage: Option<BTreeMap<String, ModelTokens>>,
+    #[serde(deserialize_with = "lenient")]
     pub(super) model_usage_since_last_result: Option<BTreeMap<String, ModelTokens>>,
+    #[serde(deserialize_with = "lenient")]
     pub(super) num_turns: Option<u64>,
+    #[serde(deserialize_with = "lenient")]
     pub(super) duration_ms: Option<u64>,
-    pub(super) structured_output: Option<serde_json::Value>,
+    pub(super) structured_output: Option<Box<RawValue>>,
+    #[serde(deserialize_with = "lenient")]
     pub(super) permission_denials: Vec<PermissionDenial>,
+}
+
+impl ResultLine {
+    /// True if the turn did not answer. A line that does not say so answers only with an answer.
+    pub(super) fn is_error(&self) -> bool {
+        let unanswered = || self.result.is_none() || self.subtype.starts_with("error");
+        self.is_error.unwrap_or_else(unanswered)
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]

@@ -5,36 +5,35 @@
 
 use super::classify;
 use super::effort_name;
-use super::exec::of_exit;
-use super::items::{Item, Items, Sort};
+use super::items::{Item, Items, SHELL, Sort};
 use super::rpc::{
     ApprovalAsk, DeltaNote, ErrorNote, ItemNote, Limits, LimitsNote, Message, PlanNote,
-    RerouteNote, Say, ThreadAnswer, ThreadList, TokenNote, TokenUsage, Tokens, TurnNote,
+    RerouteNote, Say, ThreadAnswer, ThreadList, ThreadRef, TokenNote, TokenUsage, Tokens, TurnNote,
     WarningNote, Window,
 };
-use crate::parser::plain_line;
 use crate::protocol::{AttemptEnd, Exit, Input, Out, Protocol};
 use crate::stderr::StderrTail;
-use crate::wire::decode;
-use crate::{Permissions, RunRequest, Session, lines};
+use crate::wire::{decode, read_line};
+use crate::{Permissions, RunRequest, Session, exit};
 use belay_trace::{
     Context, ContextSource, Decision, Event, Failure, FailureKind, Json, Level, PermissionRequest,
     Plan, PlanItem, PlanStatus, RateLimit, RateLimitWindow, Retry, SessionStarted, ToolId,
-    ToolKind, TurnStarted, Unknown, Usage, UsageReport,
+    ToolKind, TurnStarted, Usage, UsageReport,
 };
 use jiff::Timestamp;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 
-/// Our request ids: each request is made once.
-mod id {
-    pub(super) const INITIALIZE: u32 = 1;
-    pub(super) const THREAD: u32 = 2;
-    pub(super) const TURN: u32 = 3;
-    pub(super) const INTERRUPT: u32 = 4;
-    pub(super) const LIST: u32 = 5;
-    pub(super) const STEER: u32 = 6;
+/// A request of ours whose answer has not come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    Initialize,
+    List,
+    Thread,
+    Turn,
+    Steer,
+    Interrupt,
 }
 
 /// The state of one conversation.
@@ -51,6 +50,9 @@ pub(super) struct AppServer {
     interrupt_sent: bool,
     /// Words of the caller that came before there was a turn.
     steers: Vec<String>,
+    /// Our requests without an answer, by their number.
+    asked: HashMap<u32, Asked>,
+    requests: u32,
     /// Open permission requests: the id in the form that the server gave it.
     asks: HashMap<String, Box<RawValue>>,
     stderr: StderrTail,
@@ -92,6 +94,8 @@ impl AppServer {
             interrupt: false,
             interrupt_sent: false,
             steers: Vec::new(),
+            asked: HashMap::new(),
+            requests: 0,
             asks: HashMap::new(),
             stderr: StderrTail::default(),
             initialized: false,
@@ -104,7 +108,7 @@ impl Protocol for AppServer {
         match input {
             Input::Start => {
                 let info = json!({"name": "belay", "title": "belay", "version": env!("CARGO_PKG_VERSION")});
-                ask(id::INITIALIZE, "initialize", json!({"clientInfo": info}), out);
+                self.ask(Asked::Initialize, "initialize", json!({"clientInfo": info}), out);
             }
             Input::Stdout(line) => self.stdout(line, out),
             Input::Stderr(line) => self.stderr.line(line, out),
@@ -125,68 +129,71 @@ impl Protocol for AppServer {
 
 impl AppServer {
     fn stdout(&mut self, line: &[u8], out: &mut Out) {
-        let text = lines::text(line);
-        let Some(message) = decode::<Message<'_>>(&text) else {
-            let event = if text.trim_start().starts_with('{') {
-                Some(Event::Unknown(Unknown { raw: text.into_owned() }))
-            } else {
-                plain_line(line, "stdout")
-            };
-            event.into_iter().for_each(|event| out.event(event));
-            return;
-        };
-        let known = match (&message.method, message.id) {
-            (Some(method), Some(id)) => self.server_request(method, id, message.params, out),
-            (Some(method), None) => self.notification(method, message.params, out),
-            (None, Some(_)) => self.answer(&message, out),
-            (None, None) => None,
-        };
-        if known.is_none() {
-            out.event(Event::Unknown(Unknown { raw: text.into_owned() }));
-        }
+        read_line(line, out, |text, out| {
+            let message: Message<'_> = decode(text)?;
+            match (&message.method, message.id) {
+                (Some(method), Some(id)) => self.server_request(method, id, message.params, out),
+                (Some(method), None) => return self.notification(method, message.params, out),
+                (None, Some(id)) => self.answer(id, &message, out),
+                (None, None) => return None,
+            }
+            Some(())
+        });
     }
 
-    /// The answer to a request of ours.
-    fn answer(&mut self, message: &Message<'_>, out: &mut Out) -> Option<()> {
-        let number: u32 = message.id?.get().parse().ok()?;
+    fn ask(&mut self, asked: Asked, method: &'static str, params: Value, out: &mut Out) {
+        self.requests += 1;
+        self.asked.insert(self.requests, asked);
+        out.stdin_line(&Say::Request { id: self.requests, method, params });
+    }
+
+    /// The answer to a request of ours; a stream recorded with another client has answers to others.
+    fn answer(&mut self, id: &RawValue, message: &Message<'_>, out: &mut Out) {
+        let number = id.get().parse().ok();
+        let Some(asked) = number.and_then(|number: u32| self.asked.remove(&number)) else {
+            let words = format!("an answer to the request {} of somebody else", id.get());
+            out.event(Event::notice(Level::Debug, "answer", words));
+            return;
+        };
         if let Some(error) = &message.error {
-            self.refused(number, &error.message, out);
-            return Some(());
+            self.refused(asked, &error.message, out);
+            return;
         }
-        let result = message.result?.get();
-        match number {
-            id::INITIALIZE => {
+        let result = message.result.map_or("null", RawValue::get);
+        match asked {
+            Asked::Initialize => {
                 self.initialized = true;
                 out.stdin_line(&Say::Notify { method: "initialized" });
                 self.open_thread(out);
             }
-            id::LIST => {
-                let list: ThreadList = decode(result)?;
-                match list.data.into_iter().next() {
+            Asked::List => match decode::<ThreadList>(result).map(|list| list.data) {
+                Some(threads) => match threads.into_iter().next() {
                     Some(thread) => self.resume(&thread.id, out),
-                    None => self.fail(
-                        FailureKind::InvalidRequest,
-                        "there is no session to continue",
-                        out,
-                    ),
-                }
-            }
-            id::THREAD => self.thread_opened(decode(result)?, out),
+                    None => {
+                        let words = "there is no session to continue";
+                        self.fail(FailureKind::InvalidRequest, words, out);
+                    }
+                },
+                None => self.fail(FailureKind::Protocol, "codex lists no sessions", out),
+            },
+            Asked::Thread => match decode(result) {
+                Some(answer) => self.thread_opened(answer, out),
+                None => self.fail(FailureKind::Protocol, "codex opened no session", out),
+            },
             // Turns speak through notifications.
-            _ => {}
+            Asked::Turn | Asked::Steer | Asked::Interrupt => {}
         }
-        Some(())
     }
 
-    fn refused(&mut self, number: u32, message: &str, out: &mut Out) {
-        match number {
-            id::INTERRUPT | id::STEER => {
+    fn refused(&mut self, asked: Asked, message: &str, out: &mut Out) {
+        match asked {
+            Asked::Interrupt | Asked::Steer => {
                 out.event(Event::notice(Level::Warn, "refused", message));
-                if number == id::INTERRUPT {
+                if asked == Asked::Interrupt {
                     out.cannot("interrupt");
                 }
             }
-            _ => {
+            Asked::Initialize | Asked::List | Asked::Thread | Asked::Turn => {
                 let kind = classify::of_message(message).kind;
                 let kind =
                     if kind == FailureKind::Unknown { FailureKind::InvalidRequest } else { kind };
@@ -195,13 +202,14 @@ impl AppServer {
         }
     }
 
-    fn open_thread(&self, out: &mut Out) {
-        match &self.request.session {
+    fn open_thread(&mut self, out: &mut Out) {
+        match self.request.session.clone() {
             Session::New => {
-                ask(id::THREAD, "thread/start", Value::Object(self.thread_params()), out);
+                let params = Value::Object(self.thread_params());
+                self.ask(Asked::Thread, "thread/start", params, out);
             }
-            Session::Resume(thread) => self.resume(thread, out),
-            Session::Fork(thread) => self.with_thread("thread/fork", thread, out),
+            Session::Resume(thread) => self.resume(&thread, out),
+            Session::Fork(thread) => self.with_thread("thread/fork", &thread, out),
             Session::Continue => {
                 let sources = ["cli", "vscode", "exec", "appServer"];
                 let mut params =
@@ -209,20 +217,20 @@ impl AppServer {
                 if let Some(cwd) = &self.request.cwd {
                     params["cwd"] = cwd.to_string_lossy().into();
                 }
-                ask(id::LIST, "thread/list", params, out);
+                self.ask(Asked::List, "thread/list", params, out);
             }
         }
     }
 
-    fn resume(&self, thread: &str, out: &mut Out) {
+    fn resume(&mut self, thread: &str, out: &mut Out) {
         self.with_thread("thread/resume", thread, out);
     }
 
-    fn with_thread(&self, method: &'static str, thread: &str, out: &mut Out) {
+    fn with_thread(&mut self, method: &'static str, thread: &str, out: &mut Out) {
         let mut params = self.thread_params();
         params.insert("threadId".to_owned(), thread.into());
         params.insert("excludeTurns".to_owned(), true.into());
-        ask(id::THREAD, method, Value::Object(params), out);
+        self.ask(Asked::Thread, method, Value::Object(params), out);
     }
 
     /// Only what was asked for: everything else is the user's own configuration.
@@ -270,7 +278,7 @@ impl AppServer {
         if let Some(effort) = self.request.effort {
             params["effort"] = effort_name(effort).into();
         }
-        ask(id::TURN, "turn/start", params, out);
+        self.ask(Asked::Turn, "turn/start", params, out);
     }
 
     fn notification(
@@ -280,6 +288,13 @@ impl AppServer {
         out: &mut Out,
     ) -> Option<()> {
         let params = params.map_or("{}", RawValue::get);
+        if self.is_of_another_thread(params) {
+            if matches!(method, "turn/completed" | "item/completed" | "error") {
+                let words = format!("{method} in the session of a subagent");
+                out.event(Event::notice(Level::Debug, "subagent", words));
+            }
+            return Some(());
+        }
         match method {
             "turn/started" => {
                 let note: TurnNote = decode(params)?;
@@ -344,6 +359,12 @@ impl AppServer {
             _ => return None,
         }
         Some(())
+    }
+
+    /// Subagents have threads of their own on the same connection; the end of theirs is not the end of ours.
+    fn is_of_another_thread(&self, params: &str) -> bool {
+        let theirs = decode::<ThreadRef<'_>>(params).and_then(|params| params.thread_id);
+        matches!((&self.thread_id, theirs), (Some(ours), Some(theirs)) if *ours != theirs)
     }
 
     fn turn_started(&mut self, note: TurnNote, out: &mut Out) {
@@ -472,19 +493,21 @@ impl AppServer {
         id: &RawValue,
         params: Option<&RawValue>,
         out: &mut Out,
-    ) -> Option<()> {
-        let (name, kind) = match method {
-            "item/commandExecution/requestApproval" => (super::items::SHELL, ToolKind::Execute),
-            "item/fileChange/requestApproval" => ("apply_patch", ToolKind::Edit),
-            _ => {
-                let error = json!({"code": -32601, "message": "belay does not offer this"});
-                out.stdin_line(&Say::Refuse { id, error });
-                let words = format!("refused the request `{method}`");
-                out.event(Event::notice(Level::Warn, "refused_request", words));
-                return Some(());
-            }
+    ) {
+        let tool = match method {
+            "item/commandExecution/requestApproval" => Some((SHELL, ToolKind::Execute)),
+            "item/fileChange/requestApproval" => Some(("apply_patch", ToolKind::Edit)),
+            _ => None,
         };
-        let approval: ApprovalAsk = decode(params?.get())?;
+        let approval = params.and_then(|params| decode::<ApprovalAsk>(params.get()));
+        // Whatever is asked gets an answer: Codex waits for one.
+        let (Some((name, kind)), Some(approval)) = (tool, approval) else {
+            let error = json!({"code": -32601, "message": "belay does not offer this"});
+            out.stdin_line(&Say::Refuse { id, error });
+            let words = format!("refused the request `{method}`");
+            out.event(Event::notice(Level::Warn, "refused_request", words));
+            return;
+        };
         let permission_id = id.get().trim_matches('"').to_owned();
         self.asks.insert(permission_id.clone(), id.to_owned());
         out.event(Event::PermissionRequest(PermissionRequest {
@@ -498,7 +521,6 @@ impl AppServer {
             kind,
             reason: approval.reason,
         }));
-        Some(())
     }
 
     fn permission(&mut self, id: &str, answer: Decision, out: &mut Out) {
@@ -512,10 +534,14 @@ impl AppServer {
 
     fn send_steers(&mut self, out: &mut Out) {
         let (Some(thread), Some(turn)) = (&self.thread_id, &self.turn) else { return };
-        for text in self.steers.drain(..) {
+        let to = |text| {
             let input = json!([{"type": "text", "text": text}]);
-            let params = json!({"threadId": thread, "expectedTurnId": turn.id, "input": input});
-            ask(id::STEER, "turn/steer", params, out);
+            json!({"threadId": thread, "expectedTurnId": turn.id, "input": input})
+        };
+        let steers: Vec<_> = self.steers.iter().map(to).collect();
+        self.steers.clear();
+        for params in steers {
+            self.ask(Asked::Steer, "turn/steer", params, out);
         }
     }
 
@@ -523,9 +549,9 @@ impl AppServer {
         if let (Some(thread), Some(turn), false) =
             (&self.thread_id, &self.turn, self.interrupt_sent)
         {
-            self.interrupt_sent = true;
             let params = json!({"threadId": thread, "turnId": turn.id});
-            ask(id::INTERRUPT, "turn/interrupt", params, out);
+            self.interrupt_sent = true;
+            self.ask(Asked::Interrupt, "turn/interrupt", params, out);
         }
     }
 
@@ -553,7 +579,8 @@ impl AppServer {
         if self.turns_ended > 0 && self.turn.is_none() {
             return;
         }
-        let mut failure = of_exit(exit, self.interrupt, self.initialized, &self.stderr);
+        let mut failure =
+            exit::failure("codex", exit, self.interrupt, self.initialized, &self.stderr);
         if !self.initialized && failure.kind == FailureKind::InvalidRequest {
             // It never spoke the protocol: an older Codex that takes `app-server` for something else.
             failure.kind = FailureKind::VersionUnsupported;
@@ -580,10 +607,6 @@ impl Meter {
             ..Usage::default()
         }
     }
-}
-
-fn ask(id: u32, method: &'static str, params: Value, out: &mut Out) {
-    out.stdin_line(&Say::Request { id, method, params });
 }
 
 fn resets_at(window: &Window) -> Option<Timestamp> {

@@ -2,14 +2,12 @@
 
 use super::classify;
 use super::items::{Item, Items, Sort};
-use crate::parser::plain_line;
 use crate::protocol::{AttemptEnd, Exit, Input, Out, Protocol};
 use crate::stderr::StderrTail;
-use crate::wire::decode;
-use crate::{RunRequest, Session, lines};
+use crate::wire::{decode, lenient, read_line};
+use crate::{RunRequest, Session, exit};
 use belay_trace::{
-    Event, EvidenceSource, Failure, FailureKind, Level, Retry, SessionStarted, TurnStarted,
-    Unknown, Usage, UsageReport,
+    Event, Failure, FailureKind, Level, Retry, SessionStarted, TurnStarted, Usage, UsageReport,
 };
 use serde::Deserialize;
 use std::borrow::Cow;
@@ -48,9 +46,9 @@ struct Line<'a> {
     thread_id: Option<String>,
     #[serde(borrow, default)]
     item: Option<Item<'a>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     usage: Option<Tokens>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     error: Option<LineError>,
     #[serde(default)]
     message: Option<String>,
@@ -124,20 +122,11 @@ impl Exec {
     }
 
     fn stdout(&mut self, line: &[u8], out: &mut Out) {
-        let text = lines::text(line);
-        let Some(parsed) = decode::<Line<'_>>(&text) else {
-            let event = if text.trim_start().starts_with('{') {
-                Some(Event::Unknown(Unknown { raw: text.into_owned() }))
-            } else {
-                plain_line(line, "stdout")
-            };
-            event.into_iter().for_each(|event| out.event(event));
-            return;
-        };
-        self.seen_stdout = true;
-        if self.line(parsed, out).is_none() {
-            out.event(Event::Unknown(Unknown { raw: text.into_owned() }));
-        }
+        read_line(line, out, |text, out| {
+            let line = decode::<Line<'_>>(text)?;
+            self.seen_stdout = true;
+            self.line(line, out)
+        });
     }
 
     fn line(&mut self, line: Line<'_>, out: &mut Out) -> Option<()> {
@@ -169,9 +158,11 @@ impl Exec {
                 return self.items.completed(&item, out).then_some(());
             }
             "error" => self.error(line.message?, out),
-            "turn.completed" => self.completed(line.usage.unwrap_or_default(), out),
+            "turn.completed" => self.completed(line.usage, out),
             "turn.failed" => {
-                let mut failure = classify::of_message(&line.error?.message);
+                let words = line.error.map(|error| error.message);
+                let words = words.as_deref().unwrap_or("the turn failed");
+                let mut failure = classify::of_message(words);
                 if self.interrupted {
                     failure.kind = FailureKind::Interrupted;
                 }
@@ -211,14 +202,14 @@ impl Exec {
         }
     }
 
-    fn completed(&mut self, tokens: Tokens, out: &mut Out) {
+    fn completed(&mut self, tokens: Option<Tokens>, out: &mut Out) {
         // Cumulative over the thread, and this process knows only its own part of it.
         let usage = if self.resumed {
             let words = "codex exec reports only the sum over a resumed thread; this run's tokens are unknown";
             out.event(Event::notice(Level::Warn, "usage_unknown", words));
             Usage::default()
         } else {
-            usage(tokens)
+            tokens.map(usage).unwrap_or_default()
         };
         out.event(Event::Usage(UsageReport { usage: usage.clone() }));
         self.end_turn(None, usage, out);
@@ -240,37 +231,10 @@ impl Exec {
         if self.turns_ended > 0 && !self.turn_open {
             return;
         }
-        let failure = of_exit(exit, self.interrupted, self.seen_stdout, &self.stderr);
+        let failure =
+            exit::failure("codex", exit, self.interrupted, self.seen_stdout, &self.stderr);
         self.end_turn(Some(failure), Usage::default(), out);
     }
-}
-
-/// The failure of a process that ended in mid-turn.
-pub(super) fn of_exit(
-    exit: Exit,
-    interrupted: bool,
-    seen_stdout: bool,
-    stderr: &StderrTail,
-) -> Failure {
-    let failure = match exit {
-        _ if interrupted => Failure::new(FailureKind::Interrupted, "interrupted"),
-        Exit::Signal(signal) => {
-            Failure::new(FailureKind::Crashed, format!("codex was ended by signal {signal}"))
-        }
-        Exit::Code(0) => Failure::new(FailureKind::Protocol, "codex ended without a result"),
-        Exit::Code(code) if !seen_stdout => {
-            let words = stderr.last().unwrap_or_else(|| format!("codex exited with code {code}"));
-            Failure::new(FailureKind::InvalidRequest, words)
-        }
-        Exit::Code(code) => {
-            Failure::new(FailureKind::Crashed, format!("codex exited with code {code} in mid-turn"))
-        }
-    };
-    let failure = match exit {
-        Exit::Code(code) => failure.with(EvidenceSource::Exit, "code", code),
-        Exit::Signal(signal) => failure.with(EvidenceSource::Exit, "signal", signal),
-    };
-    stderr.evidence(failure)
 }
 
 fn usage(tokens: Tokens) -> Usage {

@@ -3,7 +3,7 @@
 //! `exec --json` and the app-server describe the same items, one in snake_case and the other in camelCase.
 
 use crate::Out;
-use crate::wire::flatten_content;
+use crate::wire::{decode, flatten_content, unsaid};
 use belay_trace::{
     Compaction, CompactionStatus, Event, Json, Level, Plan, PlanItem, PlanStatus, Reasoning, Text,
     TextRetracted, ToolCall, ToolId, ToolKind, ToolResult,
@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 /// The name of a shell tool, on every agent.
 pub(super) const SHELL: &str = "Bash";
@@ -47,7 +47,7 @@ pub(super) struct Item<'a> {
     #[serde(borrow, default)]
     arguments: Option<&'a RawValue>,
     #[serde(borrow, default)]
-    result: Option<McpResult<'a>>,
+    result: Option<&'a RawValue>,
     #[serde(default)]
     error: Option<McpError>,
     #[serde(default)]
@@ -85,8 +85,10 @@ struct Todo {
 /// Turns items into events. An item may arrive in pieces, begin and end, or end without having begun.
 #[derive(Debug, Default)]
 pub(super) struct Items {
-    /// Text that was emitted in pieces, by the item that has not ended yet.
-    streamed: HashMap<String, String>,
+    /// Text that was emitted in pieces, by the item that has not ended yet, oldest first.
+    said: Vec<(String, String)>,
+    /// Items that have not ended yet and whose reasoning was emitted in pieces, oldest first.
+    reasoned: Vec<String>,
     /// Tool calls that were announced and have not ended yet.
     open_calls: HashSet<String>,
     /// The last message that is whole.
@@ -122,13 +124,18 @@ impl Item<'_> {
 impl Items {
     /// A piece of a message.
     pub(super) fn text_delta(&mut self, item: &str, text: String, out: &mut Out) {
-        self.streamed.entry(item.to_owned()).or_default().push_str(&text);
+        match self.said.iter_mut().find(|(id, _)| id == item) {
+            Some((_, said)) => said.push_str(&text),
+            None => self.said.push((item.to_owned(), text.clone())),
+        }
         out.event(Event::Text(Text { text, message_id: Some(item.to_owned()) }));
     }
 
     /// A piece of reasoning.
     pub(super) fn reasoning_delta(&mut self, item: &str, reasoning: String, out: &mut Out) {
-        self.streamed.entry(item.to_owned()).or_default().push_str(&reasoning);
+        if !self.reasoned.iter().any(|id| id == item) {
+            self.reasoned.push(item.to_owned());
+        }
         out.event(Event::Reasoning(Reasoning { reasoning, message_id: Some(item.to_owned()) }));
     }
 
@@ -156,16 +163,10 @@ impl Items {
                 let summary = item.summary.as_ref().map(|parts| parts.join("\n\n"));
                 let text = item.text.clone().or(summary).unwrap_or_default();
                 // The pieces of a summary have no separators: if there were any, they said it all.
-                let rest = if self.streamed.remove(item.id.as_ref()).is_some() {
-                    String::new()
-                } else {
-                    text
-                };
-                if !rest.is_empty() {
-                    out.event(Event::Reasoning(Reasoning {
-                        reasoning: rest,
-                        message_id: message_id(),
-                    }));
+                let in_pieces = self.reasoned.iter().position(|id| *id == item.id);
+                if in_pieces.map(|at| self.reasoned.remove(at)).is_none() && !text.is_empty() {
+                    let message_id = message_id();
+                    out.event(Event::Reasoning(Reasoning { reasoning: text, message_id }));
                 }
             }
             "todo_list" => out.event(Event::Plan(Plan { items: todos(item) })),
@@ -194,14 +195,16 @@ impl Items {
 
     /// The response was dropped and comes again: what was said of it is void.
     pub(super) fn retract(&mut self, out: &mut Out) {
-        for (id, text) in self.streamed.drain() {
+        let reasoned = self.reasoned.drain(..).map(|id| (id, String::new()));
+        for (id, text) in reasoned.chain(self.said.drain(..)) {
             out.event(Event::TextRetracted(TextRetracted { message_id: Some(id), text }));
         }
     }
 
     /// What was reached of an answer: the last whole message, or else what was said of one.
     pub(super) fn reached(&mut self) -> String {
-        let partial = self.streamed.drain().map(|(_, text)| text).next().unwrap_or_default();
+        self.reasoned.clear();
+        let partial = self.said.drain(..).next_back().map(|(_, text)| text).unwrap_or_default();
         let whole = std::mem::take(&mut self.last_message);
         if whole.is_empty() { partial } else { whole }
     }
@@ -215,8 +218,9 @@ impl Items {
     }
 
     fn rest(&mut self, id: &str, text: &str) -> String {
-        let said = self.streamed.remove(id).unwrap_or_default();
-        text.strip_prefix(said.as_str()).unwrap_or(text).to_owned()
+        let at = self.said.iter().position(|(item, _)| item == id);
+        let said = at.map(|at| self.said.remove(at).1).unwrap_or_default();
+        unsaid(text, &said)
     }
 }
 
@@ -260,7 +264,9 @@ fn tool(item: &Item<'_>) -> Option<ToolCall> {
 
 fn result(item: &Item<'_>) -> ToolResult {
     let status = item.status.as_deref().unwrap_or("completed");
-    let output = match (&item.aggregated_output, &item.result, &item.error) {
+    // The result of an image generation is the image itself, which is no words.
+    let mcp = item.result.and_then(|result| decode::<McpResult<'_>>(result.get()));
+    let output = match (&item.aggregated_output, mcp, &item.error) {
         (Some(output), ..) => output.clone(),
         (None, _, Some(error)) => error.message.clone(),
         (None, Some(result), None) => flatten_content(result.content),

@@ -44,6 +44,13 @@ pub(super) struct Thread {
     pub(super) cli_version: Option<String>,
 }
 
+/// Which thread a notification is about.
+#[derive(Debug, Deserialize)]
+pub(super) struct ThreadRef<'a> {
+    #[serde(borrow, default, rename = "threadId")]
+    pub(super) thread_id: Option<Cow<'a, str>>,
+}
+
 #[derive(Debug, Deserialize)]
 pub(super) struct ThreadList {
     pub(super) data: Vec<Thread>,

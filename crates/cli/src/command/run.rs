@@ -194,6 +194,7 @@ impl Run {
         }
         client.check(&request).map_err(|error| self.with_hint(&error))?;
         let client = self.watched(client)?;
+        client.check(&request).map_err(|error| self.with_hint(&error))?;
         let (outcome, stopped_by) = runtime()?.block_on(async {
             let run = client.start(request);
             let stopped_by = obey_signals(run.interrupter())?;
@@ -240,6 +241,13 @@ impl Run {
         };
         let cwd = cwd
             .map_err(|error| Fail::usage(format!("cannot tell the working directory: {error}")))?;
+        if !cwd.is_dir() {
+            return Err(Fail::usage(format!(
+                "the working directory {} does not exist",
+                cwd.display()
+            ))
+            .hint("make it, or choose another with -C"));
+        }
         request.cwd = Some(cwd);
 
         let mut client = Client::of(self.agent.agent.clone())
@@ -352,8 +360,11 @@ impl Run {
                 fail.hint("install it, or name its program with --program; `belay agents` shows what is found")
             }
             belaykit::FailureKind::NotExecutable => fail.hint("name another program with --program"),
-            _ if error.to_string().contains("cannot honour") => {
-                fail.hint("`belay agents --capabilities` shows what each agent can; --lenient leaves it out")
+            belaykit::FailureKind::LocalIo => {
+                fail.hint("choose another folder with --state-dir, or run with --no-journal")
+            }
+            _ if error.to_string().contains("cannot honour") && !error.to_string().contains("this") => {
+                fail.hint("leave it out, or accept a notice with --lenient; see `belay agents --capabilities`")
             }
             _ => fail,
         }

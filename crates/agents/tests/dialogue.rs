@@ -1,0 +1,365 @@
+//! What the drivers write to an agent, held against what a recorded client wrote.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::unwrap_used,
+    reason = "tests read recordings"
+)]
+
+#[path = "support/recorded.rs"]
+mod recorded;
+
+use belay_agents::{
+    Action, Agent as _, AttemptEnd, Claude, Codex, Exit, Input, Out, Permissions, Protocol,
+    RunRequest, Transport,
+};
+use belay_trace::{Decision, Event, FailureKind};
+use serde_json::{Value, json};
+
+/// A protocol and all that came out of it.
+struct Talk {
+    protocol: Box<dyn Protocol>,
+    out: Out,
+}
+
+impl Talk {
+    fn codex(prompt: &str) -> Self {
+        let request = RunRequest::new(prompt)
+            .cwd("/home/user/codex-t-appserver/proj")
+            .permissions(Permissions::ReadOnly);
+        Self::start(Codex::new().protocol(&request, Transport::Dialogue))
+    }
+
+    fn claude(prompt: &str) -> Self {
+        Self::start(Claude::new().protocol(&prompt.into(), Transport::Dialogue))
+    }
+
+    fn start(protocol: Box<dyn Protocol>) -> Self {
+        let mut talk = Self { protocol, out: Out::default() };
+        talk.step(Input::Start);
+        talk
+    }
+
+    fn step(&mut self, input: Input<'_>) {
+        self.protocol.step(input, &mut self.out);
+    }
+
+    fn hear(&mut self, message: &Value) {
+        self.step(Input::Stdout(message.to_string().as_bytes()));
+    }
+
+    /// What was written since this was asked last.
+    fn written(&mut self) -> Vec<Value> {
+        let mut written = Vec::new();
+        self.out.actions.retain(|action| match action {
+            Action::Stdin(line) => {
+                assert!(line.ends_with(b"\n"));
+                written.push(serde_json::from_slice(line).unwrap());
+                false
+            }
+            _ => true,
+        });
+        written
+    }
+
+    fn ends(&self) -> Vec<&AttemptEnd> {
+        let ends = self.out.actions.iter().filter_map(|action| match action {
+            Action::TurnEnded(end) => Some(&**end),
+            _ => None,
+        });
+        ends.collect()
+    }
+
+    fn closed_stdin(&self) -> bool {
+        self.out.actions.contains(&Action::CloseStdin)
+    }
+
+    /// Answers the last permission request.
+    fn answer(&mut self, answer: Decision) {
+        let asked = self.out.actions.iter().rev().find_map(|action| match action {
+            Action::Emit(emitted) => match &emitted.event {
+                Event::PermissionRequest(request) => Some(request.permission_id.clone()),
+                _ => None,
+            },
+            _ => None,
+        });
+        self.step(Input::Permission { id: &asked.unwrap(), answer });
+    }
+}
+
+/// The recorded messages of the app-server session, up to the end of its first turn.
+fn first_turn() -> Vec<(bool, Value)> {
+    let mut dialogue = recorded::dialogue();
+    let end = dialogue.iter().position(|(_, message)| message["method"] == "turn/completed");
+    dialogue.truncate(end.unwrap() + 1);
+    dialogue
+}
+
+#[test]
+fn a_codex_turn_is_asked_for_as_the_recorded_client_did() {
+    let mut talk = Talk::codex("run it");
+    let mut written = talk.written();
+    let mut recorded = Vec::new();
+    for (by_client, message) in first_turn() {
+        if by_client {
+            recorded.push(message);
+            continue;
+        }
+        talk.hear(&message);
+        if message["method"] == "item/commandExecution/requestApproval" {
+            talk.answer(Decision::Deny);
+        }
+        written.append(&mut talk.written());
+    }
+    // Who we are is the one thing that differs.
+    assert_eq!(written[0]["params"]["clientInfo"]["name"], "belay");
+    written[0]["params"]["clientInfo"] = recorded[0]["params"]["clientInfo"].clone();
+    assert_eq!(written, recorded);
+    assert_eq!(talk.ends().len(), 1);
+    assert_eq!(
+        (talk.ends()[0].answer.as_str(), &talk.ends()[0].failure),
+        ("Approved and done.", &None)
+    );
+    assert!(talk.closed_stdin());
+}
+
+#[test]
+fn an_allowed_command_is_accepted() {
+    let mut talk = Talk::codex("run it");
+    for (_, message) in first_turn().iter().filter(|(by_client, _)| !by_client) {
+        talk.hear(message);
+        if message["method"] == "item/commandExecution/requestApproval" {
+            break;
+        }
+    }
+    talk.written();
+    talk.answer(Decision::Allow);
+    assert_eq!(talk.written(), [json!({"id": 0, "result": {"decision": "accept"}})]);
+    // The same request is not answered twice.
+    talk.step(Input::Permission { id: "0", answer: Decision::Deny });
+    assert_eq!(talk.written(), [] as [Value; 0]);
+}
+
+#[test]
+fn codex_is_steered_and_interrupted_as_the_recorded_client_did() {
+    let mut talk = Talk::codex("run it");
+    let mut asked = Vec::new();
+    for (by_client, message) in recorded::dialogue() {
+        match message["method"].as_str() {
+            Some("turn/steer") if by_client => {
+                talk.written();
+                talk.step(Input::Steer("STEER"));
+            }
+            Some("turn/interrupt") if by_client => talk.step(Input::Interrupt),
+            _ if !by_client => {
+                talk.hear(&message);
+                continue;
+            }
+            _ => continue,
+        }
+        let want = (message["method"].clone(), message["params"].clone());
+        let mut written = talk.written();
+        let written = written.pop().unwrap();
+        assert_eq!((written["method"].clone(), written["params"].clone()), want);
+        asked.push(written["id"].clone());
+    }
+    assert_eq!(asked.len(), 2);
+    assert_ne!(asked[0], asked[1]);
+}
+
+#[test]
+fn each_request_to_codex_has_a_number_of_its_own() {
+    let mut talk = Talk::codex("run it");
+    let mut written = talk.written();
+    for (_, message) in first_turn().iter().filter(|(by_client, _)| !by_client) {
+        talk.hear(message);
+        if message["method"] == "turn/started" {
+            talk.step(Input::Steer("one"));
+            talk.step(Input::Steer("two"));
+        }
+    }
+    written.append(&mut talk.written());
+    let mut ids: Vec<_> = written.iter().filter_map(|message| message["id"].as_u64()).collect();
+    ids.dedup();
+    assert_eq!(ids, [1, 2, 3, 4, 5]);
+}
+
+#[test]
+fn an_interrupt_that_comes_before_codex_has_a_turn_is_sent_when_it_has_one() {
+    let mut talk = Talk::codex("run it");
+    for (_, message) in first_turn().iter().filter(|(by_client, _)| !by_client) {
+        if message["method"] == "turn/started" {
+            talk.written();
+            talk.step(Input::Interrupt);
+            assert_eq!(talk.written(), [] as [Value; 0]);
+            talk.hear(message);
+            break;
+        }
+        talk.hear(message);
+    }
+    let written = talk.written();
+    assert_eq!(written.len(), 1);
+    assert_eq!(written[0]["method"], "turn/interrupt");
+    assert_eq!(written[0]["params"]["turnId"], "01a1fd4d-45b2-7393-90de-9f214587f122");
+}
+
+#[test]
+fn an_interrupt_that_comes_before_codex_has_a_thread_spares_the_turn() {
+    let mut talk = Talk::codex("run it");
+    talk.step(Input::Interrupt);
+    for (_, message) in first_turn().iter().filter(|(by_client, _)| !by_client).take(4) {
+        talk.hear(message);
+    }
+    assert!(talk.written().iter().all(|message| message["method"] != "turn/start"));
+    assert_eq!(talk.ends()[0].failure.as_ref().unwrap().kind, FailureKind::Interrupted);
+    assert!(talk.closed_stdin());
+    talk.step(Input::Exit(Exit::Code(0)));
+    assert_eq!(talk.ends().len(), 1);
+}
+
+#[test]
+fn the_turn_of_a_subagent_does_not_end_ours() {
+    let mut talk = Talk::codex("run it");
+    for (_, message) in first_turn().iter().filter(|(by_client, _)| !by_client) {
+        talk.hear(message);
+        if message["method"] == "turn/started" {
+            let mut other = message.clone();
+            other["params"]["threadId"] = "another".into();
+            talk.hear(&other);
+            other["method"] = "turn/completed".into();
+            other["params"]["turn"]["status"] = "completed".into();
+            talk.hear(&other);
+            assert_eq!(talk.ends().len(), 0);
+        }
+    }
+    assert_eq!((talk.ends().len(), talk.ends()[0].answer.as_str()), (1, "Approved and done."));
+}
+
+#[test]
+fn every_request_of_codex_gets_an_answer() {
+    let mut talk = Talk::codex("run it");
+    talk.written();
+    for message in [
+        json!({"method": "item/tool/requestUserInput", "id": "a", "params": {}}),
+        json!({"method": "item/commandExecution/requestApproval", "id": 7}),
+        json!({"method": "item/fileChange/requestApproval", "id": 8, "params": {"itemId": 1}}),
+    ] {
+        talk.hear(&message);
+        let answer = talk.written().pop().unwrap();
+        assert_eq!((&answer["id"], &answer["error"]["code"]), (&message["id"], &json!(-32601)));
+    }
+}
+
+#[test]
+fn a_session_that_codex_does_not_open_ends_the_attempt() {
+    for answer in [
+        json!({"id": 2, "error": {"code": -32600, "message": "no rollout found for thread id x"}}),
+        json!({"id": 2, "result": null}),
+        json!({"id": 2, "result": {"threads": "are gone"}}),
+    ] {
+        let mut talk = Talk::codex("run it");
+        talk.hear(&json!({"id": 1, "result": {}}));
+        talk.hear(&answer);
+        assert_eq!(talk.ends().len(), 1, "{answer}");
+        assert!(talk.ends()[0].failure.is_some() && talk.closed_stdin());
+    }
+}
+
+#[test]
+fn claude_is_told_the_prompt_as_a_user_message() {
+    let mut talk = Talk::claude("it's\nfine");
+    let message = json!({"role": "user", "content": "it's\nfine"});
+    assert_eq!(talk.written(), [json!({"type": "user", "message": message})]);
+    assert!(!talk.closed_stdin());
+    talk.step(Input::Steer("faster"));
+    let message = json!({"role": "user", "content": "faster"});
+    assert_eq!(talk.written(), [json!({"type": "user", "message": message})]);
+}
+
+#[test]
+fn a_permission_that_claude_asks_for_is_answered_in_its_own_form() {
+    for (decision, want) in [
+        (
+            Decision::Allow,
+            json!({
+                "behavior": "allow",
+                "updatedInput": {
+                    "command": "touch /tmp/should-not-exist-lab",
+                    "description": "run a command",
+                },
+            }),
+        ),
+        (
+            Decision::Deny,
+            json!({
+                "behavior": "deny",
+                "message": "This tool call is not permitted in this run.",
+            }),
+        ),
+    ] {
+        let mut talk = Talk::claude("try");
+        for line in recorded::named("claude-code/s-perm-allow").lines() {
+            talk.step(Input::Stdout(line));
+            if line.starts_with(br#"{"type":"control_request""#) {
+                talk.written();
+                talk.answer(decision);
+                let response = json!({
+                    "subtype": "success",
+                    "request_id": "0f6c8362-ba9e-41f4-860a-71fdb666c144",
+                    "response": want,
+                });
+                let want = json!({"type": "control_response", "response": response});
+                assert_eq!(talk.written(), [want]);
+            }
+        }
+        assert_eq!((talk.ends().len(), talk.closed_stdin()), (1, true));
+    }
+}
+
+#[test]
+fn every_request_of_claude_gets_an_answer() {
+    let mut talk = Talk::claude("try");
+    for request in [json!({"subtype": "hook_callback"}), json!({})] {
+        talk.written();
+        let message = json!({"type": "control_request", "request_id": "r", "request": request});
+        talk.hear(&message);
+        let answer = talk.written().pop().unwrap();
+        assert_eq!(
+            (&answer["response"]["subtype"], &answer["response"]["request_id"]),
+            (&json!("error"), &json!("r"))
+        );
+    }
+}
+
+#[test]
+fn claude_is_interrupted_by_a_control_request_and_not_before_it_has_a_turn() {
+    let want = json!({
+        "type": "control_request",
+        "request_id": "belay-interrupt",
+        "request": {"subtype": "interrupt"},
+    });
+    let recording = recorded::named("claude-code/s-multi-interrupt");
+    let lines = recording.lines();
+
+    let mut talk = Talk::claude("one");
+    talk.step(Input::Stdout(lines[0]));
+    talk.written();
+    talk.step(Input::Interrupt);
+    assert_eq!(talk.written(), [] as [Value; 0]);
+    talk.step(Input::Stdout(lines[1]));
+    assert_eq!(talk.written(), std::slice::from_ref(&want));
+
+    // The third turn of the recording is the one that was interrupted.
+    let mut talk = Talk::claude("three: sleep");
+    let third = lines.iter().position(|line| recording.verdict(line) == Some(false)).unwrap();
+    let init = lines[..third].iter().rposition(|line| recording.begins_turn(line)).unwrap();
+    for line in &lines[init..third] {
+        talk.step(Input::Stdout(line));
+    }
+    talk.written();
+    talk.step(Input::Interrupt);
+    assert_eq!(talk.written(), [want]);
+    talk.step(Input::Stdout(lines[third]));
+    let [end] = talk.ends()[..] else { panic!("one end") };
+    assert_eq!(end.failure.as_ref().unwrap().kind, FailureKind::Interrupted);
+}

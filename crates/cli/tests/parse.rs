@@ -1,0 +1,112 @@
+//! `belay parse`: every recording, in both formats.
+
+#[path = "support/bench.rs"]
+mod bench;
+
+use belay_testkit::recordings::{self, Recording};
+use bench::Bench;
+use insta::assert_snapshot;
+use serde_json::Value;
+use std::io::Write as _;
+use std::process::Stdio;
+
+fn parse(agent: &str, stream: &[u8], options: &[&str]) -> Vec<Value> {
+    let bench = Bench::new();
+    let mut command = bench.belay(&["parse", "--agent", agent]);
+    let mut child =
+        command.args(options).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let bytes = stream.to_vec();
+    let writer = std::thread::spawn(move || stdin.write_all(&bytes).unwrap());
+    let output = child.wait_with_output().unwrap();
+    writer.join().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// How many turns a stream ends, by the agents' own words; a stream without an end is one turn.
+fn turns(recording: &Recording) -> usize {
+    let text = String::from_utf8_lossy(&recording.stdout).into_owned();
+    let ends =
+        text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).filter(|line| {
+            let word = line["type"].as_str().or(line["method"].as_str()).unwrap_or_default();
+            ["result", "turn.completed", "turn.failed", "turn/completed"].contains(&word)
+        });
+    ends.count().max(1)
+}
+
+#[test]
+fn every_recording_gives_one_result_a_turn_and_nothing_unknown() {
+    for agent in ["claude-code", "codex"] {
+        for recording in recordings::all(agent) {
+            let events = parse(agent, &recording.stdout, &[]);
+            let count = |kind: &str| events.iter().filter(|event| event["type"] == kind).count();
+            assert_eq!(count("result"), turns(&recording), "{agent}/{}", recording.name);
+            assert_eq!(count("unknown"), 0, "{agent}/{}", recording.name);
+        }
+    }
+}
+
+#[test]
+fn an_exit_code_of_0_makes_no_success_of_a_stream_without_an_end() {
+    for (agent, name) in [("claude-code", "int-term"), ("codex", "int-int1"), ("codex", "int-term")]
+    {
+        let recording = recordings::one(agent, name);
+        let events = parse(agent, &recording.stdout, &[]);
+        let result = events.last().unwrap();
+        assert_eq!(
+            (result["is_error"].as_bool(), &result["failure"]["kind"]),
+            (Some(true), &"protocol".into())
+        );
+    }
+}
+
+#[test]
+fn the_harness_format_is_the_seeds_own() {
+    let recording = recordings::one("codex", "b-shell");
+    let events = parse("codex", &recording.stdout, &["--format", "harness"]);
+    let lines: Vec<_> = events.iter().map(ToString::to_string).collect();
+    assert_snapshot!(lines.join("\n"), @r#"
+    {"type":"text","text":"I will run a command."}
+    {"type":"tool_call","tool_id":"item_1","name":"Bash","args":"/bin/bash -lc 'echo hello-from-shell; echo to-stderr >&2'"}
+    {"type":"tool_result","tool_id":"item_1","output":"hello-from-shell\nto-stderr\n"}
+    {"type":"text","text":"The command printed hello-from-shell."}
+    {"type":"result","result":"The command printed hello-from-shell.","usage":{"input_tokens":1350,"output_tokens":85,"cache_read_input_tokens":19500,"cache_creation_input_tokens":480,"total_cost_usd":0.0,"num_turns":0,"duration_ms":0}}
+    "#);
+    let recording = recordings::one("claude-code", "b-shell");
+    let events = parse("claude", &recording.stdout, &["--format", "harness"]);
+    let lines: Vec<_> = events.iter().map(ToString::to_string).collect();
+    assert_snapshot!(lines.join("\n"), @r#"
+    {"type":"text","text":"I will run a command."}
+    {"type":"tool_call","tool_id":"toolu_0150ecffbebb014d51ab348301","name":"Bash","args":"{\"command\":\"echo hello-from-shell; echo to-stderr >&2\",\"description\":\"run a command\"}"}
+    {"type":"tool_result","tool_id":"toolu_0150ecffbebb014d51ab348301","output":"hello-from-shell\nto-stderr"}
+    {"type":"text","text":"The command printed hello-from-shell."}
+    {"type":"result","result":"The command printed hello-from-shell.","usage":{"input_tokens":1350,"output_tokens":85,"cache_read_input_tokens":19500,"cache_creation_input_tokens":480,"total_cost_usd":0.012975,"num_turns":2,"duration_ms":208}}
+    "#);
+}
+
+#[test]
+fn garbage_between_the_lines_loses_nothing() {
+    let recording = recordings::one("claude-code", "b-shell");
+    let plain = parse("claude", &recording.stdout, &[]);
+    let mut noisy = Vec::new();
+    for line in recording.stdout.split_inclusive(|byte| *byte == b'\n') {
+        noisy.extend_from_slice(b"npm warn \xff\x00\r\n{\"half\":\nnull\n[1]\n");
+        noisy.extend_from_slice(line);
+    }
+    let kinds = |events: &[Value]| -> Vec<String> {
+        let known = events
+            .iter()
+            .filter(|event| !["notice", "unknown"].contains(&event["type"].as_str().unwrap()));
+        known.map(|event| event["type"].to_string()).collect()
+    };
+    assert_eq!(kinds(&parse("claude", &noisy, &[])), kinds(&plain));
+}
+
+#[test]
+fn a_resumed_thread_of_codex_exec_claims_no_tokens() {
+    let recording = recordings::one("codex", "p-resume-2");
+    let events = parse("codex", &recording.stdout, &["--resumed"]);
+    assert_eq!(events.last().unwrap()["usage"]["input_tokens"], Value::Null);
+}
