@@ -24,7 +24,7 @@ pub(crate) fn read_line(
             out.event(Event::notice(Level::Warn, "stdout", text.trim_end()));
         }
     } else if read(&without_lone_surrogates(&text), out).is_none() {
-        out.event(Event::Unknown(Unknown { raw: text.into_owned() }));
+        out.event(Event::Unknown(Unknown { line: text.into_owned() }));
     }
 }
 

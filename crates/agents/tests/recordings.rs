@@ -20,7 +20,7 @@ fn nothing_that_a_recorded_agent_prints_is_unknown() {
     for recording in recorded::all() {
         for emitted in recording.events() {
             let words = match &emitted.event {
-                Event::Unknown(line) => &line.raw,
+                Event::Unknown(line) => &line.line,
                 Event::Notice(notice) if notice.code.as_deref() == Some("unknown_block") => {
                     &notice.text
                 }

@@ -12,6 +12,9 @@ pub const READ_BYTES: usize = 64 << 10;
 /// How many records wait for a slow observer: a few seconds of the busiest agent.
 pub const OBSERVER_QUEUE_MAX: usize = 1024;
 
+/// How many errors of one observer a run keeps: the first ones say what is wrong, the rest are counted.
+pub const OBSERVER_ERRORS_MAX: usize = 10;
+
 /// How long a run waits for its observers at its end.
 pub const OBSERVER_FLUSH: Duration = Duration::from_secs(2);
 

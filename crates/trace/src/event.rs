@@ -567,8 +567,8 @@ pub struct ObserverDropped {
 /// The agent printed something that this version of belay does not know.
 #[derive(Default)]
 pub struct Unknown {
-    /// The line as it came.
-    pub raw: String,
+    /// The line as it came. (`raw` in the envelope is the line's place in the journal.)
+    pub line: String,
 }
 
 /// The end of a run.

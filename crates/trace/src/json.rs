@@ -7,14 +7,15 @@ use std::fmt;
 /// A JSON text, kept byte for byte: key order, number precision and spacing included.
 ///
 /// Tool arguments pass through belay in this form, so that nothing is decoded and encoded again on the way.
-/// Reading one back from a stored record may normalise spaces; the value stays the same.
+/// Reading one back from a stored record may normalise spaces; the value stays the same. A value that no
+/// decoder would take (nested more than a hundred deep, a number out of range) is kept as a JSON string.
 #[derive(Clone)]
 pub struct Json(Box<RawValue>);
 
 impl Json {
     /// Takes a text that the JSON parser has already delimited.
     pub fn from_raw(raw: &RawValue) -> Self {
-        Self(raw.to_owned())
+        Self::of(raw.to_owned())
     }
 
     /// Checks and takes a text.
@@ -22,7 +23,14 @@ impl Json {
     /// # Errors
     /// When `text` is not one JSON value.
     pub fn parse(text: impl Into<String>) -> Result<Self, serde_json::Error> {
-        RawValue::from_string(text.into()).map(Self)
+        RawValue::from_string(text.into()).map(Self::of)
+    }
+
+    fn of(raw: Box<RawValue>) -> Self {
+        if may_be_undecodable(raw.get()) && !decodes_in_a_record(raw.get()) {
+            return Self::from(serde_json::Value::from(raw.get()));
+        }
+        Self(raw)
     }
 
     /// The text.
@@ -35,6 +43,33 @@ impl Json {
         serde_json::from_str(self.get()).unwrap_or_default()
     }
 }
+
+/// A record puts its own level around a value, and a reader's another one.
+fn decodes_in_a_record(text: &str) -> bool {
+    serde_json::from_str::<serde_json::Value>(&format!("[[{text}]]")).is_ok()
+}
+
+/// A cheap look at the text: are there so many brackets, or such a number, that decoding could fail?
+fn may_be_undecodable(text: &str) -> bool {
+    let openers =
+        text.bytes().filter(|byte| matches!(byte, b'[' | b'{')).take(DEPTH_SAFE + 1).count();
+    let long_exponent = |window: &[u8]| {
+        matches!(window[0], b'e' | b'E')
+            && matches!(window[1], b'+' | b'-' | b'0'..=b'9')
+            && window[2..].iter().all(u8::is_ascii_digit)
+    };
+    let bytes = text.as_bytes();
+    let longest_number = bytes.split(|byte| !byte.is_ascii_digit()).map(<[u8]>::len).max();
+    openers > DEPTH_SAFE
+        || longest_number > Some(DIGITS_SAFE)
+        || bytes.windows(4).any(long_exponent)
+}
+
+/// Fewer brackets than this cannot be nested too deeply.
+const DEPTH_SAFE: usize = 100;
+
+/// A number of so few digits, without an exponent, is in the range of a double.
+const DIGITS_SAFE: usize = 300;
 
 impl Default for Json {
     fn default() -> Self {

@@ -20,7 +20,8 @@ pub struct Usage {
     pub cache_creation_input_tokens: Option<u64>,
     /// US dollars; see `cost_source` for who says so.
     pub total_cost_usd: Option<f64>,
-    /// Model responses on the main thread, as the agent counts them.
+    /// Turns as the agent counts them: model responses on the main thread, of which Claude Code's final figure
+    /// can be one or two more than there were.
     pub num_turns: Option<u64>,
     /// Wall-clock milliseconds.
     pub duration_ms: Option<u64>,

@@ -468,6 +468,9 @@ impl AppServer {
         let message = note.error.message;
         if note.will_retry {
             self.items.retract(out);
+            if let Some(turn) = &mut self.turn {
+                turn.responding = false;
+            }
             let count =
                 message.strip_prefix("Reconnecting... ").and_then(|rest| rest.split(' ').next());
             let (retry, max) = count.and_then(|count| count.split_once('/')).unwrap_or_default();

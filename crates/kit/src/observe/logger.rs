@@ -141,7 +141,7 @@ impl<W: Write> Logger<W> {
                 self.message = None;
             }
             Event::Text(text) => {
-                self.text(record, under, text.message_id.as_ref(), &text.text, false)?
+                self.text(record, under, text.message_id.as_ref(), &text.text, false)?;
             }
             Event::Reasoning(part) if self.shows(Part::Reasoning) => {
                 self.text(record, under, part.message_id.as_ref(), &part.reasoning, true)?;
@@ -229,7 +229,7 @@ impl<W: Write> Logger<W> {
                 self.head(Part::System, under, "observer", YELLOW, &visible_line(&words))?;
             }
             Event::Unknown(unknown) => {
-                let raw = visible_line(&unknown.raw);
+                let raw = visible_line(&unknown.line);
                 self.head(Part::System, under, "unknown", DIM, &cut(&raw, ARGS_CHARS_MAX))?;
             }
             Event::Result(result) => self.result(result)?,

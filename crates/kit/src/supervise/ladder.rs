@@ -63,9 +63,9 @@ impl Rung {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use belay_agents::{Agent as _, Claude, Codex, Transport};
+    use belay_agents::{Agent, Claude, Codex, Transport};
 
-    fn plan(agent: &dyn belay_agents::Agent, transport: Transport) -> StopPlan {
+    fn plan(agent: &dyn Agent, transport: Transport) -> StopPlan {
         agent.launch(&"p".into(), transport).unwrap().stop
     }
 
