@@ -5,7 +5,9 @@
 //! Measured on 2.1.329; facts and their source are in `docs/agents/claude-code.md`.
 
 mod classify;
+mod limit;
 mod protocol;
+mod system;
 mod tools;
 mod usage;
 mod wire;

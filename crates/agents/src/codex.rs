@@ -6,9 +6,12 @@
 //! Measured on 0.169.0; facts and their source are in `docs/agents/codex.md`.
 
 mod app_server;
+mod asides;
 mod classify;
 mod exec;
 mod items;
+mod limits;
+mod meter;
 mod rpc;
 
 use crate::agent::{check_name, check_options};

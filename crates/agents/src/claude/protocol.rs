@@ -1,22 +1,20 @@
 //! The conversation with Claude Code over stream-json.
 
 use super::classify::{self, ApiError};
-use super::tools;
 use super::usage::{self, Meter};
 use super::wire::{
     Block, ControlAnswer, ControlAsk, ControlRequest, ControlResponse, Head, Init, MessageLine,
-    PermissionAnswer, RateLimitInfo, RateLimitLine, ResultLine, Say, StreamLine, System,
-    UserMessage,
+    PermissionAnswer, RateLimitInfo, RateLimitLine, ResultLine, Say, StreamLine, UserMessage,
 };
+use super::{system, tools};
 use crate::protocol::{AttemptEnd, Exit, Input, Out, Protocol};
 use crate::stderr::StderrTail;
-use crate::wire::{decode, flatten_content, read_line, unsaid};
+use crate::wire::{decode, read_line, unsaid};
 use crate::{RunRequest, Session, Transport, exit};
 use belay_trace::{
-    Compaction, CompactionStatus, Context, ContextSource, Decision, Denial, Event, Json, Level,
-    PermissionDenied, PermissionRequest, RateLimit, RateLimitWindow, Reasoning, Retry,
+    Context, ContextSource, Decision, Denial, Event, Json, Level, PermissionRequest, Reasoning,
     SessionStarted, Text, TextRetracted, ToolCall, ToolCallDelta, ToolCallStart, ToolId,
-    ToolResult, TurnStarted, UsageReport,
+    TurnStarted, UsageReport,
 };
 use serde_json::value::RawValue;
 use std::collections::HashMap;
@@ -186,7 +184,7 @@ impl Claude {
         let parent = head.parent_tool_use_id.as_deref().map(ToolId::from);
         match (head.kind.as_ref(), head.subtype.as_deref()) {
             ("system", Some("init")) => self.init(text, out),
-            ("system", Some(subtype)) => self.system(subtype, text, out),
+            ("system", Some(subtype)) => system::read(subtype, text, out),
             ("assistant", _) => self.assistant(text, parent, out),
             ("user", _) => self.user(text, parent, out),
             ("stream_event", _) => self.stream_event(text, parent, out),
@@ -219,63 +217,6 @@ impl Claude {
             self.send_interrupt(out);
         }
         Some(())
-    }
-
-    fn system(&self, subtype: &str, text: &str, out: &mut Out) -> Option<()> {
-        let line: System = decode(text)?;
-        match subtype {
-            "api_retry" => out.event(Event::Retry(Retry {
-                retry: line.attempt,
-                retries_max: line.max_retries,
-                delay_ms: line.retry_delay_ms.map(whole),
-                status: line.error_status,
-                reason: line.error.unwrap_or_default(),
-            })),
-            "informational" => {
-                let level =
-                    if line.level.as_deref() == Some("error") { Level::Error } else { Level::Info };
-                out.event(Event::notice(level, "informational", line.content.unwrap_or_default()));
-            }
-            "model_fallback" | "model_refusal_fallback" => {
-                let words = line.content.unwrap_or_else(|| {
-                    let name = |model: Option<String>| model.unwrap_or_else(|| "?".to_owned());
-                    let (from, to) = (name(line.original_model), name(line.fallback_model));
-                    format!("{from} fell back to {to} ({})", line.trigger.unwrap_or_default())
-                });
-                out.event(Event::notice(Level::Warn, subtype, words));
-            }
-            "permission_denied" => {
-                let name = line.tool_name.unwrap_or_default();
-                let tool_id = line.tool_use_id.map(ToolId);
-                out.event(Event::PermissionDenied(PermissionDenied {
-                    tool_id,
-                    name,
-                    reason: line.message,
-                }));
-            }
-            "status" => self.status(&line, out),
-            "task_started" | "task_progress" | "task_updated" | "task_notification" => {
-                let status = line.status.or_else(|| line.patch?.status);
-                let words = line.summary.or(line.description).or(status).unwrap_or_default();
-                let parent = line.tool_use_id.map(ToolId);
-                out.event_under(parent, Event::notice(Level::Debug, subtype, words));
-            }
-            // A running estimate of what the usage will say exactly, and hints for Claude's own screen.
-            "thinking_tokens" | "ui_invalidate" => {}
-            _ => return None,
-        }
-        Some(())
-    }
-
-    fn status(&self, line: &System, out: &mut Out) {
-        let status = match (line.status.as_deref(), line.compact_result.as_deref()) {
-            (_, Some("failed")) => CompactionStatus::Failed,
-            (_, Some(_)) => CompactionStatus::Completed,
-            (Some("compacting"), _) => CompactionStatus::Started,
-            // "requesting": the turn events say the same.
-            _ => return,
-        };
-        out.event(Event::Compaction(Compaction { status, message: line.compact_error.clone() }));
     }
 
     fn assistant(&mut self, text: &str, parent: Option<ToolId>, out: &mut Out) -> Option<()> {
@@ -359,7 +300,9 @@ impl Claude {
                 };
                 out.event_under(parent.clone(), Event::ToolCall(call));
             }
-            _ if block.tool_use_id.is_some() => out.event_under(parent.clone(), tool_result(block)),
+            _ if block.tool_use_id.is_some() => {
+                out.event_under(parent.clone(), tools::result(block));
+            }
             _ => {
                 let words = format!("content block `{}`", block.kind);
                 out.event_under(parent.clone(), Event::notice(Level::Warn, "unknown_block", words));
@@ -380,7 +323,7 @@ impl Claude {
         };
         for block in blocks {
             let event = if block.tool_use_id.is_some() {
-                tool_result(block)
+                tools::result(block)
             } else {
                 // Words that Claude itself puts into the conversation, or a subagent's prompt.
                 Event::notice(Level::Debug, "user_message", block.text.unwrap_or_default())
@@ -518,26 +461,7 @@ impl Claude {
 
     fn rate_limit(&mut self, text: &str, out: &mut Out) -> Option<()> {
         let info = decode::<RateLimitLine>(text)?.rate_limit_info;
-        let percent = |utilization: Option<f64>| utilization.map(|part| part * 100.0);
-        let mut windows: Vec<_> = info
-            .unified_windows
-            .iter()
-            .map(|(name, window)| RateLimitWindow {
-                name: name.clone(),
-                used_percent: percent(window.utilization),
-                resets_at: classify::timestamp(window.resets_at),
-                status: window.status.clone(),
-            })
-            .collect();
-        if windows.is_empty() {
-            windows.push(RateLimitWindow {
-                name: info.rate_limit_type.clone().unwrap_or_default(),
-                used_percent: percent(info.utilization),
-                resets_at: classify::timestamp(info.resets_at),
-                status: info.status.clone(),
-            });
-        }
-        out.event(Event::RateLimit(RateLimit { rejected: classify::is_rejected(&info), windows }));
+        out.event(Event::RateLimit(info.to_event()));
         self.turn.limit = Some(info);
         Some(())
     }
@@ -641,33 +565,4 @@ fn control_response(text: &str, out: &mut Out) -> Option<()> {
         out.event(Event::notice(Level::Warn, "control_response", words));
     }
     Some(())
-}
-
-fn tool_result(block: Block<'_>) -> Event {
-    let output = flatten_content(block.content);
-    let tool_error = block.is_error.unwrap_or(false);
-    Event::ToolResult(ToolResult {
-        tool_id: block.tool_use_id.map(ToolId),
-        name: None,
-        // Claude writes the code of a failed command into the first line, and nowhere else.
-        exit_code: if tool_error { exit_code(&output) } else { None },
-        output,
-        tool_error,
-    })
-}
-
-fn exit_code(output: &str) -> Option<i32> {
-    let code = output.strip_prefix("Exit code ")?;
-    code.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
-}
-
-/// A delay that Claude reports as a float.
-fn whole(milliseconds: f64) -> u64 {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "the cast saturates, and a negative delay is none"
-    )]
-    let whole = milliseconds.round() as u64;
-    whole
 }

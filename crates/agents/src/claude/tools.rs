@@ -1,6 +1,8 @@
-//! What Claude Code's tools can do.
+//! Claude Code's tools: what they can do, and what they returned.
 
-use belay_trace::ToolKind;
+use super::wire::Block;
+use crate::wire::flatten_content;
+use belay_trace::{Event, ToolId, ToolKind, ToolResult};
 
 /// The tools that change files.
 pub(super) const EDITING: [&str; 3] = ["Edit", "Write", "NotebookEdit"];
@@ -15,4 +17,23 @@ pub(super) fn kind(name: &str) -> ToolKind {
         "WebFetch" | "WebSearch" | "web_search" | "web_fetch" => ToolKind::Network,
         _ => ToolKind::Other,
     }
+}
+
+/// What a tool returned.
+pub(super) fn result(block: Block<'_>) -> Event {
+    let output = flatten_content(block.content);
+    let tool_error = block.is_error.unwrap_or(false);
+    Event::ToolResult(ToolResult {
+        tool_id: block.tool_use_id.map(ToolId),
+        name: None,
+        // Claude writes the code of a failed command into the first line, and nowhere else.
+        exit_code: if tool_error { exit_code(&output) } else { None },
+        output,
+        tool_error,
+    })
+}
+
+fn exit_code(output: &str) -> Option<i32> {
+    let code = output.strip_prefix("Exit code ")?;
+    code.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }

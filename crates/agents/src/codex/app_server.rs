@@ -3,24 +3,23 @@
 //! initialize → thread (start, resume or fork) → turn → the turn's end. Everything about a turn comes as
 //! notifications, so a recorded session of several turns reads like a live one of one turn.
 
-use super::classify;
-use super::effort_name;
 use super::items::{Item, Items, SHELL, Sort};
+use super::meter::Meter;
 use super::rpc::{
     ApprovalAsk, DeltaNote, ErrorNote, ItemNote, Limits, LimitsNote, Message, PlanNote,
-    RerouteNote, Say, ThreadAnswer, ThreadList, ThreadRef, TokenNote, TokenUsage, Tokens, TurnNote,
-    WarningNote, Window,
+    RerouteNote, Say, ThreadAnswer, ThreadList, ThreadRef, TokenNote, TokenUsage, TurnNote,
+    WarningNote,
 };
+use super::{asides, classify, effort_name};
 use crate::protocol::{AttemptEnd, Exit, Input, Out, Protocol};
 use crate::stderr::StderrTail;
 use crate::wire::{decode, read_line};
 use crate::{Permissions, RunRequest, Session, exit};
 use belay_trace::{
     Context, ContextSource, Decision, Event, Failure, FailureKind, Json, Level, PermissionRequest,
-    Plan, PlanItem, PlanStatus, RateLimit, RateLimitWindow, Retry, SessionStarted, ToolId,
-    ToolKind, TurnStarted, Usage, UsageReport,
+    Plan, PlanItem, PlanStatus, Retry, SessionStarted, ToolId, ToolKind, TurnStarted, Usage,
+    UsageReport,
 };
-use jiff::Timestamp;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
@@ -67,21 +66,8 @@ struct Turn {
     responding: bool,
 }
 
-/// Counts a turn's tokens from totals of the thread.
-#[derive(Default)]
-struct Meter {
-    /// The thread's total, as far as it is known; not at all for a resumed thread at first.
-    total: Option<Tokens>,
-    /// The total when the turn began.
-    baseline: Option<Tokens>,
-    responses: u64,
-    window: Option<u64>,
-}
-
 impl AppServer {
     pub(super) fn new(request: &RunRequest, model: Option<String>) -> Self {
-        let fresh = request.session == Session::New;
-        let total = fresh.then(Tokens::default);
         Self {
             request: request.clone(),
             model,
@@ -89,7 +75,7 @@ impl AppServer {
             turn: None,
             turns_ended: 0,
             items: Items::default(),
-            meter: Meter { total, ..Meter::default() },
+            meter: Meter::new(request.session != Session::New),
             limits: Limits::default(),
             interrupt: false,
             interrupt_sent: false,
@@ -326,11 +312,14 @@ impl AppServer {
                 self.items.reasoning_delta(&note.item_id, note.delta, out);
             }
             "thread/tokenUsage/updated" => {
-                self.tokens(decode::<TokenNote>(params)?.token_usage, out);
+                self.tokens(&decode::<TokenNote>(params)?.token_usage, out);
             }
             "account/rateLimits/updated" => {
                 self.limits = decode::<LimitsNote>(params)?.rate_limits;
-                self.report_limits(out);
+                self.limits
+                    .to_event()
+                    .into_iter()
+                    .for_each(|limit| out.event(Event::RateLimit(limit)));
             }
             "turn/plan/updated" => {
                 let plan = decode::<PlanNote>(params)?.plan;
@@ -355,7 +344,7 @@ impl AppServer {
                 let words = format!("{} fell back to {}", note.from_model, note.to_model);
                 out.event(Event::notice(Level::Warn, "model_fallback", words));
             }
-            _ if is_aside(method) => {}
+            _ if asides::is_aside(method) => {}
             _ => return None,
         }
         Some(())
@@ -369,8 +358,7 @@ impl AppServer {
 
     fn turn_started(&mut self, note: TurnNote, out: &mut Out) {
         self.thread_id.get_or_insert(note.thread_id);
-        self.meter.baseline = self.meter.total;
-        self.meter.responses = 0;
+        self.meter.turn_started();
         self.turn = Some(Turn { id: note.turn.id, failure: None, responding: false });
         self.send_steers(out);
         if self.interrupt {
@@ -399,12 +387,7 @@ impl AppServer {
     fn failure(&self, message: &str, info: Option<&Value>) -> Failure {
         let mut failure = classify::of_error(message, info);
         if failure.kind == FailureKind::UsageLimit {
-            let windows = [&self.limits.primary, &self.limits.secondary];
-            let full = windows
-                .into_iter()
-                .flatten()
-                .filter(|w| w.used_percent.is_some_and(|p| p >= 100.0));
-            failure.resets_at = full.filter_map(resets_at).max();
+            failure.resets_at = self.limits.reset();
         }
         failure
     }
@@ -423,45 +406,19 @@ impl AppServer {
         }
     }
 
-    fn tokens(&mut self, report: TokenUsage, out: &mut Out) {
-        if self.meter.total == Some(report.total) {
-            // Repeated with a change of the limits; no response has ended.
+    fn tokens(&mut self, report: &TokenUsage, out: &mut Out) {
+        if !self.meter.report(report, self.turn.is_some()) {
             return;
         }
-        if self.turn.is_none() {
-            // A resumed thread tells its history.
-            self.meter.total = Some(report.total);
-            return;
-        }
-        self.meter.baseline.get_or_insert(report.total.minus(report.last));
-        self.meter.total = Some(report.total);
-        self.meter.responses += 1;
-        self.meter.window = report.model_context_window.or(self.meter.window);
         if let Some(turn) = &mut self.turn {
             turn.responding = false;
         }
         out.event(Event::Usage(UsageReport { usage: self.meter.usage() }));
         out.event(Event::Context(Context {
             used_tokens: report.last.total_tokens,
-            window_tokens: self.meter.window,
+            window_tokens: self.meter.window(),
             source: ContextSource::Agent,
         }));
-    }
-
-    fn report_limits(&self, out: &mut Out) {
-        let window = |name: &str, window: &Window| RateLimitWindow {
-            name: name.to_owned(),
-            used_percent: window.used_percent,
-            resets_at: resets_at(window),
-            status: None,
-        };
-        let named = [("primary", &self.limits.primary), ("secondary", &self.limits.secondary)];
-        let windows: Vec<_> =
-            named.into_iter().filter_map(|(name, w)| Some(window(name, w.as_ref()?))).collect();
-        if !windows.is_empty() {
-            let rejected = windows.iter().any(|w| w.used_percent.is_some_and(|p| p >= 100.0));
-            out.event(Event::RateLimit(RateLimit { rejected, windows }));
-        }
     }
 
     fn error(&mut self, note: ErrorNote, out: &mut Out) {
@@ -590,60 +547,4 @@ impl AppServer {
         }
         self.end_turn(Some(failure), None, out);
     }
-}
-
-impl Meter {
-    /// The turn's own tokens; unknown while a resumed thread has not told its total.
-    fn usage(&self) -> Usage {
-        let (Some(total), Some(baseline)) = (self.total, self.baseline) else {
-            return Usage::default();
-        };
-        let turn = total.minus(baseline);
-        let cached = turn.cached_input_tokens + turn.cache_write_input_tokens;
-        Usage {
-            input_tokens: Some(turn.input_tokens.saturating_sub(cached)),
-            output_tokens: Some(turn.output_tokens),
-            cache_read_input_tokens: Some(turn.cached_input_tokens),
-            cache_creation_input_tokens: Some(turn.cache_write_input_tokens),
-            reasoning_output_tokens: Some(turn.reasoning_output_tokens),
-            num_turns: Some(self.responses),
-            ..Usage::default()
-        }
-    }
-}
-
-fn resets_at(window: &Window) -> Option<Timestamp> {
-    Timestamp::from_second(window.resets_at?).ok()
-}
-
-/// Notifications about the server's own household, and output that an item's end repeats in full.
-fn is_aside(method: &str) -> bool {
-    const ASIDES: &[&str] = &[
-        "thread/started",
-        "thread/status/changed",
-        "thread/readState/changed",
-        "thread/name/updated",
-        "thread/settings/updated",
-        "thread/queue/changed",
-        "thread/closed",
-        "thread/compacted",
-        "turn/diff/updated",
-        "turn/moderationMetadata",
-        "serverRequest/resolved",
-        "item/reasoning/summaryPartAdded",
-        "item/plan/delta",
-        "item/commandExecution/outputDelta",
-        "item/commandExecution/terminalInteraction",
-        "item/fileChange/outputDelta",
-        "item/fileChange/patchUpdated",
-        "item/mcpToolCall/progress",
-        "model/verification",
-        "account/updated",
-        "skills/changed",
-        "project/changed",
-        "app/list/updated",
-    ];
-    const HOUSEHOLDS: &[&str] =
-        &["remoteControl/", "mcpServer/", "hook/", "fs/", "thread/environment/", "thread/goal/"];
-    ASIDES.contains(&method) || HOUSEHOLDS.iter().any(|prefix| method.starts_with(prefix))
 }
