@@ -215,8 +215,9 @@ impl Claude {
             None => {}
             Some(Permissions::ReadOnly) => {
                 launch.bind("--permission-mode", "plan");
-                // The user's own allow rules must not reach further than what was asked for here.
-                for tool in tools::EDITING {
+                // The user's own allow rules reach into plan mode (measured, 2.1.329), so what they could
+                // allow must not be there at all.
+                for tool in tools::CHANGING {
                     launch.bind("--disallowedTools", tool);
                 }
             }

@@ -12,6 +12,7 @@ mod exec;
 mod items;
 mod limits;
 mod meter;
+mod retry;
 mod rpc;
 
 use crate::agent::{check_name, check_options};

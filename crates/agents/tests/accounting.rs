@@ -135,8 +135,9 @@ fn a_failed_codex_exec_has_unknown_tokens_and_not_zero() {
 fn the_app_server_counts_each_turn_for_itself() {
     let turns = usages("codex/t-appserver");
     let turn = |responses: u64| [1200, 85, 9000, 300].map(|n| Some(n * responses));
-    let want = [turn(2), turn(1), turn(1), turn(0)];
+    // The last turn was refused before any response: what it used, if anything, nobody said.
+    let want = [turn(2), turn(1), turn(1), [None; 4]];
     assert_eq!(turns.iter().map(tokens).collect::<Vec<_>>(), want);
     let responses: Vec<_> = turns.iter().map(|turn| turn.num_turns).collect();
-    assert_eq!(responses, [2, 1, 1, 0].map(Some));
+    assert_eq!(responses, [Some(2), Some(1), Some(1), None]);
 }

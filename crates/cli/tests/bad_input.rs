@@ -1,4 +1,5 @@
 //! What a user gets who makes a mistake: one line that names it, a way out, a stable exit code.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 #[path = "support/bench.rs"]
 mod bench;

@@ -1,4 +1,5 @@
 //! `belay demo`, the verbs that only print, and the whole help.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 #[path = "support/bench.rs"]
 mod bench;

@@ -1,7 +1,8 @@
 //! The documents say what the code does.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use belay_trace::{FailureKind, exit_code};
-use belaykit::{AGENTS, Agent as _, Capability, Support};
+use belaykit::{AGENTS, Capability, Support};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,5 @@
 //! `belay parse`: every recording, in both formats.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 #[path = "support/bench.rs"]
 mod bench;

@@ -1,4 +1,5 @@
 //! The program with the real agents: an answer with a tool, and a Ctrl-C in the middle of one.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use assert_cmd::cargo::cargo_bin;
 use belay_testkit::model_server::{ModelServer, Reply, Script, Tokens};

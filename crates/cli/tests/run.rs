@@ -1,4 +1,5 @@
 //! `belay run` with a fake agent: prompts, formats, exit codes, signals.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 #[path = "support/bench.rs"]
 mod bench;

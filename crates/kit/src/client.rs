@@ -117,9 +117,9 @@ impl Client {
         self
     }
 
-    /// Calls `handler` for every record: in order, without loss, from within the run. While it works, the run
-    /// waits; the agent does not. Replaces the handler that was set before. A handler that panics is not
-    /// called again.
+    /// Calls `handler` for every record: in order, without loss, before the reader of the [`Run`] gets it, on a
+    /// thread where it may block. While it works, the run waits; the agent does not. Replaces the handler that
+    /// was set before. A handler that panics is not called again, nor by another run of this client.
     #[must_use]
     pub fn on_event(mut self, handler: impl FnMut(&Record) + Send + 'static) -> Self {
         self.on_event = Some(Arc::new(Mutex::new(handler)));

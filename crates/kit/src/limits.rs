@@ -31,9 +31,14 @@ pub const STOP_SIGTERM: Duration = Duration::from_secs(3);
 /// (anthropics/claude-code#25629).
 pub const LINGER: Duration = Duration::from_secs(10);
 
-/// How long the pipes are read after the agent is gone: what was printed is in them already, and a program
+/// How long the pipes are waited for after the agent is gone: what was printed is in them already, and a program
 /// that the agent left behind may hold them open for ever.
 pub const DRAIN: Duration = Duration::from_secs(1);
+
+/// How many more reads of the pipes are taken in after the agent is gone than were waiting then, if that takes
+/// longer than [`DRAIN`]: sixteen empty the largest pipe that Linux gives to anybody, and a program left behind
+/// could fill it for ever.
+pub const DRAIN_READS_MAX: usize = 64;
 
 /// How long an agent may take to say its version: a cold start from a slow disk takes seconds.
 pub const VERSION: Duration = Duration::from_secs(10);

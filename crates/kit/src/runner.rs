@@ -5,6 +5,7 @@
 //! result, made here and nowhere else.
 
 mod attempt;
+mod drain;
 mod private_files;
 mod publish;
 mod turn_limit;
@@ -98,7 +99,7 @@ impl Runner {
         let (is_gone, is_silent) = (false, false);
         let mut caller = Caller { commands, gone, is_gone, is_silent, stops: 0, reason: None };
         let ready = check_request(&self.request).and_then(|()| self.open_journal());
-        self.begin();
+        self.begin().await;
         let end = match ready {
             Ok(()) => self.attempts(&mut caller).await,
             Err(failure) => AttemptEnd::failed(failure),
@@ -114,7 +115,7 @@ impl Runner {
         Ok(())
     }
 
-    fn begin(&mut self) {
+    async fn begin(&mut self) {
         self.publisher.event(Event::RunStarted(RunStarted {
             belay_version: env!("CARGO_PKG_VERSION").to_owned(),
             agents: vec![self.client.agent.name().to_owned()],
@@ -124,7 +125,7 @@ impl Runner {
         if let Some(phase_name) = self.request.phase.clone() {
             self.publisher.event(Event::Phase(Phase { phase_name }));
         }
-        self.publisher.flush();
+        self.publisher.flush().await;
     }
 
     /// Tries the agent's transports, best first; the next one only when the version lacks the one before.
@@ -162,7 +163,7 @@ impl Runner {
             structured: end.structured.clone(),
             denials: end.denials.clone(),
         }));
-        self.publisher.flush();
+        self.publisher.flush().await;
         let journal = std::mem::take(&mut self.publisher.journal);
         // Durable before the caller is told that the run is over, and off the loop.
         let synced = tokio::task::spawn_blocking(journal.into_sync());

@@ -1,6 +1,7 @@
 //! One agent process: started in one place, which knows how it ends.
 
 pub(crate) mod ladder;
+mod tree;
 
 use belay_agents::Exit;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
@@ -13,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::mpsc;
 
+use self::tree::Tree;
 use crate::limits::READ_BYTES;
 
 /// A running agent process, its pipes drained from the first byte by tasks of their own.
@@ -102,10 +104,17 @@ impl Process {
         }
     }
 
-    /// Kills the agent and what is in its process group.
+    /// Kills the agent, what is in its process group, and all that they have started.
     pub(crate) fn kill(&self) {
         if let Some(pid) = self.pid {
+            // Stopped first, so that it starts nothing while we look. The id of an agent that has been waited for
+            // may be somebody else's by now.
+            let tree = self.child.id().map(|_| {
+                let _ = kill_process_group(pid, Signal::STOP);
+                Tree::below(pid)
+            });
             let _ = kill_process_group(pid, Signal::KILL);
+            tree.unwrap_or_default().kill();
         }
     }
 }

@@ -61,6 +61,9 @@ pub(super) fn failure(
     if let Some(status) = error.status {
         failure = failure.with(EvidenceSource::Status, "api_error_status", status);
     }
+    if let Some(text) = result.errors.first().filter(|_| failure.evidence.is_empty()) {
+        failure = failure.with(EvidenceSource::Text, "errors", text);
+    }
     if kind == FailureKind::UsageLimit {
         failure.resets_at = limit.filter(|limit| is_rejected(limit)).and_then(resets_at);
         failure.reset_hint = reset_hint(&error.text);

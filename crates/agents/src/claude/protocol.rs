@@ -62,14 +62,17 @@ struct Stream {
     open_reasoning: String,
     /// Reasoning was emitted of it.
     reasoned: bool,
+    /// Claude has given it up.
+    abandoned: bool,
     /// The tool calls that are being written, by block index.
     tools: HashMap<usize, (ToolId, String)>,
 }
 
 impl Stream {
-    /// True if a piece was emitted whose whole line has not come.
-    fn is_open(&self) -> bool {
-        !self.open_text.is_empty() || !self.open_reasoning.is_empty()
+    /// True if it is void as soon as another response comes: Claude has given it up, or a piece was emitted
+    /// whose whole line has not come.
+    fn is_unfinished(&self) -> bool {
+        self.abandoned || !self.open_text.is_empty() || !self.open_reasoning.is_empty()
     }
 }
 
@@ -184,6 +187,10 @@ impl Claude {
         let parent = head.parent_tool_use_id.as_deref().map(ToolId::from);
         match (head.kind.as_ref(), head.subtype.as_deref()) {
             ("system", Some("init")) => self.init(text, out),
+            ("system", Some("api_retry")) => {
+                self.retract_abandoned(out);
+                system::read("api_retry", text, out)
+            }
             ("system", Some(subtype)) => system::read(subtype, text, out),
             ("assistant", _) => self.assistant(text, parent, out),
             ("user", _) => self.user(text, parent, out),
@@ -400,10 +407,13 @@ impl Claude {
                 out.event(Event::Usage(UsageReport { usage }));
             }
             "message_stop" => {
-                if line.abandoned_blocks.is_some() {
-                    self.retract_all(&parent, out);
+                // Dropped, to come again; or interrupted, and then it stays as far as it came.
+                let stream =
+                    self.streams.get_mut(&parent).filter(|_| line.abandoned_blocks.is_some());
+                match stream {
+                    Some(stream) => stream.abandoned = true,
+                    None => drop(self.streams.remove(&parent)),
                 }
-                self.streams.remove(&parent);
             }
             "content_block_stop" | "ping" => {}
             _ => return None,
@@ -437,10 +447,17 @@ impl Claude {
 
     /// A response of which a piece was never confirmed by its whole line was dropped.
     fn retract(&mut self, parent: &Option<ToolId>, out: &mut Out) {
-        if self.streams.get(parent).is_some_and(Stream::is_open) {
+        if self.streams.get(parent).is_some_and(Stream::is_unfinished) {
             self.retract_all(parent, out);
             self.streams.remove(parent);
         }
+    }
+
+    /// Every response that Claude has given up comes again.
+    fn retract_abandoned(&mut self, out: &mut Out) {
+        let abandoned = self.streams.iter().filter(|(_, stream)| stream.abandoned);
+        let parents: Vec<_> = abandoned.map(|(parent, _)| parent.clone()).collect();
+        parents.iter().for_each(|parent| self.retract(parent, out));
     }
 
     fn retract_all(&mut self, parent: &Option<ToolId>, out: &mut Out) {

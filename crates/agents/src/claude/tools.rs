@@ -4,8 +4,9 @@ use super::wire::Block;
 use crate::wire::flatten_content;
 use belay_trace::{Event, ToolId, ToolKind, ToolResult};
 
-/// The tools that change files.
-pub(super) const EDITING: [&str; 3] = ["Edit", "Write", "NotebookEdit"];
+/// The tools that change files or run programs, which could.
+pub(super) const CHANGING: [&str; 6] =
+    ["Edit", "Write", "NotebookEdit", "Bash", "PowerShell", "Monitor"];
 
 /// What a tool can do, by the names of 2.1.x; a tool that is not known may do anything.
 pub(super) fn kind(name: &str) -> ToolKind {

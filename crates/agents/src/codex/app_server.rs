@@ -10,7 +10,7 @@ use super::rpc::{
     RerouteNote, Say, ThreadAnswer, ThreadList, ThreadRef, TokenNote, TokenUsage, TurnNote,
     WarningNote,
 };
-use super::{asides, classify, effort_name};
+use super::{asides, classify, effort_name, retry};
 use crate::protocol::{AttemptEnd, Exit, Input, Out, Protocol};
 use crate::stderr::StderrTail;
 use crate::wire::{decode, read_line};
@@ -180,10 +180,11 @@ impl AppServer {
                 }
             }
             Asked::Initialize | Asked::List | Asked::Thread | Asked::Turn => {
-                let kind = classify::of_message(message).kind;
-                let kind =
-                    if kind == FailureKind::Unknown { FailureKind::InvalidRequest } else { kind };
-                self.fail(kind, message, out);
+                let mut failure = classify::of_message(message);
+                if failure.kind == FailureKind::Unknown {
+                    failure.kind = FailureKind::InvalidRequest;
+                }
+                self.end_turn(Some(failure), None, out);
             }
         }
     }
@@ -428,16 +429,10 @@ impl AppServer {
             if let Some(turn) = &mut self.turn {
                 turn.responding = false;
             }
-            let count =
-                message.strip_prefix("Reconnecting... ").and_then(|rest| rest.split(' ').next());
-            let (retry, max) = count.and_then(|count| count.split_once('/')).unwrap_or_default();
-            let (retry, retries_max) = (retry.parse().ok(), max.parse().ok());
-            out.event(Event::Retry(Retry {
-                retry,
-                retries_max,
-                reason: message,
-                ..Retry::default()
-            }));
+            let retry = retry::of_message(&message).unwrap_or_default();
+            let reason = [retry.reason, note.error.additional_details.unwrap_or_default(), message];
+            let reason = reason.into_iter().find(|words| !words.is_empty()).unwrap_or_default();
+            out.event(Event::Retry(Retry { reason, ..retry }));
             return;
         }
         let failure = self.failure(&message, note.error.codex_error_info.as_ref());

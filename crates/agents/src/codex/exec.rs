@@ -1,13 +1,13 @@
 //! `codex exec --json`: one line an item, no pieces, usage at the end.
 
-use super::classify;
 use super::items::{Item, Items, Sort};
+use super::{classify, retry};
 use crate::protocol::{AttemptEnd, Exit, Input, Out, Protocol};
 use crate::stderr::StderrTail;
 use crate::wire::{decode, lenient, read_line};
 use crate::{RunRequest, Session, exit};
 use belay_trace::{
-    Event, Failure, FailureKind, Level, Retry, SessionStarted, TurnStarted, Usage, UsageReport,
+    Event, Failure, FailureKind, Level, SessionStarted, TurnStarted, Usage, UsageReport,
 };
 use serde::Deserialize;
 use std::borrow::Cow;
@@ -190,14 +190,8 @@ impl Exec {
 
     /// An error line is progress or repeats itself in `turn.failed`; only that one ends the turn.
     fn error(&self, message: String, out: &mut Out) {
-        match message.strip_prefix("Reconnecting... ") {
-            Some(rest) => {
-                let (count, reason) = rest.split_once(' ').unwrap_or((rest, ""));
-                let (retry, max) = count.split_once('/').unwrap_or((count, ""));
-                let reason = reason.trim_start_matches('(').trim_end_matches(')').to_owned();
-                let (retry, retries_max) = (retry.parse().ok(), max.parse().ok());
-                out.event(Event::Retry(Retry { retry, retries_max, reason, ..Retry::default() }));
-            }
+        match retry::of_message(&message) {
+            Some(retry) => out.event(Event::Retry(retry)),
             None => out.event(Event::notice(Level::Error, "error", message)),
         }
     }

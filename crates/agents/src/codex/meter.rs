@@ -26,6 +26,10 @@ impl Meter {
 
     /// Takes a report; true if it means that a response of the running turn has ended.
     pub(super) fn report(&mut self, report: &TokenUsage, in_turn: bool) -> bool {
+        // When the context overflows, Codex reports a full window and no tokens: a mark, not a sum (measured).
+        if report.total.input_tokens == 0 && report.total.total_tokens > 0 {
+            return false;
+        }
         // Reports are repeated when the limits change, and a resumed thread tells its history.
         let is_response = in_turn && self.total != Some(report.total);
         if is_response {
@@ -42,9 +46,10 @@ impl Meter {
         self.window
     }
 
-    /// The turn's own tokens; unknown while a resumed thread has not told its total.
+    /// The turn's own tokens; unknown while no response has ended, and while a resumed thread has not told
+    /// its total.
     pub(super) fn usage(&self) -> Usage {
-        let (Some(total), Some(baseline)) = (self.total, self.baseline) else {
+        let (Some(total), Some(baseline), 1..) = (self.total, self.baseline, self.responses) else {
             return Usage::default();
         };
         let turn = total.minus(baseline);

@@ -80,6 +80,8 @@ pub(super) struct TurnError {
     pub(super) message: String,
     #[serde(default, rename = "codexErrorInfo")]
     pub(super) codex_error_info: Option<Value>,
+    #[serde(default, rename = "additionalDetails")]
+    pub(super) additional_details: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]

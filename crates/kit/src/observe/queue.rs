@@ -1,9 +1,10 @@
 //! The thread and the bounded queue between a run and an observer.
 
 use super::Observer;
-use crate::limits::OBSERVER_QUEUE_MAX;
+use crate::limits::{OBSERVER_ERRORS_MAX, OBSERVER_QUEUE_MAX};
 use belay_trace::{Event, Record};
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
+use std::error::Error;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -34,8 +35,8 @@ struct State {
 #[derive(Debug)]
 enum Item {
     Record(Arc<Record>),
-    /// Everything before this was handled: answer with the errors since the last flush.
-    Flush(oneshot::Sender<Vec<String>>),
+    /// Everything of this run was handled: answer with the errors that it met.
+    Flush(String, oneshot::Sender<Vec<String>>),
 }
 
 #[derive(Debug)]
@@ -82,10 +83,10 @@ impl ObserverHandle {
         dropped
     }
 
-    /// Resolves to the observer's errors when everything that was pushed is handled.
-    pub(crate) fn flush(&self) -> oneshot::Receiver<Vec<String>> {
+    /// Resolves to the observer's errors in a run when everything that was pushed is handled.
+    pub(crate) fn flush(&self, run: &str) -> oneshot::Receiver<Vec<String>> {
         let (done, flushed) = oneshot::channel();
-        self.shared.lock().queue.push_back(Item::Flush(done));
+        self.shared.lock().queue.push_back(Item::Flush(run.to_owned(), done));
         self.shared.wake.notify_one();
         flushed
     }
@@ -121,7 +122,7 @@ impl State {
                 record.event,
                 Event::Text(_) | Event::Reasoning(_) | Event::ToolCallDelta(_)
             ),
-            Item::Flush(_) => false,
+            Item::Flush(..) => false,
         };
         let victim = self.queue.iter().position(is_piece);
         if let Some(index) = victim.or_else(|| self.queue.iter().position(is_record)) {
@@ -133,26 +134,67 @@ impl State {
 
 /// The observer's thread.
 fn watch(mut observer: impl Observer, shared: &Shared) {
-    let mut errors = Vec::new();
+    let mut runs: HashMap<String, Errors> = HashMap::new();
     let mut broken = false;
     while let Some(item) = shared.next() {
         match item {
-            Item::Record(record) if !broken => {
-                match catch_unwind(AssertUnwindSafe(|| observer.on_record(&record))) {
-                    Ok(Ok(())) => {}
-                    Ok(Err(error)) => errors.push(format!("{}: {error}", shared.name)),
-                    Err(_) => {
-                        broken = true;
-                        errors.push(format!("{} panicked and is switched off", shared.name));
+            Item::Record(record) => {
+                let mut shown = None;
+                if !broken {
+                    let show = AssertUnwindSafe(|| observer.on_record(&record));
+                    shown = catch_unwind(show).ok();
+                    broken = shown.is_none();
+                }
+                match shown {
+                    Some(Ok(())) => {}
+                    Some(Err(error)) => {
+                        runs.entry(record.run.clone()).or_default().add(error.as_ref());
                     }
+                    None => runs.entry(record.run.clone()).or_default().panicked = true,
                 }
             }
-            Item::Record(_) => {}
-            Item::Flush(done) => {
+            Item::Flush(run, done) => {
+                let errors = runs.remove(&run).map(|errors| errors.into_words(&shared.name));
                 // A run that did not wait for the answer does not want it.
-                let _ = done.send(std::mem::take(&mut errors));
+                let _ = done.send(errors.unwrap_or_default());
             }
         }
+    }
+}
+
+/// What an observer could not do in one run.
+#[derive(Default)]
+struct Errors {
+    first: Vec<String>,
+    more: u64,
+    /// It panicked in this run, or in one before.
+    panicked: bool,
+}
+
+impl Errors {
+    fn add(&mut self, error: &(dyn Error + 'static)) {
+        if self.first.len() < OBSERVER_ERRORS_MAX {
+            let mut words = error.to_string();
+            let mut cause = error.source();
+            while let Some(error) = cause {
+                words.push_str(&format!(": {error}"));
+                cause = error.source();
+            }
+            self.first.push(words);
+        } else {
+            self.more += 1;
+        }
+    }
+
+    fn into_words(self, name: &str) -> Vec<String> {
+        let mut words: Vec<_> = self.first.iter().map(|error| format!("{name}: {error}")).collect();
+        if self.more > 0 {
+            words.push(format!("{name}: {} more errors", self.more));
+        }
+        if self.panicked {
+            words.push(format!("{name} panicked and is switched off"));
+        }
+        words
     }
 }
 
@@ -198,7 +240,7 @@ mod tests {
         assert_eq!(handle.push(&records(&text, 10)), 0);
         assert_eq!(handle.push(&records(&notice, OBSERVER_QUEUE_MAX)), 10);
         drop(open);
-        let flushed = handle.flush();
+        let flushed = handle.flush("r");
         assert_eq!(flushed.blocking_recv().unwrap(), Vec::<String>::new());
         assert!(events.try_iter().all(|name| name == "notice"));
     }
@@ -216,6 +258,9 @@ mod tests {
         }
         let handle = ObserverHandle::start(Bad);
         handle.push(&records(&Event::notice(Level::Info, "n", "n"), 3));
-        assert_eq!(handle.flush().blocking_recv().unwrap(), ["bad panicked and is switched off"]);
+        assert_eq!(
+            handle.flush("r").blocking_recv().unwrap(),
+            ["bad panicked and is switched off"]
+        );
     }
 }

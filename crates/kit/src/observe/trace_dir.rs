@@ -8,6 +8,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use uuid::Uuid;
 
 /// Writes the tree of each run to `DIR/{trace-id}.json` when the run ends.
 ///
@@ -27,8 +28,8 @@ impl TraceDir {
     pub fn new(dir: impl Into<PathBuf>) -> io::Result<Self> {
         let dir = dir.into();
         private_dir(&dir, true)?;
-        let probe = dir.join(format!(".probe-{}", std::process::id()));
-        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&probe)?;
+        let probe = dir.join(format!(".probe-{}", Uuid::now_v7()));
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(&probe)?;
         fs::remove_file(&probe)?;
         keep_out_of_git(&dir)?;
         Ok(Self { dir, runs: HashMap::new() })
@@ -41,6 +42,9 @@ impl TraceDir {
 
     fn finish(&self, id: &TraceId, fold: Fold) -> Result<(), ObserverError> {
         let path = Self::path(&self.dir, id);
+        // Held until the trace is written: another run, of another process perhaps, may be adding to it too.
+        let folder = File::open(&self.dir)?;
+        folder.lock()?;
         let tree = match read_file(&path) {
             Ok(earlier) => fold.into_tree_after(earlier),
             Err(ReadError::Io { error, .. }) if error.kind() == io::ErrorKind::NotFound => {
@@ -65,7 +69,14 @@ impl Observer for TraceDir {
             let fold = Fold::new(id.as_str());
             self.runs.insert(record.run.clone(), (id, fold));
         }
-        let Some((_, fold)) = self.runs.get_mut(&record.run) else { return Ok(()) };
+        let Some((_, fold)) = self.runs.get_mut(&record.run) else {
+            return match record.event {
+                Event::Result(_) => {
+                    Err("the run's beginning was dropped, so it has no trace".into())
+                }
+                _ => Ok(()),
+            };
+        };
         fold.push(record);
         if matches!(record.event, Event::Result(_))
             && let Some((id, fold)) = self.runs.remove(&record.run)
@@ -90,16 +101,15 @@ fn keep_out_of_git(dir: &Path) -> io::Result<()> {
 
 /// Writes beside the file and renames, so that a reader sees the old tree or the new one.
 fn write_whole(path: &Path, tree: &Node) -> io::Result<()> {
-    let beside = path.with_extension(format!("json.{}", std::process::id()));
-    // Left over from a process that had our id and died.
-    if beside.exists() {
-        fs::remove_file(&beside)?;
-    }
+    let beside = path.with_extension(format!("json.{}", Uuid::now_v7()));
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
     let mut text = serde_json::to_vec_pretty(tree)?;
     text.push(b'\n');
-    file.write_all(&text)?;
-    file.sync_all()?;
-    fs::rename(&beside, path)?;
+    let written = file.write_all(&text).and_then(|()| file.sync_all());
+    if let Err(error) = written.and_then(|()| fs::rename(&beside, path)) {
+        // Half a tree is nobody's.
+        let _ = fs::remove_file(&beside);
+        return Err(error);
+    }
     path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }

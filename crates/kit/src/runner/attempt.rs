@@ -1,5 +1,6 @@
 //! One attempt: one agent process, from its start to the end of its turn and of itself.
 
+use super::drain::Drain;
 use super::private_files::{FileArgs, PrivateFiles};
 use super::turn_limit::TurnLimit;
 use super::{Caller, Command, Runner};
@@ -56,23 +57,16 @@ impl Runner {
                 .map_err(local_io("cannot write the files of the run"))?;
         let args = files.into_args(&launch, &self.client.leading_args);
         let env = self.client.env.for_agent(&launch.env);
-        let started = Process::start(&program, &args.args, env, self.request.cwd.as_deref());
-        let (process, output) = started.map_err(|error| {
-            let kind = match error.kind() {
-                io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidInput => {
-                    FailureKind::NotExecutable
-                }
-                _ if error.raw_os_error() == Some(rustix::io::Errno::NOEXEC.raw_os_error()) => {
-                    FailureKind::NotExecutable
-                }
-                _ => FailureKind::LocalIo,
-            };
-            Failure::new(kind, format!("cannot start {}: {error}", program.display()))
-        })?;
+        // Before the agent costs anything.
         self.publisher
             .journal
             .attempt(self.attempts)
             .map_err(local_io("cannot write the journal"))?;
+        let started = Process::start(&program, &args.args, env, self.request.cwd.as_deref());
+        let (process, output) = started.map_err(|error| {
+            let message = format!("cannot start {}: {error}", program.display());
+            Failure::new(why_not_started(&error), message)
+        })?;
 
         let words = args.args.iter().map(|arg| arg.to_string_lossy().into_owned());
         let command =
@@ -106,6 +100,14 @@ impl Runner {
     }
 }
 
+/// What can happen while an agent runs.
+enum Happening {
+    Asked(Command),
+    Exited(Exit),
+    Due,
+    Printed(Output),
+}
+
 /// The state of one attempt.
 struct Attempt<'a> {
     runner: &'a mut Runner,
@@ -137,40 +139,56 @@ impl Attempt<'_> {
         let mut stdout = LineSplitter::new(limits::LINE_BYTES_MAX);
         let mut stderr = LineSplitter::new(limits::LINE_BYTES_MAX);
         let mut pipes_open = 2;
-        let mut exited: Option<(Exit, Instant)> = None;
+        let mut exited: Option<(Exit, Drain)> = None;
 
         self.input(Input::Start);
         if caller.stops > 0 {
             self.stop(caller);
         }
-        self.runner.publisher.flush();
+        self.runner.publisher.flush().await;
 
         // Everything that can happen, one thing at a time.
-        while exited.is_none_or(|(_, drained)| pipes_open > 0 && Instant::now() < drained) {
-            let deadline = self.deadline(exited.map(|(_, drained)| drained));
-            tokio::select! {
-                Some(printed) = output.recv(), if pipes_open > 0 => match printed {
-                    Output::Stdout(bytes) => stdout.push(&bytes, |line| self.stdout(line)),
-                    Output::Stderr(bytes) => stderr.push(&bytes, |line| self.input(Input::Stderr(line.bytes))),
-                    Output::End => pipes_open -= 1,
-                },
-                exit = self.process.wait(), if exited.is_none() => {
-                    exited = Some((exit, Instant::now() + limits::DRAIN));
+        while exited.is_none_or(|(_, drain)| pipes_open > 0 && !drain.is_over()) {
+            let waiting = Instant::now();
+            let deadline = self.deadline(exited.map(|(_, drain)| drain.deadline()));
+            let happening = tokio::select! {
+                // Wishes first, and the end of the process before the limits that it makes void.
+                biased;
+                command = caller.next() => Happening::Asked(command),
+                exit = self.process.wait(), if exited.is_none() => Happening::Exited(exit),
+                () = sleep_until(deadline) => Happening::Due,
+                Some(printed) = output.recv(), if pipes_open > 0 => Happening::Printed(printed),
+            };
+            if let Some((_, drain)) = &mut exited {
+                drain.waited(waiting.elapsed(), matches!(happening, Happening::Printed(_)));
+                // What is gone does not linger, also if its result is read only now.
+                self.linger = None;
+            }
+            match happening {
+                Happening::Asked(Command::Stop(reason)) => {
+                    caller.stop(reason);
+                    self.stop(caller);
                 }
-                command = caller.next() => match command {
-                    Command::Stop(reason) => {
-                        caller.stop(reason);
-                        self.stop(caller);
-                    }
-                    Command::Steer(text) => self.input(Input::Steer(&text)),
-                },
-                () = sleep_until(deadline) => self.on_time(),
+                Happening::Asked(Command::Steer(text)) => self.input(Input::Steer(&text)),
+                Happening::Exited(exit) => {
+                    exited = Some((exit, Drain::begin(output.len())));
+                    // Nothing is left to hurry.
+                    self.rung = self.rung.map(|(rung, _)| (rung, None));
+                }
+                Happening::Due => self.on_time(),
+                Happening::Printed(Output::Stdout(bytes)) => {
+                    stdout.push(&bytes, |line| self.stdout(line));
+                }
+                Happening::Printed(Output::Stderr(bytes)) => {
+                    stderr.push(&bytes, |line| self.input(Input::Stderr(line.bytes)));
+                }
+                Happening::Printed(Output::End) => pipes_open -= 1,
             }
             if self.over_limit && caller.stops == 0 {
                 caller.stop(StopReason::TurnLimit);
                 self.stop(caller);
             }
-            self.runner.publisher.flush();
+            self.runner.publisher.flush().await;
         }
 
         stdout.finish(|line| self.stdout(line));
@@ -367,6 +385,22 @@ impl Attempt<'_> {
             forced: self.forced,
         }));
         end
+    }
+}
+
+/// What it means that a program which was found does not start.
+fn why_not_started(error: &io::Error) -> FailureKind {
+    match error.kind() {
+        // The program is there, so it is its interpreter that is not.
+        io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => FailureKind::NotExecutable,
+        // A NUL, or more arguments than the system takes.
+        io::ErrorKind::InvalidInput | io::ErrorKind::ArgumentListTooLong => {
+            FailureKind::InvalidRequest
+        }
+        _ if error.raw_os_error() == Some(rustix::io::Errno::NOEXEC.raw_os_error()) => {
+            FailureKind::NotExecutable
+        }
+        _ => FailureKind::LocalIo,
     }
 }
 

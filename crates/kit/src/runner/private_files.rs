@@ -8,16 +8,16 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-/// The private files of a launch, on disk until the attempt is over.
+/// The private files of a launch, on disk until this is dropped.
 pub(super) struct PrivateFiles {
     paths: Vec<PathBuf>,
     folder: Option<PathBuf>,
 }
 
-/// The arguments of a launch with the files' paths in place; removes the files when it is dropped.
+/// The arguments of a launch with the files' paths in place.
 pub(super) struct FileArgs {
     pub(super) args: Vec<OsString>,
-    files: PrivateFiles,
+    _files: PrivateFiles,
 }
 
 impl PrivateFiles {
@@ -32,10 +32,11 @@ impl PrivateFiles {
         if launch.files.is_empty() {
             return Ok(files);
         }
+        // The agent reads them from its own working directory.
         let folder = match run {
-            Some(folder) => folder.to_owned(),
+            Some(folder) => std::path::absolute(folder)?,
             None => {
-                let folder = temp.join(format!("belay-{run_id}"));
+                let folder = std::path::absolute(temp)?.join(format!("belay-{run_id}"));
                 private_dir(&folder, false)?;
                 files.folder = Some(folder.clone());
                 folder
@@ -68,17 +69,17 @@ impl PrivateFiles {
             })
         };
         let args = leading.iter().cloned().chain(launch.args.iter().map(place)).collect();
-        FileArgs { args, files: self }
+        FileArgs { args, _files: self }
     }
 }
 
-impl Drop for FileArgs {
+impl Drop for PrivateFiles {
     fn drop(&mut self) {
-        for path in &self.files.paths {
+        for path in &self.paths {
             // A file that is gone already needs no removing.
             let _ = std::fs::remove_file(path);
         }
-        if let Some(folder) = &self.files.folder {
+        if let Some(folder) = &self.folder {
             let _ = std::fs::remove_dir(folder);
         }
     }

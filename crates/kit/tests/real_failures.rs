@@ -1,0 +1,303 @@
+//! How a real agent fails, and what a run makes of it: a kind with its evidence, and never an answer.
+#![expect(clippy::unwrap_used, reason = "the helpers of a test may panic like the test itself")]
+
+#[path = "support/real_run.rs"]
+mod real_run;
+
+use belay_testkit::model_server::{ModelServer, Reply, Script, StopReason};
+use belaykit::trace::EvidenceSource::{self, Field, Status, Text};
+use belaykit::trace::{Retry, TextRetracted};
+use belaykit::{Client, Event, Failure, FailureKind, Permissions, RunRequest};
+use real_run::{Played, Stage, TOKENS, Way, counted, on};
+use std::time::{Duration, SystemTime};
+
+impl Played {
+    fn retries(&self) -> Vec<&Retry> {
+        self.events().filter_map(|e| if let Event::Retry(r) = e { Some(r) } else { None }).collect()
+    }
+
+    fn retractions(&self) -> Vec<&TextRetracted> {
+        let retractions = self.events().filter_map(|e| match e {
+            Event::TextRetracted(retracted) => Some(retracted),
+            _ => None,
+        });
+        retractions.collect()
+    }
+
+    /// What a reader has in front of them who strikes out what is retracted.
+    fn read(&self) -> String {
+        let mut pieces: Vec<(Option<String>, String)> = Vec::new();
+        for event in self.events() {
+            match event {
+                Event::Text(text) => pieces.push((text.message_id.clone(), text.text.clone())),
+                Event::TextRetracted(retracted) => {
+                    let (id, text) = (&retracted.message_id, &retracted.text);
+                    let said: String = pieces
+                        .iter()
+                        .filter(|(i, _)| i == id)
+                        .map(|(_, text)| text.as_str())
+                        .collect();
+                    assert_eq!(said, *text, "what is retracted is what was said: {self:#?}");
+                    pieces.retain(|(i, _)| i != id);
+                }
+                _ => {}
+            }
+        }
+        pieces.into_iter().map(|(_, text)| text).collect()
+    }
+}
+
+fn evidence(failure: &Failure) -> Vec<(EvidenceSource, &str, &str)> {
+    failure.evidence.iter().map(|e| (e.source, e.name.as_str(), e.value.as_str())).collect()
+}
+
+/// A run against a provider that does nothing but fail.
+#[track_caller]
+fn fails(
+    stage: &Stage,
+    reply: Reply,
+    kind: FailureKind,
+    shown_by: &[(EvidenceSource, &str, &str)],
+) -> Played {
+    let played = stage.play(Script::new().forever(reply), "PROMPT");
+    let error = played.failed(kind);
+    let failure = error.failure();
+    assert!(!failure.message.is_empty());
+    let evidence = evidence(failure);
+    for (source, name, value) in shown_by {
+        let shown =
+            evidence.iter().any(|(s, n, v)| s == source && n == name && v.starts_with(value));
+        assert!(shown, "no {source:?} {name} = {value} in {evidence:#?}");
+    }
+    assert_eq!(error.outcome().text, "", "{played:#?}");
+    assert_eq!(played.attempt_ended().failure.as_ref(), Some(failure));
+    assert!(error.outcome().session_id.is_some());
+    played
+}
+
+fn a_rate_limit_that_passes_is_a_retry_and_then_the_answer(stage: &Stage) {
+    let limited = Reply::rate_limited().header("retry-after", "1");
+    let script = Script::new().reply(limited).reply(Reply::text("At last.").usage(TOKENS));
+    let played = stage.play(script, "PROMPT");
+    played.answered("At last.");
+    played.used(stage.way, 1);
+    let retries = played.retries();
+    assert_eq!(retries.len(), 1, "{played:#?}");
+    assert_eq!(retries[0].retry, Some(1));
+    assert!(retries[0].retries_max.is_some());
+    assert!(!retries[0].reason.is_empty());
+    if stage.way.is_claude() {
+        assert_eq!(retries[0].status, Some(429));
+        assert!(retries[0].delay_ms.is_some());
+    }
+}
+on!(a_rate_limit_that_passes_is_a_retry_and_then_the_answer: claude, claude_print, codex, codex_exec);
+
+fn a_rate_limit_for_ever(stage: &Stage) {
+    let shown: &[_] = match stage.way {
+        Way::Claude | Way::ClaudePrint => {
+            &[(Field, "error", "rate_limit"), (Status, "api_error_status", "429")]
+        }
+        Way::Codex => {
+            &[(Status, "httpStatusCode", "429"), (Text, "message", "exceeded retry limit")]
+        }
+        Way::CodexExec => &[(Text, "message", "exceeded retry limit, last status: 429")],
+    };
+    fails(stage, Reply::rate_limited(), FailureKind::RateLimited, shown);
+}
+on!(a_rate_limit_for_ever: claude, claude_print, codex, codex_exec);
+
+fn a_wrong_key(stage: &Stage) {
+    let shown: &[_] = match stage.way {
+        Way::Claude | Way::ClaudePrint => {
+            &[(Field, "error", "authentication_failed"), (Status, "api_error_status", "401")]
+        }
+        Way::Codex => &[(Field, "codexErrorInfo", "")],
+        Way::CodexExec => &[(Text, "message", "unexpected status 401")],
+    };
+    fails(stage, Reply::unauthorized(), FailureKind::Auth, shown);
+}
+on!(a_wrong_key: claude, claude_print, codex, codex_exec);
+
+fn an_overloaded_provider(stage: &Stage) {
+    let shown: &[_] = match stage.way {
+        Way::Claude | Way::ClaudePrint => {
+            &[(Field, "api_error_type", "overloaded_error"), (Status, "api_error_status", "529")]
+        }
+        Way::Codex => &[(Field, "codexErrorInfo", "serverOverloaded")],
+        Way::CodexExec => &[(Text, "message", "Selected model is at capacity.")],
+    };
+    fails(stage, Reply::overloaded(), FailureKind::Overloaded, shown);
+}
+on!(an_overloaded_provider: claude, claude_print, codex, codex_exec);
+
+fn a_broken_provider(stage: &Stage) {
+    let shown: &[_] = match stage.way {
+        Way::Claude | Way::ClaudePrint => {
+            &[(Field, "error", "server_error"), (Status, "api_error_status", "500")]
+        }
+        Way::Codex => &[(Field, "codexErrorInfo", "")],
+        Way::CodexExec => &[(Text, "message", "We\u{2019}re currently experiencing high demand")],
+    };
+    fails(stage, Reply::server_error(), FailureKind::ServerError, shown);
+}
+on!(a_broken_provider: claude, claude_print, codex, codex_exec);
+
+fn a_context_that_is_too_long(stage: &Stage) {
+    let shown: &[_] = match stage.way {
+        Way::Claude | Way::ClaudePrint => &[(Field, "terminal_reason", "prompt_too_long")],
+        Way::Codex => &[(Field, "codexErrorInfo", "contextWindowExceeded")],
+        Way::CodexExec => &[(Text, "message", "Codex ran out of room")],
+    };
+    fails(stage, Reply::context_too_long(), FailureKind::ContextOverflow, shown);
+}
+on!(a_context_that_is_too_long: claude, claude_print, codex, codex_exec);
+
+fn a_model_that_does_not_exist(stage: &Stage) {
+    let shown: &[_] = match stage.way {
+        Way::Claude | Way::ClaudePrint => {
+            &[(Field, "error", "model_not_found"), (Status, "api_error_status", "404")]
+        }
+        Way::Codex => &[(Text, "message", "The model `gpt-5.5` does not exist")],
+        Way::CodexExec => &[(Text, "message", "The model `gpt-5.5` does not exist")],
+    };
+    fails(stage, Reply::model_not_found(), FailureKind::ModelUnavailable, shown);
+}
+on!(a_model_that_does_not_exist: claude, claude_print, codex, codex_exec);
+
+fn an_empty_account(stage: &Stage) {
+    let shown: &[_] = match stage.way {
+        Way::Claude | Way::ClaudePrint => &[(Field, "error", "billing_error")],
+        Way::Codex | Way::CodexExec => &[(Text, "message", "Quota exceeded.")],
+    };
+    fails(stage, Reply::no_credit(), FailureKind::Billing, shown);
+}
+on!(an_empty_account: claude, claude_print, codex, codex_exec);
+
+fn a_used_up_window_says_until_when(stage: &Stage) {
+    let resets_at = SystemTime::now() + Duration::from_secs(7200);
+    let reply = Reply::usage_limit(resets_at);
+    let server = ModelServer::start(Script::new().forever(reply)).unwrap();
+    // Only with a subscription does Claude speak of windows.
+    let vars = match stage.way.is_claude() {
+        true => stage.sandbox.env_for_claude_subscription(&server),
+        false => stage.sandbox.env_for_codex(&server, stage.policy).unwrap(),
+    };
+    let vars = vars.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+    let played = stage.play_on(&server, &stage.client_with(vars), "PROMPT", |_, _| {});
+    let failure = played.failed(FailureKind::UsageLimit).failure();
+    assert!(failure.reset_hint.is_some(), "{failure:#?}");
+    let seconds = resets_at.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    let resets = failure.resets_at.map(|at| at.as_second().unsigned_abs());
+    match stage.way {
+        // Exec has no field for it.
+        Way::CodexExec => assert_eq!(resets, None),
+        _ => {
+            assert_eq!(resets, Some(seconds));
+            let limits = played.of_type("rate_limit");
+            let Event::RateLimit(limit) = &limits.last().expect("a rate limit").event else {
+                unreachable!()
+            };
+            assert!(limit.rejected, "{limit:#?}");
+        }
+    }
+}
+on!(a_used_up_window_says_until_when: claude, claude_print, codex, codex_exec);
+
+fn streams_that_always_break(stage: &Stage) {
+    let script = Script::new().forever(Reply::text("cut").drop_after(3));
+    let played = stage.play(script, "PROMPT");
+    let error = played.failed(FailureKind::Network);
+    assert!(!error.failure().evidence.is_empty());
+    assert!(!played.retries().is_empty(), "{played:#?}");
+    assert_eq!(played.read(), error.outcome().text);
+}
+on!(streams_that_always_break: claude, claude_print, codex, codex_exec);
+
+/// The response broke when some of its words were out already.
+fn words_of_a_broken_response_are_retracted(stage: &Stage) {
+    let words = "These words are out already when the stream breaks in the middle of it all.";
+    let events = if stage.way.is_claude() { 4 } else { 6 };
+    // Claude shows nothing of a response that breaks within the same breath.
+    let pause = Duration::from_millis(100);
+    let cut = Reply::text(words).usage(TOKENS).chunk_delay(pause).drop_after(events);
+    let script = Script::new().reply(cut).reply(Reply::text("Whole.").usage(TOKENS));
+    let played = stage.play(script, "PROMPT");
+    played.answered("Whole.");
+    assert_eq!(played.read(), "Whole.", "{played:#?}");
+    if stage.way != Way::CodexExec {
+        let retracted = played.retractions();
+        assert_eq!(retracted.len(), 1, "{played:#?}");
+        assert!(words.starts_with(&retracted[0].text) && !retracted[0].text.is_empty());
+    }
+    assert_eq!(played.requests.len(), 2);
+}
+on!(words_of_a_broken_response_are_retracted: claude, claude_print, codex, codex_exec);
+
+/// The tool has run and is paid for when the provider fails.
+fn what_was_used_before_a_failure_is_kept(stage: &Stage) {
+    let script = Script::new()
+        .reply(Reply::text("I will look.").shell("echo hi").usage(TOKENS))
+        .forever(Reply::context_too_long());
+    let played = stage.play(script, RunRequest::new("PROMPT").permissions(Permissions::Full));
+    let error = played.outcome.as_ref().unwrap_err();
+    assert_eq!(played.calls().len(), 1);
+    match stage.way {
+        Way::CodexExec => assert_eq!(counted(&error.outcome().usage), None),
+        way => {
+            assert_eq!(error.kind(), FailureKind::ContextOverflow, "{played:#?}");
+            played.used(way, 1);
+        }
+    }
+}
+on!(what_was_used_before_a_failure_is_kept: claude, codex, codex_exec);
+
+fn an_answer_that_hits_its_limit_is_a_failure(stage: &Stage) {
+    let reply = Reply::text("Half of the").stop(StopReason::MaxTokens);
+    let played = stage.play(Script::new().forever(reply), "PROMPT");
+    played.failed(FailureKind::OutputLimit);
+}
+on!(an_answer_that_hits_its_limit_is_a_failure: claude, claude_print, codex, codex_exec);
+
+/// A client whose provider's port nobody listens on.
+fn unreachable(stage: &Stage) -> (ModelServer, Client) {
+    let server = ModelServer::start(Script::new()).unwrap();
+    let client = stage.client(&server);
+    drop(server);
+    (ModelServer::start(Script::new()).unwrap(), client)
+}
+
+fn a_provider_that_is_not_there(stage: &Stage) {
+    let (server, client) = unreachable(stage);
+    let played = stage.play_on(&server, &client, "PROMPT", |_, _| {});
+    let error = played.failed(FailureKind::Network);
+    assert!(!error.failure().evidence.is_empty(), "{error:#?}");
+    assert!(!played.retries().is_empty());
+}
+on!(a_provider_that_is_not_there: claude, claude_print);
+
+/// Codex waits for a network, for ever as it seems (measured: 60 s); it says so, and it can be stopped.
+fn a_wait_for_the_network_is_said_and_can_be_stopped(stage: &Stage) {
+    let (server, client) = unreachable(stage);
+    let played = stage.play_on(&server, &client, "PROMPT", |record, run| {
+        if let Event::Retry(_) = &record.event {
+            run.interrupter().interrupt();
+        }
+    });
+    played.failed(FailureKind::Interrupted);
+    let reason = &played.retries()[0].reason;
+    assert!(reason.contains("waiting for network"), "{reason}");
+}
+on!(a_wait_for_the_network_is_said_and_can_be_stopped: codex, codex_exec);
+
+fn without_a_key_the_failure_is_the_login(stage: &Stage) {
+    let server = ModelServer::start(Script::new().forever(Reply::unauthorized())).unwrap();
+    let keyless = |(name, _): &(std::ffi::OsString, std::ffi::OsString)| {
+        name != "ANTHROPIC_API_KEY" && name != "MOCK_KEY"
+    };
+    let vars = stage.vars(&server).into_iter().filter(keyless).collect();
+    let played = stage.play_on(&server, &stage.client_with(vars), "PROMPT", |_, _| {});
+    played.failed(FailureKind::Auth);
+    assert_eq!(played.requests.len(), 0);
+}
+on!(without_a_key_the_failure_is_the_login: claude, claude_print, codex, codex_exec);
