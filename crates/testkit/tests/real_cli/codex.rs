@@ -105,7 +105,8 @@ fn text_and_its_tokens() {
 #[test]
 fn a_shell_command_runs_and_its_output_goes_back() {
     let Some(stage) = Stage::enter("codex::a_shell_command_runs") else { return };
-    let call = Reply::text("I will run it.").shell("echo hi; echo oops >&2").usage(TOKENS);
+    let call =
+        Reply::text("I will run it.").shell("echo hi; sleep 0.2; echo oops >&2").usage(TOKENS);
     let played = stage.run(Script::new().reply(call).reply(Reply::text("Done.").usage(TOKENS)));
     played.succeeded_with("Done.");
     let commands = played.items("command_execution");
