@@ -4,7 +4,7 @@
 #[path = "support/bench.rs"]
 mod bench;
 
-use belay_testkit::fake_agent::{Exit, FakeAgent, Pause, Play, Until, WaitForStdin};
+use belay_testkit::fake_agent::{Exit, FakeAgent, LogLine, Pause, Play, Until, WaitForStdin};
 use belay_testkit::recordings;
 use bench::{Bench, show};
 use insta::assert_snapshot;
@@ -12,6 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 fn recorded(name: &str) -> Play {
     let recording = recordings::one("claude-code", name);
@@ -217,6 +218,40 @@ fn ctrl_c_asks_the_agent_first_and_keeps_what_was_reached() {
     assert_eq!(last["result"], "Sleeping.");
     assert_eq!(last["failure"]["kind"], "interrupted");
     assert_eq!(last["usage"]["total_cost_usd"], 0.0087);
+}
+
+#[test]
+fn a_reader_who_stops_reading_slows_neither_the_agent_nor_a_ctrl_c() {
+    let recording = recordings::one("claude-code", "b-shell");
+    let text = String::from_utf8(recording.stdout).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    // Far more than a pipe holds.
+    let middle = (0..500).flat_map(|n| {
+        let again = |line: &&str| line.replace("msg_01", &format!("msg_{n}_"));
+        lines[1..lines.len() - 1].iter().map(again).collect::<Vec<_>>()
+    });
+    let ends = [lines[0], lines[lines.len() - 1]].map(str::to_owned);
+    let [first, last] = ends;
+    let bench = Bench::new();
+    let log = Some(bench.path("agent.log"));
+    let all = std::iter::once(first).chain(middle).chain([last]);
+    let play = Play { wait_for_stdin: WaitForStdin::Line, log, ..Play::lines(all) };
+    let agent = bench.agent("claude", &play);
+
+    let mut command = bench.belay(&["run", "--format", "jsonl", "go"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let played = |line: &LogLine| matches!(line, LogLine::Played);
+    while !bench.path("agent.log").exists() || !agent.log().lines.iter().any(played) {
+        assert!(Instant::now() < deadline, "the agent waits for the reader");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+    while child.try_wait().unwrap().is_none() {
+        assert!(Instant::now() < deadline, "nobody listens to Ctrl-C");
+        kill_process(pid, Signal::INT).unwrap();
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 #[test]

@@ -1,18 +1,21 @@
 //! `belay run`
 
 mod prompt;
+mod show;
+mod signals;
 
+use self::show::{Screen, View};
 use crate::fail::{Fail, closed_pipe_is_fine};
 use crate::surroundings::{self, Color};
-use belay_trace::{Event, Level, Record, StopReason, exit_code, visible, visible_line};
+use belay_trace::{exit_code, visible, visible_line};
 use belaykit::{
-    Candidate, Client, Effort, Error, Interrupter, Logger, Outcome, Part, Permissions, RunRequest,
-    TraceDir, Transport, trace::TraceId,
+    Candidate, Client, Effort, Error, Logger, Outcome, Part, Permissions, RunRequest, TraceDir,
+    Transport, trace::TraceId,
 };
 use clap::{Args, ValueEnum};
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, BufWriter, IsTerminal as _, Write as _};
 use std::path::PathBuf;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::SignalKind;
 
 /// Run an agent.
 ///
@@ -195,11 +198,7 @@ impl Run {
         client.check(&request).map_err(|error| self.with_hint(&error))?;
         let client = self.watched(client)?;
         client.check(&request).map_err(|error| self.with_hint(&error))?;
-        let (outcome, stopped_by) = runtime()?.block_on(async {
-            let run = client.start(request);
-            let stopped_by = obey_signals(run.interrupter())?;
-            Ok((run.outcome().await, stopped_by))
-        })?;
+        let (outcome, stopped_by) = runtime()?.block_on(self.carry(&client, request))?;
         let ended = match &outcome {
             Ok(outcome) => outcome,
             Err(error) => error.outcome(),
@@ -210,8 +209,31 @@ impl Run {
         self.show_end(ended)?;
         Ok(match &outcome {
             Ok(_) => exit_code::ANSWERED,
-            Err(error) => self.failed(error, stopped_by.lock().ok().and_then(|by| *by)),
+            Err(error) => self.failed(error, stopped_by),
         })
+    }
+
+    /// Carries the request to its outcome, and says which signal came if one did.
+    async fn carry(
+        &self,
+        client: &Client,
+        request: RunRequest,
+    ) -> Result<(Result<Outcome, Error>, Option<SignalKind>), Fail> {
+        let mut run = client.start(request);
+        let mut stopped_by = signals::obey(&run.interrupter())?;
+        let screen = Screen::open(self.view())
+            .map_err(|error| Fail::local(format!("cannot show the run: {error}")))?;
+        while let Some(record) = run.next().await {
+            screen.show(record);
+        }
+        let outcome = run.outcome().await;
+        let first = *stopped_by.borrow_and_update();
+        // Who reads us may take his time; a signal that comes now means that nobody waits for him.
+        let by = tokio::select! {
+            _ = screen.close() => first,
+            _ = stopped_by.changed() => *stopped_by.borrow(),
+        };
+        Ok((outcome, by))
     }
 
     fn prepare(&self) -> Result<(RunRequest, Client), Fail> {
@@ -264,7 +286,7 @@ impl Run {
         Ok((request, client))
     }
 
-    /// The client with its journal, its trace, and those who show the run.
+    /// The client with its journal and its trace.
     fn watched(&self, mut client: Client) -> Result<Client, Fail> {
         if !self.no_journal {
             match surroundings::state_dir(self.state_dir.clone()) {
@@ -282,33 +304,24 @@ impl Run {
         if self.permit == Some(Permissions::Full) {
             eprintln!("warning: --permit full: the agent may do anything on this machine, unasked");
         }
-        Ok(match self.format {
+        Ok(client)
+    }
+
+    fn view(&self) -> View {
+        match self.format {
             Format::Text => {
                 let logger = Logger::new(io::stderr()).color(self.color.paints(&io::stderr()));
                 let logger = self.hide.iter().fold(logger, |logger, part| logger.without(*part));
-                let mut logger = match self.context_window {
+                View::Text(match self.context_window {
                     Some(tokens) => logger.context_window(tokens),
                     None => logger,
-                };
-                client.on_event(move |record| logger.record(record))
-            }
-            Format::Jsonl => {
-                let mut out = Some(io::stdout());
-                client.on_event(move |record| {
-                    // A reader that is gone has seen enough; the agent's work goes on.
-                    if out.as_mut().is_some_and(|out| print_record(out, record).is_err()) {
-                        out = None;
-                    }
                 })
             }
-            Format::Json => client.on_event(|record| {
-                if matches!(record.event, Event::Result(_)) {
-                    let _ = print_record(&mut io::stdout(), record);
-                }
-                warn(record);
-            }),
-            Format::Quiet => client.on_event(warn),
-        })
+            format @ (Format::Jsonl | Format::Json) => {
+                View::Json { format, out: Some(BufWriter::new(io::stdout())) }
+            }
+            Format::Quiet => View::Quiet,
+        }
     }
 
     /// The answer, and where the trace is.
@@ -390,47 +403,4 @@ impl Run {
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Fail> {
     let built = tokio::runtime::Builder::new_current_thread().enable_all().build();
     built.map_err(|error| Fail::local(format!("cannot start: {error}")))
-}
-
-type StoppedBy = std::sync::Arc<std::sync::Mutex<Option<SignalKind>>>;
-
-/// Turns signals into wishes to stop. The first signal decides the exit code.
-fn obey_signals(interrupter: Interrupter) -> Result<StoppedBy, Fail> {
-    let stopped_by = StoppedBy::default();
-    let wishes = [
-        (SignalKind::interrupt(), StopReason::User),
-        (SignalKind::terminate(), StopReason::Shutdown),
-        (SignalKind::hangup(), StopReason::Shutdown),
-    ];
-    for (kind, reason) in wishes {
-        let (interrupter, stopped_by) = (interrupter.clone(), StoppedBy::clone(&stopped_by));
-        let mut signals = signal(kind)
-            .map_err(|error| Fail::local(format!("cannot listen for signals: {error}")))?;
-        tokio::spawn(async move {
-            while signals.recv().await.is_some() {
-                if let Ok(mut by) = stopped_by.lock() {
-                    by.get_or_insert(kind);
-                }
-                interrupter.stop(reason);
-            }
-        });
-    }
-    Ok(stopped_by)
-}
-
-fn print_record(out: &mut io::Stdout, record: &Record) -> io::Result<()> {
-    let mut line = serde_json::to_vec(record)?;
-    line.push(b'\n');
-    out.write_all(&line)?;
-    out.flush()
-}
-
-/// The formats for programs still tell people what went wrong.
-fn warn(record: &Record) {
-    if let Event::Notice(notice) = &record.event
-        && notice.level == Level::Warn
-        && notice.code.as_deref() == Some("option_ignored")
-    {
-        eprintln!("warning: {}", visible_line(&notice.text));
-    }
 }

@@ -1,0 +1,35 @@
+//! Signals as wishes to stop.
+
+use crate::fail::Fail;
+use belay_trace::StopReason;
+use belaykit::Interrupter;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+/// The first signal that came, if one did.
+pub(super) type StoppedBy = watch::Receiver<Option<SignalKind>>;
+
+/// Tells the run of every signal. The first one decides the exit code.
+pub(super) fn obey(interrupter: &Interrupter) -> Result<StoppedBy, Fail> {
+    let (sender, stopped_by) = watch::channel(None);
+    let wishes = [
+        (SignalKind::interrupt(), StopReason::User),
+        (SignalKind::terminate(), StopReason::Shutdown),
+        (SignalKind::hangup(), StopReason::Shutdown),
+    ];
+    for (kind, reason) in wishes {
+        let (interrupter, sender) = (interrupter.clone(), sender.clone());
+        let mut signals = signal(kind)
+            .map_err(|error| Fail::local(format!("cannot listen for signals: {error}")))?;
+        tokio::spawn(async move {
+            while signals.recv().await.is_some() {
+                // Each one is news, also for who waits for an end that does not come.
+                sender.send_modify(|first| {
+                    first.get_or_insert(kind);
+                });
+                interrupter.stop(reason);
+            }
+        });
+    }
+    Ok(stopped_by)
+}
