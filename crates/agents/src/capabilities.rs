@@ -1,6 +1,6 @@
 //! What an agent can honour, as data: errors, tables and `belay agents` come from it.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 /// Something that a caller may want of an agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -56,25 +56,39 @@ pub enum Support {
 }
 
 /// What one agent can honour over one transport.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(transparent)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capabilities {
     rows: &'static [(Capability, Support)],
+    without: &'static [Capability],
 }
 
 impl Capabilities {
     pub(crate) const fn new(rows: &'static [(Capability, Support)]) -> Self {
-        Self { rows }
+        Self { rows, without: &[] }
+    }
+
+    /// The same, but for what another transport lacks.
+    pub(crate) const fn without(self, without: &'static [Capability]) -> Self {
+        Self { without, ..self }
     }
 
     /// Who honours `capability`; nobody if the agent's table does not name it.
-    pub fn support(&self, capability: Capability) -> Support {
-        let row = self.rows.iter().find(|(name, _)| *name == capability);
-        row.map_or(Support::No, |(_, support)| *support)
+    pub fn support(self, capability: Capability) -> Support {
+        let row = self.rows().find(|(name, _)| *name == capability);
+        row.map_or(Support::No, |(_, support)| support)
     }
 
     /// Every row, in the order of the documentation.
-    pub fn rows(&self) -> &'static [(Capability, Support)] {
-        self.rows
+    pub fn rows(self) -> impl Iterator<Item = (Capability, Support)> {
+        self.rows.iter().map(move |(capability, support)| {
+            let lacks = self.without.contains(capability);
+            (*capability, if lacks { Support::No } else { *support })
+        })
+    }
+}
+
+impl Serialize for Capabilities {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.rows())
     }
 }

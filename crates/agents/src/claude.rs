@@ -85,24 +85,11 @@ const CAPABILITIES: Capabilities = Capabilities::new(&[
     (Capability::ReportedWindow, Support::Native),
 ]);
 
-const CAPABILITIES_PRINT: Capabilities = Capabilities::new(&[
-    (Capability::StreamingDeltas, Support::Native),
-    (Capability::SystemPrompt, Support::Native),
-    (Capability::AppendSystemPrompt, Support::Native),
-    (Capability::MaxTurns, Support::Native),
-    (Capability::MaxOutputTokens, Support::Native),
-    (Capability::AllowedTools, Support::Native),
-    (Capability::DisallowedTools, Support::Native),
-    (Capability::Effort, Support::Native),
-    (Capability::Resume, Support::Native),
-    (Capability::Continue, Support::Native),
-    (Capability::Fork, Support::Native),
-    (Capability::NativeInterrupt, Support::No),
-    (Capability::Steer, Support::No),
-    (Capability::PermissionRequests, Support::No),
-    (Capability::ReportedUsage, Support::Native),
-    (Capability::ReportedCost, Support::Native),
-    (Capability::ReportedWindow, Support::Native),
+/// A one-shot command listens to nobody.
+const CAPABILITIES_PRINT: Capabilities = CAPABILITIES.without(&[
+    Capability::NativeInterrupt,
+    Capability::Steer,
+    Capability::PermissionRequests,
 ]);
 
 impl Agent for Claude {

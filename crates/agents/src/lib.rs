@@ -26,6 +26,7 @@ mod claude;
 mod codex;
 mod exit;
 pub mod harness;
+mod http_status;
 mod launch;
 mod lines;
 mod parser;

@@ -36,13 +36,8 @@ fn capability_table() -> String {
         let _ = write!(table, " | {} ({transport})", agent.name());
     }
     let _ = writeln!(table, " |\n|---{}|", "|---".repeat(columns.len()));
-    let rows: Vec<Capability> = columns[0]
-        .0
-        .capabilities(columns[0].1)
-        .rows()
-        .iter()
-        .map(|(capability, _)| *capability)
-        .collect();
+    let rows: Vec<Capability> =
+        columns[0].0.capabilities(columns[0].1).rows().map(|(capability, _)| capability).collect();
     for capability in rows {
         let name = serde_json::to_value(capability).unwrap().as_str().unwrap().replace('_', " ");
         let _ = write!(table, "| {name}");

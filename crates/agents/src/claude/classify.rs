@@ -5,6 +5,7 @@
 //! call says `"subtype":"success"`, and an interrupted process exits with 0 (measured, 2.1.329).
 
 use super::wire::{RateLimitInfo, ResultLine};
+use crate::http_status;
 use belay_trace::{EvidenceSource, Failure, FailureKind};
 use jiff::Timestamp;
 
@@ -114,7 +115,7 @@ fn reset_hint(text: &str) -> Option<String> {
 fn of_api_error(error: &ApiError) -> Option<FailureKind> {
     of_api_type(error.api_type.as_deref(), error.class.as_deref())
         .or_else(|| of_class(error.class.as_deref()?, error.status))
-        .or_else(|| of_status(error.status?))
+        .or_else(|| http_status::kind(error.status?))
 }
 
 /// The API's class where Claude's own is coarser: it calls an overloaded provider a server error.
@@ -142,19 +143,6 @@ fn of_class(class: &str, status: Option<u16>) -> Option<FailureKind> {
         // Without a status no answer came at all.
         "server_error" if status.is_none() => FailureKind::Network,
         "server_error" => FailureKind::ServerError,
-        _ => return None,
-    })
-}
-
-fn of_status(status: u16) -> Option<FailureKind> {
-    Some(match status {
-        401 | 403 => FailureKind::Auth,
-        402 => FailureKind::Billing,
-        404 => FailureKind::ModelUnavailable,
-        429 => FailureKind::RateLimited,
-        529 | 503 => FailureKind::Overloaded,
-        400..=499 => FailureKind::InvalidRequest,
-        500..=599 => FailureKind::ServerError,
         _ => return None,
     })
 }

@@ -3,6 +3,7 @@
 //! The app-server gives an error class (`codexErrorInfo`); exec gives only words, which are matched from
 //! their beginning, in the agent's own error fields and nowhere else.
 
+use crate::http_status;
 use belay_trace::{EvidenceSource, Failure, FailureKind};
 use serde_json::Value;
 
@@ -10,7 +11,7 @@ use serde_json::Value;
 pub(super) fn of_error(message: &str, info: Option<&Value>) -> Failure {
     let (class, status) = class_and_status(info);
     let by_class = class.as_deref().and_then(of_class);
-    let by_status = status.and_then(of_status);
+    let by_status = status.and_then(http_status::kind);
     // The class of a connection failure says less than its status; the class of a used-up plan does not tell
     // a window from a balance, and its words do.
     let kind = match (by_class, by_status) {
@@ -73,19 +74,6 @@ fn of_class(class: &str) -> Option<FailureKind> {
         | "responseStreamConnectionFailed"
         | "responseStreamDisconnected"
         | "responseTooManyFailedAttempts" => FailureKind::Network,
-        _ => return None,
-    })
-}
-
-fn of_status(status: u16) -> Option<FailureKind> {
-    Some(match status {
-        401 | 403 => FailureKind::Auth,
-        402 => FailureKind::Billing,
-        404 => FailureKind::ModelUnavailable,
-        429 => FailureKind::RateLimited,
-        503 | 529 => FailureKind::Overloaded,
-        400..=499 => FailureKind::InvalidRequest,
-        500..=599 => FailureKind::ServerError,
         _ => return None,
     })
 }
