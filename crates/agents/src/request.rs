@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 /// A prompt and its options; the same for every agent.
 ///
@@ -30,6 +31,8 @@ pub struct RunRequest {
     pub max_turns: Option<u32>,
     /// Limits each model response, in tokens.
     pub max_output_tokens: Option<u32>,
+    /// Stops the run when it has taken this long; kept by belay for every agent.
+    pub timeout: Option<Duration>,
     /// Tools that need no permission, in the agent's own rule language.
     pub allowed_tools: Vec<String>,
     /// Tools that the model is not offered, in the agent's own rule language.
@@ -193,6 +196,13 @@ impl RunRequest {
     #[must_use]
     pub fn max_output_tokens(mut self, tokens: u32) -> Self {
         self.max_output_tokens = Some(tokens);
+        self
+    }
+
+    /// Stops the run when it has taken this long.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
         self
     }
 

@@ -176,6 +176,24 @@ fn no_turns_at_all() {
 }
 
 #[test]
+fn no_time_at_all_and_no_time_at_all_understood() {
+    assert_snapshot!(with_claude().shown(&["run", "--timeout", "0s", "hi"]), @r#"
+    exit 2
+    --- stdout
+    --- stderr
+    error: timeout is 0: an agent needs time to answer
+    "#);
+    assert_snapshot!(with_claude().shown(&["run", "--timeout", "soon", "hi"]), @r#"
+    exit 2
+    --- stdout
+    --- stderr
+    error: invalid value 'soon' for '--timeout <TIME>': write a time such as 90s, 10m or 1h30m
+
+    For more information, try '--help'.
+    "#);
+}
+
+#[test]
 fn a_trace_folder_that_cannot_be_written() {
     let bench = with_claude();
     fs::write(bench.project().join("file"), "").unwrap();

@@ -221,6 +221,26 @@ fn ctrl_c_asks_the_agent_first_and_keeps_what_was_reached() {
 }
 
 #[test]
+fn a_run_whose_time_is_up_says_so_and_exits_with_3() {
+    let bench = Bench::new();
+    let lines = recordings::one("claude-code", "int-int1").stdout;
+    let lines: Vec<String> = String::from_utf8(lines).unwrap().lines().map(str::to_owned).collect();
+    let (before, after) = lines.split_at(3);
+    let until = Until::StdinLine("interrupt".into());
+    let pauses = vec![Pause { after_line: 3, until, then: after.to_vec(), resume: false }];
+    let play = Play { wait_for_stdin: WaitForStdin::Line, pauses, ..Play::lines(before.to_vec()) };
+    bench.agent("claude", &play);
+    let shown = bench.shown(&["run", "--format", "quiet", "--timeout", "300ms", "sleep"]);
+    assert_snapshot!(shown, @r#"
+    exit 3
+    --- stdout
+    Sleeping.
+    --- stderr
+    error: claude-code: stopped after 300ms (timeout)
+    "#);
+}
+
+#[test]
 fn a_reader_who_stops_reading_slows_neither_the_agent_nor_a_ctrl_c() {
     let recording = recordings::one("claude-code", "b-shell");
     let text = String::from_utf8(recording.stdout).unwrap();

@@ -278,6 +278,9 @@ pub(crate) fn check_request(request: &RunRequest) -> Result<(), Failure> {
             "max_turns is 0: an agent needs at least one turn to answer".to_owned(),
         ));
     }
+    if request.timeout.is_some_and(|timeout| timeout.is_zero()) {
+        return Err(invalid("timeout is 0: an agent needs time to answer".to_owned()));
+    }
     if let Some(id) = &request.trace_id {
         TraceId::new(id.clone()).map_err(|error| invalid(error.to_string()))?;
     }

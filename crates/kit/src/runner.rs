@@ -19,6 +19,7 @@ use belay_trace::{
     Event, Failure, FailureKind, Level, Phase, Record, RunResult, RunStarted, StopReason, Usage,
 };
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 /// What a caller tells a run.
 #[derive(Debug)]
@@ -37,18 +38,17 @@ struct Caller {
     gone: oneshot::Receiver<()>,
     is_gone: bool,
     is_silent: bool,
+    /// When the run's time is up.
+    deadline: Option<Instant>,
     /// How often the run was asked to stop, and why at first.
     stops: u32,
     reason: Option<StopReason>,
 }
 
 impl Caller {
-    /// The next word of the caller; never resolves when there is nobody left to speak.
+    /// The next wish: the caller's, or that of his time limit. Never resolves when there can be none.
     async fn next(&mut self) -> Command {
         loop {
-            if self.is_gone && self.is_silent {
-                std::future::pending::<()>().await;
-            }
             tokio::select! {
                 command = self.commands.recv(), if !self.is_silent => match command {
                     Some(command) => return command,
@@ -58,6 +58,10 @@ impl Caller {
                     self.is_gone = true;
                     return Command::Stop(StopReason::Dropped);
                 }
+                () = sleep_until(self.deadline) => {
+                    self.deadline = None;
+                    return Command::Stop(StopReason::Deadline);
+                }
             }
         }
     }
@@ -65,6 +69,14 @@ impl Caller {
     fn stop(&mut self, reason: StopReason) {
         self.stops += 1;
         self.reason.get_or_insert(reason);
+    }
+}
+
+/// Resolves at the given time, or never.
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }
 
@@ -97,7 +109,9 @@ impl Runner {
         gone: oneshot::Receiver<()>,
     ) -> Result<Outcome, Error> {
         let (is_gone, is_silent) = (false, false);
-        let mut caller = Caller { commands, gone, is_gone, is_silent, stops: 0, reason: None };
+        let deadline = self.request.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let mut caller =
+            Caller { commands, gone, is_gone, is_silent, deadline, stops: 0, reason: None };
         let ready = check_request(&self.request).and_then(|()| self.open_journal());
         self.begin().await;
         let end = match ready {

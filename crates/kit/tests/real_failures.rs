@@ -290,6 +290,14 @@ fn a_wait_for_the_network_is_said_and_can_be_stopped(stage: &Stage) {
 }
 on!(a_wait_for_the_network_is_said_and_can_be_stopped: codex, codex_exec);
 
+fn a_time_limit_ends_a_wait_that_has_no_end(stage: &Stage) {
+    let (server, client) = unreachable(stage);
+    let request = RunRequest::new("PROMPT").timeout(Duration::from_secs(3));
+    let played = stage.play_on(&server, &client, request, |_, _| {});
+    played.failed(FailureKind::Deadline);
+}
+on!(a_time_limit_ends_a_wait_that_has_no_end: codex, codex_exec);
+
 fn without_a_key_the_failure_is_the_login(stage: &Stage) {
     let server = ModelServer::start(Script::new().forever(Reply::unauthorized())).unwrap();
     let keyless = |(name, _): &(std::ffi::OsString, std::ffi::OsString)| {

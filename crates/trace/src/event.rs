@@ -480,6 +480,8 @@ pub enum StopReason {
     Dropped,
     /// The turn limit.
     TurnLimit,
+    /// The run's time is up.
+    Deadline,
 }
 
 /// One attempt is over.

@@ -13,8 +13,10 @@ use belaykit::{
     Transport, trace::TraceId,
 };
 use clap::{Args, ValueEnum};
+use jiff::SignedDuration;
 use std::io::{self, BufWriter, IsTerminal as _, Write as _};
 use std::path::PathBuf;
+use std::time::Duration;
 use tokio::signal::unix::SignalKind;
 
 /// Run an agent.
@@ -85,6 +87,10 @@ pub(crate) struct Run {
     /// Limit each model response, in tokens.
     #[arg(long, value_name = "TOKENS")]
     max_output_tokens: Option<u32>,
+
+    /// Stop the run when it has taken this long: 90s, 10m, 1h30m.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    timeout: Option<Duration>,
 
     /// A tool that needs no permission, in the agent's rule language; can be given more than once.
     #[arg(long, value_name = "RULE")]
@@ -183,6 +189,11 @@ enum TransportName {
     Dialogue,
 }
 
+fn duration(text: &str) -> Result<Duration, String> {
+    let parsed = text.parse::<SignedDuration>().ok().and_then(|time| Duration::try_from(time).ok());
+    parsed.ok_or_else(|| "write a time such as 90s, 10m or 1h30m".to_owned())
+}
+
 fn part(name: &str) -> Result<Part, String> {
     let found = Part::ALL.into_iter().find(|(_, known)| *known == name);
     let names = || Part::ALL.map(|(_, name)| name).join(", ");
@@ -244,6 +255,7 @@ impl Run {
         request.append_system_prompt.clone_from(&self.append_system_prompt);
         request.max_turns = self.max_turns;
         request.max_output_tokens = self.max_output_tokens;
+        request.timeout = self.timeout;
         request.allowed_tools.clone_from(&self.allowed_tools);
         request.disallowed_tools.clone_from(&self.disallowed_tools);
         request.effort = self.effort;

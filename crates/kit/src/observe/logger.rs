@@ -208,6 +208,7 @@ impl<W: Write> Logger<W> {
                     belay_trace::StopReason::TurnLimit => {
                         "the turn limit is reached; stopping the agent"
                     }
+                    belay_trace::StopReason::Deadline => "the time is up; stopping the agent",
                     _ => "stopping the agent (again: at once)",
                 };
                 self.head(Part::System, under, "interrupted", YELLOW, words)?;

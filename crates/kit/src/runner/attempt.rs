@@ -3,7 +3,7 @@
 use super::drain::Drain;
 use super::private_files::{FileArgs, PrivateFiles};
 use super::turn_limit::TurnLimit;
-use super::{Caller, Command, Runner};
+use super::{Caller, Command, Runner, sleep_until};
 use crate::supervise::ladder::Rung;
 use crate::supervise::{Output, Process};
 use crate::{limits, program};
@@ -358,12 +358,23 @@ impl Attempt<'_> {
             let message = "the agent ended without saying how its turn ended";
             AttemptEnd::failed(Failure::new(FailureKind::Protocol, message))
         });
-        if let (Some(StopReason::TurnLimit), Some(failure)) = (caller.reason, &mut end.failure)
+        // The agent knows only that it was stopped; why is ours to say.
+        if let Some(failure) = &mut end.failure
             && failure.kind == FailureKind::Interrupted
         {
-            failure.kind = FailureKind::LimitReached;
-            let turns = self.runner.request.max_turns.unwrap_or(0);
-            failure.message = format!("stopped after {turns} turns (--max-turns)");
+            match caller.reason {
+                Some(StopReason::TurnLimit) => {
+                    let turns = self.runner.request.max_turns.unwrap_or(0);
+                    failure.kind = FailureKind::LimitReached;
+                    failure.message = format!("stopped after {turns} turns (max_turns)");
+                }
+                Some(StopReason::Deadline) => {
+                    let limit = self.runner.request.timeout.unwrap_or_default();
+                    failure.kind = FailureKind::Deadline;
+                    failure.message = format!("stopped after {limit:?} (timeout)");
+                }
+                _ => {}
+            }
         }
         for denial in self.denials {
             if !end.denials.contains(&denial) {
@@ -401,13 +412,6 @@ fn why_not_started(error: &io::Error) -> FailureKind {
             FailureKind::NotExecutable
         }
         _ => FailureKind::LocalIo,
-    }
-}
-
-async fn sleep_until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline).await,
-        None => std::future::pending().await,
     }
 }
 
