@@ -1,6 +1,6 @@
 //! The command line: what was typed, nothing more.
 
-use crate::command::{agents, completions, demo, parse, play, run, schema};
+use crate::command::{agents, completions, demo, parse, play, run, runs, schema, show};
 use clap::{Parser, Subcommand};
 
 /// A rope for coding agents: run any of them, get one stream of events, stop cleanly, keep the bill.
@@ -17,6 +17,8 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Run(Box<run::Run>),
+    Runs(runs::Runs),
+    Show(show::Show),
     Parse(parse::Parse),
     Agents(agents::Agents),
     Demo(demo::Demo),

@@ -6,7 +6,9 @@ pub(crate) mod demo;
 pub(crate) mod parse;
 pub(crate) mod play;
 pub(crate) mod run;
+pub(crate) mod runs;
 pub(crate) mod schema;
+pub(crate) mod show;
 
 use crate::args::{Cli, Command};
 use crate::fail::Fail;
@@ -15,6 +17,8 @@ use crate::fail::Fail;
 pub(crate) fn dispatch(cli: Cli) -> Result<u8, Fail> {
     match cli.command {
         Command::Run(run) => run.run(),
+        Command::Runs(runs) => runs.run(),
+        Command::Show(show) => show.run(),
         Command::Parse(parse) => parse.run(),
         Command::Agents(agents) => agents.run(),
         Command::Demo(demo) => demo.run(),

@@ -20,6 +20,11 @@ impl Fail {
         Self { code: exit_code::USAGE, message: message.to_string(), hint: None }
     }
 
+    /// There is no such run.
+    pub(crate) fn not_found(message: impl Display) -> Self {
+        Self { code: exit_code::NOT_FOUND, ..Self::usage(message) }
+    }
+
     /// Something failed on this machine.
     pub(crate) fn local(message: impl Display) -> Self {
         Self { code: exit_code::AGENT_FAILED, ..Self::usage(message) }

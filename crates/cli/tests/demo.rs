@@ -59,9 +59,17 @@ fn the_schemas_name_the_seeds_fields() {
 fn the_whole_help() {
     let bench = Bench::new();
     let mut help = String::new();
-    for verb in
-        [&[][..], &["run"], &["parse"], &["agents"], &["demo"], &["schema"], &["completions"]]
-    {
+    for verb in [
+        &[][..],
+        &["run"],
+        &["runs"],
+        &["show"],
+        &["parse"],
+        &["agents"],
+        &["demo"],
+        &["schema"],
+        &["completions"],
+    ] {
         let args: Vec<&str> = verb.iter().copied().chain(["--help"]).collect();
         help.push_str(&format!("$ belay {}\n{}\n", args.join(" "), bench.shown(&args)));
     }

@@ -4,16 +4,13 @@
 //! the journal: it says so once and is silent from then on.
 
 use belay_agents::{Exit, Input};
-use belay_trace::journal::{EVENTS_FILE, Frame, InputKind, input_file};
+use belay_trace::journal::{EVENTS_FILE, Frame, InputKind, RUNS_DIR, input_file};
 use belay_trace::{Decision, Failure, FailureKind, RawRef, Record};
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
-
-/// The folder of all runs, in the state folder.
-const RUNS: &str = "runs";
 
 /// The journal of one run, or none.
 #[derive(Debug, Default)]
@@ -43,17 +40,20 @@ struct InputLog {
 impl Journal {
     /// Opens `STATE_DIR/runs/RUN_ID`, which nobody else can own: the folder must not exist.
     pub(crate) fn create(state_dir: &Path, run_id: &str) -> io::Result<Self> {
-        let runs = state_dir.join(RUNS);
+        let runs = state_dir.join(RUNS_DIR);
         private_dir(&runs, true)?;
         let folder = runs.join(run_id);
         private_dir(&folder, false)?;
         let events = append(&folder.join(EVENTS_FILE))?;
+        // Says that the run is alive: the system takes the lock away when we die, however we die.
+        events.lock()?;
         Ok(Self { files: Some(Files { folder, events, input: None, pending_events: Vec::new() }) })
     }
 
     /// Says whether journals can be written here.
     pub(crate) fn check(state_dir: &Path) -> Result<(), Failure> {
-        private_dir(&state_dir.join(RUNS), true).map_err(|error| Self::failure(state_dir, &error))
+        private_dir(&state_dir.join(RUNS_DIR), true)
+            .map_err(|error| Self::failure(state_dir, &error))
     }
 
     /// A journal that cannot be begun.

@@ -10,6 +10,9 @@
 use std::fmt;
 use std::str::FromStr;
 
+/// The folder of all runs, in the state folder.
+pub const RUNS_DIR: &str = "runs";
+
 /// The file of a run's records.
 pub const EVENTS_FILE: &str = "events.jsonl";
 

@@ -14,6 +14,7 @@ mod json;
 mod node;
 mod read;
 mod record;
+mod store;
 mod usage;
 mod visible;
 
@@ -32,5 +33,6 @@ pub use crate::json::Json;
 pub use crate::node::{Node, NodeType};
 pub use crate::read::{ReadError, read_file, read_latest};
 pub use crate::record::{RawRef, Record, VERSION};
+pub use crate::store::{NoSuchRun, RunState, RunSummary, Store, StoredRun};
 pub use crate::usage::{CostSource, ModelUsage, Usage};
 pub use crate::visible::{visible, visible_line};

@@ -1,0 +1,257 @@
+//! The journals on disk: which runs there are, and what is known of each.
+
+use crate::journal::{EVENTS_FILE, RUNS_DIR};
+use crate::{Event, FailureKind, Record, RunResult};
+use jiff::Timestamp;
+use std::fs::{self, File};
+use std::io::{self, BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+
+/// The runs whose journals lie in a state folder.
+///
+/// ```
+/// use belay_trace::Store;
+///
+/// let store = Store::new(std::env::temp_dir().join("no-such-state"));
+/// assert!(store.runs()?.is_empty());
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Store {
+    runs: PathBuf,
+}
+
+/// One run's journal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredRun {
+    id: String,
+    folder: PathBuf,
+}
+
+/// What is known of a run without reading on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunSummary {
+    /// The run.
+    pub id: String,
+    /// When it began.
+    pub started: Option<Timestamp>,
+    /// The agent of its last attempt, or the first of its chain.
+    pub agent: String,
+    /// The agent's session, once it was known.
+    pub session_id: Option<String>,
+    /// Where the agent worked.
+    pub cwd: Option<String>,
+    /// How it stands.
+    pub state: RunState,
+    /// The result, if there is one.
+    pub result: Option<RunResult>,
+}
+
+/// How a run stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunState {
+    /// It is still at work.
+    Running,
+    /// It has answered.
+    Answered,
+    /// It has ended without an answer.
+    Failed(FailureKind),
+    /// It has no result, and nobody works on it: belay was killed.
+    Crashed,
+}
+
+/// No run, or more than one, has such an id.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", match matches { 0 => format!("there is no run `{}`", id.escape_debug()), n => format!("{n} runs begin with `{}`", id.escape_debug()) })]
+pub struct NoSuchRun {
+    /// What was looked for.
+    pub id: String,
+    /// How many runs it could mean.
+    pub matches: usize,
+}
+
+impl Store {
+    /// The runs below a state folder.
+    pub fn new(state_dir: impl AsRef<Path>) -> Self {
+        Self { runs: state_dir.as_ref().join(RUNS_DIR) }
+    }
+
+    /// Every run, newest first: run ids sort by time.
+    ///
+    /// # Errors
+    /// When the folder cannot be read; one that does not exist has no runs.
+    pub fn runs(&self) -> io::Result<Vec<StoredRun>> {
+        let entries = match fs::read_dir(&self.runs) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries?,
+        };
+        let mut runs = Vec::new();
+        for entry in entries {
+            let folder = entry?.path();
+            if let Some(id) = folder.file_name().and_then(|name| name.to_str())
+                && folder.join(EVENTS_FILE).is_file()
+            {
+                runs.push(StoredRun { id: id.to_owned(), folder: folder.clone() });
+            }
+        }
+        runs.sort_by(|a, b| b.id.cmp(&a.id));
+        Ok(runs)
+    }
+
+    /// The run with this id or, if only one begins or ends so, with such an id; `latest` is the newest.
+    ///
+    /// # Errors
+    /// [`NoSuchRun`] if none or several could be meant, also when the folder cannot be read.
+    pub fn find(&self, id: &str) -> Result<StoredRun, NoSuchRun> {
+        let mut runs = self.runs().unwrap_or_default();
+        match id {
+            "" => runs.clear(),
+            "latest" => runs.truncate(1),
+            _ => runs.retain(|run| run.id.starts_with(id) || run.id.ends_with(id)),
+        }
+        let matches = runs.len();
+        match runs.pop() {
+            Some(run) if matches == 1 => Ok(run),
+            _ => Err(NoSuchRun { id: id.to_owned(), matches }),
+        }
+    }
+}
+
+impl StoredRun {
+    /// The run's id.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Where its files are.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Its records so far, one after the other. A line that a crash cut off, or that is no record, is passed
+    /// over.
+    ///
+    /// # Errors
+    /// When the journal cannot be opened.
+    pub fn records(&self) -> io::Result<impl Iterator<Item = Record> + use<>> {
+        let lines = BufReader::new(File::open(self.folder.join(EVENTS_FILE))?).split(b'\n');
+        Ok(lines.map_while(Result::ok).filter_map(|line| serde_json::from_slice(&line).ok()))
+    }
+
+    /// What is known of it.
+    ///
+    /// # Errors
+    /// When the journal cannot be opened.
+    pub fn summary(&self) -> io::Result<RunSummary> {
+        let mut summary = RunSummary {
+            id: self.id.clone(),
+            started: None,
+            agent: String::new(),
+            session_id: None,
+            cwd: None,
+            state: RunState::Crashed,
+            result: None,
+        };
+        for record in self.records()? {
+            summary.add(record);
+        }
+        summary.state = match &summary.result {
+            Some(RunResult { failure: Some(failure), .. }) => RunState::Failed(failure.kind),
+            Some(_) => RunState::Answered,
+            None if self.is_locked()? => RunState::Running,
+            None => RunState::Crashed,
+        };
+        Ok(summary)
+    }
+
+    /// Whoever runs the run holds a lock on its events, which the system takes away when he dies.
+    fn is_locked(&self) -> io::Result<bool> {
+        let events = File::open(self.folder.join(EVENTS_FILE))?;
+        Ok(matches!(events.try_lock_shared(), Err(fs::TryLockError::WouldBlock)))
+    }
+}
+
+impl RunSummary {
+    fn add(&mut self, record: Record) {
+        self.started.get_or_insert(record.ts);
+        if !record.agent.is_empty() {
+            self.agent = record.agent;
+        }
+        match record.event {
+            Event::RunStarted(started) => {
+                self.agent = started.agents.into_iter().next().unwrap_or_default();
+                self.cwd = started.cwd;
+            }
+            Event::SessionStarted(session) => self.session_id = Some(session.session_id),
+            Event::Result(result) => self.result = Some(result),
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Failure, RunStarted};
+    use std::io::Write as _;
+
+    /// A state folder with runs, each with the given lines.
+    fn state(runs: &[(&str, &[String])]) -> (PathBuf, Store) {
+        let state =
+            std::env::temp_dir().join(format!("belay-store-{}-{}", std::process::id(), runs[0].0));
+        for (id, lines) in runs {
+            let folder = state.join(RUNS_DIR).join(id);
+            fs::create_dir_all(&folder).unwrap();
+            let mut file = File::create(folder.join(EVENTS_FILE)).unwrap();
+            lines.iter().for_each(|line| writeln!(file, "{line}").unwrap());
+        }
+        let store = Store::new(&state);
+        (state, store)
+    }
+
+    fn line(event: Event) -> String {
+        serde_json::to_string(&Record::new("r", event)).unwrap()
+    }
+
+    fn started() -> String {
+        line(Event::RunStarted(RunStarted { agents: vec!["codex".into()], ..Default::default() }))
+    }
+
+    #[test]
+    fn a_run_without_a_result_is_running_while_somebody_holds_it_and_has_crashed_after() {
+        let (state, store) = state(&[("a1", &[started(), r#"{"v":1,"cut"#.to_owned()])]);
+        let run = store.find("a1").unwrap();
+        let held = File::open(run.folder().join(EVENTS_FILE)).unwrap();
+        held.lock().unwrap();
+        assert_eq!(run.summary().unwrap().state, RunState::Running);
+        drop(held);
+        let summary = run.summary().unwrap();
+        assert_eq!((summary.state, summary.agent.as_str()), (RunState::Crashed, "codex"));
+        fs::remove_dir_all(state).unwrap();
+    }
+
+    #[test]
+    fn a_result_says_how_the_run_ended() {
+        let failure = Some(Failure::new(FailureKind::Auth, "no key"));
+        let failed = RunResult { is_error: true, failure, ..RunResult::default() };
+        let (state, store) = state(&[
+            ("b1", &[started(), line(Event::Result(RunResult::default()))]),
+            ("b2", &[started(), line(Event::Result(failed))]),
+        ]);
+        let states: Vec<_> =
+            store.runs().unwrap().iter().map(|run| run.summary().unwrap().state).collect();
+        assert_eq!(states, [RunState::Failed(FailureKind::Auth), RunState::Answered]);
+        fs::remove_dir_all(state).unwrap();
+    }
+
+    #[test]
+    fn a_run_is_found_by_a_part_of_its_id_that_no_other_has() {
+        let (state, store) = state(&[("c1-x", &[started()]), ("c2-y", &[started()])]);
+        assert_eq!(store.find("c1").unwrap().id(), "c1-x");
+        assert_eq!(store.find("-y").unwrap().id(), "c2-y");
+        assert_eq!(store.find("latest").unwrap().id(), "c2-y");
+        assert_eq!(store.find("c").unwrap_err().matches, 2);
+        assert_eq!(store.find("../c1-x").unwrap_err().to_string(), "there is no run `../c1-x`");
+        fs::remove_dir_all(state).unwrap();
+    }
+}
