@@ -79,6 +79,16 @@ impl Transport {
     }
 }
 
+impl std::str::FromStr for Transport {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let all = [Self::Print, Self::Dialogue, Self::Interactive];
+        let found = all.into_iter().find(|transport| transport.name() == name);
+        found.ok_or_else(|| format!("there is no transport `{name}`"))
+    }
+}
+
 impl fmt::Display for Transport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())

@@ -1,5 +1,6 @@
 //! What a caller asks of an agent.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -16,7 +17,8 @@ use std::time::Duration;
 /// let request = RunRequest::new("Reverse a string in Rust.").model("opus").effort(Effort::High).max_turns(3);
 /// assert_eq!(request.max_turns, Some(3));
 /// ```
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 #[non_exhaustive]
 pub struct RunRequest {
     /// The prompt; it goes to the agent by standard input, never on the command line.
@@ -56,7 +58,8 @@ pub struct RunRequest {
 }
 
 /// Which session a run goes on in.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Session {
     /// A new one.
@@ -71,7 +74,8 @@ pub enum Session {
 }
 
 /// How hard the model thinks; an agent without the very level is asked for its nearest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Effort {
     /// Least.
@@ -118,7 +122,8 @@ impl FromStr for Effort {
 ///
 /// A permission that the agent asks for beyond this is denied at once, with an event, unless the caller
 /// answers permission requests itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Permissions {
     /// Look, and change nothing.

@@ -1,6 +1,6 @@
 //! The command line: what was typed, nothing more.
 
-use crate::command::{agents, completions, demo, parse, play, run, runs, schema, show};
+use crate::command::{agents, completions, demo, parse, play, replay, run, runs, schema, show};
 use clap::{Parser, Subcommand};
 
 /// A rope for coding agents: run any of them, get one stream of events, stop cleanly, keep the bill.
@@ -19,6 +19,7 @@ pub(crate) enum Command {
     Run(Box<run::Run>),
     Runs(runs::Runs),
     Show(show::Show),
+    Replay(replay::Replay),
     Parse(parse::Parse),
     Agents(agents::Agents),
     Demo(demo::Demo),

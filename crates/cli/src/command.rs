@@ -5,6 +5,7 @@ pub(crate) mod completions;
 pub(crate) mod demo;
 pub(crate) mod parse;
 pub(crate) mod play;
+pub(crate) mod replay;
 pub(crate) mod run;
 pub(crate) mod runs;
 pub(crate) mod schema;
@@ -19,6 +20,7 @@ pub(crate) fn dispatch(cli: Cli) -> Result<u8, Fail> {
         Command::Run(run) => run.run(),
         Command::Runs(runs) => runs.run(),
         Command::Show(show) => show.run(),
+        Command::Replay(replay) => replay.run(),
         Command::Parse(parse) => parse.run(),
         Command::Agents(agents) => agents.run(),
         Command::Demo(demo) => demo.run(),

@@ -64,6 +64,7 @@ fn the_whole_help() {
         &["run"],
         &["runs"],
         &["show"],
+        &["replay"],
         &["parse"],
         &["agents"],
         &["demo"],

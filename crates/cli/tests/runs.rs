@@ -48,6 +48,28 @@ fn a_run_is_listed_and_shown_again_as_it_was() {
 }
 
 #[test]
+fn a_replay_gives_the_same_events_and_says_when_it_does_not() {
+    let bench = recorded("f-partial");
+    bench.belay(&["run", "look"]).output().unwrap();
+    let events = stdout(&mut bench.belay(&["show", "--format", "jsonl"]));
+    let from_agent: Vec<&str> = events.lines().filter(|line| line.contains(r#""raw":"#)).collect();
+    let output = bench.belay(&["replay"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let replayed = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(replayed.lines().collect::<Vec<_>>(), from_agent);
+
+    // Something else was stored than what the driver makes of the inputs now.
+    let runs = bench.path("home/.local/state/belay/runs");
+    let run = std::fs::read_dir(runs).unwrap().next().unwrap().unwrap().path();
+    let changed = events.replacen("Listing files now", "Something else", 1);
+    std::fs::write(run.join("events.jsonl"), changed).unwrap();
+    let output = bench.belay(&["replay", "--quiet"]).output().unwrap();
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0));
+    let words = String::from_utf8(output.stderr).unwrap();
+    assert!(words.contains("attempt 1 reads differently now"), "{words}");
+}
+
+#[test]
 fn a_run_whose_belay_was_killed_has_crashed_and_can_be_read() {
     let lines = recordings::one("claude-code", "int-int1").stdout;
     let lines = String::from_utf8(lines).unwrap();

@@ -3,8 +3,8 @@
 //! The format is `belay_trace::journal`'s. A journal that can no longer be written costs the run nothing but
 //! the journal: it says so once and is silent from then on.
 
-use belay_agents::{Exit, Input};
-use belay_trace::journal::{EVENTS_FILE, Frame, InputKind, RUNS_DIR, input_file};
+use belay_agents::{Exit, Input, RunRequest};
+use belay_trace::journal::{EVENTS_FILE, Frame, InputKind, REQUEST_FILE, RUNS_DIR, input_file};
 use belay_trace::{Decision, Failure, FailureKind, RawRef, Record};
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -39,11 +39,12 @@ struct InputLog {
 
 impl Journal {
     /// Opens `STATE_DIR/runs/RUN_ID`, which nobody else can own: the folder must not exist.
-    pub(crate) fn create(state_dir: &Path, run_id: &str) -> io::Result<Self> {
+    pub(crate) fn create(state_dir: &Path, run_id: &str, request: &RunRequest) -> io::Result<Self> {
         let runs = state_dir.join(RUNS_DIR);
         private_dir(&runs, true)?;
         let folder = runs.join(run_id);
         private_dir(&folder, false)?;
+        serde_json::to_writer(append(&folder.join(REQUEST_FILE))?, request)?;
         let events = append(&folder.join(EVENTS_FILE))?;
         // Says that the run is alive: the system takes the lock away when we die, however we die.
         events.lock()?;

@@ -124,7 +124,7 @@ impl Runner {
     /// A journal that cannot be written is an error before the agent costs anything.
     fn open_journal(&mut self) -> Result<(), Failure> {
         let Some(state_dir) = &self.client.state_dir else { return Ok(()) };
-        let journal = Journal::create(state_dir, &self.run_id);
+        let journal = Journal::create(state_dir, &self.run_id, &self.request);
         self.publisher.journal = journal.map_err(|error| Journal::failure(state_dir, &error))?;
         Ok(())
     }

@@ -48,7 +48,7 @@ async fn the_journal_holds_the_records_and_every_input_in_private_files() {
         })
         .collect();
     names.sort();
-    assert_eq!(names, ["events.jsonl", "input.1.log"]);
+    assert_eq!(names, ["events.jsonl", "input.1.log", "request.json"]);
 
     let log = std::fs::read(folder.join("input.1.log")).unwrap();
     let mut frames = Frames::new(&log);

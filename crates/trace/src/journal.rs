@@ -16,6 +16,9 @@ pub const RUNS_DIR: &str = "runs";
 /// The file of a run's records.
 pub const EVENTS_FILE: &str = "events.jsonl";
 
+/// The file of the request, from which a run's drivers can be made again.
+pub const REQUEST_FILE: &str = "request.json";
+
 /// The file of an attempt's inputs.
 pub fn input_file(attempt: u32) -> String {
     format!("input.{attempt}.log")

@@ -5,13 +5,14 @@
 //! the same events, the outcome says what the result says, and no process of the run is left.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+use belay_agents::{Emitted, Replay};
 use belay_testkit::model_server::{ModelServer, Request, Script, Tokens};
 use belay_testkit::real::{self, CodexPolicy, RealAgent, Sandbox, skip_unless_installed};
 use belaykit::trace::journal::{EVENTS_FILE, Frames, InputKind, input_file};
 use belaykit::trace::{AttemptEnded, CostSource, RunResult, Text, ToolCall, ToolId, ToolResult};
 use belaykit::{
-    Agent, Claude, Client, Codex, Decision, Environment, Error, Event, FailureKind, Outcome,
-    Record, Run, RunRequest, Transport, Usage,
+    Agent, Claude, Client, Codex, Environment, Error, Event, FailureKind, Outcome, Record, Run,
+    RunRequest, Transport, Usage,
 };
 use serde_json::Value;
 use std::ffi::OsString;
@@ -461,69 +462,25 @@ impl Played {
     fn replays(&self, agent: &dyn Agent, request: &RunRequest) {
         for started in self.of_type("attempt_started") {
             let Event::AttemptStarted(attempt) = &started.event else { unreachable!() };
-            let transport = match attempt.transport.as_str() {
-                "print" => Transport::Print,
-                "dialogue" => Transport::Dialogue,
-                other => panic!("there is no transport `{other}`"),
-            };
+            let transport = attempt.transport.parse().unwrap();
             let log = fs::read(self.folder.join(input_file(started.attempt))).unwrap();
-            let replayed = replay(agent, request, transport, &log);
+            let replay = Replay::of(agent, request, transport, &log);
+            assert_eq!(replay.unreadable, 0, "the log of inputs is whole");
+            let inputs: Vec<_> = Frames::new(&log).map(|frame| frame.bytes).collect();
             let mine = |record: &&Record| record.attempt == started.attempt && record.raw.is_some();
             let recorded: Vec<_> = self.records.iter().filter(mine).collect();
             let envelope = |r: &&Record| (r.event.clone(), r.parent_tool_id.clone());
             let recorded_events: Vec<_> = recorded.iter().map(envelope).collect();
-            let replayed_events: Vec<_> =
-                replayed.iter().map(|(event, parent, _)| (event.clone(), parent.clone())).collect();
-            assert_eq!(replayed_events, recorded_events);
-            for (record, (_, _, bytes)) in recorded.iter().zip(&replayed) {
+            let envelope = |(_, e): &(usize, Emitted)| (e.event.clone(), e.parent_tool_id.clone());
+            assert_eq!(replay.events.iter().map(envelope).collect::<Vec<_>>(), recorded_events);
+            for (record, (number, _)) in recorded.iter().zip(&replay.events) {
+                let bytes = inputs[*number];
                 let raw = record.raw.unwrap();
                 let (from, len) = (raw.offset as usize, raw.len as usize);
-                assert_eq!(&log[from..from + len], &bytes[..], "the raw reference of {record:?}");
+                assert_eq!(&log[from..from + len], bytes, "the raw reference of {record:?}");
             }
         }
     }
-}
-
-/// Feeds the inputs of a journal to a fresh driver: its events, and the input each came from.
-fn replay(
-    agent: &dyn Agent,
-    request: &RunRequest,
-    transport: Transport,
-    log: &[u8],
-) -> Vec<(Event, Option<ToolId>, Vec<u8>)> {
-    use belay_agents::{Action, Exit, Input, Out, TimerId};
-    let mut protocol = agent.protocol(request, transport);
-    let (mut out, mut events) = (Out::default(), Vec::new());
-    let mut frames = Frames::new(log);
-    for frame in frames.by_ref() {
-        let text = String::from_utf8_lossy(frame.bytes);
-        let (head, tail) = text.split_once(' ').unwrap_or((&text, ""));
-        let input = match frame.kind {
-            InputKind::Start => Input::Start,
-            InputKind::Stdout => Input::Stdout(frame.bytes),
-            InputKind::Stderr => Input::Stderr(frame.bytes),
-            InputKind::Steer => Input::Steer(&text),
-            InputKind::Interrupt => Input::Interrupt,
-            InputKind::Permission => {
-                let answer = if head == "allow" { Decision::Allow } else { Decision::Deny };
-                Input::Permission { id: tail, answer }
-            }
-            InputKind::Timer => Input::Timer(TimerId(text.parse().unwrap())),
-            InputKind::Exit => Input::Exit(match head {
-                "code" => Exit::Code(tail.parse().unwrap()),
-                _ => Exit::Signal(tail.parse().unwrap()),
-            }),
-            kind => panic!("a frame of a new kind: {kind}"),
-        };
-        protocol.step(input, &mut out);
-        for action in std::mem::take(&mut out.actions) {
-            if let Action::Emit(emitted) = action {
-                events.push((emitted.event, emitted.parent_tool_id, frame.bytes.to_vec()));
-            }
-        }
-    }
-    assert_eq!(frames.rest(), b"", "the log of inputs is whole");
-    events
 }
 
 pub(crate) fn times(tokens: Tokens, n: u64) -> Tokens {
