@@ -1,6 +1,6 @@
 //! What a caller asks of an agent.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -40,6 +40,7 @@ pub struct RunRequest {
     /// Tools that the model is not offered, in the agent's own rule language.
     pub disallowed_tools: Vec<String>,
     /// The agent's working directory; must exist.
+    #[serde(serialize_with = "readable")]
     pub cwd: Option<PathBuf>,
     /// How hard the model thinks.
     pub effort: Option<Effort>,
@@ -55,6 +56,11 @@ pub struct RunRequest {
     pub phase: Option<String>,
     /// Turns an option that the agent lacks into a notice instead of an error.
     pub lenient: bool,
+}
+
+/// A path that is not UTF-8 is stored as it is shown: nobody starts anything from a stored request.
+fn readable<S: Serializer>(path: &Option<PathBuf>, serializer: S) -> Result<S::Ok, S::Error> {
+    path.as_ref().map(|path| path.to_string_lossy()).serialize(serializer)
 }
 
 /// Which session a run goes on in.

@@ -144,6 +144,17 @@ fn a_prompt_reaches_the_agent_by_its_input_and_never_by_its_arguments() {
 }
 
 #[test]
+fn a_folder_whose_name_is_no_text_is_a_folder_all_the_same() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let (bench, _) = claude("a-text");
+    let folder = bench.path(std::ffi::OsStr::from_bytes(b"no\xfftext"));
+    fs::create_dir(&folder).unwrap();
+    let output =
+        bench.belay(&["run", "--format", "quiet", "hi"]).current_dir(folder).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", show(&output, &bench));
+}
+
+#[test]
 fn a_prompt_of_a_megabyte_arrives_whole() {
     let (bench, agent) = claude("a-text");
     let prompt = "long ".repeat(200_000);
