@@ -22,8 +22,10 @@ pub(crate) fn failure(
         }
         // It printed nothing but words on stderr: the command line did not please it.
         Exit::Code(code) if !seen_stdout => {
-            let words =
-                stderr.last().unwrap_or_else(|| format!("{program} exited with code {code}"));
+            let words = stderr
+                .words()
+                .cloned()
+                .unwrap_or_else(|| format!("{program} exited with code {code}"));
             Failure::new(FailureKind::InvalidRequest, words)
         }
         Exit::Code(code) => Failure::new(

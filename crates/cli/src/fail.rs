@@ -1,5 +1,6 @@
 //! How the program fails: one line, a way out, a stable exit code (`docs/exit-codes.md`).
 
+use crate::say::say;
 use belay_trace::{exit_code, visible_line};
 use belaykit::{Error, FailureKind};
 use std::fmt::Display;
@@ -46,9 +47,9 @@ impl Fail {
     }
 
     pub(crate) fn report(self) -> ExitCode {
-        eprintln!("error: {}", visible_line(&self.message));
+        say(format_args!("error: {}", visible_line(&self.message)));
         if let Some(hint) = self.hint {
-            eprintln!("hint: {hint}");
+            say(format_args!("hint: {hint}"));
         }
         ExitCode::from(self.code)
     }

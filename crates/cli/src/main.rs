@@ -1,8 +1,11 @@
 //! belay: a rope for coding agents.
+// A closed terminal makes these panic: `say` and `closed_pipe_is_fine` do not.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
 
 mod args;
 mod command;
 mod fail;
+mod say;
 mod surroundings;
 
 use clap::Parser as _;

@@ -92,14 +92,14 @@ fn a_prompt_file_that_cannot_be_read() {
     --- stdout
     --- stderr
     error: cannot read the prompt file missing.md: No such file or directory (os error 2)
-    hint: check the path and its permissions
+    hint: check the path; a prompt that begins with `-` stands after `--`
     "#);
     assert_snapshot!(with_claude().shown(&["run", "-f", "."]), @r#"
     exit 2
     --- stdout
     --- stderr
     error: cannot read the prompt file .: Is a directory (os error 21)
-    hint: check the path and its permissions
+    hint: check the path; a prompt that begins with `-` stands after `--`
     "#);
 }
 
@@ -250,6 +250,20 @@ fn a_prompt_and_a_prompt_file() {
     Usage: belay run --file <FILE> [PROMPT] [-- <AGENT ARGS>...]
 
     For more information, try '--help'.
+    "#);
+}
+
+#[test]
+fn a_prompt_on_standard_input_and_another_after_two_dashes() {
+    let bench = with_claude();
+    let mut command = bench.belay(&["run", "--", "--verbose"]);
+    let output = command.stdin(Stdio::piped()).output().unwrap();
+    assert_snapshot!(show(&output, &bench), @r#"
+    exit 2
+    --- stdout
+    --- stderr
+    error: there are two prompts: standard input, and what follows `--`
+    hint: name one: `-` reads standard input, `< /dev/null` leaves it out
     "#);
 }
 

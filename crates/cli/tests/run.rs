@@ -120,6 +120,28 @@ fn prompt_of(agent: &FakeAgent) -> String {
     message["message"]["content"].as_str().unwrap().to_owned()
 }
 
+fn piped_if(stdin: &str) -> Stdio {
+    if stdin.is_empty() { Stdio::null() } else { Stdio::piped() }
+}
+
+#[test]
+fn a_full_disk_behind_standard_error_costs_nothing_and_one_behind_the_answer_is_said() {
+    let full = || fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    for format in ["text", "json", "jsonl", "quiet"] {
+        let (bench, _) = claude("b-shell");
+        let args = ["run", "--permit", "full", "--format", format, "look"];
+        let output = bench.belay(&args).stderr(full()).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{format}");
+        assert!(!output.stdout.is_empty());
+        let output = bench.belay(&args).stdout(full()).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{format}");
+        let words = String::from_utf8(output.stderr).unwrap();
+        assert!(words.contains("cannot write to standard output"), "{format}: {words}");
+    }
+    let demo = Bench::new().belay(&["demo"]).stdout(full()).stderr(full()).output().unwrap();
+    assert_eq!(demo.status.code(), Some(1));
+}
+
 #[test]
 fn a_prompt_reaches_the_agent_by_its_input_and_never_by_its_arguments() {
     for (args, stdin, want) in [
@@ -135,8 +157,10 @@ fn a_prompt_reaches_the_agent_by_its_input_and_never_by_its_arguments() {
         let (bench, agent) = claude("a-text");
         fs::write(bench.project().join("task.md"), "from\na file\n").unwrap();
         let mut child =
-            bench.belay(&args).stdin(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        child.stdin.take().unwrap().write_all(stdin.as_bytes()).unwrap();
+            bench.belay(&args).stdin(piped_if(stdin)).stderr(Stdio::null()).spawn().unwrap();
+        if let Some(mut pipe) = child.stdin.take() {
+            pipe.write_all(stdin.as_bytes()).unwrap();
+        }
         assert_eq!(child.wait().unwrap().code(), Some(0), "{args:?}");
         assert_eq!(prompt_of(&agent), want);
         assert!(!agent.log().argv().iter().any(|arg| arg.contains(want.trim())), "{args:?}");
@@ -146,7 +170,13 @@ fn a_prompt_reaches_the_agent_by_its_input_and_never_by_its_arguments() {
 #[test]
 fn a_folder_whose_name_is_no_text_is_a_folder_all_the_same() {
     use std::os::unix::ffi::OsStrExt as _;
-    let (bench, _) = claude("a-text");
+    use std::os::unix::fs::PermissionsExt as _;
+    // Not the fake agent: it notes its folder as text.
+    let bench = Bench::new();
+    let (agent, stream) = (bench.path("bin/claude"), recordings::one("claude-code", "a-text"));
+    let script = format!("#!/bin/sh\nread prompt\n/bin/cat {}\n", stream.stdout_path().display());
+    fs::write(&agent, script).unwrap();
+    fs::set_permissions(&agent, fs::Permissions::from_mode(0o755)).unwrap();
     let folder = bench.path(std::ffi::OsStr::from_bytes(b"no\xfftext"));
     fs::create_dir(&folder).unwrap();
     let output =

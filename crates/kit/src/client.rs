@@ -1,11 +1,14 @@
 //! Who runs requests: an agent, its surroundings, and those who watch.
 
+use crate::error::UNSUPPORTED;
 use crate::journal::Journal;
 use crate::observe::queue::ObserverHandle;
 use crate::runner::{Command, Runner};
 use crate::{Environment, Error, Observer, Outcome, Run, program};
 use belay_agents::{Agent, Launch, RunRequest, Transport};
-use belay_trace::{Decision, Failure, FailureKind, PermissionRequest, Record, TraceId};
+use belay_trace::{
+    Decision, EvidenceSource, Failure, FailureKind, PermissionRequest, Record, TraceId,
+};
 use std::ffi::OsString;
 use std::fmt;
 use std::io::Write;
@@ -205,9 +208,12 @@ impl Client {
     pub fn plan(&self, request: &RunRequest) -> Result<Plan, Error> {
         let transport = self.transports()[0];
         let launch = check_request(request).and_then(|()| self.launch(request, transport));
-        launch
-            .map(|launch| Plan { transport, command: launch.to_shell() })
-            .map_err(|f| self.error(f))
+        let launch = launch.map_err(|failure| self.error(failure))?;
+        let left_out = launch.ignored.iter().map(|option| format!("{option} is left out"));
+        let files =
+            launch.files.iter().map(|file| format!("{} goes in as a private file", file.name));
+        let notes = left_out.chain(files).collect();
+        Ok(Plan { transport, command: launch.to_shell(), notes })
     }
 
     /// Finds the agent's program and asks it for its version.
@@ -243,7 +249,14 @@ impl Client {
         transport: Transport,
     ) -> Result<Launch, Failure> {
         let launch = self.agent.launch(request, transport);
-        launch.map_err(|error| Failure::new(FailureKind::InvalidRequest, error.to_string()))
+        launch.map_err(|error| {
+            let failure = Failure::new(FailureKind::InvalidRequest, error.to_string());
+            match error.hint {
+                // The option is known; its value is wrong, and the message says so.
+                Some(_) => failure,
+                None => failure.with(EvidenceSource::Field, UNSUPPORTED, error.option),
+            }
+        })
     }
 }
 
@@ -255,6 +268,8 @@ pub struct Plan {
     pub transport: Transport,
     /// The command line, safe to pass to `sh -c`; the prompt is not part of it.
     pub command: String,
+    /// What a run does differently: options that are left out, text that goes in as a private file.
+    pub notes: Vec<String>,
 }
 
 /// An agent that is on this machine.

@@ -4,6 +4,9 @@ use crate::Outcome;
 use belay_trace::{Failure, FailureKind};
 use std::fmt;
 
+/// The name of the evidence for an option that an agent lacks.
+pub(crate) const UNSUPPORTED: &str = "unsupported_option";
+
 /// A run that ended without an answer.
 ///
 /// What was paid for is not lost: [`outcome`](Self::outcome) has the partial text, the usage and the session.
@@ -20,6 +23,12 @@ impl Error {
     /// What kind of failure it was.
     pub fn kind(&self) -> FailureKind {
         self.inner.0.kind
+    }
+
+    /// The option of the request that the agent lacks, if that is what is wrong.
+    pub fn unsupported_option(&self) -> Option<&str> {
+        let evidence = self.inner.0.evidence.iter().find(|evidence| evidence.name == UNSUPPORTED);
+        evidence.map(|evidence| evidence.value.as_str())
     }
 
     /// The failure with its evidence.

@@ -35,4 +35,4 @@ pub use crate::read::{ReadError, read_file, read_latest};
 pub use crate::record::{RawRef, Record, VERSION};
 pub use crate::store::{NoSuchRun, RunState, RunSummary, Store, StoredRun};
 pub use crate::usage::{CostSource, ModelUsage, Usage};
-pub use crate::visible::{visible, visible_line};
+pub use crate::visible::{visible, visible_json, visible_line};

@@ -40,6 +40,26 @@ pub fn visible_line(text: &str) -> Cow<'_, str> {
     }
 }
 
+/// A JSON text with the characters that [`visible`] escapes as JSON's own escapes: the same value, harmless on
+/// a terminal.
+pub fn visible_json(json: &str) -> Cow<'_, str> {
+    if !json.contains(is_hostile) {
+        return Cow::Borrowed(json);
+    }
+    let mut shown = String::with_capacity(json.len() + 16);
+    for c in json.chars() {
+        if is_hostile(c) {
+            let mut units = [0; 2];
+            for unit in c.encode_utf16(&mut units) {
+                let _ = write!(shown, "\\u{unit:04x}");
+            }
+        } else {
+            shown.push(c);
+        }
+    }
+    Cow::Owned(shown)
+}
+
 fn is_hostile(c: char) -> bool {
     match c {
         '\n' | '\t' => false,
@@ -88,6 +108,17 @@ mod tests {
         ] {
             assert!(!visible(hostile).contains(hostile.chars().next().unwrap()), "{hostile:?}");
         }
+    }
+
+    #[test]
+    fn json_keeps_its_value() {
+        let json = serde_json::to_string("a\u{9b}2J\u{202e}\u{e0041}\u{7f}").unwrap();
+        let shown = visible_json(&json);
+        assert!(shown.is_ascii(), "{shown}");
+        assert_eq!(
+            serde_json::from_str::<String>(&shown).unwrap(),
+            "a\u{9b}2J\u{202e}\u{e0041}\u{7f}"
+        );
     }
 
     #[test]

@@ -149,7 +149,10 @@ fn of_class(class: &str, status: Option<u16>) -> Option<FailureKind> {
 
 fn of_error_text(errors: &[String]) -> FailureKind {
     match errors.first() {
-        Some(error) if error.starts_with("No conversation found with session ID") => {
+        Some(error)
+            if error.starts_with("No conversation found with session ID")
+                || error.starts_with("Error: --resume requires a valid session ID") =>
+        {
             FailureKind::InvalidRequest
         }
         _ => FailureKind::Unknown,

@@ -536,7 +536,8 @@ impl AppServer {
         }
         let mut failure =
             exit::failure("codex", exit, self.interrupt, self.initialized, &self.stderr);
-        if !self.initialized && failure.kind == FailureKind::InvalidRequest {
+        let own_fault = !self.request.extra_args.is_empty();
+        if !self.initialized && failure.kind == FailureKind::InvalidRequest && !own_fault {
             // It never spoke the protocol: an older Codex that takes `app-server` for something else.
             failure.kind = FailureKind::VersionUnsupported;
         }

@@ -2,13 +2,14 @@
 
 use crate::command::play;
 use crate::command::run::runtime;
-use crate::fail::Fail;
+use crate::fail::{Fail, closed_pipe_is_fine};
+use crate::say::say;
 use crate::surroundings::{self, Color};
 use belay_trace::{Node, NodeType, TraceId, read_file};
 use belaykit::{Claude, Client, Logger, RunRequest, TraceDir};
 use clap::Args;
 use std::env;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 /// See a run, without any agent, network or account: a recorded one is played.
@@ -25,12 +26,10 @@ pub(crate) struct Demo {
 
 impl Demo {
     pub(crate) fn run(self) -> Result<u8, Fail> {
-        eprintln!(
-            "belay demo: this is a REPLAY of a real Claude Code 2.1.329 run, recorded on 2026-11-21."
+        say(
+            "belay demo: this is a REPLAY of a real Claude Code 2.1.329 run, recorded on 2026-11-21.",
         );
-        eprintln!(
-            "No agent, network or account is used; belay starts and reads it like a real one.\n"
-        );
+        say("No agent, network or account is used; belay starts and reads it like a real one.\n");
         let belay = env::current_exe()
             .map_err(|error| Fail::local(format!("cannot find my own program: {error}")))?;
         let traces = TraceDir::new(&self.trace_dir).map_err(|error| {
@@ -49,18 +48,24 @@ impl Demo {
             .block_on(client.run(request))
             .map_err(|error| Fail::local(format!("the replay failed: {error}")))?;
 
-        println!("\n{}\n", outcome.text);
         let path = trace_path(&self.trace_dir, &outcome.run_id)?;
         let tree = read_file(&path).map_err(Fail::local)?;
-        println!("{}", summary(&tree));
-        println!("trace: {}\n", path.display());
-        println!("Next:");
-        println!("  belay agents                    which agents are on this machine");
-        println!("  belay run -a claude \"…\"         run one (or -a codex)");
-        println!("  belay run --format jsonl \"…\"    every event of a run as a JSON line");
+        closed_pipe_is_fine(writeln!(
+            io::stdout(),
+            "\n{}\n\n{}\ntrace: {}\n\n{NEXT}",
+            outcome.text,
+            summary(&tree),
+            path.display()
+        ))?;
         Ok(0)
     }
 }
+
+const NEXT: &str = "\
+Next:
+  belay agents                    which agents are on this machine
+  belay run -a claude \"…\"         run one (or -a codex)
+  belay show                      what happened in the last run";
 
 fn trace_path(dir: &Path, run_id: &str) -> Result<PathBuf, Fail> {
     let id = TraceId::new(run_id).map_err(Fail::local)?;

@@ -14,8 +14,8 @@ use std::io::{self, ErrorKind, Read as _, Write};
 
 /// Read a stream that an agent printed and print it as belay's events, one JSON object a line.
 ///
-/// One `result` is printed for each turn of the stream. A stream that stops in mid-turn is a failure, never
-/// a success.
+/// One `result` is printed for each turn of the stream; a stream that stops in mid-turn ends in a failure.
+/// Exits with 0 if the stream could be read, whatever it says.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example: claude -p --output-format stream-json --verbose hi | belay parse -a claude"
@@ -47,7 +47,7 @@ impl Parse {
     pub(crate) fn run(self) -> Result<u8, Fail> {
         match self.parse() {
             Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(0),
-            Err(error) => Err(Fail::local(format!("cannot read the stream: {error}"))),
+            Err(error) => Err(Fail::local(format!("cannot read or print the stream: {error}"))),
             Ok(()) => Ok(0),
         }
     }

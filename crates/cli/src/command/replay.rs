@@ -2,6 +2,7 @@
 
 use super::runs::{store, unreadable};
 use crate::fail::{Fail, closed_pipe_is_fine};
+use crate::say::warn;
 use belay_agents::{Candidate, Emitted, Replay as Replayed, RunRequest, Transport};
 use belay_trace::journal::{REQUEST_FILE, input_file};
 use belay_trace::{Event, Record, StoredRun, exit_code};
@@ -88,10 +89,8 @@ fn attempt(run: &StoredRun, request: &RunRequest, started: &Record) -> Result<Re
     let log = fs::read(run.folder().join(input_file(started.attempt))).map_err(unreadable)?;
     let replayed = Replayed::of(candidate.agent.as_ref(), request, transport, &log);
     if replayed.unreadable > 0 {
-        eprintln!(
-            "warning: {} inputs of attempt {} cannot be read",
-            replayed.unreadable, started.attempt
-        );
+        let (inputs, attempt) = (replayed.unreadable, started.attempt);
+        warn(format_args!("{inputs} inputs of attempt {attempt} cannot be read"));
     }
     Ok(replayed)
 }

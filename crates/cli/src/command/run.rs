@@ -6,15 +6,17 @@ mod signals;
 
 use self::show::{Screen, View};
 use crate::fail::{Fail, closed_pipe_is_fine};
+use crate::say::{say, warn};
 use crate::surroundings::{self, Color};
 use belay_trace::{exit_code, visible, visible_line};
 use belaykit::{
     Candidate, Client, Effort, Error, Logger, Outcome, Part, Permissions, RunRequest, TraceDir,
-    Transport, trace::TraceId,
+    Transport, shell_escape, trace::TraceId,
 };
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use jiff::SignedDuration;
-use std::io::{self, BufWriter, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::signal::unix::SignalKind;
@@ -48,8 +50,9 @@ pub(crate) struct Run {
     #[arg(long, value_enum, default_value_t, help_heading = "Output")]
     format: Format,
 
-    /// Leave a part out of the text format; can be given more than once.
-    #[arg(long, value_name = "PART", value_parser = part, help_heading = "Output")]
+    /// Leave a part out of the text format; can be given more than once. `assistant` is the headers of the
+    /// answer, `content` the text below any header.
+    #[arg(long, value_name = "PART", value_parser = parts(), help_heading = "Output")]
     hide: Vec<Part>,
 
     /// When to paint the text format.
@@ -194,10 +197,13 @@ fn duration(text: &str) -> Result<Duration, String> {
     parsed.ok_or_else(|| "write a time such as 90s, 10m or 1h30m".to_owned())
 }
 
-fn part(name: &str) -> Result<Part, String> {
-    let found = Part::ALL.into_iter().find(|(_, known)| *known == name);
-    let names = || Part::ALL.map(|(_, name)| name).join(", ");
-    found.map(|(part, _)| part).ok_or_else(|| format!("use one of {}", names()))
+/// The parts of the text format by their names.
+fn parts() -> impl TypedValueParser<Value = Part> {
+    let names = Part::ALL.map(|(_, name)| name);
+    PossibleValuesParser::new(names).map(|name| {
+        let found = Part::ALL.into_iter().find(|(_, known)| *known == name);
+        found.map(|(part, _)| part).expect("the parser takes known names only")
+    })
 }
 
 impl Run {
@@ -206,6 +212,7 @@ impl Run {
         if self.dry_run {
             return self.print_commands(&client, &request);
         }
+        // First the request, so that a mistake in it leaves no folder behind; then what those who watch need.
         client.check(&request).map_err(|error| self.with_hint(&error))?;
         let client = self.watched(client)?;
         client.check(&request).map_err(|error| self.with_hint(&error))?;
@@ -215,7 +222,7 @@ impl Run {
             Err(error) => error.outcome(),
         };
         for error in &ended.observer_errors {
-            eprintln!("warning: {}", visible_line(error));
+            warn(visible_line(error));
         }
         self.show_end(ended)?;
         Ok(match &outcome {
@@ -241,7 +248,10 @@ impl Run {
         let first = *stopped_by.borrow_and_update();
         // Who reads us may take his time; a signal that comes now means that nobody waits for him.
         let by = tokio::select! {
-            _ = screen.close() => first,
+            shown = screen.close() => {
+                closed_pipe_is_fine(shown)?;
+                first
+            }
             _ = stopped_by.changed() => *stopped_by.borrow(),
         };
         Ok((outcome, by))
@@ -276,11 +286,9 @@ impl Run {
         let cwd = cwd
             .map_err(|error| Fail::usage(format!("cannot tell the working directory: {error}")))?;
         if !cwd.is_dir() {
-            return Err(Fail::usage(format!(
-                "the working directory {} does not exist",
-                cwd.display()
-            ))
-            .hint("make it, or choose another with -C"));
+            let what = if cwd.exists() { "is no directory" } else { "does not exist" };
+            return Err(Fail::usage(format!("the working directory {} {what}", cwd.display()))
+                .hint("make it, or choose another with -C"));
         }
         request.cwd = Some(cwd);
 
@@ -303,7 +311,7 @@ impl Run {
         if !self.no_journal {
             match surroundings::state_dir(self.state_dir.clone()) {
                 Some(dir) => client = client.state_dir(dir),
-                None => eprintln!("warning: no HOME and no --state-dir: this run has no journal"),
+                None => warn("no HOME and no --state-dir: this run has no journal"),
             }
         }
         if !self.no_trace {
@@ -314,7 +322,7 @@ impl Run {
             client = client.observe(traces);
         }
         if self.permit == Some(Permissions::Full) {
-            eprintln!("warning: --permit full: the agent may do anything on this machine, unasked");
+            warn("--permit full: the agent may do anything on this machine, unasked");
         }
         Ok(client)
     }
@@ -324,15 +332,13 @@ impl Run {
             Format::Text => {
                 let logger = Logger::new(io::stderr()).color(self.color.paints(&io::stderr()));
                 let logger = self.hide.iter().fold(logger, |logger, part| logger.without(*part));
-                View::Text(match self.context_window {
+                View::text(match self.context_window {
                     Some(tokens) => logger.context_window(tokens),
                     None => logger,
                 })
             }
-            format @ (Format::Jsonl | Format::Json) => {
-                View::Json { format, out: Some(BufWriter::new(io::stdout())) }
-            }
-            Format::Quiet => View::Quiet,
+            format @ (Format::Jsonl | Format::Json) => View::json(format),
+            Format::Quiet => View::quiet(),
         }
     }
 
@@ -353,22 +359,37 @@ impl Run {
             closed_pipe_is_fine(write!(io::stdout(), "{text}{end}"))?;
         }
         if self.format == Format::Text {
-            if let Some(session) = &outcome.session_id {
-                let agent = &outcome.agent;
-                eprintln!("session: belay run -a {agent} --resume {} \"…\"", visible_line(session));
+            // A session in which nothing was said is none to go on in.
+            let spoken = outcome.usage.output_tokens != Some(0);
+            if let Some(session) = outcome.session_id.as_ref().filter(|_| spoken) {
+                say(format_args!("session: {}", self.resume_line(&outcome.agent, session)));
             }
             let id = self.trace_id.as_ref().unwrap_or(&outcome.run_id);
-            if let (false, Ok(id)) = (self.no_trace, TraceId::new(id.clone())) {
-                eprintln!("trace: {}", TraceDir::path(&self.trace_dir, &id).display());
+            let path = TraceId::new(id.clone()).map(|id| TraceDir::path(&self.trace_dir, &id));
+            if let Some(path) = path.ok().filter(|path| !self.no_trace && path.exists()) {
+                say(format_args!("trace: {}", path.display()));
             }
         }
         Ok(())
     }
 
+    /// How to go on in a session, with what this run needed to find its agent and its folder.
+    fn resume_line(&self, agent: &str, session: &str) -> String {
+        let mut line = format!("belay run -a {agent}");
+        let folders = [("-C", self.cwd.as_ref()), ("--program", self.program.as_ref())];
+        let named =
+            folders.into_iter().filter_map(|(flag, path)| Some((flag, path?.to_string_lossy())));
+        let passed = self.pass_env.iter().map(|name| ("--pass-env", name.as_str().into()));
+        for (flag, value) in named.chain(passed) {
+            line.push_str(&format!(" {flag} {}", shell_escape(&value)));
+        }
+        format!("{line} --resume {} \"…\"", visible_line(session))
+    }
+
     fn failed(&self, error: &Error, signal: Option<SignalKind>) -> u8 {
         // The text format has said it in its own place.
         if self.format != Format::Text {
-            eprintln!("error: {}", visible_line(&error.to_string()));
+            say(format_args!("error: {}", visible_line(&error.to_string())));
         }
         match (error.kind(), signal) {
             (belaykit::FailureKind::Interrupted, Some(signal)) => {
@@ -388,7 +409,7 @@ impl Run {
             belaykit::FailureKind::LocalIo => {
                 fail.hint("choose another folder with --state-dir, or run with --no-journal")
             }
-            _ if error.to_string().contains("cannot honour") && !error.to_string().contains("this") => {
+            belaykit::FailureKind::InvalidRequest if error.unsupported_option().is_some() => {
                 fail.hint("leave it out, or accept a notice with --lenient; see `belay agents --capabilities`")
             }
             _ => fail,
@@ -400,6 +421,9 @@ impl Run {
         let one_shot = self.agent.agent.print_command(request);
         let mut text =
             format!("# {} transport; the prompt goes in by standard input\n", planned.transport);
+        for note in &planned.notes {
+            text.push_str(&format!("# {note}\n"));
+        }
         text.push_str(&planned.command);
         text.push_str("\n# the same as one shot\n");
         match one_shot {

@@ -1,6 +1,7 @@
 //! `belay runs`
 
 use crate::fail::{Fail, closed_pipe_is_fine};
+use crate::say::say;
 use crate::surroundings;
 use belay_trace::{RunState, RunSummary, Store, visible_line};
 use clap::Args;
@@ -36,7 +37,7 @@ impl Runs {
             let _ = writeln!(text, "{line}");
         }
         if runs.is_empty() && !self.json {
-            eprintln!("There are no runs yet: belay run \"…\"");
+            say("There are no runs yet: belay run \"…\"");
         }
         closed_pipe_is_fine(io::stdout().write_all(text.as_bytes()))?;
         Ok(0)

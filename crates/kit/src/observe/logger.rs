@@ -297,7 +297,8 @@ impl<W: Write> Logger<W> {
             if self.shows(Part::Assistant) {
                 let head = if reasoning { "reasoning" } else { "assistant" };
                 let model = visible_line(short_model(&self.model)).into_owned();
-                let head = format!("[{head}:{model}:{}]", record.agent);
+                let model = if model.is_empty() { model } else { format!(":{model}") };
+                let head = format!("[{head}{model}:{}]", record.agent);
                 let style = if reasoning { DIM } else { CYAN };
                 let head = self.paint(style, &head);
                 writeln!(self.out, "{under}{head}")?;

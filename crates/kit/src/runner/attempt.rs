@@ -32,8 +32,8 @@ impl Runner {
         match self.start(transport) {
             Ok((attempt, output)) => attempt.run(output, caller).await,
             Err(failure) => {
-                let failure_of_attempt = Some(failure.clone());
-                let ended = AttemptEnded { failure: failure_of_attempt, ..AttemptEnded::default() };
+                let ended =
+                    AttemptEnded { failure: Some(failure.clone()), ..AttemptEnded::default() };
                 self.publisher.event(Event::AttemptEnded(ended));
                 AttemptEnd::failed(failure)
             }
@@ -64,8 +64,9 @@ impl Runner {
             .map_err(local_io("cannot write the journal"))?;
         let started = Process::start(&program, &args.args, env, self.request.cwd.as_deref());
         let (process, output) = started.map_err(|error| {
-            let message = format!("cannot start {}: {error}", program.display());
-            Failure::new(why_not_started(&error), message)
+            let (kind, why) = why_not_started(&error);
+            let message = format!("cannot start {}: {error}{why}", program.display());
+            Failure::new(kind, message)
         })?;
 
         let words = args.args.iter().map(|arg| arg.to_string_lossy().into_owned());
@@ -399,19 +400,22 @@ impl Attempt<'_> {
     }
 }
 
-/// What it means that a program which was found does not start.
-fn why_not_started(error: &io::Error) -> FailureKind {
+/// What it means that a program which was found does not start, and in words.
+fn why_not_started(error: &io::Error) -> (FailureKind, &'static str) {
     match error.kind() {
         // The program is there, so it is its interpreter that is not.
-        io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => FailureKind::NotExecutable,
+        io::ErrorKind::NotFound => {
+            (FailureKind::NotExecutable, "; the interpreter in its first line is missing")
+        }
+        io::ErrorKind::PermissionDenied => (FailureKind::NotExecutable, ""),
         // A NUL, or more arguments than the system takes.
         io::ErrorKind::InvalidInput | io::ErrorKind::ArgumentListTooLong => {
-            FailureKind::InvalidRequest
+            (FailureKind::InvalidRequest, "")
         }
         _ if error.raw_os_error() == Some(rustix::io::Errno::NOEXEC.raw_os_error()) => {
-            FailureKind::NotExecutable
+            (FailureKind::NotExecutable, "; it is no program for this machine")
         }
-        _ => FailureKind::LocalIo,
+        _ => (FailureKind::LocalIo, ""),
     }
 }
 

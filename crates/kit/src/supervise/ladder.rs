@@ -16,7 +16,7 @@ pub(crate) enum Rung {
     Sigint,
     /// SIGTERM to the agent.
     Sigterm,
-    /// SIGKILL to the agent's process group.
+    /// SIGKILL to the agent, its process group and all that is below it.
     Kill,
 }
 

@@ -27,6 +27,12 @@ impl Prompt {
             (Some(prompt), ..) => prompt.clone(),
             (None, Some(file), _) if file == Path::new("-") => stdin()?,
             (None, Some(file), _) => from_file(file)?,
+            (None, None, Some(_)) if stdin_is_piped() => {
+                return Err(Fail::usage(
+                    "there are two prompts: standard input, and what follows `--`",
+                )
+                .hint("name one: `-` reads standard input, `< /dev/null` leaves it out"));
+            }
             (None, None, Some((prompt, rest))) => return nonempty(prompt.clone(), rest.to_vec()),
             (None, None, None) if io::stdin().is_terminal() => {
                 return Err(Fail::usage("there is no prompt")
@@ -36,6 +42,12 @@ impl Prompt {
         };
         nonempty(prompt, rest)
     }
+}
+
+/// True if somebody hands us something: a terminal and /dev/null are devices, a pipe and a file are not.
+fn stdin_is_piped() -> bool {
+    use std::os::unix::fs::FileTypeExt as _;
+    fs::metadata("/dev/stdin").is_ok_and(|stdin| !stdin.file_type().is_char_device())
 }
 
 fn nonempty(prompt: String, rest: Vec<String>) -> Result<(String, Vec<String>), Fail> {
@@ -50,7 +62,7 @@ fn from_file(path: &Path) -> Result<String, Fail> {
     let read = fs::read(path);
     let bytes = read.map_err(|error| {
         Fail::usage(format!("cannot read the prompt file {}: {error}", path.display()))
-            .hint("check the path and its permissions")
+            .hint("check the path; a prompt that begins with `-` stands after `--`")
     })?;
     text(bytes, &path.display().to_string())
 }
