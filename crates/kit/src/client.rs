@@ -121,8 +121,10 @@ impl Client {
     }
 
     /// Calls `handler` for every record: in order, without loss, before the reader of the [`Run`] gets it, on a
-    /// thread where it may block. While it works, the run waits; the agent does not. Replaces the handler that
-    /// was set before. A handler that panics is not called again, nor by another run of this client.
+    /// thread where it may block. While it works, the run waits, and so do wishes to stop it; the agent does not.
+    /// A program that may block for long, such as one that prints to a pipe, reads the [`Run`] instead.
+    /// Replaces the handler that was set before. A handler that panics is not called again, nor by another run
+    /// of this client.
     #[must_use]
     pub fn on_event(mut self, handler: impl FnMut(&Record) + Send + 'static) -> Self {
         self.on_event = Some(Arc::new(Mutex::new(handler)));

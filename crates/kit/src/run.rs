@@ -24,7 +24,7 @@ pub struct Outcome {
     pub model: Option<String>,
     /// The agent's session, good for [`RunRequest::resume`](crate::RunRequest::resume).
     pub session_id: Option<String>,
-    /// The validated value, if the request had a schema.
+    /// The value that the agent checked against a schema, if it was given one (`-- --json-schema …`).
     pub structured: Option<Json>,
     /// Tools that were denied on the way.
     pub denials: Vec<Denial>,

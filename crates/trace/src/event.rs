@@ -591,7 +591,7 @@ pub struct RunResult {
     /// The model that answered, as the agent names it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    /// The validated value, if the request had a schema.
+    /// The value that the agent checked against a schema, if it was given one (`-- --json-schema …`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub structured: Option<Json>,
     /// The tools that were denied on the way.
