@@ -1,5 +1,6 @@
 //! What a caller asks of an agent.
 
+use crate::IdleLimits;
 use serde::{Deserialize, Serialize, Serializer};
 use std::fmt;
 use std::path::PathBuf;
@@ -35,6 +36,10 @@ pub struct RunRequest {
     pub max_output_tokens: Option<u32>,
     /// Stops the run when it has taken this long; kept by belay for every agent.
     pub timeout: Option<Duration>,
+    /// Stops the run when the agent makes no progress for so long; kept by belay for every agent.
+    pub idle: IdleLimits,
+    /// Lets what the agent has started and left running go on after the run, instead of ending it.
+    pub leave_running: bool,
     /// Tools that need no permission, in the agent's own rule language.
     pub allowed_tools: Vec<String>,
     /// Tools that the model is not offered, in the agent's own rule language.
@@ -214,6 +219,20 @@ impl RunRequest {
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
+        self
+    }
+
+    /// Sets the limits on silence.
+    #[must_use]
+    pub fn idle(mut self, idle: IdleLimits) -> Self {
+        self.idle = idle;
+        self
+    }
+
+    /// Lets what the agent leaves running go on.
+    #[must_use]
+    pub fn leave_running(mut self, leave: bool) -> Self {
+        self.leave_running = leave;
         self
     }
 

@@ -31,6 +31,7 @@ pub struct Client {
     pub(crate) program: Option<PathBuf>,
     pub(crate) leading_args: Vec<OsString>,
     pub(crate) env: Arc<Environment>,
+    pub(crate) supervisor: Option<PathBuf>,
     pub(crate) state_dir: Option<PathBuf>,
     pub(crate) transport: Option<Transport>,
     pub(crate) on_event: Option<Handler>,
@@ -68,6 +69,7 @@ impl Client {
             program: None,
             leading_args: Vec::new(),
             env: Arc::default(),
+            supervisor: None,
             state_dir: None,
             transport: None,
             on_event: None,
@@ -103,6 +105,15 @@ impl Client {
     #[must_use]
     pub fn leading_args<T: Into<OsString>>(mut self, args: impl IntoIterator<Item = T>) -> Self {
         self.leading_args = args.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// The program that ends all that an agent has started, also when this program is killed: `belay`,
+    /// `belay-supervisor`, or another that calls [`supervise::hook`](crate::supervise::hook). A program that
+    /// calls the hook itself needs none.
+    #[must_use]
+    pub fn supervisor(mut self, program: impl Into<PathBuf>) -> Self {
+        self.supervisor = Some(program.into());
         self
     }
 

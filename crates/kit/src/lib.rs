@@ -11,7 +11,7 @@ pub mod observe;
 mod program;
 mod run;
 mod runner;
-mod supervise;
+pub mod supervise;
 
 pub use crate::client::{Client, Installed, Plan};
 pub use crate::environment::Environment;
@@ -21,8 +21,8 @@ pub use crate::observe::trace_dir::TraceDir;
 pub use crate::observe::{Observer, ObserverError};
 pub use crate::run::{Interrupter, Outcome, Run};
 pub use belay_agents::{
-    AGENTS, Agent, Candidate, Capabilities, Capability, Claude, Codex, Effort, Permissions,
-    RunRequest, Session, Support, Transport, Unsupported, shell_escape,
+    AGENTS, Agent, BadIdleLimits, Candidate, Capabilities, Capability, Claude, Codex, Effort,
+    IdleLimits, Permissions, RunRequest, Session, Support, Transport, Unsupported, shell_escape,
 };
 pub use belay_trace as trace;
 pub use belay_trace::{Decision, Event, Failure, FailureKind, PermissionRequest, Record, Usage};

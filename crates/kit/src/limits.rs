@@ -27,6 +27,36 @@ pub const STOP_SIGINT: Duration = Duration::from_secs(3);
 /// How long SIGTERM may take.
 pub const STOP_SIGTERM: Duration = Duration::from_secs(3);
 
+/// How long each rung may take when belay itself is told to end: docker kills after 10 s, and three rungs and
+/// the kill are less.
+pub const STOP_SHUTDOWN: Duration = Duration::from_secs(2);
+
+/// How long a rung may take for somebody who has asked twice.
+pub const STOP_INSISTED: Duration = Duration::from_secs(1);
+
+/// How long a killed agent may take to be gone. One that hangs in the kernel is given up then.
+pub const STOP_KILL: Duration = Duration::from_secs(2);
+
+/// How long the supervisor lets an agent end by SIGINT when belay is gone: two seconds are the most that a
+/// machine without belay has to bear.
+pub const ABANDONED_SIGINT: Duration = Duration::from_secs(1);
+
+/// How long what an agent left behind may take to end by itself: helpers of the agent notice that it is gone
+/// within some milliseconds.
+pub const LEFT_BEHIND: Duration = Duration::from_millis(100);
+
+/// How long processes are killed that come again and again.
+pub const SWEEP: Duration = Duration::from_secs(1);
+
+/// How long killed processes are given to be gone before we look again.
+pub const KILLED_AGAIN: Duration = Duration::from_millis(5);
+
+/// How long the supervisor may take to clean up: its own limits, and as much again for a loaded machine.
+pub const SWEEP_ANSWER: Duration = Duration::from_secs(3);
+
+/// How long a supervisor may take to start the agent: a cold start from a slow disk takes seconds.
+pub const SUPERVISOR_START: Duration = Duration::from_secs(10);
+
 /// How long an agent may live on after the end of its turn: it saves its session. Longer is a hang
 /// (anthropics/claude-code#25629).
 pub const LINGER: Duration = Duration::from_secs(10);
@@ -42,3 +72,17 @@ pub const DRAIN_READS_MAX: usize = 64;
 
 /// How long an agent may take to say its version: a cold start from a slow disk takes seconds.
 pub const VERSION: Duration = Duration::from_secs(10);
+
+/// How much longer than announced an agent's own retry may take.
+pub const RETRY_SLACK: Duration = Duration::from_secs(30);
+
+/// How many responses in a row may be without a word or a tool call: agents try an empty response again a few
+/// times, and OpenCode 1.18.33 without end.
+pub const EMPTY_TURNS_MAX: u32 = 20;
+
+/// How often in a row the same tool call may have the same result: whoever waits for a build asks for its state
+/// some dozens of times.
+pub const SAME_CALLS_MAX: u32 = 100;
+
+/// How late we may look at what is due before that means that belay itself stood still, and not the agent.
+pub const LATE: Duration = Duration::from_secs(2);

@@ -74,7 +74,7 @@ impl Run {
         }
     }
 
-    /// A handle that stops this run from elsewhere.
+    /// A handle that stops, pauses and steers this run from elsewhere.
     pub fn interrupter(&self) -> Interrupter {
         Interrupter { commands: self.commands.clone() }
     }
@@ -95,7 +95,7 @@ impl Stream for Run {
     }
 }
 
-/// Stops a [`Run`] from anywhere; cheap to clone.
+/// Stops, pauses and steers a [`Run`] from anywhere; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Interrupter {
     commands: mpsc::UnboundedSender<Command>,
@@ -106,6 +106,25 @@ impl Interrupter {
     /// Does nothing once the run is over.
     pub fn interrupt(&self) {
         self.stop(StopReason::User);
+    }
+
+    /// Like [`Run::steer`].
+    pub fn steer(&self, text: impl Into<String>) {
+        let _ = self.commands.send(Command::Steer(text.into()));
+    }
+
+    /// Freezes the agent and all that it has started, and resolves when that is done. No limit of the run
+    /// counts the time until [`resume`](Self::resume); a wish to stop resumes first.
+    pub async fn pause(&self) {
+        let (done, paused) = oneshot::channel();
+        let _ = self.commands.send(Command::Pause(done));
+        // A run that is over has nothing to freeze.
+        let _ = paused.await;
+    }
+
+    /// Lets a paused run go on.
+    pub fn resume(&self) {
+        let _ = self.commands.send(Command::Resume);
     }
 
     /// Like [`interrupt`](Self::interrupt), with another reason in the [`Event::Interrupted`](belay_trace::Event::Interrupted).

@@ -6,6 +6,7 @@
 
 mod attempt;
 mod drain;
+mod idle;
 mod private_files;
 mod publish;
 mod turn_limit;
@@ -18,6 +19,7 @@ use belay_agents::AttemptEnd;
 use belay_trace::{
     Event, Failure, FailureKind, Level, Phase, Record, RunResult, RunStarted, StopReason, Usage,
 };
+use std::collections::VecDeque;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
@@ -28,6 +30,10 @@ pub(crate) enum Command {
     Stop(StopReason),
     /// Say something to the running turn.
     Steer(String),
+    /// Freeze the agent, and say when that is done.
+    Pause(oneshot::Sender<()>),
+    /// Let it go on.
+    Resume,
 }
 
 /// What a run hears from its caller.
@@ -38,16 +44,21 @@ struct Caller {
     gone: oneshot::Receiver<()>,
     is_gone: bool,
     is_silent: bool,
-    /// When the run's time is up.
+    /// When the run's time is up, and that it stands still.
     deadline: Option<Instant>,
-    /// How often the run was asked to stop, and why at first.
+    is_paused: bool,
+    /// Wishes that came before there was an agent.
+    early: VecDeque<Command>,
+    /// How often the run was asked to stop.
     stops: u32,
-    reason: Option<StopReason>,
 }
 
 impl Caller {
     /// The next wish: the caller's, or that of his time limit. Never resolves when there can be none.
     async fn next(&mut self) -> Command {
+        if let Some(command) = self.early.pop_front() {
+            return command;
+        }
         loop {
             tokio::select! {
                 command = self.commands.recv(), if !self.is_silent => match command {
@@ -58,7 +69,7 @@ impl Caller {
                     self.is_gone = true;
                     return Command::Stop(StopReason::Dropped);
                 }
-                () = sleep_until(self.deadline) => {
+                () = sleep_until(self.deadline), if !self.is_paused => {
                     self.deadline = None;
                     return Command::Stop(StopReason::Deadline);
                 }
@@ -66,9 +77,17 @@ impl Caller {
         }
     }
 
-    fn stop(&mut self, reason: StopReason) {
-        self.stops += 1;
-        self.reason.get_or_insert(reason);
+    /// Why the caller has said that there is nothing to begin, if he has.
+    fn stopped_early(&mut self) -> Option<StopReason> {
+        while let Ok(command) = self.commands.try_recv() {
+            self.early.push_back(command);
+        }
+        let reason = self.early.iter().find_map(|command| match command {
+            Command::Stop(reason) => Some(*reason),
+            _ => None,
+        });
+        self.stops += u32::from(reason.is_some());
+        reason
     }
 }
 
@@ -108,10 +127,17 @@ impl Runner {
         commands: mpsc::UnboundedReceiver<Command>,
         gone: oneshot::Receiver<()>,
     ) -> Result<Outcome, Error> {
-        let (is_gone, is_silent) = (false, false);
         let deadline = self.request.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        let mut caller =
-            Caller { commands, gone, is_gone, is_silent, deadline, stops: 0, reason: None };
+        let mut caller = Caller {
+            commands,
+            gone,
+            is_gone: false,
+            is_silent: false,
+            deadline,
+            is_paused: false,
+            early: VecDeque::new(),
+            stops: 0,
+        };
         let ready = check_request(&self.request).and_then(|()| self.open_journal());
         self.begin().await;
         let end = match ready {

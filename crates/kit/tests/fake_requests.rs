@@ -152,7 +152,8 @@ async fn the_agent_sees_what_its_allow_list_names_and_what_is_passed_on() {
     let mut environment = Environment::new(vars.map(|(name, value)| (os(name), os(value))));
     environment.pass("MY_K*");
     let request = RunRequest::new("p").max_output_tokens(99);
-    run(&Client::new(Claude::new()).environment(environment), request).await.answer();
+    let seen = run(&Client::new(Claude::new()).environment(environment), request).await;
+    let run_id = &seen.outcome.as_ref().unwrap().run_id;
     let want = [
         ("PATH", path.as_str()),
         ("HOME", "/home/me"),
@@ -161,6 +162,8 @@ async fn the_agent_sees_what_its_allow_list_names_and_what_is_passed_on() {
         ("CLAUDE_CODE_MAX_OUTPUT_TOKENS", "99"),
         ("DISABLE_AUTOUPDATER", "1"),
         ("MY_KEY", "mine"),
+        // By which everything is known that the agent starts.
+        ("BELAY_RUN_ID", run_id),
     ];
     let want: BTreeMap<String, String> =
         want.map(|(name, value)| (name.to_owned(), value.to_owned())).into();

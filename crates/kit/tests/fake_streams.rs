@@ -15,7 +15,14 @@ type Events = Vec<(Event, Option<belaykit::trace::ToolId>)>;
 
 /// What the agent said: all events but those that belay makes itself.
 fn said(records: &[Record]) -> Events {
-    let own = ["run_started", "attempt_started", "permission_decision", "attempt_ended", "result"];
+    let own = [
+        "run_started",
+        "attempt_started",
+        "permission_decision",
+        "attempt_result",
+        "attempt_ended",
+        "result",
+    ];
     let theirs = records.iter().filter(|record| !own.contains(&record.event.type_name()));
     theirs.map(|record| (record.event.clone(), record.parent_tool_id.clone())).collect()
 }
@@ -194,7 +201,8 @@ async fn an_agent_that_says_nothing_and_exits_with_0_has_not_answered() {
     let stage = Stage::new("claude", &Play::default());
     let seen = run(&stage.claude(), "p").await;
     assert_eq!(seen.failure().kind, FailureKind::Protocol);
-    assert_eq!(seen.names(), ["run_started", "attempt_started", "attempt_ended", "result"]);
+    let names = ["run_started", "attempt_started", "attempt_result", "attempt_ended", "result"];
+    assert_eq!(seen.names(), names);
 }
 
 async fn check_cut(client: &Client, what: &str, want: FailureKind) {

@@ -72,6 +72,8 @@ pub enum Event {
     PermissionDenied(PermissionDenied),
     /// The run was asked to stop.
     Interrupted(Interrupted),
+    /// The agent has said what the attempt comes to; cleaning up comes after it and cannot lose it.
+    AttemptResult(AttemptResult),
     /// One attempt is over.
     AttemptEnded(AttemptEnded),
     /// The run moves on to another agent or model.
@@ -119,6 +121,21 @@ pub struct AttemptStarted {
     /// The process id of the agent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pid: Option<u32>,
+    /// How surely everything that the agent starts is ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub containment: Option<Containment>,
+}
+
+/// How surely everything that an agent starts is ended.
+#[derive(Copy, Eq)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Containment {
+    /// A supervisor stands above all of it and ends it, also when belay is killed.
+    Subreaper,
+    /// belay kills the agent's process group and what else it finds; what hides lives on, and so does
+    /// everything when belay is killed.
+    ProcessGroup,
 }
 
 /// The agent opened or resumed a session.
@@ -465,6 +482,9 @@ pub struct PermissionDenied {
 pub struct Interrupted {
     /// Why.
     pub reason: StopReason,
+    /// Why in words, if there is more to say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
 }
 
 /// Why a run was asked to stop.
@@ -482,6 +502,28 @@ pub enum StopReason {
     TurnLimit,
     /// The run's time is up.
     Deadline,
+    /// The agent has been silent for too long.
+    Stalled,
+    /// The agent repeats itself without end.
+    Loop,
+}
+
+/// What an attempt comes to, in the agent's words; if belay is killed now, this is the run's result.
+#[derive(Default)]
+pub struct AttemptResult {
+    /// The answer, or what was reached of it.
+    pub result: String,
+    /// What the attempt used.
+    pub usage: Usage,
+    /// Why it did not answer, if it did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+    /// The agent's session, good for resuming.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_id: Option<String>,
+    /// The model that answered, as the agent names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
 }
 
 /// One attempt is over.
@@ -504,6 +546,23 @@ pub struct AttemptEnded {
     /// True if belay had to end the process.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub forced: bool,
+    /// True if something that the agent left behind held its output open, which was waited for no longer.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pipes_held_open: bool,
+    /// What the agent had started and left running.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left: Vec<LeftProcess>,
+}
+
+/// A process that was there when its agent was gone.
+#[derive(Default, Eq)]
+pub struct LeftProcess {
+    /// Its process id.
+    pub pid: u32,
+    /// Its command line, or the beginning of it.
+    pub command: String,
+    /// True if belay killed it; otherwise it still runs.
+    pub killed: bool,
 }
 
 /// The run moves on to another agent or model.
@@ -637,6 +696,7 @@ impl Event {
             Self::PermissionDecision(_) => "permission_decision",
             Self::PermissionDenied(_) => "permission_denied",
             Self::Interrupted(_) => "interrupted",
+            Self::AttemptResult(_) => "attempt_result",
             Self::AttemptEnded(_) => "attempt_ended",
             Self::Failover(_) => "failover",
             Self::Notice(_) => "notice",

@@ -19,12 +19,13 @@ mod usage;
 mod visible;
 
 pub use crate::event::{
-    AttemptEnded, AttemptStarted, Compaction, CompactionStatus, Context, ContextSource, Decision,
-    DecisionSource, Denial, Event, Failover, Interrupted, Level, LogDegraded, Notice,
-    ObserverDropped, OversizedLine, PermissionDecision, PermissionDenied, PermissionRequest, Phase,
-    Plan, PlanItem, PlanStatus, RateLimit, RateLimitWindow, Reasoning, Retry, RunResult,
-    RunStarted, SessionStarted, StopReason, Text, TextRetracted, ToolCall, ToolCallDelta,
-    ToolCallStart, ToolKind, ToolResult, TurnStarted, Unknown, UsageReport, Waiting,
+    AttemptEnded, AttemptResult, AttemptStarted, Compaction, CompactionStatus, Containment,
+    Context, ContextSource, Decision, DecisionSource, Denial, Event, Failover, Interrupted,
+    LeftProcess, Level, LogDegraded, Notice, ObserverDropped, OversizedLine, PermissionDecision,
+    PermissionDenied, PermissionRequest, Phase, Plan, PlanItem, PlanStatus, RateLimit,
+    RateLimitWindow, Reasoning, Retry, RunResult, RunStarted, SessionStarted, StopReason, Text,
+    TextRetracted, ToolCall, ToolCallDelta, ToolCallStart, ToolKind, ToolResult, TurnStarted,
+    Unknown, UsageReport, Waiting,
 };
 pub use crate::failure::{Evidence, EvidenceSource, Failure, FailureKind};
 pub use crate::fold::Fold;

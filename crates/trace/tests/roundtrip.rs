@@ -2,13 +2,14 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use belay_trace::{
-    AttemptEnded, AttemptStarted, Compaction, CompactionStatus, Context, ContextSource, CostSource,
-    Decision, DecisionSource, Denial, Event, EvidenceSource, Failover, Failure, FailureKind,
-    Interrupted, Json, Level, LogDegraded, ModelUsage, Notice, ObserverDropped, OversizedLine,
-    PermissionDecision, PermissionDenied, PermissionRequest, Phase, Plan, PlanItem, PlanStatus,
-    RateLimit, RateLimitWindow, RawRef, Reasoning, Record, Retry, RunResult, RunStarted,
-    SessionStarted, StopReason, Text, TextRetracted, ToolCall, ToolCallDelta, ToolCallStart,
-    ToolId, ToolKind, ToolResult, TurnStarted, Unknown, Usage, UsageReport, Waiting,
+    AttemptEnded, AttemptResult, AttemptStarted, Compaction, CompactionStatus, Containment,
+    Context, ContextSource, CostSource, Decision, DecisionSource, Denial, Event, EvidenceSource,
+    Failover, Failure, FailureKind, Interrupted, Json, LeftProcess, Level, LogDegraded, ModelUsage,
+    Notice, ObserverDropped, OversizedLine, PermissionDecision, PermissionDenied,
+    PermissionRequest, Phase, Plan, PlanItem, PlanStatus, RateLimit, RateLimitWindow, RawRef,
+    Reasoning, Record, Retry, RunResult, RunStarted, SessionStarted, StopReason, Text,
+    TextRetracted, ToolCall, ToolCallDelta, ToolCallStart, ToolId, ToolKind, ToolResult,
+    TurnStarted, Unknown, Usage, UsageReport, Waiting,
 };
 use std::collections::BTreeSet;
 
@@ -103,6 +104,7 @@ fn events() -> Vec<Event> {
             command: vec!["claude".into(), "--print".into()],
             model: s("opus"),
             pid: Some(42),
+            containment: Some(Containment::Subreaper),
         }),
         Event::SessionStarted(SessionStarted {
             session_id: "s1".into(),
@@ -184,7 +186,14 @@ fn events() -> Vec<Event> {
             name: "Bash".into(),
             reason: s("rule"),
         }),
-        Event::Interrupted(Interrupted { reason: StopReason::User }),
+        Event::Interrupted(Interrupted { reason: StopReason::Stalled, message: s("silent") }),
+        Event::AttemptResult(AttemptResult {
+            result: "Done.".into(),
+            usage: usage(),
+            failure: Some(failure()),
+            session_id: s("s1"),
+            model: s("opus"),
+        }),
         Event::AttemptEnded(AttemptEnded {
             usage: usage(),
             failure: Some(failure()),
@@ -192,6 +201,8 @@ fn events() -> Vec<Event> {
             exit_code: Some(1),
             signal: Some(15),
             forced: true,
+            pipes_held_open: true,
+            left: vec![LeftProcess { pid: 43, command: "sleep 60".into(), killed: true }],
         }),
         Event::Failover(Failover {
             from: "claude-code:opus".into(),

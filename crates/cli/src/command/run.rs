@@ -3,6 +3,7 @@
 mod prompt;
 mod show;
 mod signals;
+mod steer;
 
 use self::show::{Screen, View};
 use crate::fail::{Fail, closed_pipe_is_fine};
@@ -10,8 +11,8 @@ use crate::say::{say, warn};
 use crate::surroundings::{self, Color};
 use belay_trace::{exit_code, visible, visible_line};
 use belaykit::{
-    Candidate, Client, Effort, Error, Logger, Outcome, Part, Permissions, RunRequest, TraceDir,
-    Transport, shell_escape, trace::TraceId,
+    Candidate, Client, Effort, Error, IdleLimits, Logger, Outcome, Part, Permissions, RunRequest,
+    TraceDir, Transport, shell_escape, trace::TraceId,
 };
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
@@ -94,6 +95,19 @@ pub(crate) struct Run {
     /// Stop the run when it has taken this long: 90s, 10m, 1h30m.
     #[arg(long, value_name = "TIME", value_parser = duration)]
     timeout: Option<Duration>,
+
+    /// Stop the run when the agent makes no progress for so long: 5m, or for each of what it waits for,
+    /// model=15m,tool=30m,start=3m,retry=10m (the defaults), or off.
+    #[arg(long, value_name = "TIME|WHAT=TIME,…")]
+    idle_timeout: Option<IdleLimits>,
+
+    /// Let what the agent has started and left running go on, such as a server; otherwise it is ended.
+    #[arg(long)]
+    leave_running: bool,
+
+    /// Lines that are typed while the agent works are said to it, if it can listen.
+    #[arg(long)]
+    interactive_steer: bool,
 
     /// A tool that needs no permission, in the agent's rule language; can be given more than once.
     #[arg(long, value_name = "RULE")]
@@ -239,6 +253,9 @@ impl Run {
     ) -> Result<(Result<Outcome, Error>, Option<SignalKind>), Fail> {
         let mut run = client.start(request);
         let mut stopped_by = signals::obey(&run.interrupter())?;
+        if self.interactive_steer {
+            steer::listen(run.interrupter())?;
+        }
         let screen = Screen::open(self.view())
             .map_err(|error| Fail::local(format!("cannot show the run: {error}")))?;
         while let Some(record) = run.next().await {
@@ -266,6 +283,8 @@ impl Run {
         request.max_turns = self.max_turns;
         request.max_output_tokens = self.max_output_tokens;
         request.timeout = self.timeout;
+        request.idle = self.idle_timeout.unwrap_or_default();
+        request.leave_running = self.leave_running;
         request.allowed_tools.clone_from(&self.allowed_tools);
         request.disallowed_tools.clone_from(&self.disallowed_tools);
         request.effort = self.effort;

@@ -4,7 +4,7 @@ use super::{Observer, ObserverError};
 use anstyle::{AnsiColor, Style};
 use belay_trace::{
     Context, Decision, DecisionSource, Event, Level, Notice, Record, Retry, RunResult,
-    SessionStarted, ToolCall, ToolResult, Usage, visible, visible_line,
+    SessionStarted, StopReason, ToolCall, ToolResult, Usage, visible, visible_line,
 };
 use std::fmt::{self, Write as _};
 use std::io::{self, Write};
@@ -204,14 +204,20 @@ impl<W: Write> Logger<W> {
                 self.head(Part::System, under, "permission", RED, &words)?;
             }
             Event::Interrupted(stop) => {
-                let words = match stop.reason {
-                    belay_trace::StopReason::TurnLimit => {
-                        "the turn limit is reached; stopping the agent"
-                    }
-                    belay_trace::StopReason::Deadline => "the time is up; stopping the agent",
-                    _ => "stopping the agent (again: at once)",
+                let words = match (&stop.message, stop.reason) {
+                    (Some(message), _) => format!("{}; stopping the agent", visible_line(message)),
+                    (None, StopReason::Deadline) => "the time is up; stopping the agent".to_owned(),
+                    _ => "stopping the agent (again: at once)".to_owned(),
                 };
-                self.head(Part::System, under, "interrupted", YELLOW, words)?;
+                self.head(Part::System, under, "interrupted", YELLOW, &words)?;
+            }
+            Event::AttemptEnded(ended) => {
+                for process in &ended.left {
+                    let word = if process.killed { "killed" } else { "still runs" };
+                    let command = cut(&visible_line(&process.command), ARGS_CHARS_MAX);
+                    let words = format!("{word}: {command} (process {})", process.pid);
+                    self.head(Part::System, under, "left", YELLOW, &words)?;
+                }
             }
             Event::Failover(failover) => {
                 let words = format!("{} → {}: {}", failover.from, failover.to, failover.failure);

@@ -1,25 +1,29 @@
 //! One attempt: one agent process, from its start to the end of its turn and of itself.
 
 use super::drain::Drain;
+use super::idle::{Alarm, IdleWatch};
 use super::private_files::{FileArgs, PrivateFiles};
 use super::turn_limit::TurnLimit;
 use super::{Caller, Command, Runner, sleep_until};
-use crate::supervise::ladder::Rung;
-use crate::supervise::{Output, Process};
+use crate::supervise::ladder::{Haste, Rung};
+use crate::supervise::{self, Output, Process, Start};
 use crate::{limits, program};
 use belay_agents::{
     Action, AttemptEnd, Capability, Exit, Input, Line, LineSplitter, Out, Permissions, Protocol,
-    StopPlan, Support, TimerId, Transport,
+    RunRequest, StopPlan, Support, TimerId, Transport,
 };
 use belay_trace::{
-    AttemptEnded, AttemptStarted, Decision, DecisionSource, Denial, Event, Failure, FailureKind,
-    Interrupted, Level, OversizedLine, PermissionDecision, PermissionRequest, StopReason,
+    AttemptEnded, AttemptResult, AttemptStarted, Decision, DecisionSource, Denial, Event, Failure,
+    FailureKind, Interrupted, LeftProcess, Level, OversizedLine, PermissionDecision,
+    PermissionRequest, StopReason,
 };
 use rustix::process::Signal;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::PoisonError;
+use std::time::Duration;
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 impl Runner {
@@ -29,7 +33,16 @@ impl Runner {
         caller: &mut Caller,
     ) -> AttemptEnd {
         self.publisher.attempt(self.attempts, self.client.agent.name());
-        match self.start(transport) {
+        let started = match caller.stopped_early() {
+            None => self.start(transport).await,
+            // Before the agent costs anything.
+            Some(reason) => {
+                self.publisher.event(Event::Interrupted(Interrupted { reason, message: None }));
+                let message = "stopped before the agent was started";
+                Err(Failure::new(FailureKind::Interrupted, message))
+            }
+        };
+        match started {
             Ok((attempt, output)) => attempt.run(output, caller).await,
             Err(failure) => {
                 let ended =
@@ -40,10 +53,10 @@ impl Runner {
         }
     }
 
-    fn start(
+    async fn start(
         &mut self,
         transport: Transport,
-    ) -> Result<(Attempt<'_>, tokio::sync::mpsc::UnboundedReceiver<Output>), Failure> {
+    ) -> Result<(Attempt<'_>, mpsc::UnboundedReceiver<Output>), Failure> {
         let launch = self.client.launch(&self.request, transport)?;
         for option in &launch.ignored {
             let words =
@@ -56,14 +69,21 @@ impl Runner {
             PrivateFiles::write(&launch, self.publisher.journal.folder(), &temp, &self.run_id)
                 .map_err(local_io("cannot write the files of the run"))?;
         let args = files.into_args(&launch, &self.client.leading_args);
-        let env = self.client.env.for_agent(&launch.env);
         // Before the agent costs anything.
         self.publisher
             .journal
             .attempt(self.attempts)
             .map_err(local_io("cannot write the journal"))?;
-        let started = Process::start(&program, &args.args, env, self.request.cwd.as_deref());
-        let (process, output) = started.map_err(|error| {
+        let started = Process::start(Start {
+            program: &program,
+            args: &args.args,
+            env: self.client.env.for_agent(&launch.env),
+            cwd: self.request.cwd.as_deref(),
+            plan: launch.stop,
+            run_id: &self.run_id,
+            supervisor: supervise::supervisor(self.client.supervisor.as_deref()),
+        });
+        let (process, output) = started.await.map_err(|error| {
             let (kind, why) = why_not_started(&error);
             let message = format!("cannot start {}: {error}{why}", program.display());
             Failure::new(kind, message)
@@ -77,23 +97,33 @@ impl Runner {
             command,
             model: self.request.model.clone(),
             pid: process.id(),
+            containment: Some(process.containment()),
         }));
+        if let Some(why) = &process.unsupervised {
+            let words = format!("no supervisor ({why}): what the agent starts may outlive it");
+            self.publisher.event(Event::notice(Level::Warn, "containment", words));
+        }
         let limited = self.client.agent.capabilities(transport).support(Capability::MaxTurns);
         let turn_limit = self.request.max_turns.filter(|_| limited == Support::Belay);
+        let began = Instant::now();
         let attempt = Attempt {
             protocol: self.client.agent.protocol(&self.request, transport),
             plan: launch.stop,
             process,
             out: Out::default(),
             end: None,
-            rung: None,
+            has_result: false,
+            stop: None,
             linger: None,
             timers: Vec::new(),
             turn_limit: turn_limit.map(TurnLimit::new),
-            over_limit: false,
+            idle: IdleWatch::new(self.request.idle, began),
+            has_spoken: false,
+            paused: None,
+            alarm: None,
             denials: Vec::new(),
             forced: false,
-            began: Instant::now(),
+            began,
             _files: args,
             runner: self,
         };
@@ -118,23 +148,42 @@ struct Attempt<'a> {
     out: Out,
     /// How the turn ended, once it has.
     end: Option<AttemptEnd>,
-    /// The rung of the stop ladder, and when to climb.
-    rung: Option<(Rung, Option<Instant>)>,
+    /// That was told.
+    has_result: bool,
+    stop: Option<Stop>,
     /// When a process that lives on after its turn is a hang.
     linger: Option<Instant>,
     timers: Vec<(Instant, TimerId)>,
     turn_limit: Option<TurnLimit>,
-    over_limit: bool,
+    idle: IdleWatch,
+    /// The agent has printed a line.
+    has_spoken: bool,
+    /// Since when everything stands still.
+    paused: Option<Instant>,
+    /// What our own limits have to say about what was just read.
+    alarm: Option<Alarm>,
     denials: Vec<Denial>,
     forced: bool,
     began: Instant,
     _files: FileArgs,
 }
 
+/// A stop that is under way.
+#[derive(Clone, Debug)]
+struct Stop {
+    reason: StopReason,
+    /// Why, if that is more than the reason.
+    words: Option<String>,
+    rung: Rung,
+    haste: Haste,
+    /// When to climb; never any more once the process is gone.
+    climb: Option<Instant>,
+}
+
 impl Attempt<'_> {
     async fn run(
         mut self,
-        mut output: tokio::sync::mpsc::UnboundedReceiver<Output>,
+        mut output: mpsc::UnboundedReceiver<Output>,
         caller: &mut Caller,
     ) -> AttemptEnd {
         let mut stdout = LineSplitter::new(limits::LINE_BYTES_MAX);
@@ -143,9 +192,6 @@ impl Attempt<'_> {
         let mut exited: Option<(Exit, Drain)> = None;
 
         self.input(Input::Start);
-        if caller.stops > 0 {
-            self.stop(caller);
-        }
         self.runner.publisher.flush().await;
 
         // Everything that can happen, one thing at a time.
@@ -166,15 +212,25 @@ impl Attempt<'_> {
                 self.linger = None;
             }
             match happening {
-                Happening::Asked(Command::Stop(reason)) => {
-                    caller.stop(reason);
-                    self.stop(caller);
-                }
+                Happening::Asked(Command::Stop(reason)) => self.asked_to_stop(caller, reason, None),
                 Happening::Asked(Command::Steer(text)) => self.input(Input::Steer(&text)),
+                Happening::Asked(Command::Pause(done)) => {
+                    self.pause(caller);
+                    // Who has asked may have gone.
+                    let _ = done.send(());
+                }
+                Happening::Asked(Command::Resume) => self.resume(caller),
                 Happening::Exited(exit) => {
                     exited = Some((exit, Drain::begin(output.len())));
-                    // Nothing is left to hurry.
-                    self.rung = self.rung.map(|(rung, _)| (rung, None));
+                    self.gone();
+                }
+                // belay itself stood still (SIGSTOP, a machine that slept): what the agent said meanwhile is
+                // still to be read.
+                Happening::Due if deadline.is_some_and(|at| at.elapsed() > limits::LATE) => {
+                    self.shift(waiting.elapsed());
+                }
+                Happening::Due if self.give_up() => {
+                    exited = Some((Exit::Code(-1), Drain::begin(output.len())));
                 }
                 Happening::Due => self.on_time(),
                 Happening::Printed(Output::Stdout(bytes)) => {
@@ -185,9 +241,14 @@ impl Attempt<'_> {
                 }
                 Happening::Printed(Output::End) => pipes_open -= 1,
             }
-            if self.over_limit && caller.stops == 0 {
-                caller.stop(StopReason::TurnLimit);
-                self.stop(caller);
+            match self.alarm.take() {
+                Some(Alarm::Stop(reason, words)) if caller.stops == 0 => {
+                    self.asked_to_stop(caller, reason, Some(words));
+                }
+                Some(Alarm::Warn(words)) => {
+                    self.runner.publisher.event(Event::notice(Level::Warn, "idle", words));
+                }
+                _ => {}
             }
             self.runner.publisher.flush().await;
         }
@@ -196,11 +257,25 @@ impl Attempt<'_> {
         stderr.finish(|line| self.input(Input::Stderr(line.bytes)));
         let exit = exited.map_or(Exit::Code(-1), |(exit, _)| exit);
         self.input(Input::Exit(exit));
-        if self.rung.is_some() {
-            // What the agent left in its group would go on with work that was stopped.
-            self.process.kill();
+        self.give_result();
+        // Paid for and on disk, before anything is cleaned up.
+        self.runner.publisher.flush().await;
+        let left = self.process.sweep(self.runner.request.leave_running).await;
+        self.finish(exit, left, pipes_open > 0)
+    }
+
+    /// The process is gone.
+    fn gone(&mut self) {
+        // Nothing is left to hurry.
+        if let Some(stop) = &mut self.stop {
+            stop.climb = None;
         }
-        self.finish(exit, caller)
+        if self.process.has_lost_its_supervisor() {
+            let words =
+                "the supervisor of the agent was killed; what the agent had started may live on";
+            self.runner.publisher.event(Event::notice(Level::Warn, "containment", words));
+        }
+        self.process.begin_sweep(self.runner.request.leave_running);
     }
 
     /// A line from standard output.
@@ -210,6 +285,10 @@ impl Attempt<'_> {
             self.runner.publisher.event(Event::OversizedLine(OversizedLine { bytes }));
         } else {
             self.input(Input::Stdout(line.bytes));
+        }
+        self.has_spoken = true;
+        if let Some(alarm) = self.idle.line(Instant::now()) {
+            self.alarm.get_or_insert(alarm);
         }
     }
 
@@ -221,10 +300,14 @@ impl Attempt<'_> {
         for action in std::mem::take(&mut self.out.actions) {
             match action {
                 Action::Emit(emitted) => {
+                    self.idle.event(&emitted.event);
                     if let Some(limit) = &mut self.turn_limit
                         && emitted.parent_tool_id.is_none()
+                        && limit.is_reached_with(&emitted.event)
                     {
-                        self.over_limit |= limit.is_reached_with(&emitted.event);
+                        let turns = self.runner.request.max_turns.unwrap_or(0);
+                        let words = format!("stopped after {turns} turns (max_turns)");
+                        self.alarm.get_or_insert(Alarm::Stop(StopReason::TurnLimit, words));
                     }
                     if let Event::PermissionRequest(request) = &emitted.event {
                         asked.push(request.clone());
@@ -249,13 +332,47 @@ impl Attempt<'_> {
         if self.end.is_none() {
             self.end = Some(end);
             self.linger = Some(Instant::now() + limits::LINGER);
+            self.give_result();
         }
+    }
+
+    /// Says what the attempt comes to, once.
+    fn give_result(&mut self) {
+        if self.has_result {
+            return;
+        }
+        self.has_result = true;
+        let end = self.end.get_or_insert_with(|| {
+            let message = "the agent ended without saying how its turn ended";
+            AttemptEnd::failed(Failure::new(FailureKind::Protocol, message))
+        });
+        // The agent knows only that it was stopped; why is ours to say.
+        if let (Some(failure), Some(stop)) = (&mut end.failure, &self.stop)
+            && failure.kind == FailureKind::Interrupted
+        {
+            stop.explain(failure, &self.runner.request);
+        }
+        for denial in self.denials.drain(..) {
+            if !end.denials.contains(&denial) {
+                end.denials.push(denial);
+            }
+        }
+        let elapsed = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        end.usage.duration_ms.get_or_insert(elapsed);
+        let result = AttemptResult {
+            result: end.answer.clone(),
+            usage: end.usage.clone(),
+            failure: end.failure.clone(),
+            session_id: end.session_id.clone(),
+            model: end.model.clone(),
+        };
+        self.runner.publisher.event(Event::AttemptResult(result));
     }
 
     fn cannot(&mut self, what: &str) {
         match what {
             // The first rung is no rung for this agent, or not any more.
-            "interrupt" if matches!(self.rung, Some((Rung::Native, _))) => self.climb(),
+            "interrupt" if self.rung() == Some(Rung::Native) => self.climb(),
             "interrupt" => {}
             _ => {
                 let agent = self.runner.client.agent.name();
@@ -291,33 +408,50 @@ impl Attempt<'_> {
     }
 
     /// Begins to stop the agent, or insists.
-    fn stop(&mut self, caller: &Caller) {
+    fn asked_to_stop(&mut self, caller: &mut Caller, reason: StopReason, words: Option<String>) {
+        caller.stops += 1;
+        // What is frozen hears nothing.
+        self.resume(caller);
         if caller.stops == 1 {
-            let reason = caller.reason.unwrap_or(StopReason::User);
-            self.runner.publisher.event(Event::Interrupted(Interrupted { reason }));
+            let message = words.clone();
+            self.runner.publisher.event(Event::Interrupted(Interrupted { reason, message }));
         }
-        let first = Rung::first(self.plan, caller.stops);
-        let rung = self.rung.map_or(first, |(rung, _)| rung.max(first));
-        let begins = self.rung.is_none();
+        let Some(stop) = &mut self.stop else {
+            return self.begin_to_stop(reason, words);
+        };
+        stop.haste = if caller.stops > 1 { Haste::Insisted } else { stop.haste };
+        let rung = if caller.stops > 2 { Rung::Kill } else { stop.rung.insist(self.plan) };
+        self.take(rung);
+    }
+
+    fn begin_to_stop(&mut self, reason: StopReason, words: Option<String>) {
+        // An agent that has said nothing has nothing to report, and may not hear a signal yet.
+        let rung = if self.has_spoken { Rung::first(self.plan) } else { Rung::Kill };
+        self.stop = Some(Stop { reason, words, rung, haste: Haste::of(reason), climb: None });
         self.take(rung);
         // The driver hears of it in any case: how the turn ended is its to say.
-        if begins {
-            self.input(Input::Interrupt);
-        }
+        self.input(Input::Interrupt);
+    }
+
+    fn rung(&self) -> Option<Rung> {
+        self.stop.as_ref().map(|stop| stop.rung)
     }
 
     fn climb(&mut self) {
-        if let Some((rung, _)) = self.rung {
-            self.take(rung.next(self.plan));
+        if let Some(stop) = &self.stop {
+            self.take(stop.rung.next(self.plan, stop.haste));
         }
     }
 
     fn take(&mut self, rung: Rung) {
-        self.rung = Some((rung, rung.patience().map(|patience| Instant::now() + patience)));
+        if let Some(stop) = &mut self.stop {
+            stop.rung = rung;
+            stop.climb = Some(Instant::now() + rung.patience(stop.haste));
+        }
         match rung {
             Rung::Native => {}
-            Rung::Sigint => self.process.signal(Signal::INT),
-            Rung::Sigterm => self.process.signal(Signal::TERM),
+            Rung::Sigint => self.process.signal(Signal::INT, false),
+            Rung::Sigterm => self.process.signal(Signal::TERM, true),
             Rung::Kill => {
                 self.forced = true;
                 self.process.kill();
@@ -325,26 +459,79 @@ impl Attempt<'_> {
         }
     }
 
+    /// True if not even a kill has ended the process, and it is waited for no longer.
+    fn give_up(&mut self) -> bool {
+        let killed = self.stop.as_ref().is_some_and(|stop| {
+            stop.rung == Rung::Kill && stop.climb.is_some_and(|at| at <= Instant::now())
+        });
+        if killed {
+            let words = "the agent is killed and does not end; going on without it";
+            self.runner.publisher.event(Event::notice(Level::Error, "unkillable", words));
+            self.gone();
+        }
+        killed
+    }
+
+    fn pause(&mut self, caller: &mut Caller) {
+        caller.is_paused = true;
+        if self.paused.is_none() {
+            self.paused = Some(Instant::now());
+            self.process.pause();
+        }
+    }
+
+    /// Goes on after a pause, which counts for no limit.
+    fn resume(&mut self, caller: &mut Caller) {
+        caller.is_paused = false;
+        let Some(paused) = self.paused.take() else { return };
+        let pause = paused.elapsed();
+        self.process.resume();
+        self.shift(pause);
+        caller.deadline = caller.deadline.map(|at| at + pause);
+    }
+
+    /// Puts off all that is due by a time that does not count.
+    fn shift(&mut self, time: Duration) {
+        self.idle.shift(time);
+        let climb = self.stop.as_mut().and_then(|stop| stop.climb.as_mut());
+        let timers = self.timers.iter_mut().map(|(at, _)| at);
+        timers.chain(climb).chain(self.linger.as_mut()).for_each(|at| *at += time);
+    }
+
     /// The next moment at which something is due.
     fn deadline(&self, drained: Option<Instant>) -> Option<Instant> {
-        let climb = self.rung.and_then(|(_, at)| at);
+        if self.paused.is_some() {
+            return None;
+        }
+        // A result was heard, or a stop is under way: the agent owes us nothing but its end.
+        let idle = match (&self.end, &self.stop, drained) {
+            (None, None, None) => self.idle.deadline(),
+            _ => None,
+        };
+        let climb = self.stop.as_ref().and_then(|stop| stop.climb);
         let timers = self.timers.iter().map(|(at, _)| *at);
-        timers.chain(climb).chain(self.linger).chain(drained).min()
+        timers.chain(climb).chain(self.linger).chain(idle).chain(drained).min()
     }
 
     fn on_time(&mut self) {
         let now = Instant::now();
-        if self.rung.is_some_and(|(_, at)| at.is_some_and(|at| at <= now)) {
+        if self.stop.as_ref().is_some_and(|stop| stop.climb.is_some_and(|at| at <= now)) {
             self.climb();
         }
         if self.linger.is_some_and(|at| at <= now) {
             self.linger = None;
             let words = "the agent lives on after its turn; ending it";
             self.runner.publisher.event(Event::notice(Level::Warn, "lingers", words));
-            if self.rung.is_none() {
+            if self.stop.is_none() {
                 self.forced = true;
-                self.take(Rung::first(self.plan, 2));
+                let rung = Rung::after_the_result(self.plan);
+                let (reason, haste) = (StopReason::Stalled, Haste::Insisted);
+                self.stop = Some(Stop { reason, words: None, rung, haste, climb: None });
+                self.take(rung);
             }
+        }
+        if self.end.is_none() && self.stop.is_none() {
+            self.alarm = self.idle.check(now);
         }
         let (due, later) = self.timers.iter().partition(|(at, _)| *at <= now);
         self.timers = later;
@@ -354,36 +541,8 @@ impl Attempt<'_> {
         }
     }
 
-    fn finish(mut self, exit: Exit, caller: &Caller) -> AttemptEnd {
-        let mut end = self.end.take().unwrap_or_else(|| {
-            let message = "the agent ended without saying how its turn ended";
-            AttemptEnd::failed(Failure::new(FailureKind::Protocol, message))
-        });
-        // The agent knows only that it was stopped; why is ours to say.
-        if let Some(failure) = &mut end.failure
-            && failure.kind == FailureKind::Interrupted
-        {
-            match caller.reason {
-                Some(StopReason::TurnLimit) => {
-                    let turns = self.runner.request.max_turns.unwrap_or(0);
-                    failure.kind = FailureKind::LimitReached;
-                    failure.message = format!("stopped after {turns} turns (max_turns)");
-                }
-                Some(StopReason::Deadline) => {
-                    let limit = self.runner.request.timeout.unwrap_or_default();
-                    failure.kind = FailureKind::Deadline;
-                    failure.message = format!("stopped after {limit:?} (timeout)");
-                }
-                _ => {}
-            }
-        }
-        for denial in self.denials {
-            if !end.denials.contains(&denial) {
-                end.denials.push(denial);
-            }
-        }
-        let elapsed = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        end.usage.duration_ms.get_or_insert(elapsed);
+    fn finish(mut self, exit: Exit, left: Vec<LeftProcess>, pipes_held_open: bool) -> AttemptEnd {
+        let end = self.end.take().unwrap_or_default();
         let (exit_code, signal) = match exit {
             Exit::Code(code) => (Some(code), None),
             Exit::Signal(signal) => (None, Some(signal)),
@@ -395,8 +554,27 @@ impl Attempt<'_> {
             exit_code,
             signal,
             forced: self.forced,
+            pipes_held_open,
+            left,
         }));
         end
+    }
+}
+
+impl Stop {
+    /// Says why a run was stopped, of which the agent says only that it was.
+    fn explain(&self, failure: &mut Failure, request: &RunRequest) {
+        let kind = match self.reason {
+            StopReason::TurnLimit => FailureKind::LimitReached,
+            StopReason::Deadline => FailureKind::Deadline,
+            StopReason::Stalled | StopReason::Loop => FailureKind::Stalled,
+            _ => return,
+        };
+        failure.kind = kind;
+        failure.message = match &self.words {
+            Some(words) => words.clone(),
+            None => format!("stopped after {:?} (timeout)", request.timeout.unwrap_or_default()),
+        };
     }
 }
 

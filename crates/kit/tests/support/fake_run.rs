@@ -14,6 +14,9 @@ use tempfile::TempDir;
 /// The text of the recordings `a-text`.
 pub(crate) const ANSWER: &str = "Hello! This is a plain answer from the scripted model.";
 
+/// As in `belay` itself: the agents of these tests are contained.
+pub(crate) const SUPERVISOR: &str = env!("CARGO_BIN_EXE_belay-supervisor");
+
 /// No test waits longer than this for anything.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -32,12 +35,12 @@ impl Stage {
 
     /// A client of the Claude that stands here.
     pub(crate) fn claude(&self) -> Client {
-        Client::new(Claude::new()).env(self.env())
+        Client::new(Claude::new()).supervisor(SUPERVISOR).env(self.env())
     }
 
     /// A client of the Codex that stands here.
     pub(crate) fn codex(&self) -> Client {
-        Client::new(Codex::new()).env(self.env())
+        Client::new(Codex::new()).supervisor(SUPERVISOR).env(self.env())
     }
 
     /// A client of the Codex that stands here, one shot.

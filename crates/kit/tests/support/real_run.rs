@@ -146,6 +146,7 @@ impl Stage {
         environment.pass("MOCK_KEY");
         let client = Client::of(self.agent())
             .program(&self.program.program)
+            .supervisor(env!("CARGO_BIN_EXE_belay-supervisor"))
             .environment(environment)
             .state_dir(self.state_dir());
         // The richer way is what a client tries first; only the other has to be asked for.

@@ -1,13 +1,23 @@
-//! Signals as wishes to stop.
+//! Signals as wishes to stop, and to stand still.
 
 use crate::fail::Fail;
 use belay_trace::StopReason;
 use belaykit::Interrupter;
+use rustix::process::{Signal, getpid, kill_process};
+use std::fs;
+use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
 
 /// The first signal that came, if one did.
 pub(super) type StoppedBy = watch::Receiver<Option<SignalKind>>;
+
+/// A second signal this soon is the same wish: a terminal and a script that both pass on one Ctrl-C.
+const SAME_WISH: Duration = Duration::from_millis(200);
+
+/// How long the agent may take to be frozen before we stand still ourselves.
+const FREEZE: Duration = Duration::from_millis(200);
 
 /// Tells the run of every signal. The first one decides the exit code.
 pub(super) fn obey(interrupter: &Interrupter) -> Result<StoppedBy, Fail> {
@@ -17,12 +27,16 @@ pub(super) fn obey(interrupter: &Interrupter) -> Result<StoppedBy, Fail> {
         (SignalKind::terminate(), StopReason::Shutdown),
         (SignalKind::hangup(), StopReason::Shutdown),
     ];
-    for (kind, reason) in wishes {
+    for (kind, reason) in wishes.into_iter().filter(|(kind, _)| !is_ignored(*kind)) {
         let (interrupter, sender) = (interrupter.clone(), sender.clone());
-        let mut signals = signal(kind)
-            .map_err(|error| Fail::local(format!("cannot listen for signals: {error}")))?;
+        let mut signals = signal(kind).map_err(cannot_listen)?;
         tokio::spawn(async move {
+            let mut last: Option<Instant> = None;
             while signals.recv().await.is_some() {
+                if last.is_some_and(|last| last.elapsed() < SAME_WISH) {
+                    continue;
+                }
+                last = Some(Instant::now());
                 // Each one is news, also for who waits for an end that does not come.
                 sender.send_modify(|first| {
                     first.get_or_insert(kind);
@@ -31,5 +45,31 @@ pub(super) fn obey(interrupter: &Interrupter) -> Result<StoppedBy, Fail> {
             }
         });
     }
+    let suspend = SignalKind::from_raw(Signal::TSTP.as_raw());
+    if !is_ignored(suspend) {
+        let mut signals = signal(suspend).map_err(cannot_listen)?;
+        let interrupter = interrupter.clone();
+        tokio::spawn(async move {
+            while signals.recv().await.is_some() {
+                let _ = timeout(FREEZE, interrupter.pause()).await;
+                // Here we stand still until somebody says `fg`.
+                let _ = kill_process(getpid(), Signal::STOP);
+                interrupter.resume();
+            }
+        });
+    }
     Ok(stopped_by)
+}
+
+/// True if whoever started us has switched this signal off for us, as `nohup` does with SIGHUP and a shell with
+/// the SIGINT of what it starts in the background.
+fn is_ignored(kind: SignalKind) -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    mask & (1 << (kind.as_raw_value() - 1)) != 0
+}
+
+fn cannot_listen(error: std::io::Error) -> Fail {
+    Fail::local(format!("cannot listen for signals: {error}"))
 }

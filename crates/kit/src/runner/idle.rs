@@ -1,0 +1,345 @@
+//! Watches for an agent that no longer gets on: one that is silent, and one that repeats itself.
+
+use crate::limits::{EMPTY_TURNS_MAX, RETRY_SLACK, SAME_CALLS_MAX};
+use belay_agents::IdleLimits;
+use belay_trace::{Event, StopReason, ToolId};
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hasher as _};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// What an agent waits for when it is silent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Start,
+    Model,
+    Tool,
+    /// Its own retry, which it has announced for then.
+    Retry(Instant),
+}
+
+/// What the watch has to say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Alarm {
+    /// Say this; the run goes on.
+    Warn(String),
+    /// Stop the run.
+    Stop(StopReason, String),
+}
+
+/// The watch over one attempt.
+#[derive(Debug)]
+pub(super) struct IdleWatch {
+    limits: IdleLimits,
+    phase: Phase,
+    /// When there was progress last.
+    since: Instant,
+    warned: bool,
+    /// Tools that run, by their ids.
+    tools: HashSet<ToolId>,
+    /// The retry that the line before us announces, in milliseconds from now.
+    retry: Option<u64>,
+    repeats: Repeats,
+}
+
+impl IdleWatch {
+    pub(super) fn new(limits: IdleLimits, now: Instant) -> Self {
+        Self {
+            limits,
+            phase: Phase::Start,
+            since: now,
+            warned: false,
+            tools: HashSet::new(),
+            retry: None,
+            repeats: Repeats::default(),
+        }
+    }
+
+    /// An event that was made of what the agent has printed.
+    pub(super) fn event(&mut self, event: &Event) {
+        match event {
+            Event::ToolCall(call) => self.tools.extend(call.tool_id.clone()),
+            Event::ToolResult(result) => {
+                if let Some(id) = &result.tool_id {
+                    self.tools.remove(id);
+                }
+            }
+            Event::Retry(announced) => self.retry = Some(announced.delay_ms.unwrap_or(0)),
+            _ => {}
+        }
+        self.repeats.count(event);
+    }
+
+    /// The agent has printed a line, and its events were told.
+    pub(super) fn line(&mut self, now: Instant) -> Option<Alarm> {
+        let too_long = match self.retry.take() {
+            // That it tries again is no progress.
+            Some(delay_ms) => {
+                let delay = Duration::from_millis(delay_ms);
+                self.phase = Phase::Retry(now + delay);
+                self.too_long(delay)
+            }
+            None => {
+                self.phase = if self.tools.is_empty() { Phase::Model } else { Phase::Tool };
+                (self.since, self.warned) = (now, false);
+                None
+            }
+        };
+        too_long.or_else(|| self.repeats.alarm())
+    }
+
+    /// A pause of this length does not count.
+    pub(super) fn shift(&mut self, pause: Duration) {
+        self.since += pause;
+        if let Phase::Retry(until) = &mut self.phase {
+            *until += pause;
+        }
+    }
+
+    /// When to ask next, if ever.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let (warn, stop) = self.times()?;
+        Some(if self.warned { stop } else { warn })
+    }
+
+    /// What there is to say now.
+    pub(super) fn check(&mut self, now: Instant) -> Option<Alarm> {
+        let (warn, stop) = self.times()?;
+        let silent = now.saturating_duration_since(self.since);
+        let what = match self.phase {
+            Phase::Start => "since it was started",
+            Phase::Model => "while it waits for the model",
+            Phase::Tool => "while a tool runs",
+            Phase::Retry(_) => "but that it tries again",
+        };
+        if now >= stop {
+            let words = format!("no progress for {} {what}", short(silent));
+            return Some(Alarm::Stop(StopReason::Stalled, words));
+        }
+        if now >= warn && !self.warned {
+            self.warned = true;
+            let left = short(stop - now);
+            let words =
+                format!("no progress for {} {what}; the run is stopped in {left}", short(silent));
+            return Some(Alarm::Warn(words));
+        }
+        None
+    }
+
+    /// When to warn, and when to stop.
+    fn times(&self) -> Option<(Instant, Instant)> {
+        let limit = match self.phase {
+            Phase::Start => self.limits.start?,
+            Phase::Model => self.limits.model?,
+            Phase::Tool => self.limits.tool?,
+            Phase::Retry(until) => {
+                // As long as it takes, and no longer: what is tried again and again for nothing is a hang, too.
+                let end = until + RETRY_SLACK;
+                let model = self.since + self.limits.model?;
+                let stop = end.max(model).min(model + self.limits.retry? + RETRY_SLACK);
+                return Some((stop, stop));
+            }
+        };
+        Some((self.since + limit / 3, self.since + limit))
+    }
+
+    /// A sleep that is not worth waiting for is known to be one when it is announced.
+    fn too_long(&self, delay: Duration) -> Option<Alarm> {
+        let longest = self.limits.retry.filter(|longest| delay > *longest)?;
+        let words = format!(
+            "it means to try again in {}, and no more than {} are waited for",
+            short(delay),
+            short(longest)
+        );
+        Some(Alarm::Stop(StopReason::Stalled, words))
+    }
+}
+
+/// Counts what an agent does again and again.
+///
+/// OpenCode 1.18.33 sends request after request without end when the model's stream is cut (360 in 75 s).
+#[derive(Debug, Default)]
+struct Repeats {
+    /// Responses without a word or a tool call.
+    empty_turns: u32,
+    /// The last tool call with its result, and how often it came in a row.
+    call: u64,
+    last: u64,
+    times: u32,
+}
+
+impl Repeats {
+    fn count(&mut self, event: &Event) {
+        match event {
+            Event::TurnStarted(_) => self.empty_turns += 1,
+            Event::Text(_) | Event::Reasoning(_) | Event::ToolCallStart(_) => self.empty_turns = 0,
+            Event::ToolCall(call) => {
+                self.empty_turns = 0;
+                self.call = hash(&(&call.name, call.args.get()));
+            }
+            Event::ToolResult(result) => {
+                let done = hash(&(self.call, &result.output, result.tool_error));
+                self.times = if done == self.last { self.times + 1 } else { 1 };
+                self.last = done;
+            }
+            _ => {}
+        }
+    }
+
+    fn alarm(&self) -> Option<Alarm> {
+        let words = if self.empty_turns > EMPTY_TURNS_MAX {
+            format!(
+                "the model has responded {EMPTY_TURNS_MAX} times in a row without a word or a tool call"
+            )
+        } else if self.times >= SAME_CALLS_MAX {
+            format!("the same tool call has had the same result {SAME_CALLS_MAX} times in a row")
+        } else {
+            return None;
+        };
+        Some(Alarm::Stop(StopReason::Loop, words))
+    }
+}
+
+fn hash(value: &impl std::hash::Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// A time in words, without the noise of its nanoseconds.
+fn short(time: Duration) -> String {
+    let unit = if time < Duration::from_secs(1) { 1_000_000 } else { 1_000_000_000 };
+    let rounded = time.as_nanos() / unit * unit;
+    let seconds = u64::try_from(rounded / 1_000_000_000).unwrap_or(u64::MAX);
+    match seconds {
+        0 => format!("{} ms", rounded / 1_000_000),
+        1..120 => format!("{seconds} s"),
+        120..7200 => format!("{} min", seconds / 60),
+        7200..172_800 => format!("{} h", seconds / 3600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use belay_trace::{Retry, Text, ToolCall, ToolResult, TurnStarted};
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn watch() -> (IdleWatch, Instant) {
+        let now = Instant::now();
+        (IdleWatch::new(IdleLimits::default(), now), now)
+    }
+
+    fn retry(seconds: u64) -> Event {
+        Event::Retry(Retry { delay_ms: Some(seconds * 1000), ..Retry::default() })
+    }
+
+    fn call() -> Event {
+        Event::ToolCall(ToolCall { tool_id: Some("t1".into()), ..ToolCall::default() })
+    }
+
+    fn returned() -> Event {
+        Event::ToolResult(ToolResult { tool_id: Some("t1".into()), ..ToolResult::default() })
+    }
+
+    impl IdleWatch {
+        fn heard<'a>(
+            &mut self,
+            events: impl Iterator<Item = &'a Event>,
+            now: Instant,
+        ) -> Option<Alarm> {
+            events.for_each(|event| self.event(event));
+            self.line(now)
+        }
+    }
+
+    /// When it would be stopped if it went on as it is.
+    fn stopped_after(watch: &mut IdleWatch, from: Instant) -> Duration {
+        loop {
+            let at = watch.deadline().unwrap();
+            if let Some(Alarm::Stop(..)) = watch.check(at) {
+                return at - from;
+            }
+        }
+    }
+
+    #[test]
+    fn each_phase_has_its_own_limit_and_is_warned_of_once() {
+        let (mut watch, now) = watch();
+        assert!(matches!(watch.check(now + 60 * SECOND), Some(Alarm::Warn(_))));
+        assert_eq!(watch.check(now + 61 * SECOND), None);
+        assert_eq!(stopped_after(&mut watch, now), 180 * SECOND);
+        watch.heard([].iter(), now);
+        assert_eq!(stopped_after(&mut watch, now), 900 * SECOND);
+        watch.heard([call()].iter(), now);
+        assert_eq!(stopped_after(&mut watch, now), 1800 * SECOND);
+        watch.heard([returned()].iter(), now);
+        assert_eq!(stopped_after(&mut watch, now), 900 * SECOND);
+    }
+
+    #[test]
+    fn an_announced_retry_is_waited_for_and_one_in_three_days_is_not() {
+        let (mut watch, now) = watch();
+        watch.limits.model = Some(5 * SECOND);
+        assert_eq!(watch.heard([retry(60)].iter(), now), None);
+        assert_eq!(stopped_after(&mut watch, now), 90 * SECOND);
+        let Some(Alarm::Stop(StopReason::Stalled, words)) =
+            watch.heard([retry(3 * 86_400)].iter(), now)
+        else {
+            panic!("a three-day sleep must stop the run");
+        };
+        assert_eq!(
+            words,
+            "it means to try again in 3 days, and no more than 10 min are waited for"
+        );
+    }
+
+    #[test]
+    fn retries_without_end_are_no_progress() {
+        let (mut watch, now) = watch();
+        watch.heard([].iter(), now);
+        for second in 1..890 {
+            assert_eq!(watch.heard([retry(1)].iter(), now + second * SECOND), None);
+            assert_eq!(watch.check(now + second * SECOND), None);
+        }
+        assert_eq!(stopped_after(&mut watch, now), 920 * SECOND);
+    }
+
+    #[test]
+    fn a_pause_does_not_count() {
+        let (mut watch, now) = watch();
+        watch.shift(1000 * SECOND);
+        assert_eq!(stopped_after(&mut watch, now), 1180 * SECOND);
+    }
+
+    #[test]
+    fn an_agent_that_repeats_itself_is_stopped() {
+        let (mut watch, now) = watch();
+        let turn = || [Event::TurnStarted(TurnStarted::default())];
+        let mut turns = (0..=EMPTY_TURNS_MAX).map(|_| watch.heard(turn().iter(), now));
+        assert!(matches!(turns.find_map(|alarm| alarm), Some(Alarm::Stop(StopReason::Loop, _))));
+
+        let (mut watch, _) = self::watch();
+        let work = || [turn()[0].clone(), call(), returned()];
+        let times = (1..).find(|_| watch.heard(work().iter(), now).is_some());
+        assert_eq!(times, Some(SAME_CALLS_MAX));
+    }
+
+    #[test]
+    fn an_agent_that_works_is_not() {
+        let (mut watch, now) = watch();
+        for n in 0..1000 {
+            let said = Event::Text(Text { text: "…".into(), message_id: None });
+            let output = ToolResult { output: n.to_string(), ..ToolResult::default() };
+            let work = [
+                Event::TurnStarted(TurnStarted::default()),
+                said,
+                call(),
+                Event::ToolResult(output),
+            ];
+            assert_eq!(watch.heard(work.iter(), now), None);
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! An agent as our own child, where there is no supervisor.
+
+use super::{Pipes, Start, mark, tree};
+use belay_agents::Exit;
+use belay_trace::LeftProcess;
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use std::io;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::ExitStatus;
+use tokio::process::{Child, Command};
+
+/// An agent in a process group of its own.
+#[derive(Debug)]
+pub(super) struct Direct {
+    child: Child,
+    pub(super) agent: Option<Pid>,
+    mark: String,
+}
+
+impl Direct {
+    pub(super) fn start(start: &Start<'_>, pipes: Pipes) -> io::Result<Self> {
+        let mut command = Command::new(start.program);
+        command
+            .args(start.args)
+            .env_clear()
+            .envs(start.env.iter().map(|(name, value)| (name, value)));
+        if let Some(cwd) = start.cwd {
+            command.current_dir(cwd);
+        }
+        // A group of its own: a Ctrl-C at the terminal goes to belay, which asks the agent in its own words.
+        command.process_group(0).kill_on_drop(true);
+        command.stdin(pipes.stdin).stdout(pipes.stdout).stderr(pipes.stderr);
+        let child = command.spawn()?;
+        let agent = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        Ok(Self { child, agent, mark: mark(start.run_id) })
+    }
+
+    /// Waits for the agent to end. Can be called again after it was cancelled.
+    pub(super) async fn wait(&mut self) -> Exit {
+        match self.child.wait().await {
+            Ok(status) => exit(status),
+            // Somebody else has waited for our child; it is gone all the same.
+            Err(_) => Exit::Code(-1),
+        }
+    }
+
+    /// Sends a signal to the agent, or to its group.
+    pub(super) fn signal(&self, signal: Signal, group: bool) {
+        // The id of an agent that has been waited for may be somebody else's by now.
+        if let (Some(agent), Some(_)) = (self.agent, self.child.id()) {
+            let _ =
+                if group { kill_process_group(agent, signal) } else { kill_process(agent, signal) };
+        }
+    }
+
+    /// Sends a signal to the agent and all that is below it.
+    pub(super) fn signal_all(&self, signal: Signal) {
+        if let (Some(agent), Some(_)) = (self.agent, self.child.id()) {
+            let below = tree::below(agent);
+            let _ = kill_process_group(agent, signal);
+            tree::signal(&below, signal);
+        }
+    }
+
+    /// Kills the agent, what is in its process group, and all that they have started.
+    pub(super) fn kill(&self) {
+        // Stopped first, so that it starts nothing while we look.
+        self.signal_all(Signal::STOP);
+        self.signal_all(Signal::KILL);
+    }
+
+    /// Ends what the agent left behind, as far as it can be found.
+    pub(super) async fn sweep(&self, leave_running: bool) -> Vec<LeftProcess> {
+        if leave_running {
+            tree::marked(&self.mark).into_iter().map(|pid| tree::describe(pid, false)).collect()
+        } else {
+            super::kill_marked(&self.mark).await
+        }
+    }
+}
+
+fn exit(status: ExitStatus) -> Exit {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => Exit::Code(code),
+        (None, Some(signal)) => Exit::Signal(signal),
+        (None, None) => Exit::Code(-1),
+    }
+}
