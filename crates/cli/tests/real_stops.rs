@@ -1,0 +1,199 @@
+//! Real agents whose tool has a background child and a grandchild in a session of its own, stopped in every
+//! way: nothing outlives the run, the bill is kept where the agent gives one, and the session goes on.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+#[path = "support/real_bench.rs"]
+mod real_bench;
+
+use crate::real_bench::{Bench, TOKENS, marked, wait_until};
+use belay_testkit::model_server::{Reply, Script};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// How a run is ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum By {
+    Sigint,
+    TwoSigints,
+    Sigterm,
+    Sighup,
+    KillOfBelay,
+    KillOfAgent,
+}
+
+impl By {
+    /// The exit code that belay owes its caller, if it lives to give one.
+    fn exit_code(self) -> Option<i32> {
+        match self {
+            Self::Sigint | Self::TwoSigints => Some(130),
+            Self::Sigterm => Some(143),
+            Self::Sighup => Some(129),
+            Self::KillOfAgent => Some(1),
+            Self::KillOfBelay => None,
+        }
+    }
+}
+
+/// A loop that anyone who looks for the marker can see.
+fn looping(marker: &str) -> String {
+    format!("sh -c 'while :; do sleep 1; done' {marker}")
+}
+
+/// The tool: one child in the background, one in a session of its own, one that is waited for.
+fn script(marker: &str) -> Script {
+    let line = looping(marker);
+    let command = format!("{line} & setsid {line} & {line}");
+    let call = Reply::text("Working.").shell(&command).usage(TOKENS);
+    Script::new().reply(call).forever(Reply::text("Resumed.").usage(TOKENS))
+}
+
+fn signal(pid: u32, signal: Signal) {
+    kill_process(Pid::from_raw(pid.try_into().unwrap()).unwrap(), signal).unwrap();
+}
+
+fn check(way: &str, by: By) {
+    let marker = format!("belay-stop-{way}-{by:?}-{}", std::process::id());
+    let test = format!("real_stops::{way}::{by:?}");
+    let bench = match way.starts_with("claude") {
+        true => Bench::claude(script(&marker), &test),
+        false => Bench::codex(script(&marker), &test),
+    };
+    let Some(bench) = bench else { return };
+    let transport =
+        if way.ends_with("print") || way.ends_with("exec") { "print" } else { "dialogue" };
+    let args = ["--transport", transport];
+
+    let mut belay = bench.belay(&args).spawn().unwrap();
+    let mut shown = Vec::new();
+    let (mut agent, mut since) = (0, None);
+    for line in BufReader::new(belay.stdout.take().unwrap()).lines() {
+        // A belay that is killed may leave half a line.
+        let Ok(event) = serde_json::from_str::<Value>(&line.unwrap()) else { break };
+        if event["type"] == "attempt_started" {
+            agent = u32::try_from(event["pid"].as_u64().unwrap()).unwrap();
+            assert_eq!(event["containment"], "subreaper");
+        }
+        let is_call = event["type"] == "tool_call";
+        shown.push(event);
+        if is_call {
+            // Each loop and its sleep; the loops alone carry the marker.
+            wait_until("the tool's three loops never ran", || marked(&marker).len() >= 3);
+            // Claude tells what the response has used before it runs its tool, Codex a moment after.
+            std::thread::sleep(Duration::from_millis(300));
+            since = Some(Instant::now());
+            match by {
+                By::Sigint => signal(belay.id(), Signal::INT),
+                By::TwoSigints => {
+                    signal(belay.id(), Signal::INT);
+                    std::thread::sleep(Duration::from_millis(250));
+                    // It may have ended by now.
+                    let _ = kill_process(Pid::from_child(&belay), Signal::INT);
+                }
+                By::Sigterm => signal(belay.id(), Signal::TERM),
+                By::Sighup => signal(belay.id(), Signal::HUP),
+                By::KillOfBelay => signal(belay.id(), Signal::KILL),
+                By::KillOfAgent => signal(agent, Signal::KILL),
+            }
+        }
+    }
+    let code = belay.wait().unwrap().code();
+    assert_eq!(code, by.exit_code(), "{shown:#?}");
+    // Survivors are looked for when belay is gone; only where it was killed may the supervisor still be at work.
+    if by == By::KillOfBelay {
+        wait_until("survivors of a killed belay", || marked(&marker).is_empty());
+    }
+    assert_eq!(marked(&marker), Vec::<u32>::new(), "survivors");
+    let took = since.unwrap().elapsed();
+    assert!(took < Duration::from_secs(12), "{by:?} took {took:?}");
+    println!("{way} {by:?}: {} ms", took.as_millis());
+
+    let journal = journal(&bench.sandbox.home().join(".local/state/belay/runs"));
+    let missing = shown.iter().find(|event| !journal.contains(event));
+    assert_eq!(missing, None, "an event was shown that is not in the journal");
+    check_bill(way, by, &journal);
+
+    let session = of_type(&journal, "session_started").unwrap()["session_id"].as_str().unwrap();
+    let resume = format!("--resume={session}");
+    let (result, code) = bench.run(&["--transport", transport, &resume], |_, _| {});
+    assert_eq!((code, result["result"].as_str()), (Some(0), Some("Resumed.")), "{result:#}");
+    assert_eq!(marked(&marker), Vec::<u32>::new(), "the resumed session began the tool again");
+}
+
+/// What is known of the cost, wherever the agent has told it.
+fn check_bill(way: &str, by: By, journal: &[Value]) {
+    let result = of_type(journal, "result");
+    let usage = match by {
+        // No result can be written any more, but what was reported is there.
+        By::KillOfBelay => {
+            assert!(result.is_none());
+            of_type(journal, "usage").map(|event| &event["usage"])
+        }
+        _ => Some(&result.unwrap()["usage"]),
+    };
+    // Codex tells what a response has used when its tool has returned or the turn is interrupted; exec at the end
+    // of a turn, which a stopped one does not have.
+    if way == "codex_exec" || (way == "codex" && matches!(by, By::KillOfBelay | By::KillOfAgent)) {
+        return;
+    }
+    let usage = usage.unwrap();
+    assert_eq!(usage["output_tokens"], 85, "{usage}");
+    assert_eq!(usage["cache_read_input_tokens"], 9000, "{usage}");
+    let asked = matches!(by, By::Sigint | By::Sigterm | By::Sighup);
+    if way.starts_with("claude") && asked {
+        assert_eq!(usage["cost_source"], "reported", "{journal:#?}");
+    }
+}
+
+fn of_type<'a>(events: &'a [Value], name: &str) -> Option<&'a Value> {
+    events.iter().rev().find(|event| event["type"] == name)
+}
+
+/// The events of the only run so far.
+fn journal(runs: &Path) -> Vec<Value> {
+    let run = fs::read_dir(runs).unwrap().next().unwrap().unwrap();
+    let text = fs::read_to_string(run.path().join("events.jsonl")).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+macro_rules! each_way {
+    ($($way:ident),+) => {$(
+        mod $way {
+            use super::{By, check};
+
+            #[test]
+            fn one_ctrl_c() {
+                check(stringify!($way), By::Sigint);
+            }
+
+            #[test]
+            fn two_ctrl_c() {
+                check(stringify!($way), By::TwoSigints);
+            }
+
+            #[test]
+            fn sigterm_to_belay() {
+                check(stringify!($way), By::Sigterm);
+            }
+
+            #[test]
+            fn sighup_to_belay() {
+                check(stringify!($way), By::Sighup);
+            }
+
+            #[test]
+            fn kill_9_of_belay() {
+                check(stringify!($way), By::KillOfBelay);
+            }
+
+            #[test]
+            fn kill_9_of_the_agent() {
+                check(stringify!($way), By::KillOfAgent);
+            }
+        }
+    )+};
+}
+each_way!(claude, claude_print, codex, codex_exec);
