@@ -275,6 +275,9 @@ impl Run {
     }
 
     fn prepare(&self) -> Result<(RunRequest, Client), Fail> {
+        if self.interactive_steer {
+            steer::check()?;
+        }
         let (prompt, extra_args) = self.prompt.read(&self.extra_args)?;
         let mut request = RunRequest::new(prompt).extra_args(extra_args).lenient(self.lenient);
         request.model.clone_from(&self.model);

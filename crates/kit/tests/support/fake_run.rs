@@ -105,6 +105,7 @@ pub(crate) fn hanging() -> Play {
 }
 
 /// What a run was seen to do.
+#[derive(Debug)]
 pub(crate) struct Seen {
     pub(crate) records: Vec<Record>,
     pub(crate) outcome: Result<Outcome, Error>,
