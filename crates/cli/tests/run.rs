@@ -4,7 +4,7 @@
 #[path = "support/bench.rs"]
 mod bench;
 
-use belay_testkit::fake_agent::{Exit, FakeAgent, LogLine, Pause, Play, Until, WaitForStdin};
+use belay_testkit::fake_agent::{Exit, FakeAgent, LogLine, Pace, Pause, Play, Until, WaitForStdin};
 use belay_testkit::recordings;
 use bench::{Bench, show};
 use insta::assert_snapshot;
@@ -271,14 +271,44 @@ fn a_run_whose_time_is_up_says_so_and_exits_with_3() {
     let pauses = vec![Pause { after_line: 3, until, then: after.to_vec(), resume: false }];
     let play = Play { wait_for_stdin: WaitForStdin::Line, pauses, ..Play::lines(before.to_vec()) };
     bench.agent("claude", &play);
-    let shown = bench.shown(&["run", "--format", "quiet", "--timeout", "300ms", "sleep"]);
+    let shown = bench.shown(&["run", "--format", "quiet", "--timeout", "2s", "sleep"]);
     assert_snapshot!(shown, @r#"
     exit 3
     --- stdout
     Sleeping.
     --- stderr
-    error: claude-code: stopped after 300ms (timeout)
+    error: claude-code: stopped after 2s (timeout)
     "#);
+}
+
+#[test]
+fn a_signal_that_was_switched_off_by_whoever_started_us_stays_off() {
+    let bench = Bench::new();
+    let lines = recordings::one("claude-code", "a-text").stdout;
+    let lines: Vec<String> = String::from_utf8(lines).unwrap().lines().map(str::to_owned).collect();
+    let slow =
+        Play { wait_for_stdin: WaitForStdin::Line, pace: Pace::FixedMs(100), ..Play::lines(lines) };
+    bench.agent("claude", &slow);
+    // What nohup does; and a shell does it with the SIGINT of what it starts in the background.
+    let run = bench.belay(&["run", "--format", "jsonl", "p"]);
+    let mut child = std::process::Command::new("/bin/sh");
+    child
+        .args(["-c", "trap '' HUP INT; exec \"$0\" \"$@\""])
+        .arg(run.get_program())
+        .args(run.get_args());
+    child.env_clear().envs(run.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let child = child.current_dir(bench.project()).stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut child = child.stderr(Stdio::null()).spawn().unwrap();
+    let mut last = String::new();
+    for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+        last = line.unwrap();
+        if last.contains("session_started") {
+            let pid = Pid::from_child(&child);
+            kill_process(pid, Signal::HUP).unwrap();
+            kill_process(pid, Signal::INT).unwrap();
+        }
+    }
+    assert_eq!(child.wait().unwrap().code(), Some(0), "{last}");
 }
 
 #[test]
