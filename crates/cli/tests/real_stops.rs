@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// How a run is ended.
@@ -111,10 +111,20 @@ fn check(way: &str, by: By) {
     assert!(took < Duration::from_secs(12), "{by:?} took {took:?}");
     println!("{way} {by:?}: {} ms", took.as_millis());
 
-    let journal = journal(&bench.sandbox.home().join(".local/state/belay/runs"));
+    let run = only_run(&bench.sandbox.home().join(".local/state/belay/runs"));
+    let journal = journal(&run);
     let missing = shown.iter().find(|event| !journal.contains(event));
     assert_eq!(missing, None, "an event was shown that is not in the journal");
     check_bill(way, by, &journal);
+    // Claude gives up on its own result line when its tools take too long to die after a SIGINT, which happens
+    // on a loaded machine. Where the line was printed, its cost is kept.
+    let printed = fs::read_to_string(run.join("input.1.log")).unwrap();
+    if printed.contains(r#""type":"result""#) {
+        let usage = &of_type(&journal, "attempt_result").unwrap()["usage"];
+        assert_eq!(usage["cost_source"], "reported", "{journal:#?}");
+    } else {
+        assert_ne!((way, by), ("claude", By::Sigint), "its own interrupt always gives a result");
+    }
 
     let session = of_type(&journal, "session_started").unwrap()["session_id"].as_str().unwrap();
     let resume = format!("--resume={session}");
@@ -142,20 +152,19 @@ fn check_bill(way: &str, by: By, journal: &[Value]) {
     let usage = usage.unwrap();
     assert_eq!(usage["output_tokens"], 85, "{usage}");
     assert_eq!(usage["cache_read_input_tokens"], 9000, "{usage}");
-    let asked = matches!(by, By::Sigint | By::Sigterm | By::Sighup);
-    if way.starts_with("claude") && asked {
-        assert_eq!(usage["cost_source"], "reported", "{journal:#?}");
-    }
 }
 
 fn of_type<'a>(events: &'a [Value], name: &str) -> Option<&'a Value> {
     events.iter().rev().find(|event| event["type"] == name)
 }
 
-/// The events of the only run so far.
-fn journal(runs: &Path) -> Vec<Value> {
-    let run = fs::read_dir(runs).unwrap().next().unwrap().unwrap();
-    let text = fs::read_to_string(run.path().join("events.jsonl")).unwrap();
+/// The folder of the only run so far.
+fn only_run(runs: &Path) -> PathBuf {
+    fs::read_dir(runs).unwrap().next().unwrap().unwrap().path()
+}
+
+fn journal(run: &Path) -> Vec<Value> {
+    let text = fs::read_to_string(run.join("events.jsonl")).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
