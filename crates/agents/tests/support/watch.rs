@@ -46,14 +46,16 @@ impl Dialect {
 pub(crate) struct Watched {
     dialect: Dialect,
     protocol: Box<dyn Protocol>,
-    /// A turn is open: none has ended yet, or a line has begun another one.
-    is_open: bool,
+    /// A turn is open: none has ended yet, or a line has begun another one. `None` where only the driver knows.
+    is_open: Option<bool>,
+    /// The thread of Codex's app-server: turns of others are those of subagents.
+    thread: Option<String>,
 }
 
 impl Watched {
     pub(crate) fn new(dialect: Dialect, request: &RunRequest) -> Self {
         let protocol = dialect.agent().protocol(request, dialect.transport());
-        Self { dialect, protocol, is_open: true }
+        Self { dialect, protocol, is_open: Some(true), thread: None }
     }
 
     /// Takes one input and checks all that can be said about the answer.
@@ -67,12 +69,15 @@ impl Watched {
                 let stated = Stated::read(self.dialect, line);
                 if let [end, more @ ..] = &ends[..] {
                     assert!(more.is_empty(), "a line ends a turn once");
-                    assert!(stated.may_end, "a turn ended by a line that does not end one");
+                    assert!(
+                        stated.ends || stated.may_refuse,
+                        "a turn ended by a line that does not end one"
+                    );
                     let is_success = end.failure.is_none();
                     assert!(!is_success || stated.success, "a success that the agent never stated");
-                    self.is_open = false;
+                    self.is_open = Some(false);
                 } else if stated.begins && !actions.iter().any(is_unknown) {
-                    self.is_open = true;
+                    self.begin(stated.thread);
                 }
                 let is_blank = String::from_utf8_lossy(line)
                     .trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}')
@@ -81,9 +86,10 @@ impl Watched {
                 assert!(is_told, "a line vanished");
             }
             Input::Exit(_) => {
-                assert_eq!(ends.len(), usize::from(self.is_open), "an exit ends the open turn");
+                let wanted = self.is_open.map_or(ends.len().min(1), usize::from);
+                assert_eq!(ends.len(), wanted, "an exit ends the open turn");
                 assert!(ends.iter().all(|end| end.failure.is_some()), "an exit is no success");
-                self.is_open = false;
+                self.is_open = Some(false);
             }
             _ => assert!(ends.is_empty(), "{input:?} is no end of a turn"),
         }
@@ -91,9 +97,26 @@ impl Watched {
         actions
     }
 
-    fn check(&self, action: &Action) {
+    /// A turn has begun, if it is no subagent's.
+    fn begin(&mut self, thread: Option<String>) {
+        if self.thread.is_none() {
+            self.thread = thread;
+            self.is_open = Some(true);
+        } else if self.thread == thread {
+            self.is_open = Some(true);
+        } else if self.is_open == Some(false) {
+            self.is_open = None;
+        }
+    }
+
+    fn check(&mut self, action: &Action) {
         match action {
             Action::Emit(emitted) => {
+                if let Event::SessionStarted(session) = &emitted.event
+                    && self.dialect == Dialect::CodexAppServer
+                {
+                    self.thread = Some(session.session_id.clone());
+                }
                 let mut record = Record::new("r", emitted.event.clone());
                 record.parent_tool_id.clone_from(&emitted.parent_tool_id);
                 let line = serde_json::to_string(&record).expect("an event encodes");
@@ -123,12 +146,16 @@ fn is_unknown(action: &Action) -> bool {
 }
 
 /// What a line states, read apart from the drivers and by looking at as little as possible.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Stated {
     /// It begins a turn.
     pub(crate) begins: bool,
-    /// It may end a turn.
-    pub(crate) may_end: bool,
+    /// The thread of that turn, if turns have one.
+    thread: Option<String>,
+    /// It says that the turn has ended.
+    pub(crate) ends: bool,
+    /// It ends a turn if it refuses what belay has asked for.
+    may_refuse: bool,
     /// It says that the turn has answered.
     pub(crate) success: bool,
     /// It is of a known kind that can have nothing to say.
@@ -192,7 +219,9 @@ impl Stated {
         let is_result = kind.as_deref() == Some("result");
         Self {
             begins: kind.as_deref() == Some("system") && subtype.as_deref() == Some("init"),
-            may_end: is_result,
+            thread: None,
+            ends: is_result,
+            may_refuse: false,
             success: is_result && is_error.map_or(answers, |value| value == "false"),
             may_be_silent: match kind.as_deref() {
                 Some("system") => matches!(
@@ -217,7 +246,9 @@ impl Stated {
         let kind = text(line.kind).unwrap_or_default();
         Self {
             begins: kind == "turn.started",
-            may_end: ["turn.completed", "turn.failed"].contains(&kind.as_str()),
+            thread: None,
+            ends: ["turn.completed", "turn.failed"].contains(&kind.as_str()),
+            may_refuse: false,
             success: kind == "turn.completed",
             may_be_silent: kind == "turn.started" || kind.starts_with("item."),
         }
@@ -226,19 +257,20 @@ impl Stated {
     fn of_app_server(line: &Line<'_>) -> Self {
         let has_id = line.id.is_some_and(|id| id.get() != "null");
         let Some(method) = text(line.method) else {
-            // An answer; the one that refuses what we asked for ends the turn.
-            return Self { may_end: has_id, may_be_silent: has_id, ..Self::default() };
+            return Self { may_refuse: has_id, may_be_silent: has_id, ..Self::default() };
         };
         let params = line.params.and_then(|params| parse::<Params<'_>>(params.get()));
         let turn = params.as_ref().and_then(|params| params.turn);
         let status = turn.and_then(|turn| text(parse::<TurnStatus<'_>>(turn.get())?.status));
         let is_end = method == "turn/completed" && !has_id;
         // The household of the server, and what a subagent does in a thread of its own.
-        let is_aside = params.is_some_and(|params| params.thread_id.is_some())
-            || ASIDES.iter().any(|prefix| method.starts_with(prefix));
+        let thread = params.and_then(|params| params.thread_id);
+        let is_aside = thread.is_some() || ASIDES.iter().any(|prefix| method.starts_with(prefix));
         Self {
             begins: method == "turn/started" && !has_id,
-            may_end: is_end,
+            thread: text(thread),
+            ends: is_end,
+            may_refuse: false,
             success: is_end && status.as_deref() == Some("completed"),
             may_be_silent: is_aside && !has_id,
         }
