@@ -1,5 +1,7 @@
 //! The commands of this repository's developers: `cargo xtask test` is all that CI runs.
 
+mod fuzz;
+
 use belay_testkit::real;
 use std::env;
 use std::ffi::OsStr;
@@ -8,9 +10,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 const USAGE: &str = "\
-cargo xtask test     everything: format, lints, real agents installed, all tests and doctests, docs
+cargo xtask test     everything: format, lints, real agents installed, all tests and doctests, fuzz, docs
 cargo xtask agents   install the pinned real agents into target/agents (needs Node and npm)
-cargo xtask bench    the cost of belay as ratios: parsing, and a whole run against its bare pipe";
+cargo xtask bench    the cost of belay as ratios: parsing, and a whole run against its bare pipe
+cargo xtask fuzz     every fuzz target for --seconds N (10), or only the named TARGETs";
+
+/// Long enough for a fuzz target to find what a change has just broken, short enough for every change.
+const FUZZ_SECONDS: u32 = 10;
 
 fn main() -> ExitCode {
     let verb = env::args().nth(1);
@@ -18,6 +24,7 @@ fn main() -> ExitCode {
         Some("test") => test(),
         Some("agents") => agents(),
         Some("bench") => bench(),
+        Some("fuzz") => fuzz(env::args().skip(2)),
         _ => Err(USAGE.to_owned()),
     };
     match done {
@@ -32,6 +39,7 @@ fn main() -> ExitCode {
 /// Everything that must be green before a change lands.
 fn test() -> Result<(), String> {
     cargo(["fmt", "--all", "--check"], [])?;
+    cargo(["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"], [])?;
     cargo(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], [])?;
     agents()?;
     // Cargo does not build the programs of a dev-dependency on its own: fake-agent is one.
@@ -45,6 +53,7 @@ fn test() -> Result<(), String> {
     if let Ok(skipped) = fs::read_to_string(&skipped) {
         return Err(format!("tests were skipped:\n{skipped}"));
     }
+    fuzz::run(FUZZ_SECONDS, &[])?;
     cargo(["doc", "--workspace", "--no-deps"], [("RUSTDOCFLAGS", OsStr::new("-D warnings"))])
 }
 
@@ -53,6 +62,19 @@ fn agents() -> Result<(), String> {
     let dir = real::dir();
     eprintln!("xtask: real agents in {}", dir.display());
     real::install(&dir).map_err(|error| format!("cannot install the real agents: {error}"))
+}
+
+fn fuzz(mut args: impl Iterator<Item = String>) -> Result<(), String> {
+    let (mut seconds, mut targets) = (FUZZ_SECONDS, Vec::new());
+    while let Some(arg) = args.next() {
+        if arg == "--seconds" {
+            let given = args.next().and_then(|given| given.parse().ok());
+            seconds = given.ok_or("--seconds needs a number")?;
+        } else {
+            targets.push(arg);
+        }
+    }
+    fuzz::run(seconds, &targets)
 }
 
 fn bench() -> Result<(), String> {

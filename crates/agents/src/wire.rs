@@ -43,6 +43,16 @@ where
     Ok(decode(raw.get()).unwrap_or_default())
 }
 
+/// The same for a text, which is borrowed where it can be.
+pub(crate) fn lenient_text<'de, D>(deserializer: D) -> Result<Option<Cow<'de, str>>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    let raw = <&'de RawValue>::deserialize(deserializer)?.get();
+    let borrowed = decode::<&str>(raw).map(Cow::Borrowed);
+    Ok(borrowed.or_else(|| decode(raw).map(Cow::Owned)))
+}
+
 /// What is new in `text`, of which `said` was emitted in pieces.
 pub(crate) fn unsaid(text: &str, said: &str) -> String {
     match text.strip_prefix(said) {

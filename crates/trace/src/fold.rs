@@ -91,7 +91,7 @@ impl Fold {
         self.close_phase(record);
         let start = if self.root.children.is_empty() { self.started } else { Some(record.ts) };
         let node = |part: u64, node_type, agent_name| Node {
-            id: node_id(&record.run, record.seq * 4 + part),
+            id: node_id(&record.run, record.seq.wrapping_mul(4).wrapping_add(part)),
             node_type,
             agent_name,
             start_time: start,
@@ -124,8 +124,10 @@ impl Fold {
         let phase = self.phase(record);
         let parent = record.parent_tool_id.as_ref().and_then(|id| self.tools.get(id));
         let mut path = parent.cloned().unwrap_or_else(|| vec![phase]);
+        // What would stand too deep stands beside its parent.
+        path.truncate(DEPTH_MAX);
         let node = Node {
-            id: node_id(&record.run, record.seq * 4 + 2),
+            id: node_id(&record.run, record.seq.wrapping_mul(4).wrapping_add(2)),
             node_type: NodeType::ToolCall,
             agent_name: call.name.clone(),
             start_time: Some(record.ts),
@@ -175,6 +177,10 @@ impl Fold {
         self.close_phase(record);
     }
 }
+
+/// The deepest path from the root. Agents nest subagents once or twice; a tree of any depth would exhaust the
+/// stack of whoever walks it, and no JSON reader takes more than some 60 levels of nodes.
+const DEPTH_MAX: usize = 32;
 
 /// What a tool call says until its result is there.
 const UNFINISHED: &str = "unfinished";
@@ -266,6 +272,18 @@ mod tests {
         let tree =
             fold(vec![(None, call("task")), (Some("task"), call("inner")), (None, call("next"))]);
         assert_eq!(shape(&tree), "t(→ codex codex(Bash(Bash) Bash))");
+    }
+
+    #[test]
+    fn subagents_without_end_make_a_tree_that_can_be_read() {
+        let id = |n: usize| n.to_string();
+        let mut events = vec![(None, call("0"))];
+        let names: Vec<String> = (0..10_000).map(id).collect();
+        events.extend(names.windows(2).map(|pair| (Some(pair[0].as_str()), call(&pair[1]))));
+        let tree = fold(events);
+        let json = serde_json::to_string(&tree).unwrap();
+        assert_eq!(json.matches("tool_call_id").count(), names.len());
+        assert_eq!(serde_json::from_str::<Node>(&json).unwrap(), tree);
     }
 
     #[test]

@@ -8,7 +8,8 @@ use std::fmt;
 ///
 /// Tool arguments pass through belay in this form, so that nothing is decoded and encoded again on the way.
 /// Reading one back from a stored record may normalise spaces; the value stays the same. A value that no
-/// decoder would take (nested more than a hundred deep, a number out of range) is kept as a JSON string.
+/// decoder would take (nested more than a hundred deep, a number out of range) is kept as a JSON string, and so
+/// is one with a key that means something to the decoder itself.
 #[derive(Clone)]
 pub struct Json(Box<RawValue>);
 
@@ -27,7 +28,8 @@ impl Json {
     }
 
     fn of(raw: Box<RawValue>) -> Self {
-        if may_be_undecodable(raw.get()) && !decodes_in_a_record(raw.get()) {
+        let is_undecodable = may_be_undecodable(raw.get()) && !decodes_in_a_record(raw.get());
+        if is_undecodable || has_private_key(raw.get()) {
             return Self::from(serde_json::Value::from(raw.get()));
         }
         Self(raw)
@@ -64,6 +66,26 @@ fn may_be_undecodable(text: &str) -> bool {
         || longest_number > Some(DIGITS_SAFE)
         || bytes.windows(4).any(long_exponent)
 }
+
+/// True if the text holds, perhaps with escapes, the name under which serde_json hands raw values to itself:
+/// decoding would take the value behind such a key for JSON text.
+fn has_private_key(text: &str) -> bool {
+    const ESCAPE: &str = "\\u00";
+    text.contains(PRIVATE)
+        || text.contains(ESCAPE) && {
+            let mut parts = text.split(ESCAPE);
+            let mut plain = parts.next().unwrap_or_default().to_owned();
+            for part in parts {
+                let (code, rest) = part.split_at_checked(2).unwrap_or(("", part));
+                plain.extend(u8::from_str_radix(code, 16).ok().map(char::from));
+                plain.push_str(rest);
+            }
+            plain.contains(PRIVATE)
+        }
+}
+
+/// How the names of serde_json's own keys begin.
+const PRIVATE: &str = "$serde_json::private::";
 
 /// Fewer brackets than this cannot be nested too deeply.
 const DEPTH_SAFE: usize = 100;

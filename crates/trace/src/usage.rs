@@ -102,7 +102,7 @@ impl Usage {
         ] {
             *mine = sum(*mine, theirs, u64::saturating_add);
         }
-        self.total_cost_usd = sum(self.total_cost_usd, other.total_cost_usd, |a, b| a + b);
+        self.total_cost_usd = sum(self.total_cost_usd, other.total_cost_usd, add_costs);
         for (name, theirs) in &other.models {
             let mine = self.models.entry(name.clone()).or_default();
             mine.input_tokens = mine.input_tokens.saturating_add(theirs.input_tokens);
@@ -111,7 +111,7 @@ impl Usage {
                 mine.cache_read_input_tokens.saturating_add(theirs.cache_read_input_tokens);
             mine.cache_creation_input_tokens =
                 mine.cache_creation_input_tokens.saturating_add(theirs.cache_creation_input_tokens);
-            mine.cost_usd = sum(mine.cost_usd, theirs.cost_usd, |a, b| a + b);
+            mine.cost_usd = sum(mine.cost_usd, theirs.cost_usd, add_costs);
             mine.context_window = theirs.context_window.or(mine.context_window);
         }
     }
@@ -126,6 +126,11 @@ impl Usage {
         ];
         tokens.iter().all(|t| t.unwrap_or(0) == 0) && self.total_cost_usd.unwrap_or(0.0) == 0.0
     }
+}
+
+/// JSON has no infinity: an infinite cost would be written as null.
+fn add_costs(a: f64, b: f64) -> f64 {
+    (a + b).clamp(f64::MIN, f64::MAX)
 }
 
 fn sum<T>(a: Option<T>, b: Option<T>, add: impl Fn(T, T) -> T) -> Option<T> {
@@ -156,6 +161,13 @@ mod tests {
         let mut total = usage(10, Some(0.5), CostSource::Reported);
         total.add(&usage(5, None, CostSource::Unknown));
         assert_eq!(total, usage(15, Some(0.5), CostSource::Partial));
+    }
+
+    #[test]
+    fn costs_beyond_all_measure_stay_a_number() {
+        let mut total = usage(1, Some(f64::MAX), CostSource::Reported);
+        total.add(&total.clone());
+        assert_eq!(total.total_cost_usd, Some(f64::MAX));
     }
 
     #[test]

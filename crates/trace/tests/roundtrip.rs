@@ -52,6 +52,32 @@ fn arguments_that_no_reader_could_decode_are_kept_as_text() {
     }
 }
 
+/// Found by fuzzing: the line could not be read back, or gave another value than the agent's.
+#[test]
+fn arguments_with_a_key_of_the_json_library_itself_are_kept_as_text() {
+    let key = "$serde_json::private::RawValue";
+    let escaped = key.replace('$', r"\u0024").replace('_', r"\u005F");
+    for key in [key, &escaped, "$serde_json::private::Number"] {
+        for value in ["[", "[1]", "1"] {
+            let args = Json::parse(format!(r#"{{"a":{{"{key}":"{value}"}}}}"#)).unwrap();
+            let call = ToolCall { name: "t".into(), args, ..ToolCall::default() };
+            let record = Record::new("01a1fd39", Event::ToolCall(call));
+            let line = serde_json::to_string(&record).unwrap();
+            let read: Record = serde_json::from_str(&line).unwrap();
+            assert_eq!(read, record);
+            assert_eq!(serde_json::to_string(&read).unwrap(), line);
+        }
+    }
+}
+
+/// Found by fuzzing: this cost of a recorded run came back as 0.010140000000000001.
+#[test]
+fn a_cost_is_read_back_to_its_last_digit() {
+    let usage = Usage { total_cost_usd: Some(0.01014), ..Usage::default() };
+    let line = serde_json::to_string(&usage).unwrap();
+    assert_eq!(serde_json::from_str::<Usage>(&line).unwrap(), usage);
+}
+
 #[test]
 fn no_event_is_missing_from_the_golden_file() {
     // `Event` is open to additions, so that only its own source knows all names.

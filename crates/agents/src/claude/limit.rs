@@ -7,7 +7,9 @@ use belay_trace::{RateLimit, RateLimitWindow};
 impl RateLimitInfo {
     /// Every window that is named, or else the one that the line is about.
     pub(super) fn to_event(&self) -> RateLimit {
-        let percent = |utilization: Option<f64>| utilization.map(|part| part * 100.0);
+        let percent = |utilization: Option<f64>| {
+            utilization.map(|part| (part * 100.0).clamp(f64::MIN, f64::MAX))
+        };
         let mut windows: Vec<_> = self
             .unified_windows
             .iter()

@@ -51,7 +51,7 @@ impl Meter {
         if self.responses.is_empty() {
             return Usage::default();
         }
-        let sum = |field: fn(&Tokens) -> u64| Some(self.responses.values().map(field).sum());
+        let sum = |field: fn(&Tokens) -> u64| Some(total(self.responses.values().map(field)));
         Usage {
             input_tokens: sum(|tokens| tokens.input_tokens),
             output_tokens: sum(|tokens| tokens.output_tokens).filter(|_| self.output_known),
@@ -112,15 +112,24 @@ impl Meter {
 
 /// Tokens in the context after a response.
 pub(super) fn context(tokens: Tokens) -> u64 {
-    tokens.input_tokens
-        + tokens.cache_read_input_tokens
-        + tokens.cache_creation_input_tokens
-        + tokens.output_tokens
+    let cached = [tokens.cache_read_input_tokens, tokens.cache_creation_input_tokens];
+    total([tokens.input_tokens, tokens.output_tokens].into_iter().chain(cached))
+}
+
+/// A sum that no agent can make overflow.
+fn total(counts: impl Iterator<Item = u64>) -> u64 {
+    counts.fold(0, u64::saturating_add)
+}
+
+/// JSON has no infinity.
+fn finite(cost: f64) -> f64 {
+    cost.clamp(f64::MIN, f64::MAX)
 }
 
 fn of_models(models: &BTreeMap<String, ModelTokens>) -> Usage {
-    let sum = |field: fn(&ModelTokens) -> u64| Some(models.values().map(field).sum());
-    let thinking: Option<u64> = models.values().map(|model| model.thinking_tokens).sum();
+    let sum = |field: fn(&ModelTokens) -> u64| Some(total(models.values().map(field)));
+    let thinking: Option<Vec<u64>> = models.values().map(|model| model.thinking_tokens).collect();
+    let thinking = thinking.map(|counts| total(counts.into_iter()));
     let (cost, cost_source) = cost(models);
     Usage {
         input_tokens: sum(|model| model.input_tokens),
@@ -140,7 +149,7 @@ fn of_models(models: &BTreeMap<String, ModelTokens>) -> Usage {
 fn cost(models: &BTreeMap<String, ModelTokens>) -> (Option<f64>, CostSource) {
     let known: Vec<f64> = models.values().filter_map(priced).collect();
     // Not `sum()`: of nothing it is -0.0, which people would see.
-    let total = known.iter().fold(0.0, |total, cost| total + cost);
+    let total = known.iter().fold(0.0, |total, cost| finite(total + cost));
     match known.len() {
         n if n == models.len() => (Some(total), CostSource::Reported),
         0 => (None, CostSource::Unknown),
@@ -177,7 +186,7 @@ fn minus(now: &ModelTokens, before: &ModelTokens) -> ModelTokens {
         thinking_tokens: now
             .thinking_tokens
             .map(|tokens| tokens.saturating_sub(before.thinking_tokens.unwrap_or(0))),
-        cost_usd: now.cost_usd.map(|cost| (cost - before.cost_usd.unwrap_or(0.0)).max(0.0)),
+        cost_usd: now.cost_usd.map(|cost| finite(cost - before.cost_usd.unwrap_or(0.0)).max(0.0)),
         ..now.clone()
     }
 }

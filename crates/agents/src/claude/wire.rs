@@ -1,7 +1,7 @@
 //! Claude Code's stream-json lines, named after its own words. Unknown fields are ignored.
 
-use crate::wire::lenient;
-use serde::{Deserialize, Serialize};
+use crate::wire::{lenient, lenient_text};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -11,11 +11,11 @@ use std::collections::BTreeMap;
 pub(super) struct Head<'a> {
     #[serde(borrow, rename = "type")]
     pub(super) kind: Cow<'a, str>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "lenient_text")]
     pub(super) subtype: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "lenient_text")]
     pub(super) session_id: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "lenient_text")]
     pub(super) parent_tool_use_id: Option<Cow<'a, str>>,
 }
 
@@ -244,6 +244,7 @@ pub(super) struct ControlResponseBody {
 pub(super) struct ResultLine {
     #[serde(deserialize_with = "lenient")]
     pub(super) subtype: String,
+    #[serde(deserialize_with = "no_success")]
     pub(super) is_error: Option<bool>,
     #[serde(deserialize_with = "lenient")]
     pub(super) result: Option<String>,
@@ -273,11 +274,22 @@ pub(super) struct ResultLine {
 }
 
 impl ResultLine {
-    /// True if the turn did not answer. A line that does not say so answers only with an answer.
+    /// True if the turn did not answer. A line that does not say so answers only with an answer, which must not
+    /// be the words of an error: Claude prints both in the same field.
     pub(super) fn is_error(&self) -> bool {
-        let unanswered = || self.result.is_none() || self.subtype.starts_with("error");
-        self.is_error.unwrap_or_else(unanswered)
+        let completed = self.terminal_reason.as_deref().is_none_or(|reason| reason == "completed");
+        let api_error = self.api_error.is_some()
+            || self.api_error_status.is_some()
+            || self.api_error_type.is_some();
+        let is_bad = self.subtype.starts_with("error") || !completed || api_error;
+        self.is_error.unwrap_or(self.result.is_none() || !self.errors.is_empty() || is_bad)
     }
+}
+
+/// Whatever is not plainly `false` is an error.
+fn no_success<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, D::Error> {
+    let raw = <&RawValue>::deserialize(deserializer)?.get();
+    Ok((raw != "null").then_some(raw != "false"))
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]

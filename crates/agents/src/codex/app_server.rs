@@ -288,7 +288,12 @@ impl AppServer {
                 self.turn_started(note, out);
             }
             "turn/completed" => {
-                let note: TurnNote = decode(params)?;
+                let note = decode(params).filter(|note| self.is_of_our_turn(note));
+                let Some(note) = note else {
+                    // Without an end belay would wait for one, and Codex for belay.
+                    self.fail(FailureKind::Protocol, "codex ended the turn unreadably", out);
+                    return None;
+                };
                 self.turn_completed(note, out);
             }
             "item/started" => {
@@ -357,8 +362,14 @@ impl AppServer {
         matches!((&self.thread_id, theirs), (Some(ours), Some(theirs)) if *ours != theirs)
     }
 
+    /// A turn that does not name its thread is ours if it is the one that runs.
+    fn is_of_our_turn(&self, note: &TurnNote) -> bool {
+        let is_running = || self.turn.as_ref().is_some_and(|turn| turn.id == note.turn.id);
+        note.thread_id.is_some() || is_running()
+    }
+
     fn turn_started(&mut self, note: TurnNote, out: &mut Out) {
-        self.thread_id.get_or_insert(note.thread_id);
+        self.thread_id = self.thread_id.take().or(note.thread_id);
         self.meter.turn_started();
         self.turn = Some(Turn { id: note.turn.id, failure: None, responding: false });
         self.send_steers(out);

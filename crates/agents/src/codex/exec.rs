@@ -232,7 +232,7 @@ impl Exec {
 }
 
 fn usage(tokens: Tokens) -> Usage {
-    let cached = tokens.cached_input_tokens + tokens.cache_write_input_tokens;
+    let cached = tokens.cached_input_tokens.saturating_add(tokens.cache_write_input_tokens);
     Usage {
         input_tokens: Some(tokens.input_tokens.saturating_sub(cached)),
         output_tokens: Some(tokens.output_tokens),

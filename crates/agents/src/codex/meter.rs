@@ -53,7 +53,7 @@ impl Meter {
             return Usage::default();
         };
         let turn = total.minus(baseline);
-        let cached = turn.cached_input_tokens + turn.cache_write_input_tokens;
+        let cached = turn.cached_input_tokens.saturating_add(turn.cache_write_input_tokens);
         Usage {
             input_tokens: Some(turn.input_tokens.saturating_sub(cached)),
             output_tokens: Some(turn.output_tokens),

@@ -1,5 +1,6 @@
 //! The app-server's JSON-RPC, as far as belay speaks it. Field names are Codex's own.
 
+use crate::wire::lenient;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -26,21 +27,22 @@ pub(super) struct RpcError {
     pub(super) message: String,
 }
 
+/// Only the thread's id is needed: what else has changed its shape must not keep a run from its session.
 #[derive(Debug, Deserialize)]
 pub(super) struct ThreadAnswer {
     pub(super) thread: Thread,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub(super) model: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub(super) sandbox: Option<Value>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub(super) cwd: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Thread {
     pub(super) id: String,
-    #[serde(default, rename = "cliVersion")]
+    #[serde(default, rename = "cliVersion", deserialize_with = "lenient")]
     pub(super) cli_version: Option<String>,
 }
 
@@ -58,29 +60,31 @@ pub(super) struct ThreadList {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct TurnNote {
-    #[serde(rename = "threadId")]
-    pub(super) thread_id: String,
+    #[serde(default, rename = "threadId", deserialize_with = "lenient")]
+    pub(super) thread_id: Option<String>,
     pub(super) turn: Turn,
 }
 
+/// The end of a turn is paid for: no field that has changed its shape may make it unreadable.
 #[derive(Debug, Deserialize)]
 pub(super) struct Turn {
+    #[serde(default, deserialize_with = "lenient")]
     pub(super) id: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub(super) status: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub(super) error: Option<TurnError>,
-    #[serde(default, rename = "durationMs")]
+    #[serde(default, rename = "durationMs", deserialize_with = "lenient")]
     pub(super) duration_ms: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]
 pub(super) struct TurnError {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub(super) message: String,
-    #[serde(default, rename = "codexErrorInfo")]
+    #[serde(default, rename = "codexErrorInfo", deserialize_with = "lenient")]
     pub(super) codex_error_info: Option<Value>,
-    #[serde(default, rename = "additionalDetails")]
+    #[serde(default, rename = "additionalDetails", deserialize_with = "lenient")]
     pub(super) additional_details: Option<String>,
 }
 

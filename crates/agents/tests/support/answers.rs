@@ -1,0 +1,33 @@
+//! What drivers do on each line of a recording, under watch.
+#![allow(dead_code, reason = "each test needs a part of it")]
+
+use crate::recorded::Recording;
+use crate::watch::{Dialect, Watched};
+use belay_agents::{Action, Input};
+
+/// What the driver of a recording does on each of these lines, and last at the end of the process.
+pub(crate) fn answers(recording: &Recording, lines: &[&[u8]]) -> Vec<Vec<Action>> {
+    let mut watched = Watched::new(dialect(recording), &recording.request);
+    watched.step(Input::Start);
+    let mut answers: Vec<_> = lines.iter().map(|line| watched.step(Input::Stdout(line))).collect();
+    answers.push(watched.step(Input::Exit(recording.exit)));
+    answers
+}
+
+pub(crate) fn dialect(recording: &Recording) -> Dialect {
+    Dialect::of(recording.agent.name(), recording.transport)
+}
+
+/// How a turn ended, if the action ends one.
+pub(crate) fn success(action: &Action) -> Option<bool> {
+    match action {
+        Action::TurnEnded(end) => Some(end.failure.is_none()),
+        _ => None,
+    }
+}
+
+/// True for what one line says alone. Where a response begins, and sums, follow from several.
+pub(crate) fn is_of_its_line(action: &Action) -> bool {
+    let derived = ["turn_started", "usage", "context"];
+    !matches!(action, Action::Emit(emitted) if derived.contains(&emitted.event.type_name()))
+}

@@ -1,0 +1,37 @@
+//! What the fuzz targets check: not only that nothing panics, but what must hold for every input.
+#![forbid(unsafe_code)]
+
+#[path = "../../crates/agents/tests/support/script.rs"]
+mod script;
+#[path = "../../crates/agents/tests/support/watch.rs"]
+mod watch;
+
+mod files;
+mod mutate;
+mod words;
+
+pub use crate::files::{journal, records, trace_file};
+pub use crate::mutate::mutate;
+pub use crate::words::{harness, lines};
+
+use watch::Dialect;
+
+/// A script for Claude Code's dialogue.
+pub fn claude_dialogue(script: &[u8]) {
+    script::play(Dialect::ClaudeDialogue, script);
+}
+
+/// A script for Claude Code's one-shot stream.
+pub fn claude_print(script: &[u8]) {
+    script::play(Dialect::ClaudePrint, script);
+}
+
+/// A script for Codex's app-server.
+pub fn codex_app_server(script: &[u8]) {
+    script::play(Dialect::CodexAppServer, script);
+}
+
+/// A script for `codex exec --json`.
+pub fn codex_exec(script: &[u8]) {
+    script::play(Dialect::CodexExec, script);
+}

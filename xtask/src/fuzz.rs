@@ -1,0 +1,216 @@
+//! `cargo xtask fuzz`: the fuzz targets, on stable Rust and without cargo-fuzz.
+//!
+//! cargo-fuzz would have to be compiled first, and its address sanitizer needs a nightly toolchain and finds
+//! what safe code cannot do. So the targets are built here with LLVM's coverage counters alone, which any
+//! toolchain has. The folder stays one of cargo-fuzz: `cargo +nightly fuzz run journal` works too.
+
+use crate::{root, target};
+use belay_testkit::recordings::{self, Recording};
+use std::collections::BTreeMap;
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// Each target, and how large its inputs become: most recordings whole, and still hundreds of inputs a second.
+const TARGETS: [(&str, usize); 9] = [
+    ("claude_dialogue", 32_768),
+    ("claude_print", 32_768),
+    ("codex_app_server", 32_768),
+    ("codex_exec", 32_768),
+    ("lines", 4_096),
+    ("journal", 32_768),
+    ("records", 16_384),
+    ("trace_file", 16_384),
+    ("harness", 16_384),
+];
+
+/// What makes libFuzzer see which way an input took. Build scripts and macros are spared by `--target`.
+const COVERAGE: [&str; 6] = [
+    "-Cpasses=sancov-module",
+    "-Cllvm-args=-sanitizer-coverage-level=4",
+    "-Cllvm-args=-sanitizer-coverage-inline-8bit-counters",
+    "-Cllvm-args=-sanitizer-coverage-pc-table",
+    "-Cllvm-args=-sanitizer-coverage-trace-compares",
+    "--cfg=fuzzing",
+];
+
+/// An input may take so long before it is a find, on a machine that does other work as well.
+const TIMEOUT: &str = "-timeout=20";
+
+/// Runs each target, or the named ones, for so many seconds and prints what they did.
+pub(crate) fn run(seconds: u32, only: &[String]) -> Result<(), String> {
+    let known = |name: &String| TARGETS.iter().any(|(target, _)| target == name);
+    if let Some(name) = only.iter().find(|name| !known(name)) {
+        let names = TARGETS.map(|(name, _)| name).join(", ");
+        return Err(format!("there is no fuzz target `{name}`; there are {names}"));
+    }
+    let programs = build()?;
+    let mut failed = Vec::new();
+    println!(
+        "{:<18} {:>12} {:>9} {:>9} {:>7}  finds",
+        "target", "executions", "edges", "features", "corpus"
+    );
+    for (name, max_len) in TARGETS {
+        if only.is_empty() || only.iter().any(|wanted| wanted == name) {
+            let seeds = target().join("fuzz/seeds").join(name);
+            sow(name, &seeds)
+                .map_err(|error| format!("cannot write {}: {error}", seeds.display()))?;
+            if !fuzz(&programs.join(name), name, &seeds, max_len, seconds)? {
+                failed.push(name);
+            }
+        }
+    }
+    match failed[..] {
+        [] => Ok(()),
+        _ => Err(format!("found something: {}", failed.join(", "))),
+    }
+}
+
+/// The folder of the built targets.
+fn build() -> Result<PathBuf, String> {
+    let host = host()?;
+    let folder = target().join("fuzz");
+    eprintln!("xtask: cargo build (fuzz targets)");
+    let status = Command::new(cargo())
+        .args(["build", "--release", "--manifest-path", "fuzz/Cargo.toml", "--target", &host])
+        .arg("--target-dir")
+        .arg(&folder)
+        .env("RUSTFLAGS", format!("{} -Dwarnings", COVERAGE.join(" ")))
+        .current_dir(root())
+        .status();
+    match status {
+        Ok(status) if status.success() => Ok(folder.join(host).join("release")),
+        Ok(_) => Err("cannot build the fuzz targets (libFuzzer needs a C++ compiler)".to_owned()),
+        Err(error) => Err(format!("cannot run cargo: {error}")),
+    }
+}
+
+fn cargo() -> OsString {
+    env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+}
+
+fn host() -> Result<String, String> {
+    let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let output = Command::new(rustc).arg("-vV").output();
+    let output = output.map_err(|error| format!("cannot run rustc: {error}"))?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let host = text.lines().find_map(|line| line.strip_prefix("host: "));
+    host.map(str::to_owned).ok_or_else(|| "rustc does not say what it runs on".to_owned())
+}
+
+/// Runs one target; false if it found something.
+fn fuzz(
+    program: &Path,
+    name: &str,
+    seeds: &Path,
+    max_len: usize,
+    seconds: u32,
+) -> Result<bool, String> {
+    let folder = root().join("fuzz");
+    let (corpus, artifacts) =
+        (folder.join("corpus").join(name), folder.join("artifacts").join(name));
+    for folder in [&corpus, &artifacts] {
+        fs::create_dir_all(folder).map_err(|e| format!("cannot make {}: {e}", folder.display()))?;
+    }
+    let output = Command::new(program)
+        .args([&corpus, seeds])
+        .arg(format!("-artifact_prefix={}/", artifacts.display()))
+        .arg(format!("-dict={}", folder.join("agents.dict").display()))
+        .arg(format!("-max_total_time={seconds}"))
+        .arg(format!("-max_len={max_len}"))
+        .args([TIMEOUT, "-rss_limit_mb=2048", "-print_final_stats=1"])
+        .stdin(Stdio::null())
+        .output();
+    let output = output.map_err(|e| format!("cannot run {}: {e}", program.display()))?;
+    let log = String::from_utf8_lossy(&output.stderr);
+    let clean = output.status.success();
+    let figures = figures(&log);
+    let figure = |name: &str| figures.get(name).copied().unwrap_or("?");
+    println!(
+        "{name:<18} {:>12} {:>9} {:>9} {:>7}  {}",
+        figure("stat::number_of_executed_units:"),
+        figure("cov:"),
+        figure("ft:"),
+        figure("corp:"),
+        u8::from(!clean),
+    );
+    if !clean {
+        let tail: Vec<&str> = log.lines().rev().take(60).collect();
+        tail.iter().rev().for_each(|line| eprintln!("{line}"));
+        eprintln!("xtask: once more with {} FILE", program.display());
+    }
+    Ok(clean)
+}
+
+/// libFuzzer's last word on each of its figures.
+fn figures(log: &str) -> BTreeMap<&str, &str> {
+    let mut figures = BTreeMap::new();
+    for line in log.lines().filter(|line| line.starts_with(['#', 's'])) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        for pair in words.windows(2).filter(|pair| pair[0].ends_with(':')) {
+            figures.insert(pair[0], pair[1]);
+        }
+    }
+    figures
+}
+
+/// Writes the inputs to begin with: made from the recordings, so that they are never older than those.
+fn sow(name: &str, seeds: &Path) -> io::Result<()> {
+    fs::create_dir_all(seeds)?;
+    let of_agent = |agent: &str, is_dialogue: bool| {
+        let mut found = recordings::all(agent);
+        found.retain(|recording| self::is_dialogue(recording) == is_dialogue);
+        found
+    };
+    let scripts: Vec<Recording> = match name {
+        // Both of Claude's streams are one language.
+        "claude_dialogue" | "claude_print" => recordings::all("claude-code"),
+        "codex_app_server" => of_agent("codex", true),
+        "codex_exec" => of_agent("codex", false),
+        _ => ["claude-code", "codex"].into_iter().flat_map(recordings::all).collect(),
+    };
+    for recording in &scripts {
+        let script = match name {
+            "journal" => journal(recording),
+            "harness" | "lines" => recording.stdout.clone(),
+            "records" | "trace_file" => continue,
+            _ => [recording.stdout.as_slice(), exit(recording).as_bytes()].concat(),
+        };
+        fs::write(seeds.join(format!("{}-{}", recording.agent, recording.name)), script)?;
+    }
+    let records = "crates/trace/tests/records.golden.jsonl";
+    match name {
+        "records" => drop(fs::copy(root().join(records), seeds.join("golden"))?),
+        "trace_file" => drop(fs::copy(root().join("fuzz/tree.json"), seeds.join("tree"))?),
+        _ => {}
+    }
+    Ok(())
+}
+
+fn is_dialogue(recording: &Recording) -> bool {
+    recording.dialogue.is_some()
+}
+
+/// The last line of a script, see `crates/agents/tests/support/script.rs`.
+fn exit(recording: &Recording) -> String {
+    match recording.meta["exit_code"].as_i64() {
+        Some(code) if code < 0 => format!("!signal {}\n", -code),
+        Some(code) => format!("!code {code}\n"),
+        None => String::new(),
+    }
+}
+
+/// The inputs of a recording, as the journal keeps them (`belay_trace::journal`).
+fn journal(recording: &Recording) -> Vec<u8> {
+    let mut log = b"start 0 0\n\n".to_vec();
+    for line in recording.stdout.split(|byte| *byte == b'\n') {
+        log.extend(format!("stdout 1 {}\n", line.len()).into_bytes());
+        log.extend(line);
+        log.push(b'\n');
+    }
+    log.extend(b"exit 2 6\ncode 0\n");
+    log
+}
