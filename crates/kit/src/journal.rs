@@ -3,6 +3,7 @@
 //! The format is `belay_trace::journal`'s. A journal that can no longer be written costs the run nothing but
 //! the journal: it says so once and is silent from then on.
 
+use crate::feed::Stored;
 use belay_agents::{Exit, Input, RunRequest};
 use belay_trace::journal::{EVENTS_FILE, Frame, InputKind, REQUEST_FILE, RUNS_DIR, input_file};
 use belay_trace::{Decision, Failure, FailureKind, RawRef, Record};
@@ -10,6 +11,7 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// The journal of one run, or none.
@@ -21,7 +23,9 @@ pub(crate) struct Journal {
 #[derive(Debug)]
 struct Files {
     folder: PathBuf,
-    events: File,
+    events: Arc<File>,
+    /// How much is in the file of the events.
+    written: u64,
     input: Option<InputLog>,
     /// Records that are not written yet.
     pending_events: Vec<u8>,
@@ -48,7 +52,8 @@ impl Journal {
         let events = append(&folder.join(EVENTS_FILE))?;
         // Says that the run is alive: the system takes the lock away when we die, however we die.
         events.lock()?;
-        Ok(Self { files: Some(Files { folder, events, input: None, pending_events: Vec::new() }) })
+        let (events, pending_events) = (Arc::new(events), Vec::new());
+        Ok(Self { files: Some(Files { folder, events, written: 0, input: None, pending_events }) })
     }
 
     /// Says whether journals can be written here.
@@ -75,7 +80,8 @@ impl Journal {
             let log = InputLog { file, began: Instant::now(), written: 0, pending: Vec::new() };
             files.input = Some(log);
             Ok(())
-        })
+        })?;
+        Ok(())
     }
 
     /// Notes an input before the driver sees it. Returns where its bytes will stand.
@@ -114,8 +120,9 @@ impl Journal {
         Some(RawRef { offset: log.written + begin, len: bytes.len() as u64 })
     }
 
-    /// Writes a batch: first the inputs, then the records that were made of them.
-    pub(crate) fn write(&mut self, records: &[Record]) -> io::Result<()> {
+    /// Writes a batch: first the inputs, then the records that were made of them. Says where the records stand,
+    /// if there is a journal.
+    pub(crate) fn write(&mut self, records: &[Record]) -> io::Result<Option<Stored>> {
         self.try_with(|files| {
             if let Some(log) = &mut files.input
                 && !log.pending.is_empty()
@@ -125,14 +132,18 @@ impl Journal {
                 log.pending.clear();
                 log.pending.shrink_to(PENDING_BYTES_KEPT);
             }
+            let from = files.written;
+            let mut ends = Vec::with_capacity(records.len());
             for record in records {
                 serde_json::to_writer(&mut files.pending_events, record)?;
                 files.pending_events.push(b'\n');
+                ends.push(from + files.pending_events.len() as u64);
             }
-            files.events.write_all(&files.pending_events)?;
+            (&*files.events).write_all(&files.pending_events)?;
+            files.written += files.pending_events.len() as u64;
             files.pending_events.clear();
             files.pending_events.shrink_to(PENDING_BYTES_KEPT);
-            Ok(())
+            Ok(Stored { events: Arc::clone(&files.events), from, ends })
         })
     }
 
@@ -148,13 +159,16 @@ impl Journal {
     }
 
     /// Does something with the files; after an error there are none.
-    fn try_with(&mut self, act: impl FnOnce(&mut Files) -> io::Result<()>) -> io::Result<()> {
-        let Some(files) = &mut self.files else { return Ok(()) };
+    fn try_with<T>(
+        &mut self,
+        act: impl FnOnce(&mut Files) -> io::Result<T>,
+    ) -> io::Result<Option<T>> {
+        let Some(files) = &mut self.files else { return Ok(None) };
         let done = act(files);
         if done.is_err() {
             self.files = None;
         }
-        done
+        done.map(Some)
     }
 }
 
@@ -162,7 +176,7 @@ impl Journal {
 const PENDING_BYTES_KEPT: usize = 256 << 10;
 
 fn append(path: &Path) -> io::Result<File> {
-    OpenOptions::new().create_new(true).append(true).mode(0o600).open(path)
+    OpenOptions::new().create_new(true).read(true).append(true).mode(0o600).open(path)
 }
 
 /// Makes a folder that only its owner can enter.

@@ -5,6 +5,7 @@ pub mod blocking;
 mod client;
 mod environment;
 mod error;
+mod feed;
 mod journal;
 pub mod limits;
 pub mod observe;

@@ -1,22 +1,24 @@
 //! The one loop that owns a run's state; everybody else sends it messages.
 //!
-//! The way of an event: a pipe → a line → the journal → the driver's `step` → a record → the journal → the
-//! caller's handler, output, observers and stream. A run is one or more attempts and ends with exactly one
+//! The way of an event: a pipe → a line → the journal → the driver's `step` → a record → the journal → the feeds
+//! of the stream and of the caller's handler, and the observers. A run is one or more attempts and ends with exactly one
 //! result, made here and nowhere else.
 
 mod attempt;
 mod drain;
+mod handler;
 mod private_files;
 mod publish;
 mod turn_limit;
 
 use self::publish::Publisher;
 use crate::client::check_request;
+use crate::feed::Feed;
 use crate::journal::Journal;
 use crate::{Client, Error, Outcome, RunRequest, limits};
 use belay_agents::AttemptEnd;
 use belay_trace::{
-    Event, Failure, FailureKind, Level, Phase, Record, RunResult, RunStarted, StopReason, Usage,
+    Event, Failure, FailureKind, Level, Phase, RunResult, RunStarted, StopReason, Usage,
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -92,13 +94,8 @@ pub(crate) struct Runner {
 }
 
 impl Runner {
-    pub(crate) fn new(
-        client: Client,
-        request: RunRequest,
-        run_id: String,
-        records: mpsc::UnboundedSender<Record>,
-    ) -> Self {
-        let publisher = Publisher::new(&client, run_id.clone(), records);
+    pub(crate) fn new(client: Client, request: RunRequest, run_id: String, stream: Feed) -> Self {
+        let publisher = Publisher::new(&client, run_id.clone(), stream);
         Self { client, request, run_id, publisher, attempts: 0, usage: Usage::default() }
     }
 
@@ -181,6 +178,7 @@ impl Runner {
         let journal = std::mem::take(&mut self.publisher.journal);
         // Durable before the caller is told that the run is over, and off the loop.
         let synced = tokio::task::spawn_blocking(journal.into_sync());
+        self.publisher.close().await;
         let observer_errors = self.publisher.flush_observers(limits::OBSERVER_FLUSH).await;
         let _ = synced.await;
 

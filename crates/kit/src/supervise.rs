@@ -15,7 +15,7 @@ use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::mpsc;
 
 use self::tree::Tree;
-use crate::limits::READ_BYTES;
+use crate::limits::{READ_BYTES, READS_MAX};
 
 /// A running agent process, its pipes drained from the first byte by tasks of their own.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ impl Process {
         args: &[OsString],
         env: Vec<(OsString, OsString)>,
         cwd: Option<&Path>,
-    ) -> io::Result<(Self, mpsc::UnboundedReceiver<Output>)> {
+    ) -> io::Result<(Self, mpsc::Receiver<Output>)> {
         let mut command = Command::new(program);
         command.args(args).env_clear().envs(env);
         if let Some(cwd) = cwd {
@@ -53,7 +53,7 @@ impl Process {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn()?;
 
-        let (inbox, output) = mpsc::unbounded_channel();
+        let (inbox, output) = mpsc::channel(READS_MAX);
         if let Some(stdout) = child.stdout.take() {
             tokio::spawn(drain(stdout, Output::Stdout, inbox.clone()));
         }
@@ -127,20 +127,20 @@ fn exit(status: ExitStatus) -> Exit {
     }
 }
 
-/// Reads a pipe to its end and never waits for whoever reads on.
+/// Reads a pipe to its end. It waits for nobody but the loop of the run, which itself waits for nobody.
 async fn drain(
     mut pipe: impl AsyncRead + Unpin,
     wrap: fn(Vec<u8>) -> Output,
-    inbox: mpsc::UnboundedSender<Output>,
+    inbox: mpsc::Sender<Output>,
 ) {
     let mut buffer = vec![0; READ_BYTES];
     // A pipe that cannot be read is at its end.
     while let Ok(n @ 1..) = pipe.read(&mut buffer).await {
-        if inbox.send(wrap(buffer[..n].to_vec())).is_err() {
+        if inbox.send(wrap(buffer[..n].to_vec())).await.is_err() {
             return;
         }
     }
-    let _ = inbox.send(Output::End);
+    let _ = inbox.send(Output::End).await;
 }
 
 /// Writes to the agent's input until nobody has anything more to say, or it no longer listens.

@@ -11,6 +11,7 @@ mod fold;
 mod ids;
 pub mod journal;
 mod json;
+mod long;
 mod node;
 mod read;
 mod record;

@@ -238,22 +238,24 @@ impl Run {
         request: RunRequest,
     ) -> Result<(Result<Outcome, Error>, Option<SignalKind>), Fail> {
         let mut run = client.start(request);
-        let mut stopped_by = signals::obey(&run.interrupter())?;
+        let interrupter = run.interrupter();
+        let stopped_by = signals::obey(&interrupter)?;
         let screen = Screen::open(self.view())
             .map_err(|error| Fail::local(format!("cannot show the run: {error}")))?;
-        while let Some(record) = run.next().await {
-            screen.show(record);
-        }
-        let outcome = run.outcome().await;
-        let first = *stopped_by.borrow_and_update();
-        // Who reads us may take his time; a signal that comes now means that nobody waits for him.
-        let by = tokio::select! {
-            shown = screen.close() => {
-                closed_pipe_is_fine(shown)?;
-                first
+        let show = async {
+            while let Some(record) = run.next().await {
+                screen.show(record).await;
             }
-            _ = stopped_by.changed() => *stopped_by.borrow(),
+            screen.close().await
         };
+        // Who reads us may take his time; a signal when the run is over means that nobody waits for him.
+        let shown = tokio::select! {
+            shown = show => shown,
+            () = signals::end_of_patience(stopped_by.clone(), interrupter) => Ok(()),
+        };
+        let outcome = run.outcome().await;
+        closed_pipe_is_fine(shown)?;
+        let by = *stopped_by.borrow();
         Ok((outcome, by))
     }
 

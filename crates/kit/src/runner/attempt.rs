@@ -43,7 +43,7 @@ impl Runner {
     fn start(
         &mut self,
         transport: Transport,
-    ) -> Result<(Attempt<'_>, tokio::sync::mpsc::UnboundedReceiver<Output>), Failure> {
+    ) -> Result<(Attempt<'_>, tokio::sync::mpsc::Receiver<Output>), Failure> {
         let launch = self.client.launch(&self.request, transport)?;
         for option in &launch.ignored {
             let words =
@@ -134,7 +134,7 @@ struct Attempt<'a> {
 impl Attempt<'_> {
     async fn run(
         mut self,
-        mut output: tokio::sync::mpsc::UnboundedReceiver<Output>,
+        mut output: tokio::sync::mpsc::Receiver<Output>,
         caller: &mut Caller,
     ) -> AttemptEnd {
         let mut stdout = LineSplitter::new(limits::LINE_BYTES_MAX);

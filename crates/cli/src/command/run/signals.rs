@@ -9,6 +9,19 @@ use tokio::sync::watch;
 /// The first signal that came, if one did.
 pub(super) type StoppedBy = watch::Receiver<Option<SignalKind>>;
 
+/// Resolves at a signal that comes when the run is over: whoever shows it has been patient long enough.
+pub(super) async fn end_of_patience(mut stopped_by: StoppedBy, interrupter: Interrupter) {
+    loop {
+        if stopped_by.changed().await.is_err() {
+            // Nobody listens for signals any more.
+            std::future::pending::<()>().await;
+        }
+        if interrupter.is_over() {
+            return;
+        }
+    }
+}
+
 /// Tells the run of every signal. The first one decides the exit code.
 pub(super) fn obey(interrupter: &Interrupter) -> Result<StoppedBy, Fail> {
     let (sender, stopped_by) = watch::channel(None);
