@@ -2,7 +2,7 @@
 
 use crate::error::UNSUPPORTED;
 use crate::feed::feed;
-use crate::journal::Journal;
+use crate::journal::{Durability, Journal};
 use crate::observe::queue::ObserverHandle;
 use crate::runner::{Command, Runner};
 use crate::{Environment, Error, Observer, Outcome, Run, program};
@@ -33,6 +33,7 @@ pub struct Client {
     pub(crate) leading_args: Vec<OsString>,
     pub(crate) env: Arc<Environment>,
     pub(crate) state_dir: Option<PathBuf>,
+    pub(crate) durability: Durability,
     pub(crate) transport: Option<Transport>,
     pub(crate) on_event: Option<Handler>,
     pub(crate) output: Option<Output>,
@@ -70,6 +71,7 @@ impl Client {
             leading_args: Vec::new(),
             env: Arc::default(),
             state_dir: None,
+            durability: Durability::default(),
             transport: None,
             on_event: None,
             output: None,
@@ -111,6 +113,13 @@ impl Client {
     #[must_use]
     pub fn state_dir(mut self, dir: impl Into<PathBuf>) -> Self {
         self.state_dir = Some(dir.into());
+        self
+    }
+
+    /// What a loss of power may cost of the journals; without a [`state_dir`](Self::state_dir) it means nothing.
+    #[must_use]
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.durability = durability;
         self
     }
 

@@ -3,6 +3,10 @@
 //! The format is `belay_trace::journal`'s. A journal that can no longer be written costs the run nothing but
 //! the journal: it says so once and is silent from then on.
 
+mod sync;
+
+pub use self::sync::Durability;
+use self::sync::Syncer;
 use crate::feed::Stored;
 use belay_agents::{Exit, Input, RunRequest};
 use belay_trace::journal::{EVENTS_FILE, Frame, InputKind, REQUEST_FILE, RUNS_DIR, input_file};
@@ -27,13 +31,14 @@ struct Files {
     /// How much is in the file of the events.
     written: u64,
     input: Option<InputLog>,
+    syncer: Syncer,
     /// Records that are not written yet.
     pending_events: Vec<u8>,
 }
 
 #[derive(Debug)]
 struct InputLog {
-    file: File,
+    file: Arc<File>,
     began: Instant,
     /// How much is in the file.
     written: u64,
@@ -43,17 +48,29 @@ struct InputLog {
 
 impl Journal {
     /// Opens `STATE_DIR/runs/RUN_ID`, which nobody else can own: the folder must not exist.
-    pub(crate) fn create(state_dir: &Path, run_id: &str, request: &RunRequest) -> io::Result<Self> {
+    pub(crate) fn create(
+        state_dir: &Path,
+        run_id: &str,
+        request: &RunRequest,
+        durability: Durability,
+    ) -> io::Result<Self> {
         let runs = state_dir.join(RUNS_DIR);
         private_dir(&runs, true)?;
         let folder = runs.join(run_id);
         private_dir(&folder, false)?;
         serde_json::to_writer(append(&folder.join(REQUEST_FILE))?, request)?;
-        let events = append(&folder.join(EVENTS_FILE))?;
+        let events = Arc::new(append(&folder.join(EVENTS_FILE))?);
         // Says that the run is alive: the system takes the lock away when we die, however we die.
         events.lock()?;
-        let (events, pending_events) = (Arc::new(events), Vec::new());
-        Ok(Self { files: Some(Files { folder, events, written: 0, input: None, pending_events }) })
+        let syncer = Syncer::start(durability);
+        syncer.add(&events);
+        for path in [folder.join(REQUEST_FILE), folder.clone(), runs] {
+            syncer.add_once(path);
+        }
+        let pending_events = Vec::new();
+        Ok(Self {
+            files: Some(Files { folder, events, written: 0, input: None, syncer, pending_events }),
+        })
     }
 
     /// Says whether journals can be written here.
@@ -76,7 +93,9 @@ impl Journal {
     /// Begins the input log of an attempt.
     pub(crate) fn attempt(&mut self, attempt: u32) -> io::Result<()> {
         self.try_with(|files| {
-            let file = append(&files.folder.join(input_file(attempt)))?;
+            let file = Arc::new(append(&files.folder.join(input_file(attempt)))?);
+            files.syncer.add(&file);
+            files.syncer.add_once(files.folder.clone());
             let log = InputLog { file, began: Instant::now(), written: 0, pending: Vec::new() };
             files.input = Some(log);
             Ok(())
@@ -127,7 +146,7 @@ impl Journal {
             if let Some(log) = &mut files.input
                 && !log.pending.is_empty()
             {
-                log.file.write_all(&log.pending)?;
+                (&*log.file).write_all(&log.pending)?;
                 log.written += log.pending.len() as u64;
                 log.pending.clear();
                 log.pending.shrink_to(PENDING_BYTES_KEPT);
@@ -143,18 +162,26 @@ impl Journal {
             files.written += files.pending_events.len() as u64;
             files.pending_events.clear();
             files.pending_events.shrink_to(PENDING_BYTES_KEPT);
+            files.syncer.written(records)?;
             Ok(Stored { events: Arc::clone(&files.events), from, ends })
         })
     }
 
-    /// Takes the files away, to make them durable elsewhere than in the run's loop.
-    pub(crate) fn into_sync(self) -> impl FnOnce() + Send + 'static {
-        move || {
-            if let Some(files) = self.files {
-                // The run is over; there is nobody left to tell but the reader, who checks what is there.
-                let _ = files.events.sync_data();
-                let _ = files.input.map(|log| log.file.sync_data());
-            }
+    /// Waits until what was written is durable, if it has to be before anybody sees it.
+    pub(crate) async fn before_showing(&mut self) -> io::Result<()> {
+        let Some(files) = &self.files else { return Ok(()) };
+        let synced = files.syncer.before_showing().await;
+        if synced.is_err() {
+            self.files = None;
+        }
+        synced
+    }
+
+    /// Waits until everything is durable, and lets go of the run.
+    pub(crate) async fn close(self) -> io::Result<()> {
+        match self.files {
+            Some(files) => files.syncer.finish().await,
+            None => Ok(()),
         }
     }
 

@@ -17,6 +17,7 @@ mod supervise;
 pub use crate::client::{Client, Installed, Plan};
 pub use crate::environment::Environment;
 pub use crate::error::Error;
+pub use crate::journal::Durability;
 pub use crate::observe::logger::{Logger, Part};
 pub use crate::observe::trace_dir::TraceDir;
 pub use crate::observe::{Observer, ObserverError};

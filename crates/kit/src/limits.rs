@@ -24,6 +24,9 @@ pub const FEED_BYTES_MAX: usize = 4 << 20;
 /// disk cheap.
 pub const FEED_PIECE_BYTES: usize = 1 << 20;
 
+/// How long an ordinary event may be in the system's memory only: what a loss of power may cost.
+pub const SYNC_AFTER: Duration = Duration::from_secs(1);
+
 /// How many records wait for a slow observer: a few seconds of the busiest agent.
 pub const OBSERVER_QUEUE_MAX: usize = 1024;
 

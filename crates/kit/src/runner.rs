@@ -121,7 +121,8 @@ impl Runner {
     /// A journal that cannot be written is an error before the agent costs anything.
     fn open_journal(&mut self) -> Result<(), Failure> {
         let Some(state_dir) = &self.client.state_dir else { return Ok(()) };
-        let journal = Journal::create(state_dir, &self.run_id, &self.request);
+        let durability = self.client.durability;
+        let journal = Journal::create(state_dir, &self.run_id, &self.request, durability);
         self.publisher.journal = journal.map_err(|error| Journal::failure(state_dir, &error))?;
         Ok(())
     }
@@ -175,12 +176,10 @@ impl Runner {
             denials: end.denials.clone(),
         }));
         self.publisher.flush().await;
-        let journal = std::mem::take(&mut self.publisher.journal);
-        // Durable before the caller is told that the run is over, and off the loop.
-        let synced = tokio::task::spawn_blocking(journal.into_sync());
+        // Durable before the caller is told that the run is over, whatever those who watch do.
+        self.publisher.close_journal().await;
         self.publisher.close().await;
         let observer_errors = self.publisher.flush_observers(limits::OBSERVER_FLUSH).await;
-        let _ = synced.await;
 
         let outcome = Outcome {
             run_id: self.run_id,

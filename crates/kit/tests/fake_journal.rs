@@ -8,7 +8,7 @@ use belay_testkit::fake_agent::{Exit, Play, WaitForStdin};
 use belay_testkit::recordings;
 use belaykit::trace::journal::{Frames, InputKind};
 use belaykit::trace::{Node, NodeType, read_file};
-use belaykit::{Client, Codex, Event, FailureKind, Record, RunRequest, TraceDir};
+use belaykit::{Client, Codex, Durability, Event, FailureKind, Record, RunRequest, TraceDir};
 use fake_run::{ANSWER, Seen, Stage, answer, finish, lines, play, run};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -85,6 +85,17 @@ async fn a_record_is_on_disk_before_anybody_sees_it() {
     });
     run(&client, "p").await.answer();
     assert_eq!(*missing.lock().unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_run_is_the_same_however_durable_it_is() {
+    for durability in [Durability::Relaxed, Durability::Normal, Durability::Strict] {
+        let stage = Stage::new("claude", &answer());
+        let state = stage.path("state");
+        let seen = run(&stage.claude().state_dir(&state).durability(durability), "p").await;
+        assert_eq!(seen.answer(), ANSWER);
+        assert_eq!(records(&folder(&state, &seen).join("events.jsonl")), seen.records);
+    }
 }
 
 #[tokio::test]

@@ -10,8 +10,8 @@ use crate::say::{say, warn};
 use crate::surroundings::{self, Color};
 use belay_trace::{exit_code, visible, visible_line};
 use belaykit::{
-    Candidate, Client, Effort, Error, Logger, Outcome, Part, Permissions, RunRequest, TraceDir,
-    Transport, shell_escape, trace::TraceId,
+    Candidate, Client, Durability, Effort, Error, Logger, Outcome, Part, Permissions, RunRequest,
+    TraceDir, Transport, shell_escape, trace::TraceId,
 };
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
@@ -165,6 +165,10 @@ pub(crate) struct Run {
     #[arg(long, help_heading = "Traces")]
     no_journal: bool,
 
+    /// What a loss of power may cost of the journal.
+    #[arg(long, value_enum, default_value_t, value_name = "LEVEL", help_heading = "Traces")]
+    durability: DurabilityName,
+
     /// Further arguments for the agent, as they are.
     #[arg(last = true, value_name = "AGENT ARGS")]
     extra_args: Vec<String>,
@@ -190,6 +194,17 @@ enum TransportName {
     Print,
     /// The agent's protocol, both ways.
     Dialogue,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum DurabilityName {
+    /// What the system has not written yet: for throwaway runs on slow disks.
+    Relaxed,
+    /// The last second of events, never the result.
+    #[default]
+    Normal,
+    /// Nothing that was shown: each batch of events waits for the disk.
+    Strict,
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
@@ -312,7 +327,7 @@ impl Run {
     fn watched(&self, mut client: Client) -> Result<Client, Fail> {
         if !self.no_journal {
             match surroundings::state_dir(self.state_dir.clone()) {
-                Some(dir) => client = client.state_dir(dir),
+                Some(dir) => client = client.state_dir(dir).durability(self.durability()),
                 None => warn("no HOME and no --state-dir: this run has no journal"),
             }
         }
@@ -327,6 +342,14 @@ impl Run {
             warn("--permit full: the agent may do anything on this machine, unasked");
         }
         Ok(client)
+    }
+
+    fn durability(&self) -> Durability {
+        match self.durability {
+            DurabilityName::Relaxed => Durability::Relaxed,
+            DurabilityName::Normal => Durability::Normal,
+            DurabilityName::Strict => Durability::Strict,
+        }
     }
 
     fn view(&self) -> View {

@@ -59,7 +59,7 @@ async fn next(reader: &mut FeedReader) -> Option<Arc<Record>> {
 /// Far more than fits into the queue, by number and by size.
 fn many() -> Vec<Arc<Record>> {
     let n = FEED_RECORDS_MAX as u64 * 3;
-    let size = |seq| if seq % 1000 == 999 { FEED_BYTES_MAX } else { 200 };
+    let size = |seq| if seq % 512 == 511 { FEED_BYTES_MAX / 4 } else { 200 };
     (0..n).map(|seq| if seq % 7 == 0 { odd(seq) } else { text(seq, size(seq)) }).collect()
 }
 

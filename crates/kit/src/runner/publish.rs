@@ -2,7 +2,7 @@
 
 use super::handler;
 use crate::Client;
-use crate::feed::Feed;
+use crate::feed::{Feed, Stored};
 use crate::journal::Journal;
 use crate::observe::queue::ObserverHandle;
 use belay_trace::{Event, LogDegraded, ObserverDropped, RawRef, Record, ToolId};
@@ -85,13 +85,10 @@ impl Publisher {
 
     /// Writes the batch to the journal, and then shows it to everybody.
     pub(super) async fn flush(&mut self) {
-        let stored = match self.journal.write(&self.batch) {
-            Ok(stored) => stored,
-            Err(error) => {
-                self.log_degraded(&error);
-                None
-            }
-        };
+        let stored = self.store().await.unwrap_or_else(|error| {
+            self.log_degraded(&error);
+            None
+        });
         if self.batch.is_empty() {
             return;
         }
@@ -100,12 +97,28 @@ impl Publisher {
         self.show_observers(&batch);
     }
 
+    /// Writes the batch to the journal; says where it stands there.
+    async fn store(&mut self) -> io::Result<Option<Stored>> {
+        let stored = self.journal.write(&self.batch)?;
+        if !self.batch.is_empty() {
+            self.journal.before_showing().await?;
+        }
+        Ok(stored)
+    }
+
     /// Says that nothing more will come, and waits until the caller's own handler has seen everything.
     pub(super) async fn close(&mut self) {
         self.feeds.clear();
         if let Some(done) = self.handler_done.take() {
             // It ends in any case: what it calls is caught when it panics.
             let _ = done.await;
+        }
+    }
+
+    /// Waits until the journal is durable. It is too late for an event: what fails is a loss of those who watch.
+    pub(super) async fn close_journal(&mut self) {
+        if let Err(error) = std::mem::take(&mut self.journal).close().await {
+            self.losses.push(format!("the journal may not survive a loss of power: {error}"));
         }
     }
 
