@@ -3,10 +3,9 @@
 use crate::{Event, Json, Record};
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use std::mem;
 
-/// Calls `see` with the name and the text of each field that may be long.
-///
-/// The names are those of the JSON; a step of a plan is `items.N.text`.
+/// Calls `see` with the text of each field that may be long.
 fn visit<'a>(event: &'a Event, see: &mut dyn FnMut(&'a str)) {
     match event {
         Event::Text(event) => see(&event.text),
@@ -27,6 +26,76 @@ fn visit<'a>(event: &'a Event, see: &mut dyn FnMut(&'a str)) {
     }
 }
 
+/// Like [`visit`], with the names of the fields and the possibility to change them.
+///
+/// The names are those of the JSON; a step of a plan is `items.N.text`.
+fn visit_mut(event: &mut Event, see: &mut dyn FnMut(&str, Field<'_>)) {
+    match event {
+        Event::Text(event) => see("text", Field::Text(&mut event.text)),
+        Event::Reasoning(event) => see("reasoning", Field::Text(&mut event.reasoning)),
+        Event::TextRetracted(event) => see("text", Field::Text(&mut event.text)),
+        Event::ToolCallDelta(event) => see("args", Field::Text(&mut event.args)),
+        Event::ToolCall(event) => see("args", Field::Json(&mut event.args)),
+        Event::ToolResult(event) => see("output", Field::Text(&mut event.output)),
+        Event::Plan(event) => {
+            for (n, item) in event.items.iter_mut().enumerate() {
+                see(&format!("items.{n}.text"), Field::Text(&mut item.text));
+            }
+        }
+        Event::PermissionRequest(event) => see("args", Field::Json(&mut event.args)),
+        Event::Notice(event) => see("text", Field::Text(&mut event.text)),
+        Event::Unknown(event) => see("line", Field::Text(&mut event.line)),
+        Event::Result(event) => {
+            see("result", Field::Text(&mut event.result));
+            if let Some(value) = &mut event.structured {
+                see("structured", Field::Json(value));
+            }
+        }
+        _ => {}
+    }
+}
+
+/// A field of an event that may be long.
+enum Field<'a> {
+    Text(&'a mut String),
+    Json(&'a mut Json),
+}
+
+/// A field that was taken out of a record because of its size.
+#[derive(Clone, Debug)]
+pub struct LongField {
+    name: String,
+    value: Value,
+}
+
+#[derive(Clone, Debug)]
+enum Value {
+    Text(String),
+    Json(Json),
+}
+
+impl LongField {
+    /// Its name in JSON.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its text: a JSON text if the field is any JSON value.
+    pub fn text(&self) -> &str {
+        match &self.value {
+            Value::Text(text) => text,
+            Value::Json(value) => value.get(),
+        }
+    }
+}
+
+/// How much of a field stays when it is taken out: enough to see what it is.
+const BEGINNING_BYTES: usize = 4 << 10;
+
+fn beginning(text: &str) -> &str {
+    &text[..text.floor_char_boundary(BEGINNING_BYTES)]
+}
+
 impl Record {
     /// About how much memory the record takes, in bytes: what its texts need, and a little for the rest.
     ///
@@ -35,6 +104,62 @@ impl Record {
         let mut bytes = size_of::<Self>();
         visit(&self.event, &mut |text| bytes += text.len());
         bytes
+    }
+
+    /// Takes the fields out whose text is longer than this, and leaves their beginnings in place (of a JSON value
+    /// a string with the beginning of its text).
+    pub fn take_long_fields(&mut self, bytes_max: usize) -> Vec<LongField> {
+        let mut taken = Vec::new();
+        visit_mut(&mut self.event, &mut |name, field| {
+            let value = match field {
+                Field::Text(text) if text.len() > bytes_max => {
+                    let beginning = beginning(text).to_owned();
+                    Value::Text(mem::replace(text, beginning))
+                }
+                Field::Json(value) if value.get().len() > bytes_max => {
+                    let beginning = Json::from(serde_json::Value::from(beginning(value.get())));
+                    Value::Json(mem::replace(value, beginning))
+                }
+                _ => return,
+            };
+            taken.push(LongField { name: name.to_owned(), value });
+        });
+        taken
+    }
+
+    /// Puts fields back that were taken out.
+    pub fn put_back(&mut self, fields: Vec<LongField>) {
+        for LongField { name, value } in fields {
+            let mut value = Some(value);
+            visit_mut(&mut self.event, &mut |at, field| {
+                if at == name {
+                    match (field, value.take()) {
+                        (Field::Text(text), Some(Value::Text(whole))) => *text = whole,
+                        (Field::Json(json), Some(Value::Json(whole))) => *json = whole,
+                        _ => {}
+                    }
+                }
+            });
+        }
+    }
+
+    /// Puts a text in the place of a field's beginning; says whether there is such a field.
+    pub(crate) fn fill(&mut self, name: &str, whole: String) -> bool {
+        let (mut whole, mut filled) = (Some(whole), false);
+        visit_mut(&mut self.event, &mut |at, field| {
+            if at == name
+                && let Some(whole) = whole.take()
+            {
+                filled = match field {
+                    Field::Text(text) => {
+                        *text = whole;
+                        true
+                    }
+                    Field::Json(json) => Json::parse(whole).map(|value| *json = value).is_ok(),
+                };
+            }
+        });
+        filled
     }
 
     /// Reads a stored line. Unlike `serde_json::from_slice`, it keeps the JSON that an agent wrote as it wrote

@@ -135,7 +135,12 @@ impl StoredRun {
     /// When the journal cannot be opened.
     pub fn records(&self) -> io::Result<impl Iterator<Item = Record> + use<>> {
         let lines = BufReader::new(File::open(self.folder.join(EVENTS_FILE))?).split(b'\n');
-        Ok(lines.map_while(Result::ok).filter_map(|line| serde_json::from_slice(&line).ok()))
+        let folder = self.folder.clone();
+        Ok(lines.map_while(Result::ok).filter_map(move |line| {
+            let mut record = Record::from_line(&line).ok()?;
+            record.restore(&folder);
+            Some(record)
+        }))
     }
 
     /// What is known of it.
