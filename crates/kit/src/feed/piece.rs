@@ -7,12 +7,15 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
+use std::path::Path;
 use std::sync::Arc;
 
 /// Where a batch of records stands in the journal.
 #[derive(Clone, Debug)]
 pub(crate) struct Stored {
     pub(crate) events: Arc<File>,
+    /// The run's folder, where long texts stand.
+    pub(crate) folder: Arc<Path>,
     /// Where the batch begins.
     pub(crate) from: u64,
     /// Where each of its lines ends.
@@ -23,7 +26,8 @@ impl Stored {
     /// The line of one record.
     pub(crate) fn piece(&self, n: usize) -> Piece {
         let from = if n == 0 { self.from } else { self.ends[n - 1] };
-        Piece { events: Arc::clone(&self.events), from, to: self.ends[n] }
+        let (events, folder) = (Arc::clone(&self.events), Arc::clone(&self.folder));
+        Piece { events, folder, from, to: self.ends[n] }
     }
 }
 
@@ -31,6 +35,7 @@ impl Stored {
 #[derive(Clone, Debug)]
 pub(crate) struct Piece {
     events: Arc<File>,
+    folder: Arc<Path>,
     from: u64,
     to: u64,
 }
@@ -69,7 +74,11 @@ impl Piece {
         while let Some(end) = memchr(b'\n', lines)
             && weight < FEED_PIECE_BYTES
         {
-            let record = Record::from_line(&lines[..end])
+            let mut record = Record::from_line(&lines[..end]);
+            if let Ok(record) = &mut record {
+                record.restore(&self.folder);
+            }
+            let record = record
                 .map_err(|error| format!("a record of the journal cannot be read again: {error}"));
             weight += record.as_ref().map_or(0, Record::weight);
             records.push_back(record);

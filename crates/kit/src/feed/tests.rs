@@ -2,6 +2,7 @@ use super::*;
 use belay_trace::{Json, Level, Text, ToolCall};
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
+use std::path::Path;
 
 /// A journal and where its lines stand.
 struct Written {
@@ -26,7 +27,7 @@ impl Written {
         }
         (&*self.file).write_all(&text).unwrap();
         self.len += text.len() as u64;
-        Stored { events: Arc::clone(&self.file), from, ends }
+        Stored { events: Arc::clone(&self.file), folder: Path::new("").into(), from, ends }
     }
 }
 

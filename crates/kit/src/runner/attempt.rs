@@ -58,10 +58,7 @@ impl Runner {
         let args = files.into_args(&launch, &self.client.leading_args);
         let env = self.client.env.for_agent(&launch.env);
         // Before the agent costs anything.
-        self.publisher
-            .journal
-            .attempt(self.attempts)
-            .map_err(local_io("cannot write the journal"))?;
+        self.publisher.open_input_log().map_err(local_io("cannot write the journal"))?;
         let started = Process::start(&program, &args.args, env, self.request.cwd.as_deref());
         let (process, output) = started.map_err(|error| {
             let (kind, why) = why_not_started(&error);
@@ -178,10 +175,10 @@ impl Attempt<'_> {
                 }
                 Happening::Due => self.on_time(),
                 Happening::Printed(Output::Stdout(bytes)) => {
-                    stdout.push(&bytes, |line| self.stdout(line));
+                    stdout.push(&bytes, |line| self.line(line, Input::Stdout(line.bytes)));
                 }
                 Happening::Printed(Output::Stderr(bytes)) => {
-                    stderr.push(&bytes, |line| self.input(Input::Stderr(line.bytes)));
+                    stderr.push(&bytes, |line| self.line(line, Input::Stderr(line.bytes)));
                 }
                 Happening::Printed(Output::End) => pipes_open -= 1,
             }
@@ -192,8 +189,8 @@ impl Attempt<'_> {
             self.runner.publisher.flush().await;
         }
 
-        stdout.finish(|line| self.stdout(line));
-        stderr.finish(|line| self.input(Input::Stderr(line.bytes)));
+        stdout.finish(|line| self.line(line, Input::Stdout(line.bytes)));
+        stderr.finish(|line| self.line(line, Input::Stderr(line.bytes)));
         let exit = exited.map_or(Exit::Code(-1), |(exit, _)| exit);
         self.input(Input::Exit(exit));
         if self.rung.is_some() {
@@ -203,13 +200,15 @@ impl Attempt<'_> {
         self.finish(exit, caller)
     }
 
-    /// A line from standard output.
-    fn stdout(&mut self, line: Line<'_>) {
+    /// A line from one of the pipes: an input of the driver, if it is whole.
+    fn line(&mut self, line: Line<'_>, input: Input<'_>) {
         if line.cut > 0 {
             let bytes = line.bytes.len() as u64 + line.cut;
-            self.runner.publisher.event(Event::OversizedLine(OversizedLine { bytes }));
+            let publisher = &mut self.runner.publisher;
+            let raw = publisher.journal.oversized(line.bytes);
+            publisher.event_from(raw, None, Event::OversizedLine(OversizedLine { bytes }));
         } else {
-            self.input(Input::Stdout(line.bytes));
+            self.input(input);
         }
     }
 

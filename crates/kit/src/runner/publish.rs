@@ -60,6 +60,18 @@ impl Publisher {
         agent.clone_into(&mut self.agent);
     }
 
+    /// Begins the input log of the attempt. The first one must be there before the agent costs anything; a later
+    /// one is not worth the run.
+    pub(super) fn open_input_log(&mut self) -> io::Result<()> {
+        match self.journal.attempt(self.attempt) {
+            Err(error) if self.attempt > 1 => {
+                self.log_degraded(&error);
+                Ok(())
+            }
+            opened => opened,
+        }
+    }
+
     /// Adds belay's own event to the batch.
     pub(super) fn event(&mut self, event: Event) {
         self.event_from(None, None, event);
@@ -99,7 +111,7 @@ impl Publisher {
 
     /// Writes the batch to the journal; says where it stands there.
     async fn store(&mut self) -> io::Result<Option<Stored>> {
-        let stored = self.journal.write(&self.batch)?;
+        let stored = self.journal.write(&mut self.batch)?;
         if !self.batch.is_empty() {
             self.journal.before_showing().await?;
         }

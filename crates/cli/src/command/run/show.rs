@@ -116,11 +116,9 @@ impl View {
                 if format == Format::Jsonl || matches!(record.event, Event::Result(_)) {
                     self.write(|out| write_line(out, record));
                 }
-                if format == Format::Json {
-                    tell_what_was_left_out(record);
-                }
+                tell_people(format, record);
             }
-            Look::Quiet => tell_what_was_left_out(record),
+            Look::Quiet => tell_people(Format::Quiet, record),
         }
     }
 
@@ -152,12 +150,18 @@ fn write_line(out: &mut BufWriter<Stdout>, record: &Record) -> io::Result<()> {
     out.write_all(b"\n")
 }
 
-/// The formats for programs still tell people what was left out.
-fn tell_what_was_left_out(record: &Record) {
-    if let Event::Notice(notice) = &record.event
-        && notice.level == Level::Warn
-        && notice.code.as_deref() == Some("option_ignored")
-    {
-        warn(visible_line(&notice.text));
+/// The formats for programs still tell people what they must know: that the journal is lost, and what was left
+/// out unless it stands in the output.
+fn tell_people(format: Format, record: &Record) {
+    match &record.event {
+        Event::LogDegraded(log) => warn(visible_line(&log.message)),
+        Event::Notice(notice)
+            if format != Format::Jsonl
+                && notice.level == Level::Warn
+                && notice.code.as_deref() == Some("option_ignored") =>
+        {
+            warn(visible_line(&notice.text));
+        }
+        _ => {}
     }
 }

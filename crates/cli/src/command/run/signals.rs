@@ -3,6 +3,8 @@
 use crate::fail::Fail;
 use belay_trace::StopReason;
 use belaykit::Interrupter;
+use rustix::process::Signal;
+use std::io;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -24,6 +26,9 @@ pub(super) async fn end_of_patience(mut stopped_by: StoppedBy, interrupter: Inte
 
 /// Tells the run of every signal. The first one decides the exit code.
 pub(super) fn obey(interrupter: &Interrupter) -> Result<StoppedBy, Fail> {
+    // A file that may not grow any more is an error of the write; unheard, the signal would be our end.
+    let file_size = SignalKind::from_raw(Signal::XFSZ.as_raw());
+    drop(signal(file_size).map_err(unheard)?);
     let (sender, stopped_by) = watch::channel(None);
     let wishes = [
         (SignalKind::interrupt(), StopReason::User),
@@ -32,8 +37,7 @@ pub(super) fn obey(interrupter: &Interrupter) -> Result<StoppedBy, Fail> {
     ];
     for (kind, reason) in wishes {
         let (interrupter, sender) = (interrupter.clone(), sender.clone());
-        let mut signals = signal(kind)
-            .map_err(|error| Fail::local(format!("cannot listen for signals: {error}")))?;
+        let mut signals = signal(kind).map_err(unheard)?;
         tokio::spawn(async move {
             while signals.recv().await.is_some() {
                 // Each one is news, also for who waits for an end that does not come.
@@ -45,4 +49,8 @@ pub(super) fn obey(interrupter: &Interrupter) -> Result<StoppedBy, Fail> {
         });
     }
     Ok(stopped_by)
+}
+
+fn unheard(error: io::Error) -> Fail {
+    Fail::local(format!("cannot listen for signals: {error}"))
 }
