@@ -93,14 +93,13 @@ impl Feed {
             return;
         }
         for (n, record) in records.iter().enumerate() {
-            let weight = record.weight();
-            let fits = state.held < FEED_RECORDS_MAX && state.bytes + weight <= FEED_BYTES_MAX;
+            // The last one may be large: it is in memory anyway, for whoever else watches.
+            let is_full = state.held >= FEED_RECORDS_MAX || state.bytes >= FEED_BYTES_MAX;
             match stored {
-                // A single record that is larger than the queue is no queue.
-                Some(stored) if !fits && state.held > 0 => state.store(stored.piece(n)),
+                Some(stored) if is_full => state.store(stored.piece(n)),
                 _ => {
                     state.held += 1;
-                    state.bytes += weight;
+                    state.bytes += record.weight();
                     state.queue.push_back(Item::Held(Arc::clone(record)));
                 }
             }

@@ -17,7 +17,8 @@ pub const READS_MAX: usize = 64;
 /// is just being woken reads no file. Behind them the journal is the queue.
 pub const FEED_RECORDS_MAX: usize = 1024;
 
-/// How much these records may weigh: a few long tool results, and little beside what one line of an agent needs.
+/// How much these records may weigh before no other is taken in: a few long tool results, and little beside what
+/// one line of an agent needs.
 pub const FEED_BYTES_MAX: usize = 4 << 20;
 
 /// How much of the journal is read back at once for a reader who has fallen behind: enough to make the way to the

@@ -58,8 +58,12 @@ impl Run {
 
     /// The next record, or `None` after [`Event::Result`](belay_trace::Event::Result).
     pub async fn next(&mut self) -> Option<Record> {
-        let record = std::future::poll_fn(|cx| self.records.poll_next(cx)).await;
-        record.map(Arc::unwrap_or_clone)
+        self.next_shared().await.map(Arc::unwrap_or_clone)
+    }
+
+    /// Like [`next`](Self::next), without a copy of a record that others look at as well: one may hold a whole file.
+    pub async fn next_shared(&mut self) -> Option<Arc<Record>> {
+        std::future::poll_fn(|cx| self.records.poll_next(cx)).await
     }
 
     /// Waits for the end and returns the outcome. What was not read is lost to the reader; the client's own

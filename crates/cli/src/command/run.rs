@@ -258,7 +258,7 @@ impl Run {
         let screen = Screen::open(self.view())
             .map_err(|error| Fail::local(format!("cannot show the run: {error}")))?;
         let show = async {
-            while let Some(record) = run.next().await {
+            while let Some(record) = run.next_shared().await {
                 screen.show(record).await;
             }
             screen.close().await

@@ -26,7 +26,7 @@ pub(super) struct Screen {
 }
 
 /// A record that waits to be shown, and the room that it takes until then.
-type Waiting = (Record, OwnedSemaphorePermit);
+type Waiting = (Arc<Record>, OwnedSemaphorePermit);
 
 impl Screen {
     /// Starts to show what comes.
@@ -43,7 +43,7 @@ impl Screen {
     }
 
     /// Shows a record when those before it are shown; waits while there is no room for it.
-    pub(super) async fn show(&self, record: Record) {
+    pub(super) async fn show(&self, record: Arc<Record>) {
         let kib = u32::try_from(record.weight() / 1024).unwrap_or(u32::MAX);
         let room = Arc::clone(&self.room).acquire_many_owned(kib.clamp(1, WAITING_KIB_MAX)).await;
         // The semaphore is never closed, and the thread lives as long as we hold the sender.
