@@ -23,6 +23,10 @@ impl Replay {
         let (mut replay, mut out) = (Self::default(), Out::default());
         let mut frames = Frames::new(log);
         for (number, frame) in frames.by_ref().enumerate() {
+            if frame.kind == InputKind::Oversized {
+                // No driver has seen it.
+                continue;
+            }
             let text = String::from_utf8_lossy(frame.bytes);
             let Some(input) = input(&frame, &text) else {
                 replay.unreadable += 1;

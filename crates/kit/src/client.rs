@@ -1,7 +1,8 @@
 //! Who runs requests: an agent, its surroundings, and those who watch.
 
 use crate::error::UNSUPPORTED;
-use crate::journal::Journal;
+use crate::feed::feed;
+use crate::journal::{Durability, Journal};
 use crate::observe::queue::ObserverHandle;
 use crate::runner::{Command, Runner};
 use crate::{Environment, Error, Observer, Outcome, Run, program};
@@ -33,6 +34,7 @@ pub struct Client {
     pub(crate) env: Arc<Environment>,
     pub(crate) supervisor: Option<PathBuf>,
     pub(crate) state_dir: Option<PathBuf>,
+    pub(crate) durability: Durability,
     pub(crate) transport: Option<Transport>,
     pub(crate) on_event: Option<Handler>,
     pub(crate) output: Option<Output>,
@@ -71,6 +73,7 @@ impl Client {
             env: Arc::default(),
             supervisor: None,
             state_dir: None,
+            durability: Durability::default(),
             transport: None,
             on_event: None,
             output: None,
@@ -124,6 +127,13 @@ impl Client {
         self
     }
 
+    /// What a loss of power may cost of the journals; without a [`state_dir`](Self::state_dir) it means nothing.
+    #[must_use]
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.durability = durability;
+        self
+    }
+
     /// Talks with the agent in this way only, instead of the best way that its version has.
     #[must_use]
     pub fn transport(mut self, transport: Transport) -> Self {
@@ -131,10 +141,10 @@ impl Client {
         self
     }
 
-    /// Calls `handler` for every record: in order, without loss, before the reader of the [`Run`] gets it, on a
-    /// thread where it may block. While it works, the run waits, and so do wishes to stop it; the agent does not.
-    /// A program that may block for long, such as one that prints to a pipe, reads the [`Run`] instead.
-    /// Replaces the handler that was set before. A handler that panics is not called again, nor by another run
+    /// Calls `handler` for every record: in order, without loss, on a thread of its own where it may block. The
+    /// agent and the run go on meanwhile, and so do wishes to stop it; what waits for the handler stays in the
+    /// journal, or in memory if there is none. The run's [`outcome`](Run::outcome) comes when the handler has seen
+    /// everything. Replaces the handler that was set before. A handler that panics is not called again, nor by another run
     /// of this client.
     #[must_use]
     pub fn on_event(mut self, handler: impl FnMut(&Record) + Send + 'static) -> Self {
@@ -142,7 +152,7 @@ impl Client {
         self
     }
 
-    /// Writes the answer's text to `output` as it arrives. A writer that fails is not written to again.
+    /// Writes the answer's text to `output` as it arrives, on the thread of the handler. A writer that fails is not written to again.
     #[must_use]
     pub fn output(mut self, output: impl Write + Send + 'static) -> Self {
         self.output = Some(Arc::new(Mutex::new(output)));
@@ -176,11 +186,11 @@ impl Client {
     /// When it is called outside a tokio runtime.
     pub fn start(&self, request: impl Into<RunRequest>) -> Run {
         let id = Uuid::now_v7().to_string();
-        let (records_in, records) = mpsc::unbounded_channel();
+        let (stream, records) = feed();
         let (commands, commands_out) = mpsc::unbounded_channel::<Command>();
         let (finish, finished) = oneshot::channel();
         let (alive, gone) = oneshot::channel();
-        let runner = Runner::new(self.clone(), request.into(), id.clone(), records_in);
+        let runner = Runner::new(self.clone(), request.into(), id.clone(), stream);
         tokio::spawn(async move {
             let outcome = runner.run(commands_out, gone).await;
             // A caller who has dropped the run does not want it.

@@ -3,14 +3,27 @@
 //! The format is `belay_trace::journal`'s. A journal that can no longer be written costs the run nothing but
 //! the journal: it says so once and is silent from then on.
 
-use belay_agents::{Exit, Input, RunRequest};
-use belay_trace::journal::{EVENTS_FILE, Frame, InputKind, REQUEST_FILE, RUNS_DIR, input_file};
-use belay_trace::{Decision, Failure, FailureKind, RawRef, Record};
-use std::fs::{DirBuilder, File, OpenOptions};
+mod blobs;
+pub(crate) mod files;
+mod inputs;
+mod sync;
+
+use self::blobs::Blobs;
+use self::files::{check_owner, private_dir, private_dirs, private_file};
+use self::inputs::InputLog;
+pub use self::sync::Durability;
+use self::sync::Syncer;
+use crate::feed::Stored;
+use belay_agents::{Input, RunRequest};
+use belay_trace::journal::{
+    BLOBS_DIR, EVENTS_FILE, FIELD_BYTES_MAX, InputKind, REQUEST_FILE, RUNS_DIR, input_file,
+};
+use belay_trace::{BlobRef, Failure, FailureKind, RawRef, Record};
+use std::fs::File;
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
-use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::sync::Arc;
 
 /// The journal of one run, or none.
 #[derive(Debug, Default)]
@@ -20,41 +33,45 @@ pub(crate) struct Journal {
 
 #[derive(Debug)]
 struct Files {
-    folder: PathBuf,
-    events: File,
-    input: Option<InputLog>,
-    /// Records that are not written yet.
-    pending_events: Vec<u8>,
-}
-
-#[derive(Debug)]
-struct InputLog {
-    file: File,
-    began: Instant,
-    /// How much is in the file.
+    folder: Arc<Path>,
+    events: Arc<File>,
+    /// How much is in the file of the events.
     written: u64,
-    /// Frames that are not written yet.
+    /// Records that are not written yet.
     pending: Vec<u8>,
+    blobs: Blobs,
+    input: Option<InputLog>,
+    syncer: Syncer,
 }
 
 impl Journal {
     /// Opens `STATE_DIR/runs/RUN_ID`, which nobody else can own: the folder must not exist.
-    pub(crate) fn create(state_dir: &Path, run_id: &str, request: &RunRequest) -> io::Result<Self> {
-        let runs = state_dir.join(RUNS_DIR);
-        private_dir(&runs, true)?;
-        let folder = runs.join(run_id);
-        private_dir(&folder, false)?;
-        serde_json::to_writer(append(&folder.join(REQUEST_FILE))?, request)?;
-        let events = append(&folder.join(EVENTS_FILE))?;
+    pub(crate) fn create(
+        state_dir: &Path,
+        run_id: &str,
+        request: &RunRequest,
+        durability: Durability,
+    ) -> io::Result<Self> {
+        let runs = runs_dir(state_dir)?;
+        let folder: Arc<Path> = runs.join(run_id).into();
+        private_dir(&folder)?;
+        serde_json::to_writer(private_file(&folder.join(REQUEST_FILE))?, request)?;
+        let events = Arc::new(private_file(&folder.join(EVENTS_FILE))?);
         // Says that the run is alive: the system takes the lock away when we die, however we die.
         events.lock()?;
-        Ok(Self { files: Some(Files { folder, events, input: None, pending_events: Vec::new() }) })
+        let syncer = Syncer::start(durability);
+        syncer.add(&events);
+        for path in [folder.join(REQUEST_FILE), folder.to_path_buf(), runs] {
+            syncer.add_once(path);
+        }
+        let blobs = Blobs::new(folder.join(BLOBS_DIR));
+        let (written, pending, input) = (0, Vec::new(), None);
+        Ok(Self { files: Some(Files { folder, events, written, pending, blobs, input, syncer }) })
     }
 
     /// Says whether journals can be written here.
     pub(crate) fn check(state_dir: &Path) -> Result<(), Failure> {
-        private_dir(&state_dir.join(RUNS_DIR), true)
-            .map_err(|error| Self::failure(state_dir, &error))
+        runs_dir(state_dir).map(drop).map_err(|error| Self::failure(state_dir, &error))
     }
 
     /// A journal that cannot be begun.
@@ -65,107 +82,170 @@ impl Journal {
 
     /// The run's folder.
     pub(crate) fn folder(&self) -> Option<&Path> {
-        self.files.as_ref().map(|files| files.folder.as_path())
+        self.files.as_ref().map(|files| &*files.folder)
     }
 
     /// Begins the input log of an attempt.
     pub(crate) fn attempt(&mut self, attempt: u32) -> io::Result<()> {
         self.try_with(|files| {
-            let file = append(&files.folder.join(input_file(attempt)))?;
-            let log = InputLog { file, began: Instant::now(), written: 0, pending: Vec::new() };
+            let log = InputLog::create(&files.folder.join(input_file(attempt)))?;
+            files.syncer.add(log.file());
+            files.syncer.add_once(files.folder.to_path_buf());
             files.input = Some(log);
             Ok(())
-        })
+        })?;
+        Ok(())
     }
 
     /// Notes an input before the driver sees it. Returns where its bytes will stand.
     pub(crate) fn input(&mut self, input: Input<'_>) -> Option<RawRef> {
-        let log = self.files.as_mut()?.input.as_mut()?;
-        let at_us = u64::try_from(log.began.elapsed().as_micros()).unwrap_or(u64::MAX);
-        let text;
-        let (kind, bytes) = match input {
-            Input::Start => (InputKind::Start, &b""[..]),
-            Input::Stdout(line) => (InputKind::Stdout, line),
-            Input::Stderr(line) => (InputKind::Stderr, line),
-            Input::Steer(words) => (InputKind::Steer, words.as_bytes()),
-            Input::Interrupt => (InputKind::Interrupt, &b""[..]),
-            Input::Permission { id, answer } => {
-                let answer = match answer {
-                    Decision::Allow => "allow",
-                    Decision::Deny => "deny",
-                };
-                text = format!("{answer} {id}");
-                (InputKind::Permission, text.as_bytes())
-            }
-            Input::Timer(timer) => {
-                text = timer.0.to_string();
-                (InputKind::Timer, text.as_bytes())
-            }
-            Input::Exit(exit) => {
-                text = match exit {
-                    Exit::Code(code) => format!("code {code}"),
-                    Exit::Signal(signal) => format!("signal {signal}"),
-                };
-                (InputKind::Exit, text.as_bytes())
-            }
-            _ => return None,
-        };
-        let begin = Frame { kind, at_us, bytes }.write(&mut log.pending);
-        Some(RawRef { offset: log.written + begin, len: bytes.len() as u64 })
+        self.files.as_mut()?.input.as_mut()?.input(input)
     }
 
-    /// Writes a batch: first the inputs, then the records that were made of them.
-    pub(crate) fn write(&mut self, records: &[Record]) -> io::Result<()> {
+    /// Notes the beginning of a line that is too long for a driver.
+    pub(crate) fn oversized(&mut self, beginning: &[u8]) -> Option<RawRef> {
+        let log = self.files.as_mut()?.input.as_mut()?;
+        Some(log.frame(InputKind::Oversized, beginning))
+    }
+
+    /// Writes a batch: first the inputs, then the records that were made of them. Says where the records stand,
+    /// if there is a journal.
+    pub(crate) fn write(&mut self, records: &mut [Record]) -> io::Result<Option<Stored>> {
         self.try_with(|files| {
-            if let Some(log) = &mut files.input
-                && !log.pending.is_empty()
-            {
-                log.file.write_all(&log.pending)?;
-                log.written += log.pending.len() as u64;
-                log.pending.clear();
-                log.pending.shrink_to(PENDING_BYTES_KEPT);
+            if let Some(log) = &mut files.input {
+                log.write()?;
             }
-            for record in records {
-                serde_json::to_writer(&mut files.pending_events, record)?;
-                files.pending_events.push(b'\n');
-            }
-            files.events.write_all(&files.pending_events)?;
-            files.pending_events.clear();
-            files.pending_events.shrink_to(PENDING_BYTES_KEPT);
-            Ok(())
+            files.write(records)
         })
     }
 
-    /// Takes the files away, to make them durable elsewhere than in the run's loop.
-    pub(crate) fn into_sync(self) -> impl FnOnce() + Send + 'static {
-        move || {
-            if let Some(files) = self.files {
-                // The run is over; there is nobody left to tell but the reader, who checks what is there.
-                let _ = files.events.sync_data();
-                let _ = files.input.map(|log| log.file.sync_data());
-            }
+    /// Waits until what was written is durable, if it has to be before anybody sees it.
+    pub(crate) async fn before_showing(&mut self) -> io::Result<()> {
+        let Some(files) = &self.files else { return Ok(()) };
+        let synced = files.syncer.before_showing().await;
+        if synced.is_err() {
+            self.files = None;
+        }
+        synced
+    }
+
+    /// Waits until everything is durable, and lets go of the run.
+    pub(crate) async fn close(self) -> io::Result<()> {
+        match self.files {
+            Some(files) => files.syncer.finish().await,
+            None => Ok(()),
         }
     }
 
     /// Does something with the files; after an error there are none.
-    fn try_with(&mut self, act: impl FnOnce(&mut Files) -> io::Result<()>) -> io::Result<()> {
-        let Some(files) = &mut self.files else { return Ok(()) };
+    fn try_with<T>(
+        &mut self,
+        act: impl FnOnce(&mut Files) -> io::Result<T>,
+    ) -> io::Result<Option<T>> {
+        let Some(files) = &mut self.files else { return Ok(None) };
         let done = act(files);
         if done.is_err() {
             self.files = None;
         }
-        done
+        done.map(Some)
     }
 }
 
-/// How much room the buffers keep after one large batch.
-const PENDING_BYTES_KEPT: usize = 256 << 10;
+impl Files {
+    fn write(&mut self, records: &mut [Record]) -> io::Result<Stored> {
+        let from = self.written;
+        let mut ends = Vec::with_capacity(records.len());
+        for record in &mut *records {
+            self.line(record)?;
+            ends.push(from + self.pending.len() as u64);
+        }
+        if !records.is_empty() {
+            (&*self.events).write_all(&self.pending)?;
+            self.written += self.pending.len() as u64;
+            self.pending.clear();
+            self.pending.shrink_to(PENDING_BYTES_KEPT);
+            if self.events.metadata()?.nlink() == 0 {
+                // Writing goes on without an error, into a file that nobody will ever see.
+                return Err(io::Error::new(io::ErrorKind::NotFound, "its folder was deleted"));
+            }
+        }
+        self.syncer.written(records)?;
+        let (events, folder) = (Arc::clone(&self.events), Arc::clone(&self.folder));
+        Ok(Stored { events, folder, from, ends })
+    }
 
-fn append(path: &Path) -> io::Result<File> {
-    OpenOptions::new().create_new(true).append(true).mode(0o600).open(path)
+    /// Adds a record's line to those that are to be written; its long texts are written before it.
+    fn line(&mut self, record: &mut Record) -> io::Result<()> {
+        if record.weight() <= FIELD_BYTES_MAX {
+            serde_json::to_writer(&mut self.pending, record)?;
+        } else {
+            let long = record.take_long_fields(FIELD_BYTES_MAX);
+            let mut stored = Ok(());
+            for field in &long {
+                stored = self.blob(field.text()).map(|sha256| {
+                    let (field, bytes) = (field.name().to_owned(), field.text().len() as u64);
+                    record.blobs.push(BlobRef { field, sha256, bytes });
+                });
+                if stored.is_err() {
+                    break;
+                }
+            }
+            let line = stored.and_then(|()| Ok(serde_json::to_writer(&mut self.pending, record)?));
+            // Whoever sees the record sees it whole, also when the disk does not want it.
+            record.blobs.clear();
+            record.put_back(long);
+            line?;
+        }
+        self.pending.push(b'\n');
+        Ok(())
+    }
+
+    fn blob(&mut self, text: &str) -> io::Result<String> {
+        let blob = self.blobs.store(text)?;
+        if let Some(path) = blob.new {
+            self.syncer.add_once(path);
+            self.syncer.add_once(self.blobs.folder().to_path_buf());
+            self.syncer.add_once(self.folder.to_path_buf());
+        }
+        Ok(blob.sha256)
+    }
 }
 
-/// Makes a folder that only its owner can enter.
-pub(crate) fn private_dir(path: &Path, recursive: bool) -> io::Result<()> {
-    DirBuilder::new().recursive(recursive).mode(0o700).create(path)
+/// How much room the buffer keeps after one large batch.
+const PENDING_BYTES_KEPT: usize = 256 << 10;
+
+/// The folder of all runs, made if it does not exist; nobody else can have put something there.
+fn runs_dir(state_dir: &Path) -> io::Result<std::path::PathBuf> {
+    let runs = state_dir.join(RUNS_DIR);
+    private_dirs(&runs)?;
+    check_owner(state_dir)?;
+    check_owner(&runs)?;
+    Ok(runs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_input_log_that_cannot_be_begun_is_an_error_and_the_end_of_the_journal() {
+        let dir = tempfile::tempdir().unwrap();
+        let request = RunRequest::new("p");
+        let mut journal =
+            Journal::create(dir.path(), "r", &request, Durability::default()).unwrap();
+        std::fs::create_dir(dir.path().join("runs/r/input.1.log")).unwrap();
+        assert!(journal.attempt(1).is_err());
+        assert!(journal.input(Input::Start).is_none() && journal.folder().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_run_id_has_one_journal() {
+        let dir = tempfile::tempdir().unwrap();
+        let create =
+            || Journal::create(dir.path(), "r", &RunRequest::new("p"), Durability::default());
+        let first = create().unwrap();
+        assert_eq!(create().unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        drop(first);
+        assert_eq!(create().unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+    }
 }

@@ -9,6 +9,25 @@ pub const LINE_BYTES_MAX: usize = 64 << 20;
 /// How much is read from a pipe at once: what a pipe holds on Linux.
 pub const READ_BYTES: usize = 64 << 10;
 
+/// How many reads wait for the loop that makes events of them: 4 MiB at most. It is behind only when the processor
+/// is, and then the agent may wait.
+pub const READS_MAX: usize = 64;
+
+/// How many records wait in memory for a reader of a run: more than one read of a pipe gives, so that a reader who
+/// is just being woken reads no file. Behind them the journal is the queue.
+pub const FEED_RECORDS_MAX: usize = 1024;
+
+/// How much these records may weigh before no other is taken in: a few long tool results, and little beside what
+/// one line of an agent needs.
+pub const FEED_BYTES_MAX: usize = 4 << 20;
+
+/// How much of the journal is read back at once for a reader who has fallen behind: enough to make the way to the
+/// disk cheap.
+pub const FEED_PIECE_BYTES: usize = 1 << 20;
+
+/// How long an ordinary event may be in the system's memory only: what a loss of power may cost.
+pub const SYNC_AFTER: Duration = Duration::from_secs(1);
+
 /// How many records wait for a slow observer: a few seconds of the busiest agent.
 pub const OBSERVER_QUEUE_MAX: usize = 1024;
 

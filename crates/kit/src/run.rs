@@ -1,10 +1,12 @@
 //! A run as its caller sees it.
 
 use crate::Error;
+use crate::feed::FeedReader;
 use crate::runner::Command;
 use belay_trace::{Denial, Failure, Json, Record, StopReason, Usage};
 use futures_core::Stream;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use tokio::sync::{mpsc, oneshot};
 
@@ -34,13 +36,14 @@ pub struct Outcome {
 
 /// A running agent: a stream of [`Record`]s that ends with an [`Event::Result`](belay_trace::Event::Result).
 ///
-/// Records arrive in order and without loss, however slowly they are read; a reader that stops reading costs
-/// memory and never slows the agent. Dropping a `Run` stops the agent.
+/// Records arrive in order and without loss, however slowly they are read. A reader that falls behind never
+/// slows the agent: what waits for it is read back from the journal, or stays in memory if the client has no
+/// [`state_dir`](crate::Client::state_dir). Dropping a `Run` stops the agent.
 #[derive(Debug)]
 #[must_use = "a run is stopped when it is dropped"]
 pub struct Run {
     pub(crate) id: String,
-    pub(crate) records: mpsc::UnboundedReceiver<Record>,
+    pub(crate) records: FeedReader,
     pub(crate) commands: mpsc::UnboundedSender<Command>,
     pub(crate) finished: oneshot::Receiver<Result<Outcome, Error>>,
     /// The runner stops the agent when this is dropped.
@@ -55,15 +58,21 @@ impl Run {
 
     /// The next record, or `None` after [`Event::Result`](belay_trace::Event::Result).
     pub async fn next(&mut self) -> Option<Record> {
-        self.records.recv().await
+        self.next_shared().await.map(Arc::unwrap_or_clone)
     }
 
-    /// Waits for the end, reading what is left, and returns the outcome.
+    /// Like [`next`](Self::next), without a copy of a record that others look at as well: one may hold a whole file.
+    pub async fn next_shared(&mut self) -> Option<Arc<Record>> {
+        std::future::poll_fn(|cx| self.records.poll_next(cx)).await
+    }
+
+    /// Waits for the end and returns the outcome. What was not read is lost to the reader; the client's own
+    /// [`on_event`](crate::Client::on_event) and [`output`](crate::Client::output) have seen everything.
     ///
     /// # Errors
     /// [`Error`] if the run did not answer; it holds the outcome all the same.
     pub async fn outcome(mut self) -> Result<Outcome, Error> {
-        while self.records.recv().await.is_some() {}
+        drop(self.records);
         match (&mut self.finished).await {
             Ok(outcome) => outcome,
             Err(_) => {
@@ -91,7 +100,7 @@ impl Stream for Run {
     type Item = Record;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Record>> {
-        self.records.poll_recv(cx)
+        self.records.poll_next(cx).map(|record| record.map(Arc::unwrap_or_clone))
     }
 }
 
@@ -125,6 +134,12 @@ impl Interrupter {
     /// Lets a paused run go on.
     pub fn resume(&self) {
         let _ = self.commands.send(Command::Resume);
+    }
+
+    /// True when the run is over: its outcome is known and nothing is left to stop, though a slow reader may not
+    /// have read it all.
+    pub fn is_over(&self) -> bool {
+        self.commands.is_closed()
     }
 
     /// Like [`interrupt`](Self::interrupt), with another reason in the [`Event::Interrupted`](belay_trace::Event::Interrupted).

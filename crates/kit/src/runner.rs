@@ -1,11 +1,12 @@
 //! The one loop that owns a run's state; everybody else sends it messages.
 //!
-//! The way of an event: a pipe → a line → the journal → the driver's `step` → a record → the journal → the
-//! caller's handler, output, observers and stream. A run is one or more attempts and ends with exactly one
+//! The way of an event: a pipe → a line → the journal → the driver's `step` → a record → the journal → the feeds
+//! of the stream and of the caller's handler, and the observers. A run is one or more attempts and ends with exactly one
 //! result, made here and nowhere else.
 
 mod attempt;
 mod drain;
+mod handler;
 mod idle;
 mod private_files;
 mod publish;
@@ -13,11 +14,12 @@ mod turn_limit;
 
 use self::publish::Publisher;
 use crate::client::check_request;
+use crate::feed::Feed;
 use crate::journal::Journal;
 use crate::{Client, Error, Outcome, RunRequest, limits};
 use belay_agents::AttemptEnd;
 use belay_trace::{
-    Event, Failure, FailureKind, Level, Phase, Record, RunResult, RunStarted, StopReason, Usage,
+    Event, Failure, FailureKind, Level, Phase, RunResult, RunStarted, StopReason, Usage,
 };
 use std::collections::VecDeque;
 use tokio::sync::{mpsc, oneshot};
@@ -111,13 +113,8 @@ pub(crate) struct Runner {
 }
 
 impl Runner {
-    pub(crate) fn new(
-        client: Client,
-        request: RunRequest,
-        run_id: String,
-        records: mpsc::UnboundedSender<Record>,
-    ) -> Self {
-        let publisher = Publisher::new(&client, run_id.clone(), records);
+    pub(crate) fn new(client: Client, request: RunRequest, run_id: String, stream: Feed) -> Self {
+        let publisher = Publisher::new(&client, run_id.clone(), stream);
         Self { client, request, run_id, publisher, attempts: 0, usage: Usage::default() }
     }
 
@@ -150,7 +147,8 @@ impl Runner {
     /// A journal that cannot be written is an error before the agent costs anything.
     fn open_journal(&mut self) -> Result<(), Failure> {
         let Some(state_dir) = &self.client.state_dir else { return Ok(()) };
-        let journal = Journal::create(state_dir, &self.run_id, &self.request);
+        let durability = self.client.durability;
+        let journal = Journal::create(state_dir, &self.run_id, &self.request, durability);
         self.publisher.journal = journal.map_err(|error| Journal::failure(state_dir, &error))?;
         Ok(())
     }
@@ -204,11 +202,10 @@ impl Runner {
             denials: end.denials.clone(),
         }));
         self.publisher.flush().await;
-        let journal = std::mem::take(&mut self.publisher.journal);
-        // Durable before the caller is told that the run is over, and off the loop.
-        let synced = tokio::task::spawn_blocking(journal.into_sync());
+        // Durable before the caller is told that the run is over, whatever those who watch do.
+        self.publisher.close_journal().await;
+        self.publisher.close().await;
         let observer_errors = self.publisher.flush_observers(limits::OBSERVER_FLUSH).await;
-        let _ = synced.await;
 
         let outcome = Outcome {
             run_id: self.run_id,

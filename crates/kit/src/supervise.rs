@@ -42,7 +42,7 @@ use tokio::time::Instant;
 use self::direct::Direct;
 #[cfg(target_os = "linux")]
 use self::supervised::{NotSupervised, Supervised};
-use crate::limits::{KILLED_AGAIN, READ_BYTES, SWEEP};
+use crate::limits::{KILLED_AGAIN, READ_BYTES, READS_MAX, SWEEP};
 
 /// The name under which a program is started to be a supervisor; it also stands in the list of processes.
 const SUPERVISOR_NAME: &str = "belay-supervisor";
@@ -138,9 +138,7 @@ struct Pipes {
 
 impl Process {
     /// Starts a program. Beside the process comes what it prints, in order of arrival.
-    pub(crate) async fn start(
-        mut start: Start<'_>,
-    ) -> io::Result<(Self, mpsc::UnboundedReceiver<Output>)> {
+    pub(crate) async fn start(mut start: Start<'_>) -> io::Result<(Self, mpsc::Receiver<Output>)> {
         start.env.push((MARK.into(), start.run_id.into()));
         let (stdin_theirs, stdin) = io::pipe()?;
         let (stdout, stdout_theirs) = io::pipe()?;
@@ -155,7 +153,7 @@ impl Process {
         let stderr = pipe::Receiver::from_owned_fd(stderr.into())?;
         let (hold, unsupervised) = Hold::start(&start, pipes).await?;
 
-        let (inbox, output) = mpsc::unbounded_channel();
+        let (inbox, output) = mpsc::channel(READS_MAX);
         tokio::spawn(drain(stdout, Output::Stdout, inbox.clone()));
         tokio::spawn(drain(stderr, Output::Stderr, inbox));
         let (sender, bytes) = mpsc::unbounded_channel();
@@ -319,20 +317,20 @@ async fn kill_marked(mark: &str) -> Vec<LeftProcess> {
     }
 }
 
-/// Reads a pipe to its end and never waits for whoever reads on.
+/// Reads a pipe to its end. It waits for nobody but the loop of the run, which itself waits for nobody.
 async fn drain(
     mut pipe: impl AsyncRead + Unpin,
     wrap: fn(Vec<u8>) -> Output,
-    inbox: mpsc::UnboundedSender<Output>,
+    inbox: mpsc::Sender<Output>,
 ) {
     let mut buffer = vec![0; READ_BYTES];
     // A pipe that cannot be read is at its end.
     while let Ok(n @ 1..) = pipe.read(&mut buffer).await {
-        if inbox.send(wrap(buffer[..n].to_vec())).is_err() {
+        if inbox.send(wrap(buffer[..n].to_vec())).await.is_err() {
             return;
         }
     }
-    let _ = inbox.send(Output::End);
+    let _ = inbox.send(Output::End).await;
 }
 
 /// Writes to the agent's input until nobody has anything more to say, or it no longer listens.

@@ -4,11 +4,13 @@
 #[path = "support/fake_run.rs"]
 mod fake_run;
 
-use belay_testkit::fake_agent::{Exit, Play, WaitForStdin};
+use belay_testkit::fake_agent::{Exit, Garbage, Play, WaitForStdin};
 use belay_testkit::recordings;
 use belaykit::trace::journal::{Frames, InputKind};
-use belaykit::trace::{Node, NodeType, read_file};
-use belaykit::{Client, Codex, Event, FailureKind, Record, RunRequest, TraceDir};
+use belaykit::trace::{Node, NodeType, Store, read_file};
+use belaykit::{
+    Client, Codex, Durability, Event, FailureKind, Record, RunRequest, TraceDir, limits,
+};
 use fake_run::{ANSWER, Seen, Stage, answer, finish, lines, play, run};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -88,6 +90,135 @@ async fn a_record_is_on_disk_before_anybody_sees_it() {
 }
 
 #[tokio::test]
+async fn a_run_is_the_same_however_durable_it_is() {
+    for durability in [Durability::Relaxed, Durability::Normal, Durability::Strict] {
+        let stage = Stage::new("claude", &answer());
+        let state = stage.path("state");
+        let seen = run(&stage.claude().state_dir(&state).durability(durability), "p").await;
+        assert_eq!(seen.answer(), ANSWER);
+        assert_eq!(records(&folder(&state, &seen).join("events.jsonl")), seen.records);
+    }
+}
+
+/// Claude prints what a tool returned, of this length, and answers.
+fn long_output(len: usize) -> Play {
+    let lines = lines("claude-code", "b-shell");
+    let text = |line: String| line.replace(r"hello-from-shell\nto-stderr", &"x".repeat(len));
+    Play { wait_for_stdin: WaitForStdin::Line, ..Play::lines(lines.into_iter().map(text)) }
+}
+
+#[tokio::test]
+async fn a_long_text_stands_beside_the_events_and_everybody_gets_it_whole() {
+    let stage = Stage::new("claude", &long_output(1 << 20));
+    let state = stage.path("state");
+    let seen = run(&stage.claude().state_dir(&state), "p").await;
+    let output = |records: &[Record]| {
+        let outputs = records.iter().filter_map(|record| match &record.event {
+            Event::ToolResult(result) => Some(result.output.len()),
+            _ => None,
+        });
+        outputs.collect::<Vec<_>>()
+    };
+    assert_eq!(output(&seen.records), [1 << 20]);
+    let folder = folder(&state, &seen);
+    let events = std::fs::read(folder.join("events.jsonl")).unwrap();
+    assert!(events.len() < 100_000, "{}", events.len());
+    let blobs: Vec<_> = std::fs::read_dir(folder.join("blobs")).unwrap().collect();
+    assert_eq!(blobs.len(), 1);
+    let blob = blobs[0].as_ref().unwrap().path();
+    assert_eq!((mode(&folder.join("blobs")), mode(&blob)), (0o700, 0o600));
+
+    let stored = Store::new(&state).find("latest").unwrap();
+    assert_eq!(stored.records().unwrap().collect::<Vec<_>>(), seen.records);
+    std::fs::remove_file(blob).unwrap();
+    let damaged: Vec<_> = stored.records().unwrap().collect();
+    assert_eq!(output(&damaged), [4096]);
+    assert_eq!(damaged.iter().map(|record| record.blobs.len()).sum::<usize>(), 1);
+}
+
+#[tokio::test]
+async fn a_line_that_is_no_utf_8_is_kept_as_it_was_and_marked() {
+    let garbage = vec![Garbage { after_line: 1, bytes: b"caf\xe9\n".to_vec() }];
+    let stage = Stage::new("claude", &Play { garbage, ..answer() });
+    let state = stage.path("state");
+    let seen = run(&stage.claude().state_dir(&state), "p").await;
+    let lossy: Vec<_> =
+        seen.records.iter().filter(|r| r.raw.is_some_and(|raw| raw.lossy)).collect();
+    assert_eq!(lossy.len(), 1);
+    assert!(matches!(&lossy[0].event, Event::Notice(notice) if notice.text == "caf\u{fffd}"));
+    let (log, raw) =
+        (std::fs::read(folder(&state, &seen).join("input.1.log")).unwrap(), lossy[0].raw);
+    let from = usize::try_from(raw.unwrap().offset).unwrap();
+    assert_eq!(&log[from..from + 4], b"caf\xe9");
+}
+
+#[tokio::test]
+async fn the_beginning_of_a_line_that_is_too_long_is_kept_from_both_pipes() {
+    let script = "long() { head -c 68000000 /dev/zero | tr '\\0' \"$1\"; echo; }; long o; long e >&2; exec \"$0.agent\"";
+    let stage = Stage::script(&answer(), "claude", script);
+    let state = stage.path("state");
+    let seen = run(&stage.claude().state_dir(&state), "p").await;
+    assert_eq!(seen.answer(), ANSWER);
+    let oversized: Vec<_> = seen
+        .records
+        .iter()
+        .filter_map(|record| match &record.event {
+            Event::OversizedLine(line) => Some((line.bytes, record.raw.unwrap())),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(oversized.len(), 2, "one of each pipe");
+    let log = std::fs::read(folder(&state, &seen).join("input.1.log")).unwrap();
+    let mut firsts = Vec::new();
+    for (bytes, raw) in oversized {
+        assert_eq!((bytes, raw.len), (68_000_000, limits::LINE_BYTES_MAX as u64));
+        let from = usize::try_from(raw.offset).unwrap();
+        let kept = &log[from..from + limits::LINE_BYTES_MAX];
+        assert!(kept.iter().all(|byte| *byte == kept[0]));
+        firsts.push(kept[0]);
+    }
+    firsts.sort_unstable();
+    assert_eq!(firsts, *b"eo");
+    assert_eq!(Frames::new(&log).filter(|f| f.kind == InputKind::Oversized).count(), 2);
+}
+
+#[tokio::test]
+async fn a_folder_that_is_deleted_in_mid_run_costs_the_journal_and_not_the_answer() {
+    let delete = "rm -r \"${0%/*}\"/state/runs; exec \"$0.agent\"";
+    let stage = Stage::script(&answer(), "claude", delete);
+    let seen = run(&stage.claude().state_dir(stage.path("state")), "p").await;
+    assert_eq!(seen.answer(), ANSWER);
+    assert_eq!(seen.count("log_degraded"), 1);
+}
+
+#[tokio::test]
+async fn an_input_log_that_cannot_be_made_in_mid_run_costs_the_journal_and_not_the_answer() {
+    // The first transport is none that this Codex speaks; root, too, cannot make a file where a folder is.
+    let script = "case \"$*\" in *app-server*)
+        for run in \"${0%/*}\"/state/runs/*; do mkdir \"$run/input.2.log\"; done; exit 2;;
+        esac; exec \"$0.agent\"";
+    let play =
+        Play { wait_for_stdin: WaitForStdin::Eof, ..play(&recordings::one("codex", "a-text")) };
+    let stage = Stage::script(&play, "codex", script);
+    let seen = run(&stage.codex().state_dir(stage.path("state")), "p").await;
+    assert_eq!(seen.answer(), ANSWER);
+    assert_eq!((seen.count("attempt_started"), seen.count("log_degraded")), (2, 1));
+}
+
+#[tokio::test]
+async fn a_state_folder_that_others_can_write_to_is_refused_before_the_agent_starts() {
+    let stage = Stage::new("claude", &answer());
+    let state = stage.path("state");
+    std::fs::create_dir(&state).unwrap();
+    std::fs::set_permissions(&state, std::fs::Permissions::from_mode(0o777)).unwrap();
+    let seen = run(&stage.claude().state_dir(&state), "p").await;
+    assert_eq!(seen.failure().kind, FailureKind::LocalIo);
+    assert!(seen.failure().message.contains("anyone can write to"), "{}", seen.failure().message);
+    assert_eq!(stage.agent.log().starts(), 0);
+    assert!(TraceDir::new(&state).is_err());
+}
+
+#[tokio::test]
 async fn a_journal_that_cannot_be_written_is_an_error_before_the_agent_starts() {
     let stage = Stage::new("claude", &answer());
     // Below a file nobody can make a folder, root included.
@@ -95,19 +226,6 @@ async fn a_journal_that_cannot_be_written_is_an_error_before_the_agent_starts() 
     assert_eq!(seen.failure().kind, FailureKind::LocalIo);
     assert!(seen.failure().message.contains("state"));
     assert_eq!(seen.names(), ["run_started", "result"]);
-
-    // The second file of the journal is made when the attempt begins.
-    let state = stage.path("state");
-    let runs = state.join("runs");
-    let client = stage.claude().state_dir(&state).on_event(move |record: &Record| {
-        if record.event.type_name() == "run_started" {
-            std::fs::create_dir(runs.join(&record.run).join("input.1.log")).unwrap();
-        }
-    });
-    let seen = run(&client, "p").await;
-    assert_eq!(seen.failure().kind, FailureKind::LocalIo);
-    assert_eq!(seen.names(), ["run_started", "attempt_ended", "result"]);
-    assert_eq!(stage.agent.log().starts(), 0);
 }
 
 /// The folder of an agent that a child of this test runs, under a limit of the size of its files.

@@ -5,8 +5,10 @@
 mod fake_run;
 
 use belay_testkit::fake_agent::{LogLine, Play, WaitForStdin};
-use belaykit::{Client, Event, Observer, ObserverError, Record, limits};
-use fake_run::{ANSWER, Stage, answer, finish, lines, patiently, run, wait_until};
+use belaykit::{Client, Event, FailureKind, Observer, ObserverError, Record, limits};
+use fake_run::{
+    ANSWER, Stage, answer, finish, hanging, lines, patiently, read_to, run, wait_until,
+};
 use std::io::{self, Write};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
@@ -34,19 +36,36 @@ fn keeping(client: Client) -> (Client, Arc<Mutex<Vec<Record>>>) {
 }
 
 #[tokio::test]
-async fn the_handler_has_seen_a_record_before_the_reader_of_the_stream_gets_it() {
+async fn the_handler_has_seen_every_record_in_order_when_the_outcome_comes() {
     let stage = Stage::new("claude", &answer());
     let (client, kept) = keeping(stage.claude());
+    let seen = run(&client, "p").await;
+    assert_eq!(*kept.lock().unwrap(), seen.records);
+
+    let outcome = patiently(client.run("p")).await.unwrap();
+    let kept = kept.lock().unwrap();
+    let again: Vec<_> = kept.iter().filter(|record| record.run == outcome.run_id).collect();
+    assert_eq!(again.len(), seen.records.len());
+    assert_eq!(again.last().unwrap().event.type_name(), "result");
+}
+
+#[tokio::test]
+async fn a_handler_that_waits_does_not_delay_a_stop() {
+    let stage = Stage::new("claude", &hanging());
+    let (open, gate) = mpsc::channel::<()>();
+    let gate = Mutex::new(gate);
+    let client = stage.claude().on_event(move |_| {
+        // Until the test is over.
+        let _ = gate.lock().unwrap().recv();
+    });
     let mut run = client.start("p");
-    let mut read = Vec::new();
-    patiently(async {
-        while let Some(record) = run.next().await {
-            assert_eq!(kept.lock().unwrap().get(read.len()), Some(&record));
-            read.push(record);
-        }
-    })
-    .await;
-    assert_eq!(*kept.lock().unwrap(), read);
+    read_to(&mut run, "session_started").await;
+    (0..3).for_each(|_| run.interrupter().interrupt());
+    let records = read_to(&mut run, "result").await;
+    assert!(records.iter().any(|record| record.event.type_name() == "interrupted"));
+    drop(open);
+    let error = patiently(run.outcome()).await.unwrap_err();
+    assert_eq!(error.kind(), FailureKind::Interrupted);
 }
 
 #[tokio::test]
@@ -121,9 +140,19 @@ async fn check_waiting_handler() {
 
 #[tokio::test]
 async fn a_reader_that_does_not_read_does_not_slow_the_agent() {
-    let texts = (0..60).map(|n| format!("{n}{}", "x".repeat(20_000)));
+    check_reader_that_does_not_read(|client, _| client).await;
+}
+
+#[tokio::test]
+async fn a_reader_that_does_not_read_gets_from_the_journal_what_he_missed() {
+    check_reader_that_does_not_read(|client, stage| client.state_dir(stage.path("state"))).await;
+}
+
+async fn check_reader_that_does_not_read(with: fn(Client, &Stage) -> Client) {
+    // More than a feed holds, by number and by size.
+    let texts = (0..2000).map(|n| format!("{n}{}", "x".repeat(5000)));
     let stage = Stage::new("claude", &talkative(texts));
-    let (client, kept) = keeping(stage.claude());
+    let (client, kept) = keeping(with(stage.claude(), &stage));
     let run = client.start("p");
     patiently(async {
         while kept.lock().unwrap().last().is_none_or(|r| r.event.type_name() != "result") {

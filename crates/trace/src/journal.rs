@@ -6,6 +6,9 @@
 //!
 //! An input is one frame: a line of ASCII (`KIND MICROSECONDS LENGTH`), then LENGTH bytes verbatim, then a
 //! line feed. The file can be read with `less` and searched with `grep`, and no byte of the agent is escaped.
+//!
+//! A text of more than 256 KiB in an event stands in a file of its own, `blobs/{SHA-256}`, once for the same text;
+//! its line has the beginning, and in [`Record::blobs`](crate::Record::blobs) where the rest is.
 
 use std::fmt;
 use std::str::FromStr;
@@ -18,6 +21,12 @@ pub const EVENTS_FILE: &str = "events.jsonl";
 
 /// The file of the request, from which a run's drivers can be made again.
 pub const REQUEST_FILE: &str = "request.json";
+
+/// The folder of the long texts of a run, in its folder.
+pub const BLOBS_DIR: &str = "blobs";
+
+/// The longest text that stands in a line of the events: what `less` and `grep` still handle well.
+pub const FIELD_BYTES_MAX: usize = 256 << 10;
 
 /// The file of an attempt's inputs.
 pub fn input_file(attempt: u32) -> String {
@@ -44,10 +53,12 @@ pub enum InputKind {
     Timer,
     /// The process ended: `code N` or `signal N`.
     Exit,
+    /// The beginning of a line that was too long; the driver has not seen it.
+    Oversized,
 }
 
 impl InputKind {
-    const NAMES: [(Self, &'static str); 8] = [
+    const NAMES: [(Self, &'static str); 9] = [
         (Self::Start, "start"),
         (Self::Stdout, "stdout"),
         (Self::Stderr, "stderr"),
@@ -56,6 +67,7 @@ impl InputKind {
         (Self::Permission, "permission"),
         (Self::Timer, "timer"),
         (Self::Exit, "exit"),
+        (Self::Oversized, "oversized"),
     ];
 }
 
@@ -86,10 +98,14 @@ pub struct Frame<'a> {
 }
 
 impl Frame<'_> {
+    /// The line before the bytes.
+    pub fn head(&self) -> String {
+        format!("{} {} {}\n", self.kind, self.at_us, self.bytes.len())
+    }
+
     /// Appends the frame to `log` and returns where its bytes begin.
     pub fn write(&self, log: &mut Vec<u8>) -> u64 {
-        let head = format!("{} {} {}\n", self.kind, self.at_us, self.bytes.len());
-        log.extend_from_slice(head.as_bytes());
+        log.extend_from_slice(self.head().as_bytes());
         let begin = log.len() as u64;
         log.extend_from_slice(self.bytes);
         log.push(b'\n');

@@ -4,7 +4,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 use std::fmt;
 
-/// A JSON text, kept byte for byte: key order, number precision and spacing included.
+/// A JSON text, kept byte for byte: key order, number precision and spacing included (a line feed between
+/// values becomes a space, since records are lines).
 ///
 /// Tool arguments pass through belay in this form, so that nothing is decoded and encoded again on the way.
 /// Reading one back from a stored record may normalise spaces; the value stays the same. A value that no
@@ -27,7 +28,12 @@ impl Json {
         RawValue::from_string(text.into()).map(Self::of)
     }
 
-    fn of(raw: Box<RawValue>) -> Self {
+    fn of(mut raw: Box<RawValue>) -> Self {
+        if raw.get().contains('\n') {
+            // It is white space, for no JSON string holds one; and a record is one line.
+            let line = raw.get().replace('\n', " ");
+            raw = RawValue::from_string(line).unwrap_or_else(|_| RawValue::NULL.to_owned());
+        }
         let is_undecodable = may_be_undecodable(raw.get()) && !decodes_in_a_record(raw.get());
         if is_undecodable || has_private_key(raw.get()) {
             return Self::from(serde_json::Value::from(raw.get()));

@@ -4,6 +4,7 @@
 //! wrote (a viewer, a script, a test) needs this crate and no other.
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
+mod blob;
 mod event;
 pub mod exit_code;
 mod failure;
@@ -11,6 +12,8 @@ mod fold;
 mod ids;
 pub mod journal;
 mod json;
+mod lines;
+mod long;
 mod node;
 mod read;
 mod record;
@@ -31,9 +34,11 @@ pub use crate::failure::{Evidence, EvidenceSource, Failure, FailureKind};
 pub use crate::fold::Fold;
 pub use crate::ids::{BadId, ToolId, TraceId};
 pub use crate::json::Json;
+pub use crate::lines::Integrity;
+pub use crate::long::LongField;
 pub use crate::node::{Node, NodeType};
 pub use crate::read::{ReadError, read_file, read_latest};
-pub use crate::record::{RawRef, Record, VERSION};
+pub use crate::record::{BlobRef, RawRef, Record, VERSION};
 pub use crate::store::{NoSuchRun, RunState, RunSummary, Store, StoredRun};
 pub use crate::usage::{CostSource, ModelUsage, Usage};
 pub use crate::visible::{visible, visible_json, visible_line};

@@ -41,6 +41,10 @@ pub struct Record {
     /// Where the agent's own line stands in the raw log of the attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub raw: Option<RawRef>,
+    /// Fields of which only the beginning stands here. Readers put them back, so there are some only in a stored
+    /// line, or when a blob is missing or damaged.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub blobs: Vec<BlobRef>,
     /// What happened.
     #[serde(flatten)]
     pub event: Event,
@@ -54,6 +58,21 @@ pub struct RawRef {
     pub offset: u64,
     /// The number of bytes.
     pub len: u64,
+    /// True if these bytes are not UTF-8: what is not has become U+FFFD in the event.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub lossy: bool,
+}
+
+/// A field of an event that stands in a file of its own, `blobs/{sha256}` in the run's folder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct BlobRef {
+    /// The field; a step of a plan is `items.N.text`.
+    pub field: String,
+    /// The SHA-256 of its text, in hex: the name of the file.
+    pub sha256: String,
+    /// The size of its text.
+    pub bytes: u64,
 }
 
 impl Record {
@@ -68,6 +87,7 @@ impl Record {
             agent: String::new(),
             parent_tool_id: None,
             raw: None,
+            blobs: Vec::new(),
             event,
         }
     }

@@ -1,10 +1,12 @@
 //! The journals on disk: which runs there are, and what is known of each.
 
 use crate::journal::{EVENTS_FILE, RUNS_DIR};
-use crate::{Event, FailureKind, Record, RunResult};
+use crate::lines::{Integrity, Lines};
+use crate::{Event, FailureKind, Record, RunResult, TraceId};
 use jiff::Timestamp;
 use std::fs::{self, File};
-use std::io::{self, BufRead as _, BufReader};
+use std::io::{self, Write};
+use std::iter;
 use std::path::{Path, PathBuf};
 
 /// The runs whose journals lie in a state folder.
@@ -45,6 +47,8 @@ pub struct RunSummary {
     pub state: RunState,
     /// The result, if there is one.
     pub result: Option<RunResult>,
+    /// What is not whole in its journal.
+    pub integrity: Integrity,
 }
 
 /// How a run stands.
@@ -76,7 +80,8 @@ impl Store {
         Self { runs: state_dir.as_ref().join(RUNS_DIR) }
     }
 
-    /// Every run, newest first: run ids sort by time.
+    /// Every run, newest first: run ids sort by time. Nothing outside the folder is looked at: links are no runs,
+    /// nor are folders whose names could not be run ids.
     ///
     /// # Errors
     /// When the folder cannot be read; one that does not exist has no runs.
@@ -87,11 +92,16 @@ impl Store {
         };
         let mut runs = Vec::new();
         for entry in entries {
-            let folder = entry?.path();
-            if let Some(id) = folder.file_name().and_then(|name| name.to_str())
-                && folder.join(EVENTS_FILE).is_file()
+            let entry = entry?;
+            // A name that could not be one of ours, and a link, which may lead anywhere, are no runs.
+            let id = entry.file_name().into_string().ok().filter(|id| is_run_id(id));
+            let is_dir = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            let events = fs::symlink_metadata(entry.path().join(EVENTS_FILE));
+            if let Some(id) = id
+                && is_dir
+                && events.is_ok_and(|events| events.is_file())
             {
-                runs.push(StoredRun { id: id.to_owned(), folder: folder.clone() });
+                runs.push(StoredRun { id, folder: entry.path() });
             }
         }
         runs.sort_by(|a, b| b.id.cmp(&a.id));
@@ -117,6 +127,11 @@ impl Store {
     }
 }
 
+/// True for a plain name: what a trace may be named after.
+fn is_run_id(id: &str) -> bool {
+    TraceId::new(id).is_ok()
+}
+
 impl StoredRun {
     /// The run's id.
     pub fn id(&self) -> &str {
@@ -128,14 +143,40 @@ impl StoredRun {
         &self.folder
     }
 
-    /// Its records so far, one after the other. A line that a crash cut off, or that is no record, is passed
-    /// over.
+    /// Its records so far, one after the other, with their long texts. A line that a crash cut off, or that is no
+    /// record, is passed over; [`RunSummary::integrity`] counts them.
     ///
     /// # Errors
     /// When the journal cannot be opened.
     pub fn records(&self) -> io::Result<impl Iterator<Item = Record> + use<>> {
-        let lines = BufReader::new(File::open(self.folder.join(EVENTS_FILE))?).split(b'\n');
-        Ok(lines.map_while(Result::ok).filter_map(|line| serde_json::from_slice(&line).ok()))
+        let (mut lines, folder) = (self.lines()?, self.folder.clone());
+        Ok(iter::from_fn(move || {
+            loop {
+                lines.advance()?;
+                if let Some(record) = lines.record(&folder) {
+                    return Some(record);
+                }
+            }
+        }))
+    }
+
+    /// Writes its records so far to `out`, a JSON object a line, as they are stored but with their long texts.
+    ///
+    /// # Errors
+    /// When the journal cannot be opened, or `out` does not take it.
+    pub fn write_events(&self, mut out: impl Write) -> io::Result<()> {
+        let mut lines = self.lines()?;
+        while let Some(about) = lines.advance() {
+            if !about.blobs {
+                out.write_all(lines.line())?;
+            } else if let Some(record) = lines.record(&self.folder) {
+                serde_json::to_writer(&mut out, &record)?;
+            } else {
+                continue;
+            }
+            out.write_all(b"\n")?;
+        }
+        out.flush()
     }
 
     /// What is known of it.
@@ -151,10 +192,20 @@ impl StoredRun {
             cwd: None,
             state: RunState::Crashed,
             result: None,
+            integrity: Integrity::default(),
         };
-        for record in self.records()? {
-            summary.add(record);
+        let mut lines = self.lines()?;
+        while let Some(about) = lines.advance() {
+            if (about.state || summary.started.is_none())
+                && let Some(record) = lines.record(&self.folder)
+            {
+                summary.add(record);
+            }
         }
+        if !lines.agent().is_empty() {
+            lines.agent().clone_into(&mut summary.agent);
+        }
+        summary.integrity = lines.integrity();
         summary.state = match &summary.result {
             Some(RunResult { failure: Some(failure), .. }) => RunState::Failed(failure.kind),
             Some(_) => RunState::Answered,
@@ -162,6 +213,10 @@ impl StoredRun {
             None => RunState::Crashed,
         };
         Ok(summary)
+    }
+
+    fn lines(&self) -> io::Result<Lines> {
+        Ok(Lines::new(File::open(self.folder.join(EVENTS_FILE))?))
     }
 
     /// Whoever runs the run holds a lock on its events, which the system takes away when he dies.
@@ -174,9 +229,6 @@ impl StoredRun {
 impl RunSummary {
     fn add(&mut self, record: Record) {
         self.started.get_or_insert(record.ts);
-        if !record.agent.is_empty() {
-            self.agent = record.agent;
-        }
         match record.event {
             Event::RunStarted(started) => {
                 self.agent = started.agents.into_iter().next().unwrap_or_default();
@@ -193,7 +245,6 @@ impl RunSummary {
 mod tests {
     use super::*;
     use crate::{Failure, RunStarted};
-    use std::io::Write as _;
 
     /// A state folder with runs, each with the given lines.
     fn state(runs: &[(&str, &[String])]) -> (PathBuf, Store) {
@@ -252,6 +303,34 @@ mod tests {
         assert_eq!(store.find("latest").unwrap().id(), "c2-y");
         assert_eq!(store.find("c").unwrap_err().matches, 2);
         assert_eq!(store.find("../c1-x").unwrap_err().to_string(), "there is no run `../c1-x`");
+        fs::remove_dir_all(state).unwrap();
+    }
+
+    #[test]
+    fn links_and_odd_names_are_no_runs() {
+        let (state, store) = state(&[("d1", &[started()]), (".hidden", &[started()])]);
+        let runs = state.join(RUNS_DIR);
+        std::os::unix::fs::symlink(runs.join("d1"), runs.join("d2")).unwrap();
+        fs::create_dir(runs.join("d3")).unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", runs.join("d3").join(EVENTS_FILE)).unwrap();
+        let ids: Vec<_> = store.runs().unwrap().into_iter().map(|run| run.id).collect();
+        assert_eq!(ids, ["d1"]);
+        for id in ["../runs/d1", "/", ".", "d1/", ".hidden"] {
+            assert!(store.find(id).is_err(), "{id}");
+        }
+        fs::remove_dir_all(state).unwrap();
+    }
+
+    #[test]
+    fn a_damaged_journal_tells_what_it_can_and_what_is_missing() {
+        let lines = [started(), "\u{0}garbage".to_owned(), r#"{"v":1,"cut"#.to_owned()];
+        let (state, store) = state(&[("e1", &lines)]);
+        let summary = store.find("e1").unwrap().summary().unwrap();
+        assert_eq!((summary.state, summary.agent.as_str()), (RunState::Crashed, "codex"));
+        assert_eq!((summary.integrity.records, summary.integrity.unreadable), (1, 2));
+        let mut out = Vec::new();
+        store.find("e1").unwrap().write_events(&mut out).unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), started() + "\n");
         fs::remove_dir_all(state).unwrap();
     }
 }

@@ -34,7 +34,7 @@ fn every_golden_line_is_read_back_as_what_was_written() {
 #[test]
 fn an_unknown_event_is_read_back() {
     let mut record = Record::new("01a1fd39", Event::Unknown(Unknown { line: "{}".into() }));
-    record.raw = Some(RawRef { offset: 7, len: 2 });
+    record.raw = Some(RawRef { offset: 7, len: 2, lossy: false });
     let line = serde_json::to_string(&record).unwrap();
     assert_eq!(serde_json::from_str::<Record>(&line).unwrap(), record);
 }
@@ -105,7 +105,7 @@ fn records() -> Vec<Record> {
         (record.attempt, record.agent) = (1, "claude-code".into());
         if seq == 9 {
             record.parent_tool_id = Some("toolu_0".into());
-            record.raw = Some(RawRef { offset: 7, len: 99 });
+            record.raw = Some(RawRef { offset: 7, len: 99, lossy: false });
         }
         record
     };

@@ -276,7 +276,7 @@ impl Claude {
                 let text = block.text.unwrap_or_default();
                 let stream = self.streams.get_mut(parent).filter(|_| streamed);
                 let said = stream.map(|s| std::mem::take(&mut s.open_text)).unwrap_or_default();
-                let new = unsaid(&text, &said);
+                let new = unsaid(text, &said);
                 if parent.is_none() {
                     self.turn.reached.push_str(&new);
                 }
@@ -289,7 +289,7 @@ impl Claude {
                 let stream = self.streams.get_mut(parent).filter(|_| streamed);
                 let said =
                     stream.map(|s| std::mem::take(&mut s.open_reasoning)).unwrap_or_default();
-                let new = unsaid(&thinking, &said);
+                let new = unsaid(thinking, &said);
                 if !new.is_empty() {
                     let event = Event::Reasoning(Reasoning { reasoning: new, message_id });
                     out.event_under(parent.clone(), event);

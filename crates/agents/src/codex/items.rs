@@ -220,7 +220,7 @@ impl Items {
     fn rest(&mut self, id: &str, text: &str) -> String {
         let at = self.said.iter().position(|(item, _)| item == id);
         let said = at.map(|at| self.said.remove(at).1).unwrap_or_default();
-        unsaid(text, &said)
+        unsaid(text.to_owned(), &said)
     }
 }
 

@@ -43,7 +43,7 @@ impl Replay {
         for started in records.iter().filter(|r| matches!(r.event, Event::AttemptStarted(_))) {
             let stored: Vec<&Record> = records
                 .iter()
-                .filter(|r| r.attempt == started.attempt && r.raw.is_some())
+                .filter(|r| r.attempt == started.attempt && is_of_driver(r))
                 .collect();
             let replayed = attempt(&run, &request, started)?;
             for (n, (_, emitted)) in replayed.events.iter().enumerate() {
@@ -93,6 +93,11 @@ fn attempt(run: &StoredRun, request: &RunRequest, started: &Record) -> Result<Re
         warn(format_args!("{inputs} inputs of attempt {attempt} cannot be read"));
     }
     Ok(replayed)
+}
+
+/// True for an event that the driver made of a line.
+fn is_of_driver(record: &Record) -> bool {
+    record.raw.is_some() && !matches!(record.event, Event::OversizedLine(_))
 }
 
 fn is_same(stored: &Record, now: &Emitted) -> bool {

@@ -11,8 +11,8 @@ use crate::say::{say, warn};
 use crate::surroundings::{self, Color};
 use belay_trace::{exit_code, visible, visible_line};
 use belaykit::{
-    Candidate, Client, Effort, Error, IdleLimits, Logger, Outcome, Part, Permissions, RunRequest,
-    TraceDir, Transport, shell_escape, trace::TraceId,
+    Candidate, Client, Durability, Effort, Error, IdleLimits, Logger, Outcome, Part, Permissions,
+    RunRequest, TraceDir, Transport, shell_escape, trace::TraceId,
 };
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
@@ -179,6 +179,10 @@ pub(crate) struct Run {
     #[arg(long, help_heading = "Traces")]
     no_journal: bool,
 
+    /// What a loss of power may cost of the journal.
+    #[arg(long, value_enum, default_value_t, value_name = "LEVEL", help_heading = "Traces")]
+    durability: DurabilityName,
+
     /// Further arguments for the agent, as they are.
     #[arg(last = true, value_name = "AGENT ARGS")]
     extra_args: Vec<String>,
@@ -204,6 +208,17 @@ enum TransportName {
     Print,
     /// The agent's protocol, both ways.
     Dialogue,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum DurabilityName {
+    /// What the system has not written yet: for throwaway runs on slow disks.
+    Relaxed,
+    /// The last second of events, never the result.
+    #[default]
+    Normal,
+    /// Nothing that was shown: each batch of events waits for the disk.
+    Strict,
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
@@ -252,25 +267,27 @@ impl Run {
         request: RunRequest,
     ) -> Result<(Result<Outcome, Error>, Option<SignalKind>), Fail> {
         let mut run = client.start(request);
-        let mut stopped_by = signals::obey(&run.interrupter())?;
+        let interrupter = run.interrupter();
+        let stopped_by = signals::obey(&interrupter)?;
         if self.interactive_steer {
             steer::listen(run.interrupter())?;
         }
         let screen = Screen::open(self.view())
             .map_err(|error| Fail::local(format!("cannot show the run: {error}")))?;
-        while let Some(record) = run.next().await {
-            screen.show(record);
-        }
-        let outcome = run.outcome().await;
-        let first = *stopped_by.borrow_and_update();
-        // Who reads us may take his time; a signal that comes now means that nobody waits for him.
-        let by = tokio::select! {
-            shown = screen.close() => {
-                closed_pipe_is_fine(shown)?;
-                first
+        let show = async {
+            while let Some(record) = run.next_shared().await {
+                screen.show(record).await;
             }
-            _ = stopped_by.changed() => *stopped_by.borrow(),
+            screen.close().await
         };
+        // Who reads us may take his time; a signal when the run is over means that nobody waits for him.
+        let shown = tokio::select! {
+            shown = show => shown,
+            () = signals::end_of_patience(stopped_by.clone(), interrupter) => Ok(()),
+        };
+        let outcome = run.outcome().await;
+        closed_pipe_is_fine(shown)?;
+        let by = *stopped_by.borrow();
         Ok((outcome, by))
     }
 
@@ -332,7 +349,7 @@ impl Run {
     fn watched(&self, mut client: Client) -> Result<Client, Fail> {
         if !self.no_journal {
             match surroundings::state_dir(self.state_dir.clone()) {
-                Some(dir) => client = client.state_dir(dir),
+                Some(dir) => client = client.state_dir(dir).durability(self.durability()),
                 None => warn("no HOME and no --state-dir: this run has no journal"),
             }
         }
@@ -347,6 +364,14 @@ impl Run {
             warn("--permit full: the agent may do anything on this machine, unasked");
         }
         Ok(client)
+    }
+
+    fn durability(&self) -> Durability {
+        match self.durability {
+            DurabilityName::Relaxed => Durability::Relaxed,
+            DurabilityName::Normal => Durability::Normal,
+            DurabilityName::Strict => Durability::Strict,
+        }
     }
 
     fn view(&self) -> View {

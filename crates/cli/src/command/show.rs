@@ -6,8 +6,7 @@ use crate::surroundings::Color;
 use belay_trace::{RunState, exit_code, visible, visible_line};
 use belaykit::Logger;
 use clap::{Args, ValueEnum};
-use std::fs;
-use std::io::{self, Write as _};
+use std::io::{self, BufWriter, Write as _};
 use std::path::PathBuf;
 
 /// Show a run again: what happened, its answer, and how it stands.
@@ -46,9 +45,7 @@ impl Show {
                 .hint("`belay runs` lists them; `belay show latest` is the newest")
         })?;
         if self.format == Format::Jsonl {
-            let events = run.folder().join(belay_trace::journal::EVENTS_FILE);
-            let events = fs::read(events).map_err(unreadable)?;
-            closed_pipe_is_fine(io::stdout().write_all(&events))?;
+            closed_pipe_is_fine(run.write_events(BufWriter::new(io::stdout())))?;
             return Ok(exit_code::ANSWERED);
         }
         let mut text = Vec::new();
@@ -58,6 +55,9 @@ impl Show {
         }
         let summary = run.summary().map_err(unreadable)?;
         let _ = writeln!(text, "\nrun {}: {}", summary.id, state_word(summary.state));
+        if summary.state != RunState::Running && !summary.integrity.is_whole() {
+            let _ = writeln!(text, "its journal is not whole: {}", summary.integrity);
+        }
         if let (RunState::Crashed, Some(session)) = (summary.state, &summary.session_id) {
             let (agent, session) = (visible_line(&summary.agent), visible_line(session));
             let _ = writeln!(text, "to go on: belay run -a {agent} --resume {session} \"…\"");

@@ -1,12 +1,11 @@
 //! Trace files: one tree a trace, in the seed's schema.
 
 use super::{Observer, ObserverError};
-use crate::journal::private_dir;
+use crate::journal::files::{check_owner, private_dirs, private_file};
 use belay_trace::{Event, Fold, Node, ReadError, Record, TraceId, read_file};
 use std::collections::HashMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
@@ -24,12 +23,13 @@ impl TraceDir {
     /// Writes to `dir`, usually `.belay/traces`, which is made if it does not exist.
     ///
     /// # Errors
-    /// When the folder cannot be made or written to: better before an agent has done paid work than after.
+    /// When the folder cannot be made or written to, or others could put their files into it: better before an agent has done paid work than after.
     pub fn new(dir: impl Into<PathBuf>) -> io::Result<Self> {
         let dir = dir.into();
-        private_dir(&dir, true)?;
+        private_dirs(&dir)?;
+        check_owner(&dir)?;
         let probe = dir.join(format!(".probe-{}", Uuid::now_v7()));
-        OpenOptions::new().write(true).create_new(true).mode(0o600).open(&probe)?;
+        private_file(&probe)?;
         fs::remove_file(&probe)?;
         keep_out_of_git(&dir)?;
         Ok(Self { dir, runs: HashMap::new() })
@@ -92,7 +92,7 @@ fn keep_out_of_git(dir: &Path) -> io::Result<()> {
     let belay =
         dir.ancestors().find(|folder| folder.file_name().is_some_and(|name| name == ".belay"));
     let Some(ignore) = belay.map(|folder| folder.join(".gitignore")) else { return Ok(()) };
-    match OpenOptions::new().write(true).create_new(true).open(ignore) {
+    match private_file(&ignore) {
         Ok(mut file) => file.write_all(b"*\n"),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(error),
@@ -102,7 +102,7 @@ fn keep_out_of_git(dir: &Path) -> io::Result<()> {
 /// Writes beside the file and renames, so that a reader sees the old tree or the new one.
 fn write_whole(path: &Path, tree: &Node) -> io::Result<()> {
     let beside = path.with_extension(format!("json.{}", Uuid::now_v7()));
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
+    let mut file = private_file(&beside)?;
     let mut text = serde_json::to_vec_pretty(tree)?;
     text.push(b'\n');
     let written = file.write_all(&text).and_then(|()| file.sync_all());

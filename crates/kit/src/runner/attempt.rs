@@ -56,7 +56,7 @@ impl Runner {
     async fn start(
         &mut self,
         transport: Transport,
-    ) -> Result<(Attempt<'_>, mpsc::UnboundedReceiver<Output>), Failure> {
+    ) -> Result<(Attempt<'_>, mpsc::Receiver<Output>), Failure> {
         let launch = self.client.launch(&self.request, transport)?;
         for option in &launch.ignored {
             let words =
@@ -70,10 +70,7 @@ impl Runner {
                 .map_err(local_io("cannot write the files of the run"))?;
         let args = files.into_args(&launch, &self.client.leading_args);
         // Before the agent costs anything.
-        self.publisher
-            .journal
-            .attempt(self.attempts)
-            .map_err(local_io("cannot write the journal"))?;
+        self.publisher.open_input_log().map_err(local_io("cannot write the journal"))?;
         let started = Process::start(Start {
             program: &program,
             args: &args.args,
@@ -181,11 +178,7 @@ struct Stop {
 }
 
 impl Attempt<'_> {
-    async fn run(
-        mut self,
-        mut output: mpsc::UnboundedReceiver<Output>,
-        caller: &mut Caller,
-    ) -> AttemptEnd {
+    async fn run(mut self, mut output: mpsc::Receiver<Output>, caller: &mut Caller) -> AttemptEnd {
         let mut stdout = LineSplitter::new(limits::LINE_BYTES_MAX);
         let mut stderr = LineSplitter::new(limits::LINE_BYTES_MAX);
         let mut pipes_open = 2;
@@ -234,10 +227,10 @@ impl Attempt<'_> {
                 }
                 Happening::Due => self.on_time(),
                 Happening::Printed(Output::Stdout(bytes)) => {
-                    stdout.push(&bytes, |line| self.stdout(line));
+                    stdout.push(&bytes, |line| self.line(line, Input::Stdout(line.bytes)));
                 }
                 Happening::Printed(Output::Stderr(bytes)) => {
-                    stderr.push(&bytes, |line| self.input(Input::Stderr(line.bytes)));
+                    stderr.push(&bytes, |line| self.line(line, Input::Stderr(line.bytes)));
                 }
                 Happening::Printed(Output::End) => pipes_open -= 1,
             }
@@ -253,8 +246,8 @@ impl Attempt<'_> {
             self.runner.publisher.flush().await;
         }
 
-        stdout.finish(|line| self.stdout(line));
-        stderr.finish(|line| self.input(Input::Stderr(line.bytes)));
+        stdout.finish(|line| self.line(line, Input::Stdout(line.bytes)));
+        stderr.finish(|line| self.line(line, Input::Stderr(line.bytes)));
         let exit = exited.map_or(Exit::Code(-1), |(exit, _)| exit);
         self.input(Input::Exit(exit));
         self.give_result();
@@ -278,13 +271,20 @@ impl Attempt<'_> {
         self.process.begin_sweep(self.runner.request.leave_running);
     }
 
-    /// A line from standard output.
-    fn stdout(&mut self, line: Line<'_>) {
+    /// A line from one of the pipes: an input of the driver, if it is whole.
+    fn line(&mut self, line: Line<'_>, input: Input<'_>) {
+        let is_stdout = matches!(input, Input::Stdout(_));
         if line.cut > 0 {
             let bytes = line.bytes.len() as u64 + line.cut;
-            self.runner.publisher.event(Event::OversizedLine(OversizedLine { bytes }));
+            let publisher = &mut self.runner.publisher;
+            let raw = publisher.journal.oversized(line.bytes);
+            publisher.event_from(raw, None, Event::OversizedLine(OversizedLine { bytes }));
         } else {
-            self.input(Input::Stdout(line.bytes));
+            self.input(input);
+        }
+        // Words on standard error are no progress.
+        if !is_stdout {
+            return;
         }
         self.has_spoken = true;
         if let Some(alarm) = self.idle.line(Instant::now()) {

@@ -4,7 +4,7 @@ use crate::limits;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// What the agent printed is read, however long a handler takes with it: only waiting for more is limited,
+/// What the agent printed is read, however long the work on it takes: only waiting for more is limited,
 /// and what a program that was left behind adds without end.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Drain {

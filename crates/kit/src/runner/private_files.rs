@@ -1,11 +1,9 @@
 //! Files for the agent to read, for text that must not stand on the command line.
 
-use crate::journal::private_dir;
+use crate::journal::files::{private_dir, private_file};
 use belay_agents::Launch;
 use std::ffi::OsString;
-use std::fs::OpenOptions;
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 /// The private files of a launch, on disk until this is dropped.
@@ -37,15 +35,14 @@ impl PrivateFiles {
             Some(folder) => std::path::absolute(folder)?,
             None => {
                 let folder = std::path::absolute(temp)?.join(format!("belay-{run_id}"));
-                private_dir(&folder, false)?;
+                private_dir(&folder)?;
                 files.folder = Some(folder.clone());
                 folder
             }
         };
         for file in &launch.files {
             let path = folder.join(file.name);
-            let mut opened =
-                OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+            let mut opened = private_file(&path)?;
             files.paths.push(path);
             opened.write_all(file.content.as_bytes())?;
         }

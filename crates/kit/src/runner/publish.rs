@@ -1,16 +1,16 @@
 //! From events to records, and to everybody who wants them: the journal first.
 
+use super::handler;
 use crate::Client;
-use crate::client::{Handler, Output};
+use crate::feed::{Feed, Stored};
 use crate::journal::Journal;
 use crate::observe::queue::ObserverHandle;
 use belay_trace::{Event, LogDegraded, ObserverDropped, RawRef, Record, ToolId};
 use jiff::Timestamp;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::oneshot;
 
 /// Numbers the events of a run and hands them out in batches.
 pub(super) struct Publisher {
@@ -20,20 +20,26 @@ pub(super) struct Publisher {
     attempt: u32,
     agent: String,
     batch: Vec<Record>,
-    handler: Option<Handler>,
-    output: Option<Output>,
+    /// The stream, and the caller's own handler.
+    feeds: Vec<Feed>,
+    /// Resolves when the caller's handler has seen everything.
+    handler_done: Option<oneshot::Receiver<()>>,
     observers: Vec<ObserverHandle>,
-    /// What observers lost when it was too late for an event.
-    late_drops: Vec<String>,
-    records: mpsc::UnboundedSender<Record>,
+    /// What those who watch have lost when it was too late, or too early, for an event.
+    losses: Vec<String>,
 }
 
 impl Publisher {
-    pub(super) fn new(
-        client: &Client,
-        run_id: String,
-        records: mpsc::UnboundedSender<Record>,
-    ) -> Self {
+    pub(super) fn new(client: &Client, run_id: String, stream: Feed) -> Self {
+        let (mut feeds, mut handler_done, mut losses) = (vec![stream], None, Vec::new());
+        match handler::start(client) {
+            Ok(Some((feed, done))) => {
+                feeds.push(feed);
+                handler_done = Some(done);
+            }
+            Ok(None) => {}
+            Err(error) => losses.push(format!("the handler cannot be called: {error}")),
+        }
         Self {
             journal: Journal::default(),
             run_id,
@@ -41,11 +47,10 @@ impl Publisher {
             attempt: 0,
             agent: String::new(),
             batch: Vec::new(),
-            handler: client.on_event.clone(),
-            output: client.output.clone(),
+            feeds,
+            handler_done,
             observers: client.observers.clone(),
-            late_drops: Vec::new(),
-            records,
+            losses,
         }
     }
 
@@ -53,6 +58,18 @@ impl Publisher {
     pub(super) fn attempt(&mut self, attempt: u32, agent: &str) {
         self.attempt = attempt;
         agent.clone_into(&mut self.agent);
+    }
+
+    /// Begins the input log of the attempt. The first one must be there before the agent costs anything; a later
+    /// one is not worth the run.
+    pub(super) fn open_input_log(&mut self) -> io::Result<()> {
+        match self.journal.attempt(self.attempt) {
+            Err(error) if self.attempt > 1 => {
+                self.log_degraded(&error);
+                Ok(())
+            }
+            opened => opened,
+        }
     }
 
     /// Adds belay's own event to the batch.
@@ -80,15 +97,40 @@ impl Publisher {
 
     /// Writes the batch to the journal, and then shows it to everybody.
     pub(super) async fn flush(&mut self) {
-        if let Err(error) = self.journal.write(&self.batch) {
+        let stored = self.store().await.unwrap_or_else(|error| {
             self.log_degraded(&error);
+            None
+        });
+        if self.batch.is_empty() {
+            return;
         }
-        let batch = std::mem::take(&mut self.batch);
-        let batch = self.show_caller(batch).await;
+        let batch: Vec<_> = self.batch.drain(..).map(Arc::new).collect();
+        self.feeds.iter().for_each(|feed| feed.push(&batch, stored.as_ref()));
         self.show_observers(&batch);
-        for record in batch {
-            // A caller who does not read has said so by dropping the run.
-            let _ = self.records.send(record);
+    }
+
+    /// Writes the batch to the journal; says where it stands there.
+    async fn store(&mut self) -> io::Result<Option<Stored>> {
+        let stored = self.journal.write(&mut self.batch)?;
+        if !self.batch.is_empty() {
+            self.journal.before_showing().await?;
+        }
+        Ok(stored)
+    }
+
+    /// Says that nothing more will come, and waits until the caller's own handler has seen everything.
+    pub(super) async fn close(&mut self) {
+        self.feeds.clear();
+        if let Some(done) = self.handler_done.take() {
+            // It ends in any case: what it calls is caught when it panics.
+            let _ = done.await;
+        }
+    }
+
+    /// Waits until the journal is durable. It is too late for an event: what fails is a loss of those who watch.
+    pub(super) async fn close_journal(&mut self) {
+        if let Err(error) = std::mem::take(&mut self.journal).close().await {
+            self.losses.push(format!("the journal may not survive a loss of power: {error}"));
         }
     }
 
@@ -97,7 +139,7 @@ impl Publisher {
         let deadline = tokio::time::Instant::now() + patience;
         let flushes: Vec<_> =
             self.observers.iter().map(|o| (o.name(), o.flush(&self.run_id))).collect();
-        let mut errors = self.late_drops.clone();
+        let mut errors = self.losses.clone();
         for (name, flushed) in flushes {
             match tokio::time::timeout_at(deadline, flushed).await {
                 Ok(Ok(failed)) => errors.extend(failed),
@@ -120,74 +162,17 @@ impl Publisher {
         }
     }
 
-    /// Shows a batch to the caller's own handler and output, where they may take their time: on the
-    /// runtime's threads they would keep the agent's pipes from being read, on whichever of them they run.
-    async fn show_caller(&mut self, batch: Vec<Record>) -> Vec<Record> {
-        if batch.is_empty() || (self.handler.is_none() && self.output.is_none()) {
-            return batch;
-        }
-        let (mut handler, mut output) = (self.handler.take(), self.output.take());
-        let shown = tokio::task::spawn_blocking(move || {
-            for record in &batch {
-                call_handler(&mut handler, record);
-                write_output(&mut output, record);
-            }
-            (batch, handler, output)
-        });
-        // The runtime is being shut down, and this run with it.
-        let Ok((batch, handler, output)) = shown.await else { return Vec::new() };
-        (self.handler, self.output) = (handler, output);
-        batch
-    }
-
-    fn show_observers(&mut self, batch: &[Record]) {
-        if self.observers.is_empty() {
-            return;
-        }
-        let shared: Vec<_> = batch.iter().cloned().map(Arc::new).collect();
+    fn show_observers(&mut self, batch: &[Arc<Record>]) {
         let dropped: Vec<_> =
-            self.observers.iter().map(|o| (o.name().to_owned(), o.push(&shared))).collect();
+            self.observers.iter().map(|o| (o.name().to_owned(), o.push(batch))).collect();
         for (observer, dropped) in dropped.into_iter().filter(|(_, dropped)| *dropped > 0) {
             // Seen with the next batch; the result stays the last event.
             if batch.iter().any(|record| matches!(record.event, Event::Result(_))) {
-                self.late_drops.push(format!("{observer}: {dropped} records dropped at the end"));
+                self.losses.push(format!("{observer}: {dropped} records dropped at the end"));
             } else {
                 self.event(Event::ObserverDropped(ObserverDropped { observer, dropped }));
             }
         }
-    }
-}
-
-/// A handler that panics poisons its lock, and is thereby off for every run of the client.
-fn call_handler(handler: &mut Option<Handler>, record: &Record) {
-    let Some(shared) = handler else { return };
-    let call = AssertUnwindSafe(|| match shared.lock() {
-        Ok(mut handler) => {
-            handler(record);
-            true
-        }
-        Err(_) => false,
-    });
-    if !catch_unwind(call).unwrap_or(false) {
-        *handler = None;
-    }
-}
-
-/// Writes the text of the main conversation; an output that panics is off like a handler that does.
-fn write_output(output: &mut Option<Output>, record: &Record) {
-    let Some(shared) = output else { return };
-    let Event::Text(text) = &record.event else { return };
-    if record.parent_tool_id.is_some() {
-        return;
-    }
-    let write = AssertUnwindSafe(|| match shared.lock() {
-        Ok(mut output) => {
-            output.write_all(text.text.as_bytes()).and_then(|()| output.flush()).is_ok()
-        }
-        Err(_) => false,
-    });
-    if !catch_unwind(write).unwrap_or(false) {
-        *output = None;
     }
 }
 

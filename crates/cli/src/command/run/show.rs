@@ -1,38 +1,55 @@
 //! Showing a run while it happens, on a thread of its own: a reader of our output who stops reading slows
-//! neither the agent nor a Ctrl-C.
+//! neither the agent nor a Ctrl-C. What waits for him stays in the journal, for only a little is taken from the
+//! run before it is shown.
 
 use super::Format;
 use crate::say::warn;
 use belay_trace::{Event, Level, Record, visible_json, visible_line};
 use belaykit::Logger;
 use std::io::{self, BufWriter, IsTerminal as _, Stderr, Stdout, Write as _};
-use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
+use std::sync::Arc;
 use std::thread;
-use tokio::sync::oneshot;
+use tokio::sync::mpsc::error::TryRecvError;
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+
+/// How much may wait to be shown, in KiB: enough for a screen that is busy for a moment, little beside what the
+/// run itself keeps for a slow reader.
+const WAITING_KIB_MAX: u32 = 1024;
 
 /// The thread that shows records, in order.
 pub(super) struct Screen {
-    records: Sender<Record>,
+    records: UnboundedSender<Waiting>,
+    /// What bounds the channel: by size, since a record may be a few bytes or a whole file.
+    room: Arc<Semaphore>,
     done: oneshot::Receiver<io::Result<()>>,
 }
+
+/// A record that waits to be shown, and the room that it takes until then.
+type Waiting = (Arc<Record>, OwnedSemaphorePermit);
 
 impl Screen {
     /// Starts to show what comes.
     pub(super) fn open(mut view: View) -> io::Result<Self> {
-        let (records, incoming) = mpsc::channel();
+        let (records, mut incoming) = mpsc::unbounded_channel();
         let (finished, done) = oneshot::channel();
+        let room = Arc::new(Semaphore::new(WAITING_KIB_MAX as usize));
         thread::Builder::new().name("belay-screen".to_owned()).spawn(move || {
-            view.show(&incoming);
+            view.show(&mut incoming);
             // A program that waits no longer has been told to end.
             let _ = finished.send(view.failed.map_or(Ok(()), Err));
         })?;
-        Ok(Self { records, done })
+        Ok(Self { records, room, done })
     }
 
-    /// Shows a record when those before it are shown.
-    pub(super) fn show(&self, record: Record) {
-        // The thread lives as long as we hold the sender.
-        let _ = self.records.send(record);
+    /// Shows a record when those before it are shown; waits while there is no room for it.
+    pub(super) async fn show(&self, record: Arc<Record>) {
+        let kib = u32::try_from(record.weight() / 1024).unwrap_or(u32::MAX);
+        let room = Arc::clone(&self.room).acquire_many_owned(kib.clamp(1, WAITING_KIB_MAX)).await;
+        // The semaphore is never closed, and the thread lives as long as we hold the sender.
+        if let Ok(room) = room {
+            let _ = self.records.send((record, room));
+        }
     }
 
     /// Says that nothing more will come, and waits until all is shown.
@@ -73,17 +90,17 @@ impl View {
         Self { look: Look::Quiet, failed: None }
     }
 
-    fn show(&mut self, incoming: &Receiver<Record>) {
+    fn show(&mut self, incoming: &mut UnboundedReceiver<Waiting>) {
         loop {
-            let record = match incoming.try_recv() {
-                Ok(record) => record,
+            let (record, _room) = match incoming.try_recv() {
+                Ok(waiting) => waiting,
                 Err(TryRecvError::Disconnected) => return self.flush(),
                 Err(TryRecvError::Empty) => {
                     // What has come is shown before we wait for more.
                     self.flush();
-                    match incoming.recv() {
-                        Ok(record) => record,
-                        Err(mpsc::RecvError) => return,
+                    match incoming.blocking_recv() {
+                        Some(waiting) => waiting,
+                        None => return,
                     }
                 }
             };
@@ -99,11 +116,9 @@ impl View {
                 if format == Format::Jsonl || matches!(record.event, Event::Result(_)) {
                     self.write(|out| write_line(out, record));
                 }
-                if format == Format::Json {
-                    tell_what_was_left_out(record);
-                }
+                tell_people(format, record);
             }
-            Look::Quiet => tell_what_was_left_out(record),
+            Look::Quiet => tell_people(Format::Quiet, record),
         }
     }
 
@@ -135,12 +150,18 @@ fn write_line(out: &mut BufWriter<Stdout>, record: &Record) -> io::Result<()> {
     out.write_all(b"\n")
 }
 
-/// The formats for programs still tell people what was left out.
-fn tell_what_was_left_out(record: &Record) {
-    if let Event::Notice(notice) = &record.event
-        && notice.level == Level::Warn
-        && notice.code.as_deref() == Some("option_ignored")
-    {
-        warn(visible_line(&notice.text));
+/// The formats for programs still tell people what they must know: that the journal is lost, and what was left
+/// out unless it stands in the output.
+fn tell_people(format: Format, record: &Record) {
+    match &record.event {
+        Event::LogDegraded(log) => warn(visible_line(&log.message)),
+        Event::Notice(notice)
+            if format != Format::Jsonl
+                && notice.level == Level::Warn
+                && notice.code.as_deref() == Some("option_ignored") =>
+        {
+            warn(visible_line(&notice.text));
+        }
+        _ => {}
     }
 }

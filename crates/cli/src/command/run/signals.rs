@@ -5,6 +5,7 @@ use belay_trace::StopReason;
 use belaykit::Interrupter;
 use rustix::process::{Signal, getpid, kill_process};
 use std::fs;
+use std::io;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -18,9 +19,24 @@ const SAME_WISH: Duration = Duration::from_millis(200);
 
 /// How long the agent may take to be frozen before we stand still ourselves.
 const FREEZE: Duration = Duration::from_millis(200);
+/// Resolves at a signal that comes when the run is over: whoever shows it has been patient long enough.
+pub(super) async fn end_of_patience(mut stopped_by: StoppedBy, interrupter: Interrupter) {
+    loop {
+        if stopped_by.changed().await.is_err() {
+            // Nobody listens for signals any more.
+            std::future::pending::<()>().await;
+        }
+        if interrupter.is_over() {
+            return;
+        }
+    }
+}
 
 /// Tells the run of every signal. The first one decides the exit code.
 pub(super) fn obey(interrupter: &Interrupter) -> Result<StoppedBy, Fail> {
+    // A file that may not grow any more is an error of the write; unheard, the signal would be our end.
+    let file_size = SignalKind::from_raw(Signal::XFSZ.as_raw());
+    drop(signal(file_size).map_err(unheard)?);
     let (sender, stopped_by) = watch::channel(None);
     let wishes = [
         (SignalKind::interrupt(), StopReason::User),
@@ -29,7 +45,7 @@ pub(super) fn obey(interrupter: &Interrupter) -> Result<StoppedBy, Fail> {
     ];
     for (kind, reason) in wishes.into_iter().filter(|(kind, _)| !is_ignored(*kind)) {
         let (interrupter, sender) = (interrupter.clone(), sender.clone());
-        let mut signals = signal(kind).map_err(cannot_listen)?;
+        let mut signals = signal(kind).map_err(unheard)?;
         tokio::spawn(async move {
             let mut last: Option<Instant> = None;
             while signals.recv().await.is_some() {
@@ -47,7 +63,7 @@ pub(super) fn obey(interrupter: &Interrupter) -> Result<StoppedBy, Fail> {
     }
     let suspend = SignalKind::from_raw(Signal::TSTP.as_raw());
     if !is_ignored(suspend) {
-        let mut signals = signal(suspend).map_err(cannot_listen)?;
+        let mut signals = signal(suspend).map_err(unheard)?;
         let interrupter = interrupter.clone();
         tokio::spawn(async move {
             while signals.recv().await.is_some() {
@@ -70,6 +86,6 @@ fn is_ignored(kind: SignalKind) -> bool {
     mask & (1 << (kind.as_raw_value() - 1)) != 0
 }
 
-fn cannot_listen(error: std::io::Error) -> Fail {
+fn unheard(error: io::Error) -> Fail {
     Fail::local(format!("cannot listen for signals: {error}"))
 }
