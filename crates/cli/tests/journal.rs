@@ -38,10 +38,10 @@ fn store(bench: &Bench) -> Store {
 
 #[test]
 fn what_was_shown_is_in_the_journal_when_belay_is_killed_at_any_moment() {
-    let bench = busy_claude(2000);
+    let bench = busy_claude(500);
     // From the first event into the thick of it, in steps of no regularity.
     for n in 0..20_usize {
-        let lines_before = (n * n * 17) % 3000;
+        let lines_before = (n * n * 17) % 700;
         let mut command = bench.belay(&["run", "--format", "jsonl", "--no-trace", "go"]);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
@@ -73,11 +73,15 @@ fn sixty_four_runs_at_once_share_their_folders_and_a_trace_and_lose_nothing() {
         bench.belay(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     };
     let children: Vec<_> = (0..64).map(start).collect();
+    let mut late = 0;
     for child in children {
         let output = child.wait_with_output().unwrap();
         assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
         assert_eq!(output.stdout, b"The command printed hello-from-shell.\n");
-        assert_eq!(output.stderr, b"");
+        // They take turns at the common trace, and a run waits two seconds at most for those who watch it.
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        late += usize::from(stderr == "warning: trace: still busy after 2 s\n");
+        assert!(stderr.is_empty() || stderr.contains("still busy"), "{stderr}");
     }
     let runs = store(&bench).runs().unwrap();
     assert_eq!(runs.len(), 64);
@@ -91,7 +95,7 @@ fn sixty_four_runs_at_once_share_their_folders_and_a_trace_and_lose_nothing() {
     let mut names: Vec<_> = phases.map(|node| node.agent_name.clone()).collect();
     names.sort();
     names.dedup();
-    assert_eq!(names.len(), 64);
+    assert!(names.len() + late >= 64, "what the trace lacks was said: {} and {late}", names.len());
 }
 
 /// belay under a shell command that prepares its process.
@@ -122,8 +126,33 @@ fn a_limit_on_file_sizes_costs_the_journal_and_neither_the_answer_nor_the_exit_c
             assert!(stdout.lines().last().unwrap().contains(r#""type":"result""#));
         }
         let summary = store(&bench).find("latest").unwrap().summary().unwrap();
-        assert!(summary.integrity.records > 10 && summary.integrity.unreadable == 0);
+        assert!(summary.integrity.records > 10 && summary.integrity.missing > 0, "{format}");
+        let found = (summary.state, summary.integrity.unreadable, summary.integrity.partial_bytes);
+        assert_eq!(found, (RunState::Answered, 0, 0), "{format}: the end has found room");
     }
+}
+
+#[test]
+fn a_run_with_texts_and_lines_of_every_size_is_shown_and_replayed_as_it_was() {
+    let recorded = recordings::one("claude-code", "b-shell").stdout;
+    let recorded = String::from_utf8(recorded).unwrap();
+    let long = recorded.replace(r"hello-from-shell\nto-stderr", &"long \u{e9}\\n".repeat(200_000));
+    let bench = Bench::new();
+    let stream = bench.path("stream");
+    fs::write(&stream, "x".repeat(65 << 20) + "\n\u{feff}" + &long).unwrap();
+    bench.agent("claude", &Play { wait_for_stdin: WaitForStdin::Line, ..Play::file(stream) });
+    let output = bench.belay(&["run", "--format", "jsonl", "go"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let shown = String::from_utf8(output.stdout).unwrap();
+    assert!(shown.len() > 1_400_000 && shown.contains(r#""type":"oversized_line""#));
+
+    let again = bench.belay(&["show", "--format", "jsonl"]).output().unwrap();
+    assert!(again.stdout == shown.as_bytes());
+    let replayed = bench.belay(&["replay"]).output().unwrap();
+    assert_eq!(replayed.status.code(), Some(0), "{}", String::from_utf8_lossy(&replayed.stderr));
+    let is_of_driver = |line: &&str| line.contains(r#""raw":"#) && !line.contains("oversized_line");
+    let of_driver: Vec<&str> = shown.lines().filter(is_of_driver).collect();
+    assert!(String::from_utf8(replayed.stdout).unwrap().lines().eq(of_driver));
 }
 
 /// All that belay has written.

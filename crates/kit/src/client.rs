@@ -121,6 +121,9 @@ impl Client {
     }
 
     /// Where the journals of runs are kept: inputs and records of each run, in `runs/RUN-ID`.
+    ///
+    /// A journal that can no longer be written costs no run. (A limit on the size of files kills a program that
+    /// has not switched SIGXFSZ off; that is your program's to do.)
     #[must_use]
     pub fn state_dir(mut self, dir: impl Into<PathBuf>) -> Self {
         self.state_dir = Some(dir.into());

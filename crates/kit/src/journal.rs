@@ -1,16 +1,18 @@
 //! Writes the journal of a run: inputs and records, on disk before anyone sees them.
 //!
 //! The format is `belay_trace::journal`'s. A journal that can no longer be written costs the run nothing but
-//! the journal: it says so once and is silent from then on.
+//! the journal: it says so once, and tries no more than to say how the run ended.
 
 mod blobs;
 pub(crate) mod files;
 mod inputs;
+mod last_words;
 mod sync;
 
 use self::blobs::Blobs;
 use self::files::{check_owner, private_dir, private_dirs, private_file};
 use self::inputs::InputLog;
+use self::last_words::LastWords;
 pub use self::sync::Durability;
 use self::sync::Syncer;
 use crate::feed::Stored;
@@ -29,6 +31,8 @@ use std::sync::Arc;
 #[derive(Debug, Default)]
 pub(crate) struct Journal {
     files: Option<Files>,
+    /// Of a journal that is lost.
+    last_words: Option<LastWords>,
 }
 
 #[derive(Debug)]
@@ -37,6 +41,8 @@ struct Files {
     events: Arc<File>,
     /// How much is in the file of the events.
     written: u64,
+    /// How much of that anybody has seen.
+    shown: u64,
     /// Records that are not written yet.
     pending: Vec<u8>,
     blobs: Blobs,
@@ -66,7 +72,8 @@ impl Journal {
         }
         let blobs = Blobs::new(folder.join(BLOBS_DIR));
         let (written, pending, input) = (0, Vec::new(), None);
-        Ok(Self { files: Some(Files { folder, events, written, pending, blobs, input, syncer }) })
+        let files = Files { folder, events, written, shown: 0, pending, blobs, input, syncer };
+        Ok(Self { files: Some(files), last_words: None })
     }
 
     /// Says whether journals can be written here.
@@ -111,6 +118,9 @@ impl Journal {
     /// Writes a batch: first the inputs, then the records that were made of them. Says where the records stand,
     /// if there is a journal.
     pub(crate) fn write(&mut self, records: &mut [Record]) -> io::Result<Option<Stored>> {
+        if let Some(last_words) = &mut self.last_words {
+            last_words.write(records);
+        }
         self.try_with(|files| {
             if let Some(log) = &mut files.input {
                 log.write()?;
@@ -119,12 +129,13 @@ impl Journal {
         })
     }
 
-    /// Waits until what was written is durable, if it has to be before anybody sees it.
+    /// Has to be called before anybody sees what was written: waits until it is durable, if it has to be.
     pub(crate) async fn before_showing(&mut self) -> io::Result<()> {
-        let Some(files) = &self.files else { return Ok(()) };
+        let Some(files) = &mut self.files else { return Ok(()) };
         let synced = files.syncer.before_showing().await;
-        if synced.is_err() {
-            self.files = None;
+        match synced {
+            Ok(()) => files.shown = files.written,
+            Err(_) => self.give_up(),
         }
         synced
     }
@@ -145,9 +156,16 @@ impl Journal {
         let Some(files) = &mut self.files else { return Ok(None) };
         let done = act(files);
         if done.is_err() {
-            self.files = None;
+            self.give_up();
         }
         done.map(Some)
+    }
+
+    fn give_up(&mut self) {
+        if let Some(files) = self.files.take() {
+            files.input.into_iter().for_each(InputLog::cut);
+            self.last_words = Some(LastWords::of(files.events, files.shown));
+        }
     }
 }
 

@@ -104,6 +104,11 @@ impl InputLog {
         }
     }
 
+    /// Takes what is half written out of the file: a disk that is full has room again for the end of the run.
+    pub(super) fn cut(self) {
+        let _ = self.file.set_len(self.written);
+    }
+
     fn write_pending(&mut self) -> io::Result<()> {
         if !self.pending.is_empty() {
             (&*self.file).write_all(&self.pending)?;

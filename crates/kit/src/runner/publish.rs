@@ -97,10 +97,14 @@ impl Publisher {
 
     /// Writes the batch to the journal, and then shows it to everybody.
     pub(super) async fn flush(&mut self) {
-        let stored = self.store().await.unwrap_or_else(|error| {
-            self.log_degraded(&error);
-            None
-        });
+        let stored = match self.store().await {
+            Ok(stored) => stored,
+            Err(error) => {
+                self.log_degraded(&error);
+                // What is left of the journal may still take this.
+                self.journal.write(&mut self.batch).unwrap_or_default()
+            }
+        };
         if self.batch.is_empty() {
             return;
         }
