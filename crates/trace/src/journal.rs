@@ -19,6 +19,9 @@ pub const EVENTS_FILE: &str = "events.jsonl";
 /// The file of the request, from which a run's drivers can be made again.
 pub const REQUEST_FILE: &str = "request.json";
 
+/// The pipe through which others speak to a run while it lasts: a [`ControlLine`](crate::ControlLine) a line.
+pub const CONTROL_FILE: &str = "control";
+
 /// The file of an attempt's inputs.
 pub fn input_file(attempt: u32) -> String {
     format!("input.{attempt}.log")

@@ -4,20 +4,25 @@
 //! wrote (a viewer, a script, a test) needs this crate and no other.
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
+mod control;
 mod event;
 pub mod exit_code;
 mod failure;
 mod fold;
+mod folders;
 mod ids;
 pub mod journal;
 mod json;
 mod node;
+mod overview;
 mod read;
 mod record;
 mod store;
+mod tail;
 mod usage;
 mod visible;
 
+pub use crate::control::{ControlLine, NoControlLine};
 pub use crate::event::{
     AttemptEnded, AttemptStarted, Compaction, CompactionStatus, Context, ContextSource, Decision,
     DecisionSource, Denial, Event, Failover, Interrupted, Level, LogDegraded, Notice,
@@ -31,8 +36,10 @@ pub use crate::fold::Fold;
 pub use crate::ids::{BadId, ToolId, TraceId};
 pub use crate::json::Json;
 pub use crate::node::{Node, NodeType};
+pub use crate::overview::Overview;
 pub use crate::read::{ReadError, read_file, read_latest};
 pub use crate::record::{RawRef, Record, VERSION};
 pub use crate::store::{NoSuchRun, RunState, RunSummary, Store, StoredRun};
+pub use crate::tail::Tail;
 pub use crate::usage::{CostSource, ModelUsage, Usage};
 pub use crate::visible::{visible, visible_json, visible_line};

@@ -76,6 +76,11 @@ impl Store {
         Self { runs: state_dir.as_ref().join(RUNS_DIR) }
     }
 
+    /// The folder of the runs' folders.
+    pub fn folder(&self) -> &Path {
+        &self.runs
+    }
+
     /// Every run, newest first: run ids sort by time.
     ///
     /// # Errors
@@ -118,6 +123,10 @@ impl Store {
 }
 
 impl StoredRun {
+    pub(crate) fn at(id: &str, folder: PathBuf) -> Self {
+        Self { id: id.to_owned(), folder }
+    }
+
     /// The run's id.
     pub fn id(&self) -> &str {
         &self.id
@@ -165,7 +174,10 @@ impl StoredRun {
     }
 
     /// Whoever runs the run holds a lock on its events, which the system takes away when he dies.
-    fn is_locked(&self) -> io::Result<bool> {
+    ///
+    /// # Errors
+    /// When the journal cannot be opened.
+    pub fn is_locked(&self) -> io::Result<bool> {
         let events = File::open(self.folder.join(EVENTS_FILE))?;
         Ok(matches!(events.try_lock_shared(), Err(fs::TryLockError::WouldBlock)))
     }
