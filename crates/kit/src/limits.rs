@@ -42,3 +42,13 @@ pub const DRAIN_READS_MAX: usize = 64;
 
 /// How long an agent may take to say its version: a cold start from a slow disk takes seconds.
 pub const VERSION: Duration = Duration::from_secs(10);
+
+/// The longest line that a run listens to: a steering text of many pages.
+pub const CONTROL_LINE_BYTES_MAX: usize = 1 << 20;
+
+/// How long a run waits after each thing that it was told, and after each read: a flood of either then costs
+/// it next to nothing, and nobody who types notices.
+pub const CONTROL_PACE: Duration = Duration::from_millis(10);
+
+/// How long somebody who speaks to a run waits for it to listen.
+pub const CONTROL_PATIENCE: Duration = Duration::from_secs(5);
