@@ -62,7 +62,7 @@ pub enum RunState {
 
 /// No run, or more than one, has such an id.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{}", match matches { 0 => format!("there is no run `{}`", id.escape_debug()), n => format!("{n} runs begin with `{}`", id.escape_debug()) })]
+#[error("{}", match matches { 0 => format!("there is no run `{}`", id.escape_debug()), n => format!("{n} runs begin or end with `{}`", id.escape_debug()) })]
 pub struct NoSuchRun {
     /// What was looked for.
     pub id: String,

@@ -1,7 +1,7 @@
 //! Showing a run while it happens, on a thread of its own: a reader of our output who stops reading slows
 //! neither the agent nor a Ctrl-C.
 
-use super::Format;
+use super::options::Format;
 use crate::say::warn;
 use belay_trace::{Event, Level, Record, visible_json, visible_line};
 use belaykit::Logger;
