@@ -63,7 +63,8 @@ pub struct RunRequest {
     pub lenient: bool,
 }
 
-/// A path that is not UTF-8 is stored as it is shown: nobody starts anything from a stored request.
+/// A path that is not UTF-8 is stored as it is shown: whoever starts from a stored request finds no such folder,
+/// and is told.
 fn readable<S: Serializer>(path: &Option<PathBuf>, serializer: S) -> Result<S::Ok, S::Error> {
     path.as_ref().map(|path| path.to_string_lossy()).serialize(serializer)
 }

@@ -1,6 +1,9 @@
 //! The command line: what was typed, nothing more.
 
-use crate::command::{agents, completions, demo, parse, play, replay, run, runs, schema, show};
+use crate::command::{
+    agents, completions, demo, logs, parse, play, prune, replay, resume, run, runs, schema, show,
+    steer, stop,
+};
 use clap::{Parser, Subcommand};
 
 /// A rope for coding agents: run any of them, get one stream of events, stop cleanly, keep the bill.
@@ -19,7 +22,12 @@ pub(crate) enum Command {
     Run(Box<run::Run>),
     Runs(runs::Runs),
     Show(show::Show),
+    Logs(logs::Logs),
+    Stop(stop::Stop),
+    Steer(steer::Steer),
+    Resume(Box<resume::Resume>),
     Replay(replay::Replay),
+    Prune(prune::Prune),
     Parse(parse::Parse),
     Agents(agents::Agents),
     Demo(demo::Demo),

@@ -3,13 +3,18 @@
 pub(crate) mod agents;
 pub(crate) mod completions;
 pub(crate) mod demo;
+pub(crate) mod logs;
 pub(crate) mod parse;
 pub(crate) mod play;
+pub(crate) mod prune;
 pub(crate) mod replay;
+pub(crate) mod resume;
 pub(crate) mod run;
 pub(crate) mod runs;
 pub(crate) mod schema;
 pub(crate) mod show;
+pub(crate) mod steer;
+pub(crate) mod stop;
 
 use crate::args::{Cli, Command};
 use crate::fail::Fail;
@@ -20,7 +25,12 @@ pub(crate) fn dispatch(cli: Cli) -> Result<u8, Fail> {
         Command::Run(run) => run.run(),
         Command::Runs(runs) => runs.run(),
         Command::Show(show) => show.run(),
+        Command::Logs(logs) => logs.run(),
+        Command::Stop(stop) => stop.run(),
+        Command::Steer(steer) => steer.run(),
+        Command::Resume(resume) => resume.run(),
         Command::Replay(replay) => replay.run(),
+        Command::Prune(prune) => prune.run(),
         Command::Parse(parse) => parse.run(),
         Command::Agents(agents) => agents.run(),
         Command::Demo(demo) => demo.run(),

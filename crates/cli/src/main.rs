@@ -5,7 +5,10 @@
 mod args;
 mod command;
 mod fail;
+mod figures;
+mod page;
 mod say;
+mod stored;
 mod surroundings;
 
 use clap::Parser as _;

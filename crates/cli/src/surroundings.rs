@@ -4,6 +4,7 @@ use belaykit::Environment;
 use clap::ValueEnum;
 use std::env;
 use std::io::IsTerminal;
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 
 /// The environment, with the variables that the user names for the agents.
@@ -20,6 +21,16 @@ pub(crate) fn state_dir(given: Option<PathBuf>) -> Option<PathBuf> {
     let of_home = || absolute("HOME").map(|home| home.join(".local/state"));
     given.or_else(|| Some(absolute("XDG_STATE_HOME").or_else(of_home)?.join("belay")))
 }
+
+/// How many columns the terminal behind `stream` has; `None` if there is no terminal.
+pub(crate) fn width(stream: &(impl IsTerminal + AsFd)) -> Option<usize> {
+    let known = terminal_size::terminal_size_of(stream).map(|(width, _)| usize::from(width.0));
+    let known = known.filter(|columns| *columns > 0);
+    stream.is_terminal().then(|| known.unwrap_or(COLUMNS))
+}
+
+/// What a terminal has that does not say.
+const COLUMNS: usize = 80;
 
 /// When to paint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]

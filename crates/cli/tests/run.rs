@@ -30,7 +30,11 @@ fn claude(name: &str) -> (Bench, FakeAgent) {
 /// Standard error without what differs from run to run.
 fn steady(shown: &str) -> String {
     let lines = shown.lines().filter(|line| !line.starts_with("trace: "));
-    lines.map(|line| format!("{line}\n")).collect()
+    let lines = lines.map(|line| match line.strip_prefix("to go on: belay resume ") {
+        Some(rest) => format!("to go on: belay resume RUN{}\n", &rest[8..]),
+        None => format!("{line}\n"),
+    });
+    lines.collect()
 }
 
 #[test]
@@ -53,7 +57,7 @@ fn the_answer_goes_to_standard_output_and_the_log_to_standard_error() {
       The command printed hello-from-shell.
       █░░░░░░░░░░░░░░░░░░░ 5.4% of context, 10.8K of 200.0K
     [result] turns=2 time=208ms tokens=1.4K in + 85 out + 20.0K cached cost=$0.0130
-    session: belay run -a claude-code --resume f02836fc-b63c-427e-a1f7-63fa3474878b "…"
+    to go on: belay resume RUN "…"
     "#);
 }
 

@@ -3,6 +3,7 @@
 
 pub mod blocking;
 mod client;
+pub mod control;
 mod environment;
 mod error;
 mod feed;

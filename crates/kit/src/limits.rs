@@ -105,3 +105,12 @@ pub const SAME_CALLS_MAX: u32 = 100;
 
 /// How late we may look at what is due before that means that belay itself stood still, and not the agent.
 pub const LATE: Duration = Duration::from_secs(2);
+/// The longest line that a run listens to: a steering text of many pages.
+pub const CONTROL_LINE_BYTES_MAX: usize = 1 << 20;
+
+/// How long a run waits after each thing that it was told, and after each read: a flood of either then costs
+/// it next to nothing, and nobody who types notices.
+pub const CONTROL_PACE: Duration = Duration::from_millis(10);
+
+/// How long somebody who speaks to a run waits for it to listen.
+pub const CONTROL_PATIENCE: Duration = Duration::from_secs(5);

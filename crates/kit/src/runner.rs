@@ -14,6 +14,7 @@ mod turn_limit;
 
 use self::publish::Publisher;
 use crate::client::check_request;
+use crate::control::Control;
 use crate::feed::Feed;
 use crate::journal::Journal;
 use crate::{Client, Error, Outcome, RunRequest, limits};
@@ -42,6 +43,8 @@ pub(crate) enum Command {
 #[derive(Debug)]
 struct Caller {
     commands: mpsc::UnboundedReceiver<Command>,
+    /// What other processes say, if there is a journal to find the run by.
+    control: Option<Control>,
     /// Ends when the caller has dropped the run.
     gone: oneshot::Receiver<()>,
     is_gone: bool,
@@ -67,6 +70,7 @@ impl Caller {
                     Some(command) => return command,
                     None => self.is_silent = true,
                 },
+                command = heard(&mut self.control) => return command,
                 _ = &mut self.gone, if !self.is_gone => {
                     self.is_gone = true;
                     return Command::Stop(StopReason::Dropped);
@@ -90,6 +94,14 @@ impl Caller {
         });
         self.stops += u32::from(reason.is_some());
         reason
+    }
+}
+
+/// What another process says; never resolves without a way to say it.
+async fn heard(control: &mut Option<Control>) -> Command {
+    match control {
+        Some(control) => control.next().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -127,6 +139,7 @@ impl Runner {
         let deadline = self.request.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let mut caller = Caller {
             commands,
+            control: None,
             gone,
             is_gone: false,
             is_silent: false,
@@ -136,11 +149,13 @@ impl Runner {
             stops: 0,
         };
         let ready = check_request(&self.request).and_then(|()| self.open_journal());
+        caller.control = self.open_control();
         self.begin().await;
         let end = match ready {
             Ok(()) => self.attempts(&mut caller).await,
             Err(failure) => AttemptEnd::failed(failure),
         };
+        self.close_control(caller.control.take());
         self.end(end).await
     }
 
@@ -151,6 +166,21 @@ impl Runner {
         let journal = Journal::create(state_dir, &self.run_id, &self.request, durability);
         self.publisher.journal = journal.map_err(|error| Journal::failure(state_dir, &error))?;
         Ok(())
+    }
+
+    /// A run that others cannot speak to goes on without; who tries is told.
+    fn open_control(&self) -> Option<Control> {
+        Control::open(self.publisher.journal.folder()?).ok()
+    }
+
+    /// Nobody can speak to the run any more.
+    fn close_control(&mut self, control: Option<Control>) {
+        let ignored = control.map_or(0, |control| control.ignored());
+        if ignored > 0 {
+            let words =
+                format!("{ignored} lines in the run's control pipe said nothing that it knows");
+            self.publisher.event(Event::notice(Level::Warn, "control", words));
+        }
     }
 
     async fn begin(&mut self) {

@@ -27,6 +27,8 @@ pub const BLOBS_DIR: &str = "blobs";
 
 /// The longest text that stands in a line of the events: what `less` and `grep` still handle well.
 pub const FIELD_BYTES_MAX: usize = 256 << 10;
+/// The pipe through which others speak to a run while it lasts: a [`ControlLine`](crate::ControlLine) a line.
+pub const CONTROL_FILE: &str = "control";
 
 /// The file of an attempt's inputs.
 pub fn input_file(attempt: u32) -> String {

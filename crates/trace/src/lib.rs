@@ -5,22 +5,27 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
 mod blob;
+mod control;
 mod event;
 pub mod exit_code;
 mod failure;
 mod fold;
+mod folders;
 mod ids;
 pub mod journal;
 mod json;
 mod lines;
 mod long;
 mod node;
+mod overview;
 mod read;
 mod record;
 mod store;
+mod tail;
 mod usage;
 mod visible;
 
+pub use crate::control::{ControlLine, NoControlLine};
 pub use crate::event::{
     AttemptEnded, AttemptResult, AttemptStarted, Compaction, CompactionStatus, Containment,
     Context, ContextSource, Decision, DecisionSource, Denial, Event, Failover, Interrupted,
@@ -37,8 +42,10 @@ pub use crate::json::Json;
 pub use crate::lines::Integrity;
 pub use crate::long::LongField;
 pub use crate::node::{Node, NodeType};
+pub use crate::overview::Overview;
 pub use crate::read::{ReadError, read_file, read_latest};
 pub use crate::record::{BlobRef, RawRef, Record, VERSION};
 pub use crate::store::{NoSuchRun, RunState, RunSummary, Store, StoredRun};
+pub use crate::tail::Tail;
 pub use crate::usage::{CostSource, ModelUsage, Usage};
 pub use crate::visible::{visible, visible_json, visible_line};

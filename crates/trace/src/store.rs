@@ -66,7 +66,7 @@ pub enum RunState {
 
 /// No run, or more than one, has such an id.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{}", match matches { 0 => format!("there is no run `{}`", id.escape_debug()), n => format!("{n} runs begin with `{}`", id.escape_debug()) })]
+#[error("{}", match matches { 0 => format!("there is no run `{}`", id.escape_debug()), n => format!("{n} runs begin or end with `{}`", id.escape_debug()) })]
 pub struct NoSuchRun {
     /// What was looked for.
     pub id: String,
@@ -78,6 +78,11 @@ impl Store {
     /// The runs below a state folder.
     pub fn new(state_dir: impl AsRef<Path>) -> Self {
         Self { runs: state_dir.as_ref().join(RUNS_DIR) }
+    }
+
+    /// The folder of the runs' folders.
+    pub fn folder(&self) -> &Path {
+        &self.runs
     }
 
     /// Every run, newest first: run ids sort by time. Nothing outside the folder is looked at: links are no runs,
@@ -133,6 +138,10 @@ fn is_run_id(id: &str) -> bool {
 }
 
 impl StoredRun {
+    pub(crate) fn at(id: &str, folder: PathBuf) -> Self {
+        Self { id: id.to_owned(), folder }
+    }
+
     /// The run's id.
     pub fn id(&self) -> &str {
         &self.id
@@ -220,7 +229,10 @@ impl StoredRun {
     }
 
     /// Whoever runs the run holds a lock on its events, which the system takes away when he dies.
-    fn is_locked(&self) -> io::Result<bool> {
+    ///
+    /// # Errors
+    /// When the journal cannot be opened.
+    pub fn is_locked(&self) -> io::Result<bool> {
         let events = File::open(self.folder.join(EVENTS_FILE))?;
         Ok(matches!(events.try_lock_shared(), Err(fs::TryLockError::WouldBlock)))
     }

@@ -1,21 +1,26 @@
 //! `belay replay`
 
-use super::runs::{store, unreadable};
-use crate::fail::{Fail, closed_pipe_is_fine};
-use crate::say::warn;
+use crate::fail::Fail;
+use crate::page::Page;
+use crate::say::{say, warn};
+use crate::stored::{self, StateDir, unreadable};
 use belay_agents::{Candidate, Emitted, Replay as Replayed, RunRequest, Transport};
-use belay_trace::journal::{REQUEST_FILE, input_file};
-use belay_trace::{Event, Record, StoredRun, exit_code};
+use belay_trace::journal::input_file;
+use belay_trace::{AttemptStarted, Event, Record, StoredRun, Tail, exit_code};
 use clap::Args;
 use std::fs;
-use std::io::{self, Write as _};
-use std::path::PathBuf;
+use std::io::Write as _;
 
 /// Feed a run's inputs to its driver again: the same events, without an agent and without cost.
 ///
-/// Prints the driver's events as they come out now. Exits with 1 and says where, if they differ from those
-/// that were stored when the run took place: then the driver has changed since.
+/// Prints the driver's events as they come out now, byte for byte as they were stored. Exits with 1 and says
+/// where, if they differ from what was stored when the run took place: then the driver has changed since. Of a
+/// run that crashed, also what was not stored any more is printed.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  belay replay
+  belay replay 4f3c2b1a --quiet && echo \"as it was\"")]
 pub(crate) struct Replay {
     /// The run's id, a part of it that no other run has, or `latest`.
     #[arg(default_value = "latest")]
@@ -25,74 +30,107 @@ pub(crate) struct Replay {
     #[arg(short, long)]
     quiet: bool,
 
-    /// Where the journals are [default: $XDG_STATE_HOME/belay or ~/.local/state/belay].
-    #[arg(long, value_name = "DIR", env = "BELAY_STATE_DIR")]
-    state_dir: Option<PathBuf>,
+    #[command(flatten)]
+    state_dir: StateDir,
 }
 
 impl Replay {
     pub(crate) fn run(self) -> Result<u8, Fail> {
-        let run = store(self.state_dir)?.find(&self.run).map_err(|error| {
-            Fail::not_found(error)
-                .hint("`belay runs` lists them; `belay show latest` is the newest")
-        })?;
-        let request = request(&run)?;
-        let records: Vec<Record> = run.records().map_err(unreadable)?.collect();
-        let mut text = Vec::new();
-        let mut difference = None;
-        for started in records.iter().filter(|r| matches!(r.event, Event::AttemptStarted(_))) {
-            let stored: Vec<&Record> = records
-                .iter()
-                .filter(|r| r.attempt == started.attempt && is_of_driver(r))
-                .collect();
-            let replayed = attempt(&run, &request, started)?;
-            for (n, (_, emitted)) in replayed.events.iter().enumerate() {
-                let stored = stored.get(n);
-                if difference.is_none() && !stored.is_some_and(|stored| is_same(stored, emitted)) {
-                    difference = Some((started.attempt, n, stored.map(|stored| stored.seq)));
+        let run = self.state_dir.find(&self.run)?;
+        let request = stored::request(&run)?;
+        let journal = Journal::read(&run)?;
+        let mut page = Page::new();
+        let (mut difference, mut recovered) = (None, 0);
+        for attempt in &journal.attempts {
+            let events = replayed(&run, &request, attempt)?;
+            for (n, event) in events.iter().enumerate() {
+                let stored = attempt.lines.get(n);
+                let line = again(attempt, stored, event)?;
+                match stored {
+                    Some(stored) if stored.line == line => {}
+                    // What came in is written before what was made of it.
+                    None if journal.is_cut => recovered += 1,
+                    stored => _ = difference.get_or_insert((attempt.number, n, stored)),
                 }
-                let record = again(started, stored.copied(), emitted);
-                serde_json::to_writer(&mut text, &record).map_err(Fail::local)?;
-                text.push(b'\n');
+                if !self.quiet {
+                    let _ = page.write_all(&line).and_then(|()| page.write_all(b"\n"));
+                }
             }
-            if difference.is_none() && stored.len() > replayed.events.len() {
-                let n = replayed.events.len();
-                difference = Some((started.attempt, n, Some(stored[n].seq)));
-            }
-        }
-        if !self.quiet {
-            closed_pipe_is_fine(io::stdout().write_all(&text))?;
-        }
-        match difference {
-            None => Ok(exit_code::ANSWERED),
-            Some((attempt, n, seq)) => {
-                let seq = seq.map_or_else(|| "past the end".to_owned(), |seq| format!("seq {seq}"));
-                let message = format!(
-                    "attempt {attempt} reads differently now: event {n} of the driver, stored at {seq}"
-                );
-                Err(Fail::local(message))
+            if let Some(stored) = attempt.lines.get(events.len()) {
+                difference.get_or_insert((attempt.number, events.len(), Some(stored)));
             }
         }
+        page.end()?;
+        if recovered > 0 {
+            say(format_args!(
+                "{recovered} of these events are not in the journal, which ends before"
+            ));
+        }
+        let Some((attempt, n, stored)) = difference else { return Ok(exit_code::ANSWERED) };
+        let place = stored.map_or_else(
+            || "past the end".to_owned(),
+            |stored| format!("at seq {}", stored.record.seq),
+        );
+        Err(Fail::local(format!(
+            "attempt {attempt} reads differently now: event {n} of the driver, stored {place}"
+        ))
+        .hint("the driver has changed since, or the journal has"))
     }
 }
 
-fn request(run: &StoredRun) -> Result<RunRequest, Fail> {
-    let text = fs::read(run.folder().join(REQUEST_FILE)).map_err(unreadable)?;
-    serde_json::from_slice(&text)
-        .map_err(|error| Fail::local(format!("cannot read the request of {}: {error}", run.id())))
+/// What a run has stored of its drivers' events.
+struct Journal {
+    attempts: Vec<Attempt>,
+    /// It ends before the run did: by a crash, or by a full disk.
+    is_cut: bool,
 }
 
-fn attempt(run: &StoredRun, request: &RunRequest, started: &Record) -> Result<Replayed, Fail> {
-    let Event::AttemptStarted(attempt) = &started.event else { return Ok(Replayed::default()) };
-    let candidate: Candidate = started.agent.parse().map_err(Fail::local)?;
-    let transport: Transport = attempt.transport.parse().map_err(Fail::local)?;
-    let log = fs::read(run.folder().join(input_file(started.attempt))).map_err(unreadable)?;
-    let replayed = Replayed::of(candidate.agent.as_ref(), request, transport, &log);
-    if replayed.unreadable > 0 {
-        let (inputs, attempt) = (replayed.unreadable, started.attempt);
-        warn(format_args!("{inputs} inputs of attempt {attempt} cannot be read"));
+struct Attempt {
+    number: u32,
+    started: AttemptStarted,
+    record: Record,
+    lines: Vec<Stored>,
+}
+
+struct Stored {
+    line: Vec<u8>,
+    record: Record,
+}
+
+impl Journal {
+    fn read(run: &StoredRun) -> Result<Self, Fail> {
+        let mut journal = Self { attempts: Vec::new(), is_cut: true };
+        let mut tail = Tail::of(run).map_err(unreadable)?;
+        let mut damaged = 0;
+        while let Some(line) = tail.next_line().map_err(unreadable)? {
+            let Ok(record) = Record::from_line(&line) else {
+                damaged += 1;
+                continue;
+            };
+            match &record.event {
+                Event::AttemptStarted(started) => journal.attempts.push(Attempt {
+                    number: record.attempt,
+                    started: started.clone(),
+                    record,
+                    lines: Vec::new(),
+                }),
+                Event::LogDegraded(_) => return Ok(journal),
+                Event::Result(_) => journal.is_cut = false,
+                _ => {
+                    // The driver's events know the line that they come from; the others are belay's own.
+                    if let Some(attempt) = journal.attempts.last_mut()
+                        && is_of_driver(&record)
+                    {
+                        attempt.lines.push(Stored { line, record });
+                    }
+                }
+            }
+        }
+        if damaged > 0 {
+            warn(format_args!("{damaged} lines of the journal are no records and are left out"));
+        }
+        Ok(journal)
     }
-    Ok(replayed)
 }
 
 /// True for an event that the driver made of a line.
@@ -100,14 +138,33 @@ fn is_of_driver(record: &Record) -> bool {
     record.raw.is_some() && !matches!(record.event, Event::OversizedLine(_))
 }
 
-fn is_same(stored: &Record, now: &Emitted) -> bool {
-    stored.event == now.event && stored.parent_tool_id == now.parent_tool_id
+/// The events of an attempt's driver as they come out now.
+fn replayed(
+    run: &StoredRun,
+    request: &RunRequest,
+    attempt: &Attempt,
+) -> Result<Vec<Emitted>, Fail> {
+    let candidate: Candidate = attempt.record.agent.parse().map_err(Fail::local)?;
+    let transport: Transport = attempt.started.transport.parse().map_err(Fail::local)?;
+    let log = fs::read(run.folder().join(input_file(attempt.number))).map_err(unreadable)?;
+    let replayed = Replayed::of(candidate.agent.as_ref(), request, transport, &log);
+    if replayed.unreadable > 0 {
+        let (inputs, attempt) = (replayed.unreadable, attempt.number);
+        warn(format_args!(
+            "{inputs} inputs of attempt {attempt} cannot be read: cut off, or unknown"
+        ));
+    }
+    Ok(replayed.events.into_iter().map(|(_, emitted)| emitted).collect())
 }
 
-/// The event in the place that it had, with what it says now.
-fn again(started: &Record, stored: Option<&Record>, now: &Emitted) -> Record {
-    let mut record = stored.unwrap_or(started).clone();
+/// The event in the place that it had, with what it says now; one that was not stored follows the last.
+fn again(attempt: &Attempt, stored: Option<&Stored>, now: &Emitted) -> Result<Vec<u8>, Fail> {
+    let last = attempt.lines.last().map_or(&attempt.record, |stored| &stored.record);
+    let mut record = stored.map_or(last, |stored| &stored.record).clone();
+    if stored.is_none() {
+        record.raw = None;
+    }
     record.event = now.event.clone();
     record.parent_tool_id.clone_from(&now.parent_tool_id);
-    record
+    serde_json::to_vec(&record).map_err(Fail::local)
 }

@@ -1,114 +1,131 @@
 //! `belay runs`
 
-use crate::fail::{Fail, closed_pipe_is_fine};
-use crate::say::say;
-use crate::surroundings;
-use belay_trace::{RunState, RunSummary, Store, visible_line};
-use clap::Args;
-use jiff::Timestamp;
-use serde_json::json;
-use std::fmt::Write as _;
-use std::io::{self, Write as _};
-use std::path::PathBuf;
+mod row;
+pub(crate) mod state;
+mod table;
 
-/// List the runs of this user, newest first: state, agent, cost, age.
+use self::row::Row;
+use self::state::{StateFilter, state_word};
+use crate::fail::Fail;
+use crate::figures;
+use crate::page::Page;
+use crate::say::say;
+use crate::stored::{ShortIds, StateDir, unreadable};
+use crate::surroundings::{Color, width};
+use belay_trace::{Overview, RunState, StoredRun, exit_code};
+use belaykit::Candidate;
+use clap::Args;
+use std::io::{self, IsTerminal as _, Write as _};
+
+/// List the runs of this user, newest first: state, agent, cost, tokens, time, age, folder, prompt.
+///
+/// The id is the end of the run's own id, as much of it as no other run has; every verb that takes a RUN takes
+/// it. Cost and tokens of a run that is at work, or has crashed, are what was known last.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  belay runs
+  belay runs --state running
+  belay runs --state crashed --all
+  belay runs --agent codex --json | jq -s 'map(.usage.output_tokens) | add'")]
 pub(crate) struct Runs {
     /// Show at most so many.
-    #[arg(short, long, value_name = "N", default_value_t = 20)]
+    #[arg(short, value_name = "N", default_value_t = 20)]
     n: usize,
+
+    /// Show all of them.
+    #[arg(long, conflicts_with = "n")]
+    all: bool,
+
+    /// Those that stand so: running, answered, failed, crashed, damaged, or a kind of failure such as
+    /// interrupted or rate_limited; can be given more than once.
+    #[arg(long, value_name = "STATE")]
+    state: Vec<StateFilter>,
+
+    /// Those of this agent.
+    #[arg(long, value_name = "AGENT")]
+    agent: Option<Candidate>,
 
     /// Print a JSON object a line.
     #[arg(long)]
     json: bool,
 
-    /// Where the journals are [default: $XDG_STATE_HOME/belay or ~/.local/state/belay].
-    #[arg(long, value_name = "DIR", env = "BELAY_STATE_DIR")]
-    state_dir: Option<PathBuf>,
+    /// When to paint.
+    #[arg(long, value_enum, default_value_t)]
+    color: Color,
+
+    #[command(flatten)]
+    state_dir: StateDir,
 }
 
 impl Runs {
     pub(crate) fn run(self) -> Result<u8, Fail> {
-        let runs = store(self.state_dir)?.runs().map_err(unreadable)?;
-        let mut text = String::new();
-        for run in runs.iter().take(self.n) {
-            let summary = run.summary().map_err(unreadable)?;
-            let line = if self.json { object(&summary).to_string() } else { row(&summary) };
-            let _ = writeln!(text, "{line}");
+        let runs = self.state_dir.store()?.runs().map_err(unreadable)?;
+        let short = ShortIds::of(&runs);
+        let (page, terminal) = (Page::new(), io::stdout().is_terminal());
+        let mut out = page.clone();
+        let max = if self.all { usize::MAX } else { self.n };
+        let mut rows = Vec::new();
+        let mut looked_at = 0;
+        for run in runs.iter().take_while(|_| page.is_read()) {
+            if rows.len() >= max {
+                break;
+            }
+            looked_at += 1;
+            let overview = run.overview();
+            if !self.wants(&overview) {
+                continue;
+            }
+            let row = Row::of(run, short.get(run.id()), overview);
+            if self.json {
+                let _ = writeln!(out, "{}", row.to_json());
+            }
+            rows.push(row);
         }
-        if runs.is_empty() && !self.json {
+        if !self.json {
+            let width = width(&io::stdout());
+            let _ =
+                out.write_all(table::of(&rows, width, self.color.paints(&io::stdout())).as_bytes());
+        }
+        page.end()?;
+        if !self.json {
+            self.tell(&runs, &rows, looked_at, terminal);
+        }
+        Ok(exit_code::ANSWERED)
+    }
+
+    fn wants(&self, overview: &Overview) -> bool {
+        let state = self.state.is_empty() || self.state.iter().any(|state| state.takes(overview));
+        let agent = self.agent.as_ref().is_none_or(|wanted| wanted.agent.name() == overview.agent);
+        state && agent
+    }
+
+    /// What a person may want to know beside the list.
+    fn tell(&self, runs: &[StoredRun], rows: &[Row], looked_at: usize, terminal: bool) {
+        let filtered = !self.state.is_empty() || self.agent.is_some();
+        if runs.is_empty() {
             say("There are no runs yet: belay run \"…\"");
+        } else if rows.is_empty() {
+            say("No run is like that.");
+        } else if terminal {
+            let crashed = rows.iter().find(|row| row.overview.state == RunState::Crashed);
+            if let Some(row) = crashed {
+                let resumable = row.overview.session_id.is_some();
+                let verb = if resumable { "resume" } else { "show" };
+                say(format_args!(
+                    "{} crashed: belay {verb} {}",
+                    state_word(&row.overview),
+                    row.short
+                ));
+            }
+            let more = runs.len() - looked_at;
+            if more > 0 {
+                let what = if filtered { "looked at" } else { "shown" };
+                say(format_args!(
+                    "older and not {what}: {} (belay runs --all)",
+                    figures::runs(more)
+                ));
+            }
         }
-        closed_pipe_is_fine(io::stdout().write_all(text.as_bytes()))?;
-        Ok(0)
-    }
-}
-
-/// The journals of this user.
-pub(crate) fn store(given: Option<PathBuf>) -> Result<Store, Fail> {
-    let dir = surroundings::state_dir(given);
-    let dir = dir.ok_or_else(|| {
-        Fail::usage("there is no HOME to look for journals in")
-            .hint("name the folder with --state-dir")
-    })?;
-    Ok(Store::new(dir))
-}
-
-pub(crate) fn unreadable(error: io::Error) -> Fail {
-    Fail::local(format!("cannot read the journals: {error}"))
-}
-
-/// How a run stands, in one word.
-pub(crate) fn state_word(state: RunState) -> &'static str {
-    match state {
-        RunState::Running => "running",
-        RunState::Answered => "answered",
-        RunState::Failed(kind) => kind.name(),
-        RunState::Crashed => "crashed",
-    }
-}
-
-fn row(summary: &RunSummary) -> String {
-    let cost = summary.result.as_ref().and_then(|result| result.usage.total_cost_usd);
-    let cost = cost.map_or_else(|| "-".to_owned(), |usd| format!("${usd:.4}"));
-    let age = summary.started.map_or_else(|| "?".to_owned(), |at| age(at, Timestamp::now()));
-    let (state, agent) = (state_word(summary.state), visible_line(&summary.agent));
-    format!("{}  {state:<16} {agent:<12} {cost:>9}  {age:>4} ago", summary.id)
-}
-
-fn object(summary: &RunSummary) -> serde_json::Value {
-    json!({
-        "run": summary.id,
-        "state": state_word(summary.state),
-        "agent": summary.agent,
-        "started": summary.started,
-        "session_id": summary.session_id,
-        "cwd": summary.cwd,
-        "usage": summary.result.as_ref().map(|result| &result.usage),
-    })
-}
-
-/// `5s`, `12m`, `3h`, `9d`.
-fn age(then: Timestamp, now: Timestamp) -> String {
-    let seconds = now.duration_since(then).as_secs().max(0);
-    match seconds {
-        0..60 => format!("{seconds}s"),
-        60..3600 => format!("{}m", seconds / 60),
-        3600..86_400 => format!("{}h", seconds / 3600),
-        _ => format!("{}d", seconds / 86_400),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_age_has_one_unit() {
-        let at = |second| Timestamp::from_second(second).unwrap();
-        for (seconds, want) in [(0, "0s"), (59, "59s"), (60, "1m"), (7200, "2h"), (200_000, "2d")] {
-            assert_eq!(age(at(0), at(seconds)), want);
-        }
-        assert_eq!(age(at(10), at(0)), "0s");
     }
 }

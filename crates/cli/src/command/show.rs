@@ -1,16 +1,27 @@
 //! `belay show`
 
-use super::runs::{state_word, store, unreadable};
-use crate::fail::{Fail, closed_pipe_is_fine};
+pub(crate) mod account;
+
+use self::account::Account;
+use crate::fail::Fail;
+use crate::page::Page;
+use crate::stored::{StateDir, unreadable};
 use crate::surroundings::Color;
-use belay_trace::{RunState, exit_code, visible, visible_line};
+use belay_trace::{Tail, exit_code};
 use belaykit::Logger;
 use clap::{Args, ValueEnum};
-use std::io::{self, BufWriter, Write as _};
-use std::path::PathBuf;
+use std::io::{self, Write as _};
 
-/// Show a run again: what happened, its answer, and how it stands.
+/// Show a run again: what was asked, what happened, how it stands, and its answer.
+///
+/// Of a run that has crashed, or was stopped, it shows what was reached and the line that goes on with it.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  belay show
+  belay show 4f3c2b1a
+  belay show 4f3c2b1a --format json | jq .attempts
+  belay logs 4f3c2b1a -f            follow a run that is at work")]
 pub(crate) struct Show {
     /// The run's id, a part of it that no other run has, or `latest`.
     #[arg(default_value = "latest")]
@@ -24,48 +35,51 @@ pub(crate) struct Show {
     #[arg(long, value_enum, default_value_t)]
     color: Color,
 
-    /// Where the journals are [default: $XDG_STATE_HOME/belay or ~/.local/state/belay].
-    #[arg(long, value_name = "DIR", env = "BELAY_STATE_DIR")]
-    state_dir: Option<PathBuf>,
+    #[command(flatten)]
+    state_dir: StateDir,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// The log of the run, as it was shown, and its answer.
+    /// The request, the log of the run as it was shown, how it stands, and its answer.
     #[default]
     Text,
+    /// The request, the attempts and how the run stands, as one JSON object.
+    Json,
     /// Its events as they are stored, a JSON object a line.
     Jsonl,
 }
 
 impl Show {
     pub(crate) fn run(self) -> Result<u8, Fail> {
-        let run = store(self.state_dir)?.find(&self.run).map_err(|error| {
-            Fail::not_found(error)
-                .hint("`belay runs` lists them; `belay show latest` is the newest")
-        })?;
-        if self.format == Format::Jsonl {
-            closed_pipe_is_fine(run.write_events(BufWriter::new(io::stdout())))?;
-            return Ok(exit_code::ANSWERED);
+        let store = self.state_dir.store()?;
+        let run = self.state_dir.find(&self.run)?;
+        let mut page = Page::new();
+        // What cannot be written is remembered by the page.
+        match self.format {
+            Format::Jsonl => {
+                let mut tail = Tail::of(&run).map_err(unreadable)?;
+                while let Some(line) = tail.next_line().map_err(unreadable)?
+                    && page.is_read()
+                {
+                    let _ = page.write_all(&line).and_then(|()| page.write_all(b"\n"));
+                }
+            }
+            Format::Json => {
+                let account = Account::of(&store, &run)?;
+                let text = serde_json::to_string_pretty(&account).map_err(Fail::local)?;
+                let _ = writeln!(page, "{text}");
+            }
+            Format::Text => {
+                let account = Account::of(&store, &run)?;
+                let _ = write!(page, "{}\n\n", account.head());
+                let mut logger = Logger::new(page.clone()).color(self.color.paints(&io::stdout()));
+                let records = run.records().map_err(unreadable)?;
+                records.take_while(|_| page.is_read()).for_each(|record| logger.record(&record));
+                let _ = write!(page, "\n{}", account.end());
+            }
         }
-        let mut text = Vec::new();
-        let mut logger = Logger::new(&mut text).color(self.color.paints(&io::stdout()));
-        for record in run.records().map_err(unreadable)? {
-            logger.record(&record);
-        }
-        let summary = run.summary().map_err(unreadable)?;
-        let _ = writeln!(text, "\nrun {}: {}", summary.id, state_word(summary.state));
-        if summary.state != RunState::Running && !summary.integrity.is_whole() {
-            let _ = writeln!(text, "its journal is not whole: {}", summary.integrity);
-        }
-        if let (RunState::Crashed, Some(session)) = (summary.state, &summary.session_id) {
-            let (agent, session) = (visible_line(&summary.agent), visible_line(session));
-            let _ = writeln!(text, "to go on: belay run -a {agent} --resume {session} \"…\"");
-        }
-        if let Some(result) = summary.result.filter(|result| !result.result.is_empty()) {
-            let _ = writeln!(text, "\n{}", visible(&result.result));
-        }
-        closed_pipe_is_fine(io::stdout().write_all(&text))?;
+        page.end()?;
         Ok(exit_code::ANSWERED)
     }
 }

@@ -18,27 +18,38 @@ pub(crate) struct Prompt {
 }
 
 impl Prompt {
+    /// The prompt if the command line names one.
+    pub(crate) fn named(&self) -> Result<Option<String>, Fail> {
+        let prompt = match (&self.prompt, &self.file) {
+            (Some(prompt), _) if prompt == "-" => stdin()?,
+            (Some(prompt), _) => prompt.clone(),
+            (None, Some(file)) if file == Path::new("-") => stdin()?,
+            (None, Some(file)) => from_file(file)?,
+            (None, None) => return Ok(None),
+        };
+        nonempty(prompt, Vec::new()).map(|(prompt, _)| Some(prompt))
+    }
+
     /// The prompt, and what is left of the arguments after `--`: if nothing else names a prompt, the first of
     /// them is it.
     pub(crate) fn read(&self, after_dashes: &[String]) -> Result<(String, Vec<String>), Fail> {
         let rest = after_dashes.to_vec();
-        let prompt = match (&self.prompt, &self.file, after_dashes.split_first()) {
-            (Some(prompt), ..) if prompt == "-" => stdin()?,
-            (Some(prompt), ..) => prompt.clone(),
-            (None, Some(file), _) if file == Path::new("-") => stdin()?,
-            (None, Some(file), _) => from_file(file)?,
-            (None, None, Some(_)) if stdin_is_piped() => {
+        if let Some(prompt) = self.named()? {
+            return Ok((prompt, rest));
+        }
+        let prompt = match after_dashes.split_first() {
+            Some(_) if stdin_is_piped() => {
                 return Err(Fail::usage(
                     "there are two prompts: standard input, and what follows `--`",
                 )
                 .hint("name one: `-` reads standard input, `< /dev/null` leaves it out"));
             }
-            (None, None, Some((prompt, rest))) => return nonempty(prompt.clone(), rest.to_vec()),
-            (None, None, None) if io::stdin().is_terminal() => {
+            Some((prompt, rest)) => return nonempty(prompt.clone(), rest.to_vec()),
+            None if io::stdin().is_terminal() => {
                 return Err(Fail::usage("there is no prompt")
                     .hint("belay run \"PROMPT\", or -f FILE, or - for standard input"));
             }
-            (None, None, None) => stdin()?,
+            None => stdin()?,
         };
         nonempty(prompt, rest)
     }

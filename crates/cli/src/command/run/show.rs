@@ -2,7 +2,7 @@
 //! neither the agent nor a Ctrl-C. What waits for him stays in the journal, for only a little is taken from the
 //! run before it is shown.
 
-use super::Format;
+use super::options::Format;
 use crate::say::warn;
 use belay_trace::{Event, Level, Record, visible_json, visible_line};
 use belaykit::Logger;

@@ -1,0 +1,67 @@
+//! How the program was called, as far as the request does not say it: kept beside the journal, so that
+//! `belay resume RUN` finds the same agent in the same surroundings.
+
+use super::options::{Options, TransportName};
+use serde::{Deserialize, Serialize};
+use std::fs::{self, OpenOptions, Permissions};
+use std::io::Write as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+/// The file, in the run's folder.
+const CALL_FILE: &str = "call.json";
+
+/// What was given on the command line about the surroundings; of environment variables the names alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Call {
+    pub(crate) program: Option<PathBuf>,
+    pub(crate) pass_env: Vec<String>,
+    pub(crate) transport: Option<TransportName>,
+    pub(crate) trace_dir: Option<PathBuf>,
+    pub(crate) no_trace: bool,
+}
+
+impl Call {
+    pub(crate) fn of(options: &Options) -> Self {
+        let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        Self {
+            program: options.program.as_deref().map(absolute),
+            pass_env: options.pass_env.clone(),
+            transport: options.transport,
+            trace_dir: Some(absolute(options.traces())),
+            no_trace: options.no_trace,
+        }
+    }
+
+    /// Notes it in the run's folder. A run of which this cannot be noted can still be resumed: by more flags.
+    pub(crate) fn write(&self, folder: &Path) {
+        let path = folder.join(CALL_FILE);
+        let opened = OpenOptions::new().create_new(true).write(true).mode(0o600).open(path);
+        let text = serde_json::to_vec(self).unwrap_or_default();
+        let _ = opened.and_then(|mut file| {
+            // Whatever the umask.
+            file.set_permissions(Permissions::from_mode(0o600))?;
+            file.write_all(&text)
+        });
+    }
+
+    /// What was noted; nothing for a run that a program of its own has started.
+    pub(crate) fn read(folder: &Path) -> Self {
+        let text = fs::read(folder.join(CALL_FILE)).unwrap_or_default();
+        serde_json::from_slice(&text).unwrap_or_default()
+    }
+
+    /// Fills in what was not given this time.
+    pub(crate) fn fill(self, options: &mut Options) {
+        options.program = options.program.take().or(self.program);
+        options.transport = options.transport.or(self.transport);
+        options.trace_dir = options.trace_dir.take().or(self.trace_dir);
+        options.no_trace |= self.no_trace;
+        for name in self.pass_env {
+            if !options.pass_env.contains(&name) {
+                options.pass_env.push(name);
+            }
+        }
+    }
+}

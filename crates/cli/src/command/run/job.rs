@@ -1,0 +1,222 @@
+//! One request on its way: checked, started, shown, and what is said at its end.
+
+use super::call::Call;
+use super::options::{Format, Options};
+use super::runtime;
+use super::show::{Screen, View};
+use super::{signals, steer};
+use crate::fail::{Fail, closed_pipe_is_fine};
+use crate::say::{say, warn};
+use crate::stored;
+use belay_trace::journal::RUNS_DIR;
+use belay_trace::{Store, exit_code, visible, visible_line};
+use belaykit::trace::TraceId;
+use belaykit::{
+    Agent, Client, Error, FailureKind, Logger, Outcome, Permissions, RunRequest, TraceDir,
+    shell_escape,
+};
+use std::io::{self, IsTerminal as _, Write as _};
+use std::sync::Arc;
+use tokio::signal::unix::SignalKind;
+
+/// A request with all that is needed to carry it out.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) agent: Arc<dyn Agent>,
+    pub(crate) request: RunRequest,
+    pub(crate) options: Options,
+}
+
+impl Job {
+    /// Runs the agent and shows what it does; the number is the exit code.
+    pub(crate) fn carry_out(self) -> Result<u8, Fail> {
+        if self.options.interactive_steer {
+            steer::check()?;
+        }
+        let client = self.options.client(self.agent.clone());
+        if self.options.dry_run {
+            return self.print_commands(&client);
+        }
+        // First the request, so that a mistake in it leaves no folder behind; then what those who watch need.
+        client.check(&self.request).map_err(|error| with_hint(&error))?;
+        let client = self.options.watched(client)?;
+        client.check(&self.request).map_err(|error| with_hint(&error))?;
+        if self.request.permissions == Some(Permissions::Full) {
+            warn("--permit full: the agent may do anything on this machine, unasked");
+        }
+        let (outcome, stopped_by) = runtime()?.block_on(self.carry(&client))?;
+        let ended = match &outcome {
+            Ok(outcome) => outcome,
+            Err(error) => error.outcome(),
+        };
+        for error in &ended.observer_errors {
+            warn(visible_line(error));
+        }
+        self.show_end(ended, outcome.is_ok())?;
+        Ok(match &outcome {
+            Ok(_) => exit_code::ANSWERED,
+            Err(error) => self.failed(error, stopped_by),
+        })
+    }
+
+    /// Carries the request to its outcome, and says which signal came if one did.
+    async fn carry(
+        &self,
+        client: &Client,
+    ) -> Result<(Result<Outcome, Error>, Option<SignalKind>), Fail> {
+        let mut run = client.start(self.request.clone());
+        let interrupter = run.interrupter();
+        let stopped_by = signals::obey(&interrupter)?;
+        if self.options.interactive_steer {
+            steer::listen(interrupter.clone())?;
+        }
+        let screen = Screen::open(self.view())
+            .map_err(|error| Fail::local(format!("cannot show the run: {error}")))?;
+        let mut folder =
+            self.options.journals().map(|state_dir| state_dir.join(RUNS_DIR).join(run.id()));
+        let show = async {
+            while let Some(record) = run.next_shared().await {
+                // The run's folder is there with its first record.
+                if let Some(folder) = folder.take() {
+                    Call::of(&self.options).write(&folder);
+                }
+                screen.show(record).await;
+            }
+            screen.close().await
+        };
+        // Who reads us may take his time; a signal when the run is over means that nobody waits for him.
+        let shown = tokio::select! {
+            shown = show => shown,
+            () = signals::end_of_patience(stopped_by.clone(), interrupter) => Ok(()),
+        };
+        let outcome = run.outcome().await;
+        closed_pipe_is_fine(shown)?;
+        let by = *stopped_by.borrow();
+        Ok((outcome, by))
+    }
+
+    fn view(&self) -> View {
+        let options = &self.options;
+        match options.format {
+            Format::Text => {
+                let logger = Logger::new(io::stderr()).color(options.color.paints(&io::stderr()));
+                let logger = options.hide.iter().fold(logger, |logger, part| logger.without(*part));
+                View::text(match options.context_window {
+                    Some(tokens) => logger.context_window(tokens),
+                    None => logger,
+                })
+            }
+            format @ (Format::Jsonl | Format::Json) => View::json(format),
+            Format::Quiet => View::quiet(),
+        }
+    }
+
+    /// The answer, how to go on, and where the trace is.
+    fn show_end(&self, outcome: &Outcome, answered: bool) -> Result<(), Fail> {
+        let format = self.options.format;
+        let stdout = io::stdout();
+        // On a terminal the text format has shown the answer already, as it came.
+        let shown = format == Format::Text && stdout.is_terminal() && io::stderr().is_terminal();
+        let wanted = matches!(format, Format::Text | Format::Quiet);
+        if wanted && !shown && !outcome.text.is_empty() {
+            let text = if stdout.is_terminal() {
+                visible(&outcome.text)
+            } else {
+                outcome.text.as_str().into()
+            };
+            let end = if text.ends_with('\n') { "" } else { "\n" };
+            closed_pipe_is_fine(write!(io::stdout(), "{text}{end}"))?;
+        }
+        if format == Format::Text {
+            // A session in which nothing was said is none to go on in.
+            let spoken = outcome.usage.output_tokens != Some(0);
+            if let Some(session) = outcome.session_id.as_ref().filter(|_| spoken) {
+                say(format_args!("to go on: {}", self.resume_line(outcome, session, answered)));
+            }
+            let id = self.request.trace_id.as_ref().unwrap_or(&outcome.run_id);
+            let path =
+                TraceId::new(id.clone()).map(|id| TraceDir::path(self.options.traces(), &id));
+            if let Some(path) = path.ok().filter(|path| !self.options.no_trace && path.exists()) {
+                say(format_args!("trace: {}", path.display()));
+            }
+        }
+        Ok(())
+    }
+
+    /// How to go on in the session: by the run, which knows all that is needed, or without a journal by the
+    /// session, with what this run needed to find its agent and its folder.
+    fn resume_line(&self, outcome: &Outcome, session: &str, answered: bool) -> String {
+        let options = &self.options;
+        let mut line;
+        if let Some(state_dir) = options.journals() {
+            line = "belay resume".to_owned();
+            // The environment still holds what it held.
+            if let Some(given) = options.state_dir.as_ref().filter(|_| !stored::is_from_env()) {
+                line.push_str(&format!(" --state-dir {}", shell_escape(&given.to_string_lossy())));
+            }
+            line.push(' ');
+            line.push_str(&stored::short_id(&Store::new(state_dir), &outcome.run_id));
+            if answered {
+                line.push_str(" \"…\"");
+            }
+            return line;
+        }
+        line = format!("belay run -a {}", outcome.agent);
+        let folders = [("-C", options.cwd.as_ref()), ("--program", options.program.as_ref())];
+        let named =
+            folders.into_iter().filter_map(|(flag, path)| Some((flag, path?.to_string_lossy())));
+        let passed = options.pass_env.iter().map(|name| ("--pass-env", name.as_str().into()));
+        for (flag, value) in named.chain(passed) {
+            line.push_str(&format!(" {flag} {}", shell_escape(&value)));
+        }
+        format!("{line} --resume {} \"…\"", visible_line(session))
+    }
+
+    fn failed(&self, error: &Error, signal: Option<SignalKind>) -> u8 {
+        // The text format has said it in its own place.
+        if self.options.format != Format::Text {
+            say(format_args!("error: {}", visible_line(&error.to_string())));
+        }
+        match (error.kind(), signal) {
+            (FailureKind::Interrupted, Some(signal)) => {
+                u8::try_from(128 + signal.as_raw_value()).unwrap_or(exit_code::INTERRUPTED)
+            }
+            (kind, _) => exit_code::of_failure(kind),
+        }
+    }
+
+    fn print_commands(&self, client: &Client) -> Result<u8, Fail> {
+        let planned = client.plan(&self.request).map_err(|error| with_hint(&error))?;
+        let one_shot = self.agent.print_command(&self.request);
+        let mut text =
+            format!("# {} transport; the prompt goes in by standard input\n", planned.transport);
+        for note in &planned.notes {
+            text.push_str(&format!("# {note}\n"));
+        }
+        text.push_str(&planned.command);
+        text.push_str("\n# the same as one shot\n");
+        match one_shot {
+            Ok(command) => text.push_str(&command),
+            Err(error) => text.push_str(&format!("# not possible: {error}")),
+        }
+        closed_pipe_is_fine(writeln!(io::stdout(), "{text}"))?;
+        Ok(exit_code::ANSWERED)
+    }
+}
+
+fn with_hint(error: &Error) -> Fail {
+    let fail = Fail::of_check(error);
+    match error.kind() {
+        FailureKind::NotInstalled => fail.hint(
+            "install it, or name its program with --program; `belay agents` shows what is found",
+        ),
+        FailureKind::NotExecutable => fail.hint("name another program with --program"),
+        FailureKind::LocalIo => {
+            fail.hint("choose another folder with --state-dir, or run with --no-journal")
+        }
+        FailureKind::InvalidRequest if error.unsupported_option().is_some() => fail.hint(
+            "leave it out, or accept a notice with --lenient; see `belay agents --capabilities`",
+        ),
+        _ => fail,
+    }
+}

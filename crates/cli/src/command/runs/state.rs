@@ -1,0 +1,61 @@
+//! How a run stands, in one word.
+
+use belay_trace::{FailureKind, Overview, RunState};
+use std::str::FromStr;
+
+/// The word for a run in a list.
+pub(crate) fn state_word(overview: &Overview) -> &'static str {
+    if overview.damaged { DAMAGED } else { word(overview.state) }
+}
+
+/// The word for a state.
+pub(crate) fn word(state: RunState) -> &'static str {
+    match state {
+        RunState::Running => "running",
+        RunState::Answered => "answered",
+        RunState::Failed(kind) => kind.name(),
+        RunState::Crashed => "crashed",
+    }
+}
+
+const DAMAGED: &str = "damaged";
+const FAILED: &str = "failed";
+
+/// The runs that stand in one way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StateFilter {
+    Damaged,
+    /// With whatever kind of failure.
+    Failed,
+    State(RunState),
+}
+
+impl StateFilter {
+    pub(crate) fn takes(self, overview: &Overview) -> bool {
+        match self {
+            Self::Damaged => overview.damaged,
+            Self::Failed => !overview.damaged && matches!(overview.state, RunState::Failed(_)),
+            Self::State(state) => !overview.damaged && overview.state == state,
+        }
+    }
+}
+
+impl FromStr for StateFilter {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        // `crashed` is also what an agent can do: of a run it says that belay itself is gone.
+        let states = [RunState::Running, RunState::Answered, RunState::Crashed];
+        let kinds = FailureKind::ALL.map(RunState::Failed);
+        let state = states.into_iter().chain(kinds).find(|state| word(*state) == name);
+        match (name, state) {
+            (DAMAGED, _) => Ok(Self::Damaged),
+            (FAILED, _) => Ok(Self::Failed),
+            (_, Some(state)) => Ok(Self::State(state)),
+            (_, None) => Err(
+                "use running, answered, failed, crashed, damaged, or a kind of failure such as interrupted"
+                    .to_owned(),
+            ),
+        }
+    }
+}
