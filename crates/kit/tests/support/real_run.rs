@@ -453,8 +453,12 @@ impl Played {
         assert_eq!(outcome.observer_errors, [] as [&str; 0]);
 
         let events = fs::read_to_string(self.folder.join(EVENTS_FILE)).unwrap();
-        let journal: Vec<Record> =
-            events.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let stored = |line: &str| {
+            let mut record = Record::from_line(line.as_bytes()).unwrap();
+            record.restore(&self.folder);
+            record
+        };
+        let journal: Vec<Record> = events.lines().map(stored).collect();
         assert_eq!(journal, self.records);
     }
 
