@@ -107,7 +107,10 @@ impl Lines {
                 if !head.agent.is_empty() && head.agent != self.agent {
                     self.agent = head.agent.into_owned();
                 }
-                let state = matches!(&*head.kind, "run_started" | "session_started" | "result");
+                let state = matches!(
+                    &*head.kind,
+                    "run_started" | "session_started" | "attempt_result" | "result"
+                );
                 return Some(About { state, blobs: head.blobs.is_some() });
             }
             match is_whole_line {

@@ -2,7 +2,7 @@
 
 use crate::journal::EVENTS_FILE;
 use crate::store::{RunState, StoredRun};
-use crate::{Event, Failure, FailureKind, Record, RunResult, Usage};
+use crate::{AttemptResult, Event, Failure, FailureKind, Record, RunResult, Usage};
 use jiff::Timestamp;
 use serde::Deserialize;
 use std::borrow::Cow;
@@ -104,8 +104,8 @@ impl Overview {
         (&mut file).take(END_BYTES).read_to_end(&mut head)?;
         self.head(&head);
         let tail = last_lines(&mut file, len)?;
-        self.tail(&tail);
-        if running && self.state == RunState::Crashed {
+        let has_result = self.tail(&tail);
+        if running && !has_result {
             self.state = RunState::Running;
         }
         Ok(())
@@ -141,12 +141,13 @@ impl Overview {
         }
     }
 
-    fn tail(&mut self, tail: &[u8]) {
+    /// True if the last of them is the run's result.
+    fn tail(&mut self, tail: &[u8]) -> bool {
         let mut is_last = true;
         for line in tail.rsplit(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
             let read = serde_json::from_slice::<Line<'_>>(line);
             self.damaged |= is_last && read.is_err();
-            let Ok(read) = read else { return };
+            let Ok(read) = read else { return false };
             if is_last {
                 self.last = Some(read.ts);
                 if !read.agent.is_empty() {
@@ -154,20 +155,40 @@ impl Overview {
                 }
             }
             match &*read.kind {
-                "result" if is_last => return self.result(line),
+                "result" if is_last => {
+                    self.result(line);
+                    return true;
+                }
+                "attempt_result" => {
+                    if let Ok(attempt) = serde_json::from_slice::<AttemptResult>(line) {
+                        self.attempt_result(attempt);
+                        return false;
+                    }
+                }
                 "usage" => {
                     if let Ok(Record {
                         event: Event::Usage(report), parent_tool_id: None, ..
                     }) = serde_json::from_slice(line)
                     {
                         self.usage = Some(report.usage);
-                        return;
+                        return false;
                     }
                 }
                 _ => {}
             }
             is_last = false;
         }
+        false
+    }
+
+    /// An answer that was given before belay was killed is an answer.
+    fn attempt_result(&mut self, attempt: AttemptResult) {
+        if attempt.failure.is_none() {
+            self.state = RunState::Answered;
+        }
+        self.session_id = attempt.session_id.or(self.session_id.take());
+        self.model = attempt.model.or(self.model.take());
+        self.usage = Some(attempt.usage);
     }
 
     fn result(&mut self, line: &[u8]) {
@@ -247,6 +268,19 @@ mod tests {
     fn filler() -> String {
         let text = |n| Text { text: format!("{n} {}", "x".repeat(90)), message_id: None };
         (0..1000).map(|n| line("codex", Event::Text(text(n)))).collect()
+    }
+
+    #[test]
+    fn an_answer_survives_a_belay_that_is_killed_while_it_cleans_up() {
+        let usage = Usage { input_tokens: Some(7), ..Usage::default() };
+        let answer = AttemptResult { usage: usage.clone(), ..AttemptResult::default() };
+        let seen = of("answer", &(begin() + &line("codex", Event::AttemptResult(answer.clone()))));
+        assert_eq!((seen.state, seen.usage), (RunState::Answered, Some(usage)));
+
+        let failure = Some(Failure::new(FailureKind::Overloaded, "busy"));
+        let failed = AttemptResult { failure, ..answer };
+        let seen = of("failed", &(begin() + &line("codex", Event::AttemptResult(failed))));
+        assert_eq!(seen.state, RunState::Crashed);
     }
 
     #[test]

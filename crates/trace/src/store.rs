@@ -204,10 +204,12 @@ impl StoredRun {
             integrity: Integrity::default(),
         };
         let mut lines = self.lines()?;
+        let mut has_ended = false;
         while let Some(about) = lines.advance() {
             if (about.state || summary.started.is_none())
                 && let Some(record) = lines.record(&self.folder)
             {
+                has_ended = matches!(record.event, Event::Result(_));
                 summary.add(record);
             }
         }
@@ -217,8 +219,8 @@ impl StoredRun {
         summary.integrity = lines.integrity();
         summary.state = match &summary.result {
             Some(RunResult { failure: Some(failure), .. }) => RunState::Failed(failure.kind),
+            _ if !has_ended && self.is_locked()? => RunState::Running,
             Some(_) => RunState::Answered,
-            None if self.is_locked()? => RunState::Running,
             None => RunState::Crashed,
         };
         Ok(summary)
@@ -247,6 +249,16 @@ impl RunSummary {
                 self.cwd = started.cwd;
             }
             Event::SessionStarted(session) => self.session_id = Some(session.session_id),
+            // An answer that was given before belay was killed is an answer.
+            Event::AttemptResult(attempt) if attempt.failure.is_none() => {
+                self.result = Some(RunResult {
+                    result: attempt.result,
+                    usage: attempt.usage,
+                    session_id: attempt.session_id,
+                    model: attempt.model,
+                    ..RunResult::default()
+                });
+            }
             Event::Result(result) => self.result = Some(result),
             _ => {}
         }

@@ -32,6 +32,8 @@ pub(crate) struct Account {
     duration_ms: Option<u64>,
     attempts: Vec<Attempt>,
     events: u64,
+    /// What is not whole in the journal of a run that has ended.
+    damage: Option<String>,
     /// Tools that were called.
     tool_calls: u64,
     usage: Usage,
@@ -85,6 +87,7 @@ impl Account {
             duration_ms: None,
             attempts: Vec::new(),
             events: 0,
+            damage: None,
             tool_calls: 0,
             usage: Usage::default(),
             failure: overview.failure,
@@ -108,6 +111,8 @@ impl Account {
         }
         if account.how != RunState::Running {
             account.ended = last;
+            let integrity = run.summary().map_err(unreadable)?.integrity;
+            account.damage = (!integrity.is_whole()).then(|| integrity.to_string());
         }
         let until = account.ended.unwrap_or_else(Timestamp::now);
         account.duration_ms = account
@@ -161,6 +166,10 @@ impl Account {
                 self.tool_calls += 1;
             }
             Event::Usage(report) if main => self.usage = report.usage,
+            Event::AttemptResult(attempt) => {
+                self.result = attempt.result;
+                self.usage = attempt.usage;
+            }
             Event::Result(result) => {
                 self.result = result.result;
                 self.usage = result.usage;
@@ -238,6 +247,9 @@ impl Account {
         let _ = writeln!(text, "run {}: {} · {}", self.short, self.state, figures.join(" · "));
         if let Some(failure) = self.failure.as_ref().filter(|f| f.message != f.kind.name()) {
             let _ = writeln!(text, "because: {}", visible_line(&failure.message));
+        }
+        if let Some(damage) = &self.damage {
+            let _ = writeln!(text, "its journal is not whole: {damage}");
         }
         match (&self.resume, self.how) {
             (Some(resume), _) => {
