@@ -10,6 +10,8 @@
 mod bench;
 #[path = "faults/held.rs"]
 mod held;
+#[path = "faults/killed.rs"]
+mod killed;
 #[path = "faults/pause.rs"]
 mod pause;
 #[path = "faults/plays.rs"]
