@@ -23,8 +23,12 @@ mod printer;
 mod signals;
 mod stage;
 mod stdin;
+mod stop;
 
 pub use log::{Log, LogLine};
 pub use place::{FakeAgent, fake_agent_binary};
-pub use play::{Exit, Garbage, Grandchild, Pace, Pause, Play, Signal, Source, Until, WaitForStdin};
+pub use play::{
+    Child, Exit, Garbage, Grandchild, Pace, Pause, Place, Play, Signal, Source, Stop, Until,
+    WaitForStdin,
+};
 pub use stage::perform;

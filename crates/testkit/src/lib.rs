@@ -4,6 +4,7 @@
 //!   OpenAI Responses, so that the *real* CLIs run offline and do what the script says.
 //! - [`fake_agent`]: a program that plays a recorded stream and breaks it in every way a process
 //!   can break.
+//! - [`figures`]: what tests measure, for the page that publishes it.
 //! - [`real`]: finds and installs the real CLIs, and gives each run a home of its own.
 //! - [`recordings`]: the recorded streams of the real CLIs that lie in the repository.
 //!
@@ -11,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 pub mod fake_agent;
+pub mod figures;
 pub mod model_server;
 pub mod real;
 pub mod recordings;

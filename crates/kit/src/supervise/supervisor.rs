@@ -59,7 +59,12 @@ async fn supervise(socket: BlockingStream, launch: &Launch, pipes: [OwnedFd; 3])
         return supervisor.report(&Report::Unable { message }).await;
     }
     match start(launch, pipes) {
-        Ok(agent) => supervisor.started(agent).await?,
+        Ok(agent) => {
+            // belay was killed meanwhile: nobody else knows of the agent.
+            if supervisor.started(agent).await.is_err() {
+                return supervisor.abandoned().await;
+            }
+        }
         Err(error) => {
             let (errno, message) = (error.raw_os_error(), error.to_string());
             return supervisor.report(&Report::NotStarted { errno, message }).await;
@@ -67,13 +72,18 @@ async fn supervise(socket: BlockingStream, launch: &Launch, pipes: [OwnedFd; 3])
     }
     loop {
         tokio::select! {
-            order = orders.next_line() => match order {
-                Ok(Some(line)) => {
-                    if supervisor.obey(serde_json::from_str(&line)?).await? {
-                        return Ok(());
+            line = orders.next_line() => {
+                // An order that was cut off has nobody behind it any more, like none at all.
+                let line = line.ok().flatten();
+                let order = line.and_then(|line| serde_json::from_str(&line).ok());
+                match order {
+                    Some(order) => {
+                        if supervisor.obey(order).await? {
+                            return Ok(());
+                        }
                     }
+                    None => return supervisor.abandoned().await,
                 }
-                _ => return supervisor.abandoned().await,
             },
             _ = supervisor.children.recv() => supervisor.reap().await,
             _ = told_to_end.recv() => return supervisor.abandoned().await,

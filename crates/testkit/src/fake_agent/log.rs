@@ -85,6 +85,20 @@ impl Log {
         self.lines.contains(&LogLine::StdinEnd)
     }
 
+    /// The processes it has started, in order.
+    pub fn children(&self) -> Vec<u32> {
+        let lines = self.lines.iter();
+        lines
+            .filter_map(|line| match line {
+                LogLine::Grandchild { pid } => Some(*pid),
+                LogLine::Start { .. }
+                | LogLine::Stdin { .. }
+                | LogLine::StdinEnd
+                | LogLine::Played => None,
+            })
+            .collect()
+    }
+
     /// The process it left behind last.
     pub fn grandchild(&self) -> Option<u32> {
         self.lines.iter().rev().find_map(|line| match line {

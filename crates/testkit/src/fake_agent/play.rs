@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 /// Everything a fake agent does, in this order.
 ///
-/// It ignores signals, starts its grandchild, floods stderr, waits for stdin, plays its source to
-/// stdout, lingers, and exits. The default prints nothing and exits with 0 at once.
+/// It ignores signals, starts its grandchild and its children, floods stderr, waits for stdin, plays
+/// its source to stdout, lingers, and exits. The default prints nothing and exits with 0 at once.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Play {
@@ -23,6 +23,8 @@ pub struct Play {
     pub pauses: Vec<Pause>,
     /// How many bytes go to stderr before the stream.
     pub stderr_flood: u64,
+    /// How many bytes go to stderr beside the stream; the end waits for the last of them.
+    pub stderr_beside: u64,
     /// What stands between the lines of the stream and does not belong there.
     pub garbage: Vec<Garbage>,
     /// Signals that have no effect, from the start to the end.
@@ -31,6 +33,10 @@ pub struct Play {
     pub linger_ms: u64,
     /// A process that outlives the agent.
     pub grandchild: Option<Grandchild>,
+    /// More processes that it starts and does not wait for.
+    pub children: Vec<Child>,
+    /// What ends it wherever it is in its stream.
+    pub stops: Vec<Stop>,
     /// How it ends.
     pub exit: Exit,
     /// Where it writes what it was given; `FakeAgent::new` sets it when it is not set.
@@ -101,6 +107,8 @@ pub enum Until {
     Signal(Signal),
     /// A line on stdin that contains this text. The end of stdin ends the pause as well.
     StdinLine(String),
+    /// The end of stdin.
+    StdinEnd,
 }
 
 /// Something on stdout that is not of the stream.
@@ -121,6 +129,49 @@ pub struct Grandchild {
     pub holds_stdout: bool,
     /// How long it sleeps.
     pub seconds: u64,
+}
+
+/// A process that the agent starts and does not wait for; it sleeps and exits.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Child {
+    /// Stands in its command line, so that a test finds it among all processes.
+    pub mark: String,
+    /// Where it runs.
+    pub place: Place,
+    /// Whether SIGINT, SIGTERM and SIGHUP do nothing to it.
+    pub stubborn: bool,
+    /// Whether it keeps the agent's stdout open.
+    pub holds_stdout: bool,
+    /// Whether it is started without any environment, so that nothing in there gives it away.
+    pub no_env: bool,
+    /// How long it sleeps.
+    pub seconds: u64,
+}
+
+/// Where a child of the agent runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Place {
+    /// In the agent's process group, like a background command of a shell.
+    #[default]
+    Group,
+    /// In a session of its own, like the commands of real agents' tools.
+    OwnSession,
+    /// In a session of its own and with a parent that is gone, like a daemon.
+    Daemon,
+}
+
+/// What a fake agent does when it is stopped, at whatever moment.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Stop {
+    /// Any of these stops it. The end of stdin does so only if it is named.
+    pub on: Vec<Until>,
+    /// What it prints then; `"$id"` is the id of the message that came, if one did.
+    pub then: Vec<String>,
+    /// How it ends then, at once.
+    pub exit: Exit,
 }
 
 /// How a fake agent ends.

@@ -16,7 +16,7 @@ use super::place::play_path;
 use super::printer::Printer;
 use super::signals::{self, Caught};
 use super::stdin::Stdin;
-use super::{Exit, Pause, Play, Source, Until, WaitForStdin, grandchild};
+use super::{Exit, Pause, Play, Source, Until, WaitForStdin, grandchild, stop};
 
 /// The client left the recorded dialogue.
 const EXIT_ASTRAY: i32 = 97;
@@ -42,7 +42,9 @@ fn play(argv: &[OsString]) -> io::Result<i32> {
     let mut stage = Stage::enter(&play, argv)?;
     flood_stderr(play.stderr_flood)?;
     stage.wait_for_stdin(play.wait_for_stdin);
+    let beside = thread::spawn(move || flood_stderr(play.stderr_beside));
     let ended = stage.play_source(&play)?;
+    beside.join().expect("a flood does not panic")?;
     stage.log.write(&LogLine::Played);
     if let Ended::Astray(why) = ended {
         writeln!(io::stderr(), "fake-agent: {why}")?;
@@ -66,19 +68,20 @@ impl Stage {
     /// Signals first: whoever sees our log or our first line may send one.
     fn enter(play: &Play, argv: &[OsString]) -> io::Result<Self> {
         signals::ignore(&play.ignore)?;
+        play.stops.iter().try_for_each(stop::listen)?;
         let mut caught = Caught::default();
         for pause in &play.pauses {
             match &pause.until {
                 Until::Signal(signal) => caught.catch(*signal)?,
-                Until::StdinLine(_) => {}
+                Until::StdinLine(_) | Until::StdinEnd => {}
             }
         }
         let log = Arc::new(LogWriter::open(play.log.as_deref())?);
         log.write(&start_line(argv)?);
-        if let Some(asked) = play.grandchild {
-            log.write(&LogLine::Grandchild { pid: grandchild::start(asked)? });
+        for child in play.grandchild.map(Into::into).iter().chain(&play.children) {
+            log.write(&LogLine::Grandchild { pid: grandchild::start(child)? });
         }
-        let stdin = Stdin::open(Arc::clone(&log));
+        let stdin = Stdin::open(Arc::clone(&log), play.stops.clone());
         Ok(Self { log, stdin, caught })
     }
 
@@ -153,6 +156,7 @@ impl Stage {
             Until::StdinLine(marker) => {
                 while self.stdin.next_line().is_some_and(|line| !line.contains(marker)) {}
             }
+            Until::StdinEnd => while self.stdin.next_line().is_some() {},
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
 use super::log::{LogLine, LogWriter};
+use super::{Stop, stop};
 
 /// The lines of stdin in the order they come.
 #[derive(Debug)]
@@ -13,7 +14,7 @@ pub(crate) struct Stdin(Receiver<String>);
 
 impl Stdin {
     /// Starts reading; every line goes to the log, whether the play looks at it or not.
-    pub(crate) fn open(log: Arc<LogWriter>) -> Self {
+    pub(crate) fn open(log: Arc<LogWriter>, stops: Vec<Stop>) -> Self {
         let (sender, receiver) = mpsc::channel();
         thread::spawn(move || {
             let mut stdin = io::stdin().lock();
@@ -25,10 +26,12 @@ impl Stdin {
                 let line = String::from_utf8_lossy(&bytes).into_owned();
                 bytes.clear();
                 log.write(&LogLine::Stdin { line: line.clone() });
+                stops.iter().for_each(|stop| stop::hear(stop, &line));
                 // The play may be over already; the log still wants the rest.
                 drop(sender.send(line));
             }
             log.write(&LogLine::StdinEnd);
+            stops.iter().for_each(stop::hear_the_end);
         });
         Self(receiver)
     }

@@ -1,0 +1,22 @@
+//! The fault table: the program `belay` against agents that break in every way, and what survives.
+//!
+//! The rows are those of the test plan (`docs/reliability.md`): T1, T5, T12 to T17, T22 to T24 and a part of the
+//! security list. Counts fit CI; `cargo xtask reliability --long` takes the full ones and prints the figures.
+//! Survivors are looked for in all of `/proc`, by a random mark and by their folder, after belay has ended.
+#![cfg(target_os = "linux")]
+#![allow(dead_code, clippy::unwrap_used, reason = "each test file uses its part, and may panic")]
+
+#[path = "support/bench.rs"]
+mod bench;
+#[path = "faults/held.rs"]
+mod held;
+#[path = "faults/killed.rs"]
+mod killed;
+#[path = "faults/pause.rs"]
+mod pause;
+#[path = "faults/plays.rs"]
+mod plays;
+#[path = "faults/scene.rs"]
+mod scene;
+#[path = "faults/stops.rs"]
+mod stops;
