@@ -5,7 +5,7 @@ pub(crate) mod state;
 mod table;
 
 use self::row::Row;
-use self::state::{StateFilter, state_word};
+use self::state::StateFilter;
 use crate::fail::Fail;
 use crate::figures;
 use crate::page::Page;
@@ -108,15 +108,12 @@ impl Runs {
         } else if rows.is_empty() {
             say("No run is like that.");
         } else if terminal {
-            let crashed = rows.iter().find(|row| row.overview.state == RunState::Crashed);
-            if let Some(row) = crashed {
-                let resumable = row.overview.session_id.is_some();
-                let verb = if resumable { "resume" } else { "show" };
-                say(format_args!(
-                    "{} crashed: belay {verb} {}",
-                    state_word(&row.overview),
-                    row.short
-                ));
+            let crashed = rows.iter().map(|row| (row, &row.overview));
+            let mut crashed =
+                crashed.filter(|(_, seen)| seen.state == RunState::Crashed && !seen.damaged);
+            if let Some((row, overview)) = crashed.next() {
+                let verb = if overview.session_id.is_some() { "resume" } else { "show" };
+                say(format_args!("run {0} has crashed: belay {verb} {0}", row.short));
             }
             let more = runs.len() - looked_at;
             if more > 0 {
