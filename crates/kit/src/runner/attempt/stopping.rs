@@ -1,0 +1,180 @@
+//! How an attempt is stopped, paused and kept to its limits: wishes, rungs of the ladder, and what is due.
+
+use super::super::Caller;
+use super::Attempt;
+use crate::supervise::ladder::{Haste, Rung};
+use belay_agents::{Input, RunRequest, TimerId};
+use belay_trace::{Event, Failure, FailureKind, Interrupted, Level, StopReason};
+use rustix::process::Signal;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// A stop that is under way.
+#[derive(Clone, Debug)]
+pub(super) struct Stop {
+    pub(super) reason: StopReason,
+    /// Why, if that is more than the reason.
+    pub(super) words: Option<String>,
+    pub(super) rung: Rung,
+    pub(super) haste: Haste,
+    /// When to climb; never any more once the process is gone.
+    pub(super) climb: Option<Instant>,
+}
+
+impl Attempt<'_> {
+    /// Begins to stop the agent, or insists.
+    pub(super) fn asked_to_stop(
+        &mut self,
+        caller: &mut Caller,
+        reason: StopReason,
+        words: Option<String>,
+    ) {
+        caller.stops += 1;
+        // What is frozen hears nothing.
+        self.resume(caller);
+        if caller.stops == 1 {
+            let message = words.clone();
+            self.runner.publisher.event(Event::Interrupted(Interrupted { reason, message }));
+        }
+        let Some(stop) = &mut self.stop else {
+            return self.begin_to_stop(reason, words);
+        };
+        stop.haste = if caller.stops > 1 { Haste::Insisted } else { stop.haste };
+        let rung = if caller.stops > 2 { Rung::Kill } else { stop.rung.insist(self.plan) };
+        self.take(rung);
+    }
+
+    fn begin_to_stop(&mut self, reason: StopReason, words: Option<String>) {
+        // An agent that has said nothing has nothing to report, and may not hear a signal yet.
+        let rung = if self.has_spoken { Rung::first(self.plan) } else { Rung::Kill };
+        self.stop = Some(Stop { reason, words, rung, haste: Haste::of(reason), climb: None });
+        self.take(rung);
+        // The driver hears of it in any case: how the turn ended is its to say.
+        self.input(Input::Interrupt);
+    }
+
+    pub(super) fn rung(&self) -> Option<Rung> {
+        self.stop.as_ref().map(|stop| stop.rung)
+    }
+
+    pub(super) fn climb(&mut self) {
+        if let Some(stop) = &self.stop {
+            self.take(stop.rung.next(self.plan, stop.haste));
+        }
+    }
+
+    fn take(&mut self, rung: Rung) {
+        if let Some(stop) = &mut self.stop {
+            stop.rung = rung;
+            stop.climb = Some(Instant::now() + rung.patience(stop.haste));
+        }
+        match rung {
+            Rung::Native => {}
+            Rung::Sigint => self.process.signal(Signal::INT, false),
+            Rung::Sigterm => self.process.signal(Signal::TERM, true),
+            Rung::Kill => {
+                self.forced = true;
+                self.process.kill();
+            }
+        }
+    }
+
+    /// True if not even a kill has ended the process, and it is waited for no longer.
+    pub(super) fn give_up(&mut self) -> bool {
+        let killed = self.stop.as_ref().is_some_and(|stop| {
+            stop.rung == Rung::Kill && stop.climb.is_some_and(|at| at <= Instant::now())
+        });
+        if killed {
+            let words = "the agent is killed and does not end; going on without it";
+            self.runner.publisher.event(Event::notice(Level::Error, "unkillable", words));
+            self.gone();
+        }
+        killed
+    }
+
+    pub(super) fn pause(&mut self, caller: &mut Caller) {
+        caller.is_paused = true;
+        if self.paused.is_none() {
+            self.paused = Some(Instant::now());
+            self.process.pause();
+        }
+    }
+
+    /// Goes on after a pause, which counts for no limit.
+    pub(super) fn resume(&mut self, caller: &mut Caller) {
+        caller.is_paused = false;
+        let Some(paused) = self.paused.take() else { return };
+        let pause = paused.elapsed();
+        self.process.resume();
+        self.shift(pause);
+        caller.deadline = caller.deadline.map(|at| at + pause);
+    }
+
+    /// Puts off all that is due by a time that does not count.
+    pub(super) fn shift(&mut self, time: Duration) {
+        self.idle.shift(time);
+        let climb = self.stop.as_mut().and_then(|stop| stop.climb.as_mut());
+        let timers = self.timers.iter_mut().map(|(at, _)| at);
+        timers.chain(climb).chain(self.linger.as_mut()).for_each(|at| *at += time);
+    }
+
+    /// The next moment at which something is due.
+    pub(super) fn deadline(&self, drained: Option<Instant>) -> Option<Instant> {
+        if self.paused.is_some() {
+            return None;
+        }
+        // A result was heard, or a stop is under way: the agent owes us nothing but its end.
+        let idle = match (&self.end, &self.stop, drained) {
+            (None, None, None) => self.idle.deadline(),
+            _ => None,
+        };
+        let climb = self.stop.as_ref().and_then(|stop| stop.climb);
+        let timers = self.timers.iter().map(|(at, _)| *at);
+        timers.chain(climb).chain(self.linger).chain(idle).chain(drained).min()
+    }
+
+    pub(super) fn on_time(&mut self) {
+        let now = Instant::now();
+        if self.stop.as_ref().is_some_and(|stop| stop.climb.is_some_and(|at| at <= now)) {
+            self.climb();
+        }
+        if self.linger.is_some_and(|at| at <= now) {
+            self.linger = None;
+            let words = "the agent lives on after its turn; ending it";
+            self.runner.publisher.event(Event::notice(Level::Warn, "lingers", words));
+            if self.stop.is_none() {
+                self.forced = true;
+                let rung = Rung::after_the_result(self.plan);
+                let (reason, haste) = (StopReason::Stalled, Haste::Insisted);
+                self.stop = Some(Stop { reason, words: None, rung, haste, climb: None });
+                self.take(rung);
+            }
+        }
+        if self.end.is_none() && self.stop.is_none() {
+            self.alarm = self.idle.check(now);
+        }
+        let (due, later) = self.timers.iter().partition(|(at, _)| *at <= now);
+        self.timers = later;
+        let due: Vec<(Instant, TimerId)> = due;
+        for (_, id) in due {
+            self.input(Input::Timer(id));
+        }
+    }
+}
+
+impl Stop {
+    /// Says why a run was stopped, of which the agent says only that it was.
+    pub(super) fn explain(&self, failure: &mut Failure, request: &RunRequest) {
+        let kind = match self.reason {
+            StopReason::TurnLimit => FailureKind::LimitReached,
+            StopReason::Deadline => FailureKind::Deadline,
+            StopReason::Stalled | StopReason::Loop => FailureKind::Stalled,
+            _ => return,
+        };
+        failure.kind = kind;
+        failure.message = match &self.words {
+            Some(words) => words.clone(),
+            None => format!("stopped after {:?} (timeout)", request.timeout.unwrap_or_default()),
+        };
+    }
+}
