@@ -8,6 +8,8 @@
 
 #[path = "support/bench.rs"]
 mod bench;
+#[path = "faults/clock.rs"]
+mod clock;
 #[path = "faults/ends.rs"]
 mod ends;
 #[path = "faults/held.rs"]
@@ -16,6 +18,8 @@ mod held;
 mod idle;
 #[path = "faults/killed.rs"]
 mod killed;
+#[path = "faults/many.rs"]
+mod many;
 #[path = "faults/pause.rs"]
 mod pause;
 #[path = "faults/plays.rs"]
