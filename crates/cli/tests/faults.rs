@@ -8,15 +8,29 @@
 
 #[path = "support/bench.rs"]
 mod bench;
+#[path = "faults/clock.rs"]
+mod clock;
+#[path = "faults/ends.rs"]
+mod ends;
 #[path = "faults/held.rs"]
 mod held;
+#[path = "faults/idle.rs"]
+mod idle;
 #[path = "faults/killed.rs"]
 mod killed;
+#[path = "faults/many.rs"]
+mod many;
 #[path = "faults/pause.rs"]
 mod pause;
 #[path = "faults/plays.rs"]
 mod plays;
+#[path = "faults/reader.rs"]
+mod reader;
 #[path = "faults/scene.rs"]
 mod scene;
 #[path = "faults/stops.rs"]
 mod stops;
+#[path = "faults/table.rs"]
+mod table;
+#[path = "faults/walls.rs"]
+mod walls;
