@@ -101,9 +101,9 @@ fn in_one_process(scene: &Scene, runs: usize, nofile: u32) -> Value {
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", &format!(r#"ulimit -n {nofile} && exec "$0" "$@""#)]);
     shell.arg(std::env::current_exe().unwrap());
-    shell.args(["--exact", "--ignored", "many::many_agents_of_one_process"]);
+    shell.args(["--exact", "--ignored", "--nocapture", "many::many_agents_of_one_process"]);
     shell.env(FOLDER, &folder).env(RUNS, runs.to_string());
-    shell.stdout(Stdio::null()).stderr(Stdio::null());
+    shell.stdout(Stdio::null()).stderr(Stdio::inherit());
     let mut child = shell.spawn().unwrap();
     let began = std::time::Instant::now();
     let status = loop {
