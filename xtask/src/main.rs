@@ -1,5 +1,7 @@
 //! The commands of this repository's developers: `cargo xtask test` is all that CI runs.
 
+mod reliability;
+
 use belay_testkit::real;
 use std::env;
 use std::ffi::OsStr;
@@ -10,7 +12,9 @@ use std::process::{Command, ExitCode};
 const USAGE: &str = "\
 cargo xtask test     everything: format, lints, real agents installed, all tests and doctests, docs
 cargo xtask agents   install the pinned real agents into target/agents (needs Node and npm)
-cargo xtask bench    the cost of belay as ratios: parsing, and a whole run against its bare pipe";
+cargo xtask bench    the cost of belay as ratios: parsing, and a whole run against its bare pipe
+cargo xtask reliability [--long]
+                     the fault tests in a release build, and their figures as docs/reliability.md has them";
 
 fn main() -> ExitCode {
     let verb = env::args().nth(1);
@@ -18,6 +22,7 @@ fn main() -> ExitCode {
         Some("test") => test(),
         Some("agents") => agents(),
         Some("bench") => bench(),
+        Some("reliability") => reliability::run(env::args().any(|arg| arg == "--long")),
         _ => Err(USAGE.to_owned()),
     };
     match done {
