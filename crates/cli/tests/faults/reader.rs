@@ -4,6 +4,7 @@ use crate::plays::{lines, says};
 use crate::scene::Scene;
 use belay_testkit::fake_agent::LogLine;
 use belay_testkit::figures::{figure, times};
+use belay_trace::Event;
 use std::io::Read as _;
 use std::process::Stdio;
 use std::thread;
@@ -21,8 +22,11 @@ enum Reader {
 struct Seen {
     /// From the start to the agent's last line.
     agent: Duration,
+    /// The agent's events in the journal, and on standard output.
     stored: usize,
     shown: usize,
+    /// What the trace did not get.
+    dropped: u64,
 }
 
 /// Far more than a pipe holds: some megabytes.
@@ -44,7 +48,7 @@ fn run(reader: Reader, pause: Duration) -> Seen {
         thread::spawn(move || {
             let mut text = String::new();
             stdout.map(|mut stdout| stdout.read_to_string(&mut text).unwrap());
-            text.lines().count()
+            text.lines().filter(|line| line.contains(r#""raw":"#)).count()
         })
     };
     let early = match reader {
@@ -65,7 +69,13 @@ fn run(reader: Reader, pause: Duration) -> Seen {
     let shown = early.unwrap_or_else(|| read(stdout)).join().unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(0), "{reader:?}");
     assert_eq!(scene.processes(), []);
-    Seen { agent: took, stored: scene.records().len(), shown }
+    let records = scene.records();
+    let dropped = records.iter().map(|record| match &record.event {
+        Event::ObserverDropped(dropped) => dropped.dropped,
+        _ => 0,
+    });
+    let stored = records.iter().filter(|record| record.raw.is_some()).count();
+    Seen { agent: took, stored, shown, dropped: dropped.sum() }
 }
 
 fn median(mut times: Vec<Duration>) -> Duration {
@@ -90,6 +100,8 @@ fn a_reader_that_stops_or_leaves_neither_slows_the_agent_nor_costs_an_event() {
         assert_eq!((seen.stored, seen.shown), (all, all));
     }
     assert!(closes.iter().all(|seen| seen.stored == all));
+    let dropped: u64 = reads.iter().chain(&stops).chain(&closes).map(|seen| seen.dropped).sum();
+    figure("T22", "records that the trace was too slow for (told as `observer_dropped`)", dropped);
     figure("T22", &format!("events in the journal of {} runs of {all} events", 3 * tries), "100 %");
     let time = |seen: &[Seen]| median(seen.iter().map(|seen| seen.agent).collect());
     let normal = time(&reads);
