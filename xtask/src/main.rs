@@ -1,6 +1,7 @@
 //! The commands of this repository's developers: `cargo xtask test` is all that CI runs.
 
 mod fuzz;
+mod reliability;
 
 use belay_testkit::real;
 use std::env;
@@ -13,7 +14,9 @@ const USAGE: &str = "\
 cargo xtask test     everything: format, lints, real agents installed, all tests and doctests, fuzz, docs
 cargo xtask agents   install the pinned real agents into target/agents (needs Node and npm)
 cargo xtask bench    the cost of belay as ratios: parsing, and a whole run against its bare pipe
-cargo xtask fuzz     every fuzz target for --seconds N (10), or only the named TARGETs";
+cargo xtask fuzz     every fuzz target for --seconds N (10), or only the named TARGETs
+cargo xtask reliability [--long]
+                     the fault tests in a release build, and their figures as docs/reliability.md has them";
 
 /// Long enough for a fuzz target to find what a change has just broken, short enough for every change.
 const FUZZ_SECONDS: u32 = 10;
@@ -25,6 +28,7 @@ fn main() -> ExitCode {
         Some("agents") => agents(),
         Some("bench") => bench(),
         Some("fuzz") => fuzz(env::args().skip(2)),
+        Some("reliability") => reliability::run(env::args().any(|arg| arg == "--long")),
         _ => Err(USAGE.to_owned()),
     };
     match done {

@@ -33,6 +33,11 @@ fn a_program_that_holds_stdout_is_ended_with_the_agent_and_named() {
         assert_eq!((left[0]["killed"].as_bool(), left.as_array().unwrap().len()), (Some(true), 1));
         after_the_result(&ended)
     });
+    figure(
+        "1",
+        "setsid grandchild holds stdout, agent exited",
+        "answered; ended and named, 0 survivors",
+    );
     figure("T16", "from the result to the end, p50 / p99 / longest", spread(&took));
     assert!(took.iter().all(|took| *took < limits::DRAIN + LOAD), "{took:?}");
 }
@@ -71,4 +76,6 @@ fn a_program_that_holds_stdout_does_not_keep_a_silent_agent_from_its_limit() {
     let ended = scene.run(&["--idle-timeout", "1s"]);
     assert_eq!((ended.kind(), ended.code()), ("stalled", Some(3)));
     assert_eq!(scene.processes(), []);
+    let value = "stopped at its limit, 0 survivors";
+    figure("1", "setsid grandchild holds stdout, agent alive", value);
 }

@@ -22,7 +22,8 @@ const RUNS: &str = "BELAY_FAULTS_RUNS";
 
 /// Slow enough that all of them are there at once.
 fn slow() -> Play {
-    Play { pace: Pace::FixedMs(1000), ..recorded("b-shell") }
+    let pace = Pace::FixedMs(times(1000, 6000) as u64);
+    Play { pace, ..recorded("b-shell") }
 }
 
 /// What is open in a process.

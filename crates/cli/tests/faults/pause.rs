@@ -52,7 +52,9 @@ fn a_ctrl_z_while_a_run_works_freezes_all_that_its_agent_has_started_and_fg_lets
     let runs = times(10, 100);
     at_once(4, 0..runs, |_| {
         let scene = Scene::new();
-        scene.bench.agent("claude", &Play { children: scene.family(), ..works() });
+        // Longer than any moment of ours, also on a machine that has other work.
+        let works = Play { pace: Pace::FixedMs(400), ..works() };
+        scene.bench.agent("claude", &Play { children: scene.family(), ..works });
         let mut belay = scene.start(&[]);
         belay.wait_for("session_started");
         thread::sleep(moment(Duration::from_millis(200)));
@@ -63,7 +65,7 @@ fn a_ctrl_z_while_a_run_works_freezes_all_that_its_agent_has_started_and_fg_lets
             processes.filter(|p| p.pid != belay.id() && p.command.trim_end() != "belay-supervisor")
         };
         wait_until("the agent and its children stand still", || tree().all(|p| p.state == 'T'));
-        assert_eq!(tree().count(), 1 + scene.family().len());
+        assert_eq!(tree().count(), 1 + scene.family().len(), "{:#?}", scene.processes());
         assert!(belay.signal(Signal::CONT));
         assert_eq!(belay.end().kind(), "answered");
         assert_eq!(scene.processes(), []);

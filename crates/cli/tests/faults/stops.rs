@@ -201,4 +201,6 @@ fn an_agent_that_hears_nothing_is_led_up_the_ladder_in_time_with_all_that_it_sta
     // They wait for the ladder, and not for the processor.
     let stopped = at_once(18, cases, |(wish, who)| stop(wish, who, true, Scene::family));
     note("deaf agents", &stopped);
+    let value = "led up the ladder and killed in time, 0 survivors";
+    figure("1", "agent ignores SIGTERM and SIGINT", value);
 }

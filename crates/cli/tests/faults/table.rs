@@ -170,7 +170,7 @@ fn all_that_a_run_writes_is_its_owners_alone_whatever_the_umask() {
         });
     }
     assert!(files >= 4 && folders >= 3, "{files} files, {folders} folders");
-    figure("1", "files 0644", "files 0600, folders 0700, also with umask 000");
+    figure("1", "file modes", "files 0600, folders 0700, also with umask 000");
 }
 
 fn walk(path: &Path, see: &mut impl FnMut(&Path, bool)) {
