@@ -140,7 +140,13 @@ fn fuzz(
     if !clean {
         let tail: Vec<&str> = log.lines().rev().take(60).collect();
         tail.iter().rev().for_each(|line| eprintln!("{line}"));
-        eprintln!("xtask: once more with {} FILE", program.display());
+        let found = log.lines().find_map(|line| line.split_once("Test unit written to "));
+        if let Some((_, file)) = found {
+            // A machine of CI is gone before anybody can look for the file.
+            let input = fs::read(file).unwrap_or_default();
+            eprintln!("xtask: the input is {}", input.escape_ascii());
+            eprintln!("xtask: once more with {} {file}", program.display());
+        }
     }
     Ok(clean)
 }
