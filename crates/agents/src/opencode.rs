@@ -1,17 +1,19 @@
 //! OpenCode.
 //!
-//! `opencode run --format json` prints whole parts and nothing at its end; it hides its retries, and can try
-//! again without end. Measured on 1.18.33; facts and their source are in `docs/agents/opencode.md`.
+//! A run talks with `opencode serve` on a port and with a password of its own: it tells text in pieces, retries
+//! as they happen, and has an interrupt. `opencode run --format json` is the second transport: it prints whole
+//! parts, nothing at its end, and hides its retries. Measured on 1.18.33; facts and their source are in `docs/agents/opencode.md`.
 
 mod classify;
 mod meter;
 mod parts;
 mod run;
+mod serve;
 
 use crate::agent::{check_name, check_options};
 use crate::{
-    Agent, Capabilities, Capability, EnvPolicy, Launch, Permissions, Protocol, RunRequest, Session,
-    StopPlan, Support, Transport, Unsupported,
+    Agent, Capabilities, Capability, EnvPolicy, Launch, Permissions, Protocol, RunRequest, Server,
+    Session, StopPlan, Support, Transport, Unsupported,
 };
 use std::env::consts::{ARCH, OS};
 
@@ -69,6 +71,26 @@ const ENV: &[&str] = &[
     "MISTRAL_API_KEY",
 ];
 
+const SERVE: Capabilities = Capabilities::new(&[
+    (Capability::StreamingDeltas, Support::Native),
+    (Capability::SystemPrompt, Support::Belay),
+    (Capability::AppendSystemPrompt, Support::Native),
+    (Capability::MaxTurns, Support::Belay),
+    (Capability::MaxOutputTokens, Support::No),
+    (Capability::AllowedTools, Support::No),
+    (Capability::DisallowedTools, Support::No),
+    (Capability::Effort, Support::Native),
+    (Capability::Resume, Support::Native),
+    (Capability::Continue, Support::Native),
+    (Capability::Fork, Support::Native),
+    (Capability::NativeInterrupt, Support::Native),
+    (Capability::Steer, Support::No),
+    (Capability::PermissionRequests, Support::Native),
+    (Capability::ReportedUsage, Support::Native),
+    (Capability::ReportedCost, Support::Native),
+    (Capability::ReportedWindow, Support::No),
+]);
+
 const RUN: Capabilities = Capabilities::new(&[
     (Capability::StreamingDeltas, Support::No),
     (Capability::SystemPrompt, Support::Belay),
@@ -95,11 +117,14 @@ impl Agent for OpenCode {
     }
 
     fn transports(&self) -> &'static [Transport] {
-        &[Transport::Print]
+        &[Transport::Dialogue, Transport::Print]
     }
 
-    fn capabilities(&self, _: Transport) -> Capabilities {
-        RUN
+    fn capabilities(&self, transport: Transport) -> Capabilities {
+        match transport {
+            Transport::Dialogue => SERVE,
+            Transport::Print | Transport::Interactive => RUN,
+        }
     }
 
     fn launch(&self, request: &RunRequest, transport: Transport) -> Result<Launch, Unsupported> {
@@ -111,8 +136,9 @@ impl Agent for OpenCode {
         if let Some(rules) = request.permissions.and_then(rules) {
             launch.env.set.push(("OPENCODE_PERMISSION", rules.to_owned()));
         }
-        // It dies of either signal at once, tells nothing, and leaves its tools running.
-        launch.stop = StopPlan::default();
+        // `run` dies of either signal at once, tells nothing, and leaves its tools running.
+        let is_server = transport == Transport::Dialogue;
+        launch.stop = StopPlan { native: is_server, sigint: false, sigterm: is_server };
         let model = self.model_for(request)?;
         if let Session::Resume(id) | Session::Fork(id) = &request.session {
             check_name(Self::NAME, "session", id)?;
@@ -120,8 +146,15 @@ impl Agent for OpenCode {
         Ok(self.with_args(launch, request, transport, model.as_deref()))
     }
 
-    fn protocol(&self, request: &RunRequest, _: Transport) -> Box<dyn Protocol> {
-        Box::new(run::Run::new(request))
+    fn protocol(&self, request: &RunRequest, transport: Transport) -> Box<dyn Protocol> {
+        match transport {
+            Transport::Dialogue => {
+                // `launch` has refused a bad name before.
+                let model = self.model_for(request).unwrap_or_default();
+                Box::new(serve::Serve::new(request, model.as_deref()))
+            }
+            Transport::Print | Transport::Interactive => Box::new(run::Run::new(request)),
+        }
     }
 }
 
@@ -133,6 +166,14 @@ impl OpenCode {
         transport: Transport,
         model: Option<&str>,
     ) -> Launch {
+        if transport == Transport::Dialogue {
+            launch.server =
+                Some(Server { password_env: "OPENCODE_SERVER_PASSWORD", user: "opencode" });
+            ["serve", "--hostname=127.0.0.1"].iter().for_each(|arg| launch.arg(*arg));
+            launch.bind("--port", Server::PORT);
+            launch.args.extend(request.extra_args.iter().cloned());
+            return launch;
+        }
         let is_person = transport == Transport::Interactive;
         if !is_person {
             ["run", "--format=json", "--thinking"].iter().for_each(|arg| launch.arg(*arg));
@@ -166,7 +207,7 @@ impl OpenCode {
     }
 }
 
-/// What OpenCode may do, in its own rules; what would be asked is denied, for nobody is there to answer.
+/// What OpenCode may do, in its own rules; what is beyond them is denied.
 fn rules(permissions: Permissions) -> Option<&'static str> {
     match permissions {
         Permissions::ReadOnly => {

@@ -7,6 +7,7 @@ pub mod control;
 mod environment;
 mod error;
 mod feed;
+mod http;
 mod journal;
 pub mod limits;
 pub mod observe;

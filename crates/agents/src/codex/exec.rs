@@ -95,7 +95,7 @@ impl Protocol for Exec {
                 self.interrupted = true;
                 out.cannot("interrupt");
             }
-            Input::Permission { .. } | Input::Timer(_) => {}
+            Input::Permission { .. } | Input::Timer(_) | Input::Http { .. } | Input::Sse(_) => {}
             Input::Exit(exit) => self.exit(exit, out),
         }
     }
