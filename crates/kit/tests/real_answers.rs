@@ -6,7 +6,7 @@ mod real_run;
 
 use belay_testkit::model_server::{ModelServer, Reply, Script, Tokens};
 use belaykit::{Event, Permissions, RunRequest};
-use real_run::{Stage, TOKENS, on};
+use real_run::{Stage, TOKENS, Way, on};
 use serde_json::json;
 use std::io::Write;
 use std::sync::{Arc, Mutex};
@@ -28,7 +28,10 @@ fn the_text_is_the_answer_and_the_usage_is_the_scripts(stage: &Stage) {
         unreachable!()
     };
     assert_eq!(attempt.transport, stage.way.transport().name());
-    assert_eq!(played.attempt_ended().exit_code, Some(0));
+    // A server is told to end when its turn is over.
+    if stage.way != Way::OpenCode {
+        assert_eq!(played.attempt_ended().exit_code, Some(0));
+    }
     assert!(!played.attempt_ended().forced);
     assert_eq!(played.requests.len(), 1);
 }

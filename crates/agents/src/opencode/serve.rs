@@ -26,6 +26,7 @@ const PROMPT: HttpId = HttpId(2);
 const ABORT: HttpId = HttpId(3);
 const REPLY: HttpId = HttpId(4);
 const LIST: HttpId = HttpId(5);
+const MESSAGES: HttpId = HttpId(6);
 
 /// How long the session may take to be idle after the prompt is answered, or the other way round.
 const SETTLE: Duration = Duration::from_secs(1);
@@ -40,8 +41,8 @@ pub(super) struct Serve {
     listening: bool,
     session_id: Option<String>,
     prompted: bool,
-    /// Messages that are the user's own.
-    user_messages: HashSet<String>,
+    /// Messages that are the user's own, or came with the copy of a session.
+    not_ours: HashSet<String>,
     parts: Parts,
     model_used: Option<String>,
     answered: bool,
@@ -127,6 +128,17 @@ struct SessionInfo {
     version: Option<String>,
     #[serde(default)]
     directory: Option<String>,
+    /// Only a subagent's session has one.
+    #[serde(default, rename = "parentID")]
+    parent_id: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    time: Times,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Times {
+    updated: f64,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -146,7 +158,7 @@ impl Serve {
             listening: false,
             session_id: None,
             prompted: false,
-            user_messages: HashSet::new(),
+            not_ours: HashSet::new(),
             parts: Parts::default(),
             model_used: None,
             answered: false,
@@ -209,7 +221,9 @@ impl Serve {
         match id {
             LIST => {
                 let sessions = decode::<Vec<SessionInfo>>(&text).filter(|_| is_ok);
-                match sessions.and_then(|sessions| sessions.into_iter().next()) {
+                let own = sessions.unwrap_or_default().into_iter();
+                let own = own.filter(|session| session.parent_id.is_none());
+                match own.max_by(|a, b| a.time.updated.total_cmp(&b.time.updated)) {
                     Some(session) => self.session(session, out),
                     None => self.refused("there is no session to continue", status, &text, out),
                 }
@@ -218,6 +232,11 @@ impl Serve {
                 Some(session) => self.session(session, out),
                 None => self.refused("the session cannot be opened", status, &text, out),
             },
+            MESSAGES => {
+                let messages = decode::<Vec<Answer>>(&text).unwrap_or_default();
+                self.not_ours.extend(messages.into_iter().map(|message| message.info.id));
+                self.prompt(out);
+            }
             PROMPT => self.prompt_answered(is_ok, status, &text, out),
             EVENTS if !self.ended => {
                 let words = format!("the events of opencode have ended (status {status}): {text}");
@@ -240,10 +259,12 @@ impl Serve {
             cwd: session.directory,
             ..SessionStarted::default()
         }));
-        if self.interrupted {
-            return self.end(out);
+        match (&self.session_id, &self.request.session) {
+            _ if self.interrupted => self.end(out),
+            // Each message of the copy is told as if it were new.
+            (Some(id), Session::Fork(_)) => out.get(MESSAGES, format!("/session/{id}/message")),
+            _ => self.prompt(out),
         }
-        self.prompt(out);
     }
 
     fn prompt(&mut self, out: &mut Out) {
@@ -312,14 +333,15 @@ impl Serve {
 
     fn known_event(&mut self, kind: &str, what: Properties<'_>, out: &mut Out) -> Option<()> {
         let is_ours = what.session_id.as_deref() == self.session_id.as_deref();
-        if !is_ours {
-            // A subagent's session, or one of another time; its tokens are in no total of ours.
+        // A subagent's session, or one of another time; its tokens are in no total of ours.
+        let is_copied = kind.starts_with("message.") && !self.prompted;
+        if !is_ours || is_copied {
             return Some(());
         }
         match kind {
             "message.updated" => {
                 if what.info.role == "user" {
-                    self.user_messages.insert(what.info.id);
+                    self.not_ours.insert(what.info.id);
                 } else {
                     self.model_used = what.info.model_id.or(self.model_used.take());
                     if let Some(error) = what.info.error {
@@ -330,13 +352,15 @@ impl Serve {
             "message.part.updated" => {
                 let part = what.part?;
                 let of = part.message_id.as_deref().unwrap_or_default();
-                if !self.user_messages.contains(of) {
+                if !self.not_ours.contains(of) {
                     self.parts.part(part, out)?;
                 }
             }
             "message.part.delta" => {
                 let (part, delta) = (what.part_id?, what.delta?);
-                self.parts.delta(&part, what.message_id.as_deref(), &delta, out);
+                if !what.message_id.as_deref().is_some_and(|id| self.not_ours.contains(id)) {
+                    self.parts.delta(&part, what.message_id.as_deref(), &delta, out);
+                }
             }
             "session.status" if what.status.kind == "retry" => {
                 out.event(Event::Retry(Retry {

@@ -56,10 +56,16 @@ impl Attempt<'_> {
     /// Ends a process of which nothing more is wanted, such as a server whose turn is over.
     pub(super) fn finish_process(&mut self) {
         self.linger = None;
-        if self.stop.is_none() {
-            let rung = Rung::after_the_result(self.plan);
-            let (reason, haste) = (StopReason::Stalled, Haste::Insisted);
-            self.stop = Some(Stop { reason, words: None, rung, haste, climb: None });
+        let rung = Rung::after_the_result(self.plan);
+        let stop = self.stop.get_or_insert(Stop {
+            reason: StopReason::Stalled,
+            words: None,
+            rung: Rung::Native,
+            haste: Haste::Insisted,
+            climb: None,
+        });
+        stop.haste = Haste::Insisted;
+        if stop.rung < rung {
             self.take(rung);
         }
     }
