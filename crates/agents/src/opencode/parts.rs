@@ -90,6 +90,7 @@ pub(super) struct Parts {
     said: Vec<(String, String, bool)>,
     /// Tool calls that have begun, by their ids.
     calls: HashSet<String>,
+    /// Tool calls and parts that are whole.
     done: HashSet<String>,
     /// The text of the last response that had any.
     answer: String,
@@ -107,14 +108,20 @@ impl Parts {
 
     /// Takes a part; `None` if this version does not know its kind.
     pub(super) fn part(&mut self, part: Part<'_>, out: &mut Out) -> Option<()> {
+        if self.done.contains(&*part.id) {
+            // Told again.
+            return Some(());
+        }
         match part.kind.as_ref() {
             "step-start" => {
+                self.done.insert(part.id.into_owned());
                 let message_id = part.message_id.map(Cow::into_owned);
                 out.event(Event::TurnStarted(TurnStarted { message_id, model: None }));
             }
             "text" | "reasoning" => self.words(part, out),
             "tool" => self.tool(part, out)?,
             "step-finish" => {
+                self.done.insert(part.id.into_owned());
                 self.reason = part.reason.map(Cow::into_owned);
                 self.meter.step(part.tokens, part.cost, out);
             }
@@ -157,6 +164,7 @@ impl Parts {
             }
             return;
         }
+        self.done.insert(part.id.into_owned());
         let said = known.map(|at| self.said.remove(at).1).unwrap_or_default();
         let rest = unsaid(text, &said);
         if !rest.is_empty() {

@@ -28,8 +28,9 @@ const REPLY: HttpId = HttpId(4);
 const LIST: HttpId = HttpId(5);
 const MESSAGES: HttpId = HttpId(6);
 
-/// How long the session may take to be idle after the prompt is answered, or the other way round.
-const SETTLE: Duration = Duration::from_secs(1);
+/// How long the session may take to be idle after the prompt is answered, or the other way round: on a loaded
+/// machine the events have come more than a second after the answer.
+const SETTLE: Duration = Duration::from_secs(10);
 const SETTLED: TimerId = TimerId(0);
 
 /// The state of one conversation.
@@ -46,6 +47,8 @@ pub(super) struct Serve {
     parts: Parts,
     model_used: Option<String>,
     answered: bool,
+    /// The answer to the prompt, which has the parts of the last message.
+    last_parts: String,
     idle: bool,
     failure: Option<Failure>,
     interrupted: bool,
@@ -143,9 +146,11 @@ struct Times {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Answer {
+struct Answer<'a> {
     #[serde(deserialize_with = "lenient")]
     info: Info,
+    #[serde(borrow)]
+    parts: Vec<Part<'a>>,
 }
 
 impl Serve {
@@ -162,6 +167,7 @@ impl Serve {
             parts: Parts::default(),
             model_used: None,
             answered: false,
+            last_parts: String::new(),
             idle: false,
             failure: None,
             interrupted: false,
@@ -233,7 +239,7 @@ impl Serve {
                 None => self.refused("the session cannot be opened", status, &text, out),
             },
             MESSAGES => {
-                let messages = decode::<Vec<Answer>>(&text).unwrap_or_default();
+                let messages = decode::<Vec<Answer<'_>>>(&text).unwrap_or_default();
                 self.not_ours.extend(messages.into_iter().map(|message| message.info.id));
                 self.prompt(out);
             }
@@ -288,7 +294,8 @@ impl Serve {
     fn prompt_answered(&mut self, is_ok: bool, status: u16, text: &str, out: &mut Out) {
         self.answered = true;
         if is_ok {
-            let answer = decode::<Answer>(text).unwrap_or_default();
+            let answer = decode::<Answer<'_>>(text).unwrap_or_default();
+            self.last_parts = text.to_owned();
             if let Some(error) = answer.info.error {
                 self.failure.get_or_insert(error.failure());
             }
@@ -455,6 +462,11 @@ impl Serve {
     fn end(&mut self, out: &mut Out) {
         if std::mem::replace(&mut self.ended, true) {
             return;
+        }
+        // Whatever the events have not told.
+        let answer = std::mem::take(&mut self.last_parts);
+        for part in decode::<Answer<'_>>(&answer).unwrap_or_default().parts {
+            self.parts.part(part, out);
         }
         let failure = match (self.failure.take(), self.parts.reason.as_deref()) {
             _ if self.interrupted => Some(Failure::new(FailureKind::Interrupted, "interrupted")),
