@@ -20,6 +20,8 @@ pub struct Launch {
     /// Files that must exist for the time of the run, readable by their owner alone. An argument that
     /// contains a file's [`PrivateFile::placeholder`] gets its path instead.
     pub files: Vec<PrivateFile>,
+    /// The server that the agent is, if it is one.
+    pub server: Option<Server>,
     /// Which rungs of the stop ladder help this agent.
     pub stop: StopPlan,
     /// Options that the agent lacks and the request was lenient about.
@@ -42,6 +44,21 @@ impl PrivateFile {
     pub fn placeholder(&self) -> String {
         format!("{{belay-file:{}}}", self.name)
     }
+}
+
+/// A server on 127.0.0.1 that nobody else may talk to. Whoever starts it chooses a free port and a password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Server {
+    /// The variable by which the agent gets the password.
+    pub password_env: &'static str,
+    /// The name that goes with it (HTTP basic authentication).
+    pub user: &'static str,
+}
+
+impl Server {
+    /// What an argument holds in place of the port.
+    pub const PORT: &'static str = "{belay-port}";
 }
 
 /// Which environment variables an agent sees: an allow-list, so that a secret has to be handed over by name.

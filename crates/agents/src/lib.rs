@@ -30,6 +30,7 @@ mod http_status;
 mod idle;
 mod launch;
 mod lines;
+mod opencode;
 mod parser;
 mod protocol;
 mod registry;
@@ -43,10 +44,13 @@ pub use crate::capabilities::{Capabilities, Capability, Support};
 pub use crate::claude::Claude;
 pub use crate::codex::Codex;
 pub use crate::idle::{BadIdleLimits, IdleLimits};
-pub use crate::launch::{EnvPolicy, Launch, PrivateFile, StopPlan, shell_escape};
+pub use crate::launch::{EnvPolicy, Launch, PrivateFile, Server, StopPlan, shell_escape};
 pub use crate::lines::{Line, LineSplitter};
+pub use crate::opencode::OpenCode;
 pub use crate::parser::StreamParser;
-pub use crate::protocol::{Action, AttemptEnd, Emitted, Exit, Input, Out, Protocol, TimerId};
+pub use crate::protocol::{
+    Action, AttemptEnd, Emitted, Exit, HttpId, Input, Out, Protocol, TimerId,
+};
 pub use crate::registry::{AGENTS, Candidate, UnknownAgent};
 pub use crate::replay::Replay;
 pub use crate::request::{Effort, Permissions, RunRequest, Session};

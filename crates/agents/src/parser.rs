@@ -59,7 +59,14 @@ impl StreamParser {
                 Action::Emit(emitted) => events.push(emitted),
                 Action::TurnEnded(end) => self.ended.push(*end),
                 // There is nobody to talk to.
-                Action::Stdin(_) | Action::CloseStdin | Action::Timer(..) | Action::Cannot(_) => {}
+                Action::Stdin(_)
+                | Action::CloseStdin
+                | Action::Timer(..)
+                | Action::Http { .. }
+                | Action::OpenSse(..)
+                | Action::Finish
+                | Action::NoProgress
+                | Action::Cannot(_) => {}
             }
         }
         events

@@ -38,6 +38,17 @@ pub enum Input<'a> {
     },
     /// A timer that the protocol asked for has run out.
     Timer(TimerId),
+    /// The answer to an [`Action::Http`], or the end of an [`Action::OpenSse`].
+    Http {
+        /// Which one it answers.
+        id: HttpId,
+        /// The status; 0 if there was no answer, and the body says why.
+        status: u16,
+        /// The body.
+        body: &'a [u8],
+    },
+    /// The data of one server-sent event.
+    Sse(&'a [u8]),
     /// The process has ended, and all it printed was fed.
     Exit(Exit),
 }
@@ -45,6 +56,10 @@ pub enum Input<'a> {
 /// A timer of a protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TimerId(pub u32);
+
+/// A request of a protocol to its agent's own server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct HttpId(pub u32);
 
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,8 +86,25 @@ pub enum Action {
     CloseStdin,
     /// Feed [`Input::Timer`] later.
     Timer(TimerId, Duration),
+    /// Send a request to the server that the agent is, and feed [`Input::Http`] with the answer.
+    Http {
+        /// Names the answer.
+        id: HttpId,
+        /// `GET` or `POST`.
+        method: &'static str,
+        /// The path, and what follows it.
+        path: String,
+        /// JSON, if there is a body.
+        body: Option<Vec<u8>>,
+    },
+    /// Read server-sent events from this path: [`Input::Sse`] for each, [`Input::Http`] when they end.
+    OpenSse(HttpId, String),
     /// The turn is over.
     TurnEnded(Box<AttemptEnd>),
+    /// Nothing more is wanted of the process: end it.
+    Finish,
+    /// What came in is a sign of life and none of progress.
+    NoProgress,
     /// The agent has no words for the last input (an interrupt, a steer).
     Cannot(&'static str),
 }
@@ -141,6 +173,36 @@ impl Out {
 
     pub(crate) fn close_stdin(&mut self) {
         self.actions.push(Action::CloseStdin);
+    }
+
+    pub(crate) fn get(&mut self, id: HttpId, path: impl Into<String>) {
+        self.actions.push(Action::Http { id, method: "GET", path: path.into(), body: None });
+    }
+
+    pub(crate) fn post(
+        &mut self,
+        id: HttpId,
+        path: impl Into<String>,
+        body: &impl serde::Serialize,
+    ) {
+        let body = Some(serde_json::to_vec(body).expect("our own messages encode"));
+        self.actions.push(Action::Http { id, method: "POST", path: path.into(), body });
+    }
+
+    pub(crate) fn open_sse(&mut self, id: HttpId, path: impl Into<String>) {
+        self.actions.push(Action::OpenSse(id, path.into()));
+    }
+
+    pub(crate) fn timer(&mut self, id: TimerId, after: Duration) {
+        self.actions.push(Action::Timer(id, after));
+    }
+
+    pub(crate) fn no_progress(&mut self) {
+        self.actions.push(Action::NoProgress);
+    }
+
+    pub(crate) fn finish(&mut self) {
+        self.actions.push(Action::Finish);
     }
 
     pub(crate) fn turn_ended(&mut self, end: AttemptEnd) {

@@ -1,6 +1,6 @@
 //! A recorded attempt once more: the same inputs through the same driver.
 
-use crate::protocol::{Action, AttemptEnd, Emitted, Exit, Input, Out, TimerId};
+use crate::protocol::{Action, AttemptEnd, Emitted, Exit, HttpId, Input, Out, TimerId};
 use crate::{Agent, RunRequest, Transport};
 use belay_trace::Decision;
 use belay_trace::journal::{Frame, Frames, InputKind};
@@ -40,6 +40,10 @@ impl Replay {
                     Action::Stdin(_)
                     | Action::CloseStdin
                     | Action::Timer(..)
+                    | Action::Http { .. }
+                    | Action::OpenSse(..)
+                    | Action::Finish
+                    | Action::NoProgress
                     | Action::Cannot(_) => {}
                 }
             }
@@ -62,6 +66,13 @@ fn input<'a>(frame: &Frame<'a>, text: &'a str) -> Option<Input<'a>> {
             "allow" => Input::Permission { id: tail, answer: Decision::Allow },
             _ => Input::Permission { id: tail, answer: Decision::Deny },
         },
+        InputKind::Http => {
+            let (head, body) = frame.bytes.split_at(frame.bytes.iter().position(|b| *b == b'\n')?);
+            let (id, status) = str::from_utf8(head).ok()?.split_once(' ')?;
+            let id = HttpId(id.parse().ok()?);
+            Input::Http { id, status: status.parse().ok()?, body: &body[1..] }
+        }
+        InputKind::Sse => Input::Sse(frame.bytes),
         InputKind::Timer => Input::Timer(TimerId(text.parse().ok()?)),
         InputKind::Exit => match head {
             "code" => Input::Exit(Exit::Code(tail.parse().ok()?)),

@@ -7,6 +7,7 @@ pub mod control;
 mod environment;
 mod error;
 mod feed;
+mod http;
 mod journal;
 pub mod limits;
 pub mod observe;
@@ -25,7 +26,8 @@ pub use crate::observe::{Observer, ObserverError};
 pub use crate::run::{Interrupter, Outcome, Run};
 pub use belay_agents::{
     AGENTS, Agent, BadIdleLimits, Candidate, Capabilities, Capability, Claude, Codex, Effort,
-    IdleLimits, Permissions, RunRequest, Session, Support, Transport, Unsupported, shell_escape,
+    IdleLimits, OpenCode, Permissions, RunRequest, Session, Support, Transport, Unsupported,
+    shell_escape,
 };
 pub use belay_trace as trace;
 pub use belay_trace::{Decision, Event, Failure, FailureKind, PermissionRequest, Record, Usage};

@@ -26,7 +26,7 @@ mod tree;
 #[cfg(target_os = "linux")]
 mod wire;
 
-use belay_agents::{Exit, StopPlan};
+use belay_agents::{Exit, HttpId, StopPlan};
 use belay_trace::{Containment, LeftProcess};
 use rustix::process::Signal;
 use std::ffi::OsString;
@@ -42,7 +42,7 @@ use tokio::time::Instant;
 use self::direct::Direct;
 #[cfg(target_os = "linux")]
 use self::supervised::{NotSupervised, Supervised};
-use crate::limits::{KILLED_AGAIN, READ_BYTES, READS_MAX, SWEEP};
+use crate::limits::{KILLED_AGAIN, READ_BYTES, SWEEP};
 
 /// The name under which a program is started to be a supervisor; it also stands in the list of processes.
 const SUPERVISOR_NAME: &str = "belay-supervisor";
@@ -126,6 +126,10 @@ pub(crate) enum Output {
     Stderr(Vec<u8>),
     /// One of the two pipes is at its end.
     End,
+    /// The agent's server has answered, or why it has not: its status and body.
+    Http(HttpId, u16, Vec<u8>),
+    /// The agent's server has sent an event.
+    Sse(Vec<u8>),
 }
 
 /// The agent's ends of its pipes.
@@ -137,8 +141,11 @@ struct Pipes {
 }
 
 impl Process {
-    /// Starts a program. Beside the process comes what it prints, in order of arrival.
-    pub(crate) async fn start(mut start: Start<'_>) -> io::Result<(Self, mpsc::Receiver<Output>)> {
+    /// Starts a program. What it prints goes to `inbox`, in order of arrival.
+    pub(crate) async fn start(
+        mut start: Start<'_>,
+        inbox: mpsc::Sender<Output>,
+    ) -> io::Result<Self> {
         start.env.push((MARK.into(), start.run_id.into()));
         let (stdin_theirs, stdin) = io::pipe()?;
         let (stdout, stdout_theirs) = io::pipe()?;
@@ -153,12 +160,11 @@ impl Process {
         let stderr = pipe::Receiver::from_owned_fd(stderr.into())?;
         let (hold, unsupervised) = Hold::start(&start, pipes).await?;
 
-        let (inbox, output) = mpsc::channel(READS_MAX);
         tokio::spawn(drain(stdout, Output::Stdout, inbox.clone()));
         tokio::spawn(drain(stderr, Output::Stderr, inbox));
         let (sender, bytes) = mpsc::unbounded_channel();
         tokio::spawn(feed(stdin, bytes));
-        Ok((Self { hold, stdin: Some(sender), unsupervised }, output))
+        Ok(Self { hold, stdin: Some(sender), unsupervised })
     }
 
     /// The agent's process id.

@@ -102,6 +102,7 @@ fn a_rate_limit_for_ever(stage: &Stage) {
             &[(Status, "httpStatusCode", "429"), (Text, "message", "exceeded retry limit")]
         }
         Way::CodexExec => &[(Text, "message", "exceeded retry limit, last status: 429")],
+        Way::OpenCode | Way::OpenCodeRun => &[(Status, "statusCode", "429")],
     };
     fails(stage, Reply::rate_limited(), FailureKind::RateLimited, shown);
 }
@@ -114,10 +115,13 @@ fn a_wrong_key(stage: &Stage) {
         }
         Way::Codex => &[(Field, "codexErrorInfo", "")],
         Way::CodexExec => &[(Text, "message", "unexpected status 401")],
+        Way::OpenCode | Way::OpenCodeRun => {
+            &[(Field, "error.name", "APIError"), (Status, "statusCode", "401")]
+        }
     };
     fails(stage, Reply::unauthorized(), FailureKind::Auth, shown);
 }
-on!(a_wrong_key: claude, claude_print, codex, codex_exec);
+on!(a_wrong_key: claude, claude_print, codex, codex_exec, opencode, opencode_run);
 
 fn an_overloaded_provider(stage: &Stage) {
     let shown: &[_] = match stage.way {
@@ -126,6 +130,7 @@ fn an_overloaded_provider(stage: &Stage) {
         }
         Way::Codex => &[(Field, "codexErrorInfo", "serverOverloaded")],
         Way::CodexExec => &[(Text, "message", "Selected model is at capacity.")],
+        Way::OpenCode | Way::OpenCodeRun => &[(Status, "statusCode", "503")],
     };
     fails(stage, Reply::overloaded(), FailureKind::Overloaded, shown);
 }
@@ -138,6 +143,7 @@ fn a_broken_provider(stage: &Stage) {
         }
         Way::Codex => &[(Field, "codexErrorInfo", "")],
         Way::CodexExec => &[(Text, "message", "We\u{2019}re currently experiencing high demand")],
+        Way::OpenCode | Way::OpenCodeRun => &[(Status, "statusCode", "500")],
     };
     fails(stage, Reply::server_error(), FailureKind::ServerError, shown);
 }
@@ -148,10 +154,11 @@ fn a_context_that_is_too_long(stage: &Stage) {
         Way::Claude | Way::ClaudePrint => &[(Field, "terminal_reason", "prompt_too_long")],
         Way::Codex => &[(Field, "codexErrorInfo", "contextWindowExceeded")],
         Way::CodexExec => &[(Text, "message", "Codex ran out of room")],
+        Way::OpenCode | Way::OpenCodeRun => &[(Field, "error.name", "ContextOverflowError")],
     };
     fails(stage, Reply::context_too_long(), FailureKind::ContextOverflow, shown);
 }
-on!(a_context_that_is_too_long: claude, claude_print, codex, codex_exec);
+on!(a_context_that_is_too_long: claude, claude_print, codex, codex_exec, opencode, opencode_run);
 
 fn a_model_that_does_not_exist(stage: &Stage) {
     let shown: &[_] = match stage.way {
@@ -160,15 +167,17 @@ fn a_model_that_does_not_exist(stage: &Stage) {
         }
         Way::Codex => &[(Text, "message", "The model `gpt-5.5` does not exist")],
         Way::CodexExec => &[(Text, "message", "The model `gpt-5.5` does not exist")],
+        Way::OpenCode | Way::OpenCodeRun => &[(Status, "statusCode", "404")],
     };
     fails(stage, Reply::model_not_found(), FailureKind::ModelUnavailable, shown);
 }
-on!(a_model_that_does_not_exist: claude, claude_print, codex, codex_exec);
+on!(a_model_that_does_not_exist: claude, claude_print, codex, codex_exec, opencode, opencode_run);
 
 fn an_empty_account(stage: &Stage) {
     let shown: &[_] = match stage.way {
         Way::Claude | Way::ClaudePrint => &[(Field, "error", "billing_error")],
         Way::Codex | Way::CodexExec => &[(Text, "message", "Quota exceeded.")],
+        Way::OpenCode | Way::OpenCodeRun => &[(Field, "error.code", "insufficient_quota")],
     };
     fails(stage, Reply::no_credit(), FailureKind::Billing, shown);
 }

@@ -39,7 +39,7 @@ fn a_prompt_is_never_taken_for_an_option(stage: &Stage) {
         check_prompt(stage, prompt);
     }
 }
-on!(a_prompt_is_never_taken_for_an_option: claude, claude_print, codex, codex_exec);
+on!(a_prompt_is_never_taken_for_an_option: claude, claude_print, codex, codex_exec, opencode, opencode_run);
 
 fn a_prompt_arrives_character_by_character(stage: &Stage) {
     check_prompt(
@@ -47,14 +47,14 @@ fn a_prompt_arrives_character_by_character(stage: &Stage) {
         "Grüße, 日本語, 🦀, \u{2028} \"quotes\" \\n $HOME `id` 'x'\nsecond line\ttab",
     );
 }
-on!(a_prompt_arrives_character_by_character: claude, claude_print, codex, codex_exec);
+on!(a_prompt_arrives_character_by_character: claude, claude_print, codex, codex_exec, opencode, opencode_run);
 
 fn a_prompt_of_a_megabyte_works(stage: &Stage) {
     let prompt = format!("BEGIN {} END", "0123456789abcde ".repeat(60_000));
     assert!(prompt.len() > 900_000);
     check_prompt(stage, &prompt);
 }
-on!(a_prompt_of_a_megabyte_works: claude, claude_print, codex, codex_exec);
+on!(a_prompt_of_a_megabyte_works: claude, claude_print, codex, codex_exec, opencode, opencode_run);
 
 fn neither_prompt_nor_system_prompt_is_on_a_command_line(stage: &Stage) {
     let delay = Duration::from_millis(600);
@@ -81,7 +81,7 @@ fn neither_prompt_nor_system_prompt_is_on_a_command_line(stage: &Stage) {
     };
     assert!(started.command.iter().all(|arg| !arg.contains("SECRET")));
 }
-on!(neither_prompt_nor_system_prompt_is_on_a_command_line: claude, claude_print, codex, codex_exec);
+on!(neither_prompt_nor_system_prompt_is_on_a_command_line: claude, claude_print, codex, codex_exec, opencode, opencode_run);
 
 /// Everything but the conversation: the system prompt and its kin.
 fn body(played: &Played) -> String {

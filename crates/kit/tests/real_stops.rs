@@ -57,8 +57,9 @@ fn sleeping_script() -> Script {
 
 fn interrupted_in_a_tool(stage: &Stage) -> Played {
     let (mut since, mut called) = (None, false);
-    // Codex starts a tool before it has told what the response has used; exec does not tell at all.
-    let mut told = stage.way == Way::CodexExec;
+    // Codex starts a tool before it has told what the response has used; exec does not tell at all, and OpenCode
+    // not before the tool has returned.
+    let mut told = matches!(stage.way, Way::CodexExec | Way::OpenCode);
     let played = stage.play_with(sleeping_script(), full(), |record, run| {
         called |= matches!(record.event, Event::ToolCall(_));
         told |= matches!(record.event, Event::Usage(_));
@@ -76,13 +77,13 @@ fn an_interrupt_in_a_tool_ends_the_run_with_its_bill(stage: &Stage) {
     let played = interrupted_in_a_tool(stage);
     match stage.way {
         // Exec tells its usage at the end of a turn, and this turn has none.
-        Way::CodexExec => assert_eq!(counted(&played.outcome().usage), None),
+        Way::CodexExec | Way::OpenCode => assert_eq!(counted(&played.outcome().usage), None),
         way => played.used(way, 1),
     }
     assert_eq!(played.outcome().text, "I will sleep.");
     assert_eq!(played.requests.len(), 1);
 }
-on!(an_interrupt_in_a_tool_ends_the_run_with_its_bill: claude, claude_print, codex, codex_exec);
+on!(an_interrupt_in_a_tool_ends_the_run_with_its_bill: claude, claude_print, codex, codex_exec, opencode);
 
 fn an_interrupted_session_can_be_resumed(stage: &Stage) {
     let played = interrupted_in_a_tool(stage);
@@ -95,7 +96,7 @@ fn an_interrupted_session_can_be_resumed(stage: &Stage) {
         resumed.used(stage.way, 1);
     }
 }
-on!(an_interrupted_session_can_be_resumed: claude, claude_print, codex, codex_exec);
+on!(an_interrupted_session_can_be_resumed: claude, claude_print, codex, codex_exec, opencode);
 
 fn an_interrupt_while_the_model_writes_keeps_what_it_wrote(stage: &Stage) {
     let words = "These are the first words of an answer that never comes to its end.";
@@ -236,7 +237,7 @@ fn a_dropped_run_stops_the_agent_and_its_tools(stage: &Stage) {
         }
     });
 }
-on!(a_dropped_run_stops_the_agent_and_its_tools: claude, claude_print, codex, codex_exec);
+on!(a_dropped_run_stops_the_agent_and_its_tools: claude, claude_print, codex, codex_exec, opencode);
 
 fn words_to_a_running_turn_reach_its_next_request(stage: &Stage) {
     let script = Script::new()
@@ -285,7 +286,7 @@ fn a_kill_leaves_nothing_behind(stage: &Stage) {
     assert!(played.attempt_ended().forced);
     assert_eq!(played.outcome().text, "I will sleep.");
 }
-on!(a_kill_leaves_nothing_behind: claude, claude_print, codex, codex_exec);
+on!(a_kill_leaves_nothing_behind: claude, claude_print, codex, codex_exec, opencode);
 
 /// The model would go on for ever; the limit lets it make two requests.
 fn a_turn_limit_is_kept(stage: &Stage) {
@@ -315,4 +316,4 @@ fn an_answer_within_the_turn_limit_is_an_answer(stage: &Stage) {
     played.answered("Done.");
     assert!(played.of_type("interrupted").is_empty());
 }
-on!(an_answer_within_the_turn_limit_is_an_answer: claude, claude_print, codex, codex_exec);
+on!(an_answer_within_the_turn_limit_is_an_answer: claude, claude_print, codex, codex_exec, opencode, opencode_run);

@@ -54,7 +54,7 @@ fn a_shell_call_has_its_output(stage: &Stage) {
     assert!(!result.tool_error);
     assert!(result.exit_code.is_none_or(|code| code == 0));
 }
-on!(a_shell_call_has_its_output: claude, claude_print, codex, codex_exec);
+on!(a_shell_call_has_its_output: claude, claude_print, codex, codex_exec, opencode, opencode_run);
 
 fn parallel_calls_have_a_result_each_and_a_failing_one_its_code(stage: &Stage) {
     let calls =
@@ -73,7 +73,7 @@ fn parallel_calls_have_a_result_each_and_a_failing_one_its_code(stage: &Stage) {
     assert_eq!(end_of("exit 3"), (true, 3, false), "{played:#?}");
     assert_eq!(end_of("echo fine two"), (false, 0, true), "{played:#?}");
 }
-on!(parallel_calls_have_a_result_each_and_a_failing_one_its_code: claude, claude_print, codex, codex_exec);
+on!(parallel_calls_have_a_result_each_and_a_failing_one_its_code: claude, claude_print, codex, codex_exec, opencode, opencode_run);
 
 fn the_same_call_twice_is_two_calls(stage: &Stage) {
     let played = stage.play(one_call(Reply::new().shell("echo same").shell("echo same")), full());
@@ -137,7 +137,7 @@ fn a_megabyte_of_tool_output_arrives(stage: &Stage) {
     assert!(result.output.contains("xxx") && !result.tool_error, "{:.200}", result.output);
     assert!(played.of_type("oversized_line").is_empty());
 }
-on!(a_megabyte_of_tool_output_arrives: claude, codex, codex_exec);
+on!(a_megabyte_of_tool_output_arrives: claude, codex, codex_exec, opencode, opencode_run);
 
 // Who may do what.
 

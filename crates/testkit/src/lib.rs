@@ -1,7 +1,7 @@
 //! The proving ground of belay: everything its tests need to meet agents without paying for a model.
 //!
-//! - [`model_server`]: a scripted model server on loopback that speaks Anthropic Messages and
-//!   OpenAI Responses, so that the *real* CLIs run offline and do what the script says.
+//! - [`model_server`]: a scripted model server on loopback that speaks Anthropic Messages, OpenAI
+//!   Responses and Chat Completions, so that the *real* CLIs run offline and do what the script says.
 //! - [`fake_agent`]: a program that plays a recorded stream and breaks it in every way a process
 //!   can break.
 //! - [`figures`]: what tests measure, for the page that publishes it.

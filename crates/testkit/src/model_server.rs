@@ -1,7 +1,8 @@
 //! A scripted model server on loopback that answers like Anthropic and like OpenAI.
 //!
 //! The script is a queue of [`Reply`]s; the agent's requests take them in order. The same script
-//! works on both APIs: `POST /v1/messages` gets Anthropic's shapes, `POST /v1/responses` OpenAI's.
+//! works on every API: `POST /v1/messages` gets Anthropic's shapes, `POST /v1/responses` and
+//! `POST /v1/chat/completions` those of OpenAI's two APIs.
 //!
 //! ```
 //! use belay_testkit::model_server::{ModelServer, Reply, Script};
@@ -14,6 +15,7 @@
 //! ```
 
 mod anthropic;
+mod chat;
 mod connection;
 mod failure;
 mod http;
@@ -70,6 +72,7 @@ struct Shared {
     pulse: Pulse,
     script: Mutex<Script>,
     requests: Mutex<Vec<Request>>,
+    titles: Mutex<Vec<Request>>,
     exhausted: Mutex<Vec<String>>,
     connections: Mutex<Connections>,
 }
@@ -92,6 +95,7 @@ impl ModelServer {
             pulse: Pulse::default(),
             script: Mutex::new(script),
             requests: Mutex::default(),
+            titles: Mutex::default(),
             exhausted: Mutex::default(),
             connections: Mutex::default(),
         });
@@ -107,9 +111,17 @@ impl ModelServer {
         format!("http://{}", self.address)
     }
 
-    /// Every request so far, probes included, in the order they arrived.
+    /// Every request so far, probes included and [`titles`](Self::titles) not, in the order they
+    /// arrived.
     pub fn requests(&self) -> Vec<Request> {
         locked(&self.shared.requests).clone()
+    }
+
+    /// The requests for a title, which OpenCode makes on the side of a conversation.
+    ///
+    /// They take no reply of the script and are always answered with the same few words.
+    pub fn titles(&self) -> Vec<Request> {
+        locked(&self.shared.titles).clone()
     }
 
     /// What was asked when the script had nothing left, one line per request.

@@ -1,9 +1,11 @@
 //! The real agent CLIs: where they are, how they are installed, and a home to run them in.
 
 mod install;
+mod pi;
 mod sandbox;
 mod skip;
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -19,10 +21,17 @@ pub const CLAUDE_VERSION: &str = "2.1.329";
 /// The version of Codex that the tests are written for.
 pub const CODEX_VERSION: &str = "0.169.0";
 
+/// The version of OpenCode that the tests are written for.
+pub const OPENCODE_VERSION: &str = "1.18.33";
+
+/// The version of Pi that the tests are written for.
+pub const PI_VERSION: &str = "1.5.2";
+
 /// An installed agent CLI.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RealAgent {
-    /// The native binary, not npm's wrapper, which would survive a kill of its child or die alone.
+    /// The native binary, not npm's wrapper, which would survive a kill of its child or die alone;
+    /// for Pi, which has none, a launcher that becomes the process of Pi.
     pub program: PathBuf,
     /// What it answers to `--version`, the number only.
     pub version: String,
@@ -46,6 +55,18 @@ pub fn codex() -> Option<RealAgent> {
     codex_in(&dir())
 }
 
+/// The installed OpenCode, of whatever version it is; `None` when there is none that runs.
+pub fn opencode() -> Option<RealAgent> {
+    opencode_in(&dir())
+}
+
+/// The installed Pi, of whatever version it is; `None` when there is none that runs.
+///
+/// Its program is called `pi` and lies in a folder of its own, which can be put on a PATH.
+pub fn pi() -> Option<RealAgent> {
+    pi::find(&dir())
+}
+
 fn claude_in(dir: &Path) -> Option<RealAgent> {
     let scope = dir.join("node_modules/@anthropic-ai");
     // The same name on every system. The package's install script puts the native binary there;
@@ -64,6 +85,24 @@ fn codex_in(dir: &Path) -> Option<RealAgent> {
     triples.find_map(|triple| agent(triple.join(&name)))
 }
 
+fn opencode_in(dir: &Path) -> Option<RealAgent> {
+    let modules = dir.join("node_modules");
+    // The same name on every system. The package's install script moves the native binary there,
+    // out of the platform's own package, which is where it is when npm was told to run no scripts.
+    let placed = agent(modules.join("opencode-ai/bin/opencode.exe"));
+    // The plain binary before the one for old processors: it is the faster one, where it runs.
+    let mut packages = entries(&modules);
+    packages.sort();
+    packages.retain(|package| package.file_name().is_some_and(is_opencode_platform));
+    let name = format!("bin/opencode{}", std::env::consts::EXE_SUFFIX);
+    placed.or_else(|| packages.into_iter().find_map(|package| agent(package.join(&name))))
+}
+
+fn is_opencode_platform(package: &OsStr) -> bool {
+    let name = package.to_string_lossy();
+    name.starts_with("opencode-") && name != "opencode-ai"
+}
+
 /// The agent at this path, if it answers.
 fn agent(program: PathBuf) -> Option<RealAgent> {
     let program = fs::canonicalize(program).ok()?;
@@ -72,12 +111,12 @@ fn agent(program: PathBuf) -> Option<RealAgent> {
 }
 
 fn version_of(program: &Path) -> io::Result<String> {
-    // A home of its own even for this: both CLIs write to it before they print a word.
+    // A home of its own even for this: some CLIs write to it before they print a word.
     let home = tempfile::tempdir()?;
     let mut command = Command::new(program);
     command.arg("--version").env_clear().env("HOME", home.path()).current_dir(home.path());
     let output = command.stdin(Stdio::null()).output()?;
-    // "2.1.329 (Claude Code)" and "codex-cli 0.169.0".
+    // "2.1.329 (Claude Code)", "codex-cli 0.169.0", and the number alone.
     let text = String::from_utf8_lossy(&output.stdout);
     let number =
         text.split_whitespace().find(|word| word.starts_with(|c: char| c.is_ascii_digit()));

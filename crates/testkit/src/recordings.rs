@@ -1,19 +1,24 @@
 //! The recorded streams of the real agent CLIs that lie in the repository.
 //!
-//! Layout: `recordings/{agent}/{version}/{name}/` with `stdout.jsonl` or `dialogue.jsonl`,
-//! `stderr.txt` and `meta.json`.
+//! Layout: `recordings/{agent}/{version}/{name}/` with `stdout.jsonl`, `dialogue.jsonl`, or
+//! `sse.jsonl` and `http.jsonl`; `stderr.txt` and `meta.json`.
+
+mod served;
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
+
+pub use served::{Exchange, Served, ServedEvent};
 
 /// One recorded run of a real agent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Recording {
-    /// The agent's folder name, `claude-code` or `codex`.
+    /// The agent's folder name, for example `claude-code` or `pi`.
     pub agent: String,
     /// The version that was recorded.
     pub version: String,
@@ -21,7 +26,8 @@ pub struct Recording {
     pub name: String,
     /// The folder it lies in.
     pub dir: PathBuf,
-    /// Everything the agent printed; for a dialogue, its messages one per line.
+    /// Everything the agent printed; for a dialogue, its messages one per line; for a server, its
+    /// events one per line.
     pub stdout: Vec<u8>,
     /// Everything the agent printed on stderr.
     pub stderr: Vec<u8>,
@@ -29,6 +35,8 @@ pub struct Recording {
     pub meta: Value,
     /// Both directions, when the recording is of a dialogue.
     pub dialogue: Option<Vec<DialogueLine>>,
+    /// Events and requests, when the recording is of a server.
+    pub served: Option<Served>,
 }
 
 /// One message of a recorded dialogue.
@@ -63,6 +71,11 @@ impl Recording {
     /// The path of its `dialogue.jsonl`, which exists when `dialogue` is there.
     pub fn dialogue_path(&self) -> PathBuf {
         self.dir.join("dialogue.jsonl")
+    }
+
+    /// Whether it was written by hand from the agent's source, because nobody could run the agent.
+    pub fn is_synthetic(&self) -> bool {
+        self.meta["synthetic"] == true
     }
 
     /// The code the agent exited with; `None` when a signal ended it.
@@ -117,6 +130,11 @@ pub fn one(agent: &str, name: &str) -> Recording {
 
 /// Reads a dialogue file, one message per line.
 pub fn read_dialogue(path: &Path) -> io::Result<Vec<DialogueLine>> {
+    read_lines(path)
+}
+
+/// Reads a file of one JSON value per line. Only LF ends a line: agents print U+2028 as it is.
+fn read_lines<T: DeserializeOwned>(path: &Path) -> io::Result<Vec<T>> {
     let text = fs::read_to_string(path)?;
     let lines = text.split('\n').filter(|line| !line.trim().is_empty());
     Ok(lines.map(serde_json::from_str).collect::<Result<_, _>>()?)
@@ -125,14 +143,21 @@ pub fn read_dialogue(path: &Path) -> io::Result<Vec<DialogueLine>> {
 fn load(dir: &Path) -> io::Result<Recording> {
     let dialogue_path = dir.join("dialogue.jsonl");
     let dialogue = if dialogue_path.exists() { Some(read_dialogue(&dialogue_path)?) } else { None };
+    let served = Served::load(dir)?;
     let stdout_path = dir.join("stdout.jsonl");
-    let stdout = match &dialogue {
-        Some(lines) if !stdout_path.exists() => lines
+    let stdout = match (&dialogue, &served) {
+        _ if stdout_path.exists() => fs::read(stdout_path)?,
+        (Some(lines), _) => lines
             .iter()
             .filter(|line| line.dir == Direction::FromAgent)
             .flat_map(|line| format!("{}\n", line.msg).into_bytes())
             .collect(),
-        _ => fs::read(stdout_path)?,
+        (None, Some(served)) => served
+            .events
+            .iter()
+            .flat_map(|event| format!("{}\n", event.data).into_bytes())
+            .collect(),
+        (None, None) => fs::read(stdout_path)?,
     };
     let version_dir = dir.parent().unwrap_or(dir);
     Ok(Recording {
@@ -144,6 +169,7 @@ fn load(dir: &Path) -> io::Result<Recording> {
         stderr: fs::read(dir.join("stderr.txt")).unwrap_or_default(),
         meta: serde_json::from_slice(&fs::read(dir.join("meta.json"))?)?,
         dialogue,
+        served,
     })
 }
 

@@ -196,6 +196,7 @@ fn failures_have_their_vendors_status_and_body() {
     check(Reply::context_too_long(), (400, "invalid_request_error"), too_long);
     check(Reply::model_not_found(), (404, "not_found_error"), (404, "model_not_found"));
     check(Reply::no_credit(), (400, "invalid_request_error"), (429, "insufficient_quota"));
+    check(Reply::payment_required(), (402, "billing_error"), (402, "insufficient_credits"));
     let limit = Reply::usage_limit(SystemTime::now() + Duration::from_secs(3600));
     check(limit, (429, "rate_limit_error"), (429, "usage_limit_reached"));
 }

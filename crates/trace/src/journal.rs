@@ -53,6 +53,10 @@ pub enum InputKind {
     Permission,
     /// A timer of the driver fired: its number.
     Timer,
+    /// The agent's server has answered: `ID STATUS`, a line feed, the body. Status 0 is no answer.
+    Http,
+    /// The data of a server-sent event.
+    Sse,
     /// The process ended: `code N` or `signal N`.
     Exit,
     /// The beginning of a line that was too long; the driver has not seen it.
@@ -60,7 +64,7 @@ pub enum InputKind {
 }
 
 impl InputKind {
-    const NAMES: [(Self, &'static str); 9] = [
+    const NAMES: [(Self, &'static str); 11] = [
         (Self::Start, "start"),
         (Self::Stdout, "stdout"),
         (Self::Stderr, "stderr"),
@@ -68,6 +72,8 @@ impl InputKind {
         (Self::Interrupt, "interrupt"),
         (Self::Permission, "permission"),
         (Self::Timer, "timer"),
+        (Self::Http, "http"),
+        (Self::Sse, "sse"),
         (Self::Exit, "exit"),
         (Self::Oversized, "oversized"),
     ];

@@ -107,7 +107,7 @@ impl Protocol for AppServer {
                 self.send_interrupt(out);
             }
             Input::Permission { id, answer } => self.permission(id, answer, out),
-            Input::Timer(_) => {}
+            Input::Timer(_) | Input::Http { .. } | Input::Sse(_) => {}
             Input::Exit(exit) => self.exit(exit, out),
         }
     }

@@ -38,7 +38,7 @@ impl InputLog {
 
     /// Notes an input before the driver sees it. Returns where its bytes stand.
     pub(super) fn input(&mut self, input: Input<'_>) -> Option<RawRef> {
-        let text;
+        let (text, answer);
         let (kind, bytes) = match input {
             Input::Start => (InputKind::Start, &b""[..]),
             Input::Stdout(line) => (InputKind::Stdout, line),
@@ -57,6 +57,11 @@ impl InputLog {
                 text = timer.0.to_string();
                 (InputKind::Timer, text.as_bytes())
             }
+            Input::Http { id, status, body } => {
+                answer = [format!("{} {status}\n", id.0).as_bytes(), body].concat();
+                (InputKind::Http, answer.as_slice())
+            }
+            Input::Sse(data) => (InputKind::Sse, data),
             Input::Exit(exit) => {
                 text = match exit {
                     Exit::Code(code) => format!("code {code}"),

@@ -8,6 +8,7 @@ use super::idle::{Alarm, IdleWatch};
 use super::private_files::{FileArgs, PrivateFiles};
 use super::turn_limit::TurnLimit;
 use super::{Caller, Command, Runner, sleep_until};
+use crate::http::Loopback;
 use crate::supervise::ladder::Rung;
 use crate::supervise::{self, Output, Process, Start};
 use crate::{limits, program};
@@ -69,19 +70,28 @@ impl Runner {
         let files =
             PrivateFiles::write(&launch, self.publisher.journal.folder(), &temp, &self.run_id)
                 .map_err(local_io("cannot write the files of the run"))?;
-        let args = files.into_args(&launch, &self.client.leading_args);
+        let mut args = files.into_args(&launch, &self.client.leading_args);
+        let mut env = self.client.env.for_agent(&launch.env);
+        let (inbox, output) = mpsc::channel(limits::READS_MAX);
+        let server = match launch.server {
+            None => None,
+            Some(server) => Some(
+                Loopback::choose(server, &mut args.args, &mut env, &inbox)
+                    .map_err(local_io("cannot find a free port on 127.0.0.1"))?,
+            ),
+        };
         // Before the agent costs anything.
         self.publisher.open_input_log().map_err(local_io("cannot write the journal"))?;
-        let started = Process::start(Start {
+        let start = Start {
             program: &program,
             args: &args.args,
-            env: self.client.env.for_agent(&launch.env),
+            env,
             cwd: self.request.cwd.as_deref(),
             plan: launch.stop,
             run_id: &self.run_id,
             supervisor: supervise::supervisor(self.client.supervisor.as_deref()),
-        });
-        let (process, output) = started.await.map_err(|error| {
+        };
+        let process = Process::start(start, inbox).await.map_err(|error| {
             let (kind, why) = why_not_started(&error);
             let message = format!("cannot start {}: {error}{why}", program.display());
             Failure::new(kind, message)
@@ -108,6 +118,7 @@ impl Runner {
             protocol: self.client.agent.protocol(&self.request, transport),
             plan: launch.stop,
             process,
+            server,
             out: Out::default(),
             end: None,
             has_result: false,
@@ -117,6 +128,7 @@ impl Runner {
             turn_limit: turn_limit.map(TurnLimit::new),
             idle: IdleWatch::new(self.request.idle, began),
             has_spoken: false,
+            is_progress: true,
             paused: None,
             alarm: None,
             denials: Vec::new(),
@@ -143,6 +155,8 @@ struct Attempt<'a> {
     protocol: Box<dyn Protocol>,
     plan: StopPlan,
     process: Process,
+    /// The server that the agent is.
+    server: Option<Loopback>,
     out: Out,
     /// How the turn ended, once it has.
     end: Option<AttemptEnd>,
@@ -156,6 +170,8 @@ struct Attempt<'a> {
     idle: IdleWatch,
     /// The agent has printed a line.
     has_spoken: bool,
+    /// What was just read is more than a sign of life.
+    is_progress: bool,
     /// Since when everything stands still.
     paused: Option<Instant>,
     /// What our own limits have to say about what was just read.
@@ -222,6 +238,16 @@ impl Attempt<'_> {
                     stderr.push(&bytes, |line| self.line(line, Input::Stderr(line.bytes)));
                 }
                 Happening::Printed(Output::End) => pipes_open -= 1,
+                Happening::Printed(Output::Http(id, status, body)) => {
+                    self.input(Input::Http { id, status, body: &body });
+                }
+                Happening::Printed(Output::Sse(data)) => {
+                    self.is_progress = true;
+                    self.input(Input::Sse(&data));
+                    if self.is_progress {
+                        self.heard();
+                    }
+                }
             }
             match self.alarm.take() {
                 Some(Alarm::Stop(reason, words)) if caller.stops == 0 => {
@@ -272,9 +298,13 @@ impl Attempt<'_> {
             self.input(input);
         }
         // Words on standard error are no progress.
-        if !is_stdout {
-            return;
+        if is_stdout {
+            self.heard();
         }
+    }
+
+    /// The agent has said something.
+    fn heard(&mut self) {
         self.has_spoken = true;
         if let Some(alarm) = self.idle.line(Instant::now()) {
             self.alarm.get_or_insert(alarm);
@@ -307,6 +337,18 @@ impl Attempt<'_> {
                 Action::CloseStdin => self.process.close_stdin(),
                 Action::Timer(id, after) => self.timers.push((Instant::now() + after, id)),
                 Action::TurnEnded(end) => self.turn_ended(*end),
+                Action::Http { id, method, path, body } => {
+                    if let Some(server) = &self.server {
+                        server.call(id, method, &path, body);
+                    }
+                }
+                Action::OpenSse(id, path) => {
+                    if let Some(server) = &self.server {
+                        server.listen(id, &path);
+                    }
+                }
+                Action::Finish => self.finish_process(),
+                Action::NoProgress => self.is_progress = false,
                 Action::Cannot(what) => self.cannot(what),
                 _ => {}
             }

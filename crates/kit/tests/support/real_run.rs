@@ -11,8 +11,8 @@ use belay_testkit::real::{self, CodexPolicy, RealAgent, Sandbox, skip_unless_ins
 use belaykit::trace::journal::{EVENTS_FILE, Frames, InputKind, input_file};
 use belaykit::trace::{AttemptEnded, CostSource, RunResult, Text, ToolCall, ToolId, ToolResult};
 use belaykit::{
-    Agent, Claude, Client, Codex, Environment, Error, Event, FailureKind, Outcome, Record, Run,
-    RunRequest, Transport, Usage,
+    Agent, Claude, Client, Codex, Environment, Error, Event, FailureKind, OpenCode, Outcome,
+    Record, Run, RunRequest, Transport, Usage,
 };
 use serde_json::Value;
 use std::ffi::OsString;
@@ -46,6 +46,10 @@ pub(crate) enum Way {
     Codex,
     /// `codex exec`.
     CodexExec,
+    /// OpenCode's server.
+    OpenCode,
+    /// `opencode run`.
+    OpenCodeRun,
 }
 
 impl Way {
@@ -55,6 +59,8 @@ impl Way {
             "claude_print" => Self::ClaudePrint,
             "codex" => Self::Codex,
             "codex_exec" => Self::CodexExec,
+            "opencode" => Self::OpenCode,
+            "opencode_run" => Self::OpenCodeRun,
             _ => panic!("there is no way `{name}` to run an agent"),
         }
     }
@@ -64,13 +70,17 @@ impl Way {
     }
 
     pub(crate) fn is_codex(self) -> bool {
-        !self.is_claude()
+        matches!(self, Self::Codex | Self::CodexExec)
+    }
+
+    pub(crate) fn is_opencode(self) -> bool {
+        matches!(self, Self::OpenCode | Self::OpenCodeRun)
     }
 
     pub(crate) fn transport(self) -> Transport {
         match self {
-            Self::Claude | Self::Codex => Transport::Dialogue,
-            Self::ClaudePrint | Self::CodexExec => Transport::Print,
+            Self::Claude | Self::Codex | Self::OpenCode => Transport::Dialogue,
+            Self::ClaudePrint | Self::CodexExec | Self::OpenCodeRun => Transport::Print,
         }
     }
 }
@@ -94,6 +104,9 @@ macro_rules! on {
 }
 pub(crate) use on;
 
+/// The model of the agents that speak Chat Completions; it costs 2, 8 and 0.5 dollars a million tokens.
+const LAB_MODEL: &str = "lab/mock-model";
+
 /// An installed agent and a home of its own.
 #[derive(Debug)]
 pub(crate) struct Stage {
@@ -107,8 +120,10 @@ impl Stage {
     pub(crate) fn enter(way: Way, test: &str) -> Option<Self> {
         let program = if way.is_claude() {
             skip_unless_installed(real::claude(), "claude", test)?
-        } else {
+        } else if way.is_codex() {
             skip_unless_installed(real::codex(), "codex", test)?
+        } else {
+            skip_unless_installed(real::opencode(), "opencode", test)?
         };
         let sandbox = Sandbox::new().unwrap();
         Some(Self { way, program, sandbox, policy: CodexPolicy::FULL_ACCESS })
@@ -122,16 +137,18 @@ impl Stage {
     }
 
     pub(crate) fn agent(&self) -> Arc<dyn Agent> {
-        match self.way.is_claude() {
-            true => Arc::new(Claude::new().model(CLAUDE_MODEL)),
-            false => Arc::new(Codex::new()),
+        match self.way {
+            Way::Claude | Way::ClaudePrint => Arc::new(Claude::new().model(CLAUDE_MODEL)),
+            Way::Codex | Way::CodexExec => Arc::new(Codex::new()),
+            Way::OpenCode | Way::OpenCodeRun => Arc::new(OpenCode::new().model(LAB_MODEL)),
         }
     }
 
     pub(crate) fn vars(&self, server: &ModelServer) -> Vec<(OsString, OsString)> {
-        let vars = match self.way.is_claude() {
-            true => self.sandbox.env_for_claude(server),
-            false => self.sandbox.env_for_codex(server, self.policy).unwrap(),
+        let vars = match self.way {
+            Way::Claude | Way::ClaudePrint => self.sandbox.env_for_claude(server),
+            Way::Codex | Way::CodexExec => self.sandbox.env_for_codex(server, self.policy).unwrap(),
+            Way::OpenCode | Way::OpenCodeRun => self.sandbox.env_for_opencode(server).unwrap(),
         };
         vars.into_iter().map(|(name, value)| (name.into(), value.into())).collect()
     }
@@ -170,9 +187,9 @@ impl Stage {
 
     /// What the model's tool for writing a file is given as its path.
     pub(crate) fn path_for_model(&self, name: &str) -> String {
-        match self.way.is_claude() {
-            true => self.file(name).to_string_lossy().into_owned(),
-            false => name.to_owned(),
+        match self.way.is_codex() {
+            true => name.to_owned(),
+            false => self.file(name).to_string_lossy().into_owned(),
         }
     }
 
@@ -419,6 +436,11 @@ impl Played {
     #[track_caller]
     pub(crate) fn used_tokens(&self, way: Way, tokens: &Tokens) {
         let usage = &self.outcome().usage;
+        // Chat Completions knows no writing to a cache: such tokens are input.
+        let tokens = &match way.is_opencode() {
+            true => Tokens { input: tokens.input + tokens.cache_write, cache_write: 0, ..*tokens },
+            false => *tokens,
+        };
         assert_eq!(
             counted(usage),
             Some((tokens.input, tokens.output, tokens.cache_read, tokens.cache_write)),
@@ -428,6 +450,11 @@ impl Played {
             assert_eq!(usage.cost_source, CostSource::Reported);
             let (cost, reported) = (usage.total_cost_usd.unwrap(), self.claude_cost());
             assert!((cost - reported).abs() < 1e-9 && cost > 0.0, "{cost} is not {reported}");
+        } else if way.is_opencode() {
+            assert_eq!(usage.cost_source, CostSource::Reported);
+            let (input, output) = (tokens.input as f64, tokens.output as f64);
+            let want = (input * 2.0 + output * 8.0 + tokens.cache_read as f64 * 0.5) / 1e6;
+            assert!((usage.total_cost_usd.unwrap() - want).abs() < 1e-9, "{usage:?}");
         } else {
             assert_eq!((usage.total_cost_usd, usage.cost_source), (None, CostSource::Unknown));
         }

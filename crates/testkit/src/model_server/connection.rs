@@ -7,14 +7,18 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde_json::{Value, json};
 
 use super::failure::Answer;
-use super::reply::{Fault, Outcome, Reply};
-use super::{Request, Shared, anthropic, http, locked, responses, sse};
+use super::reply::{Fault, Outcome, Part, Reply};
+use super::{Request, Shared, anthropic, chat, http, locked, responses, sse};
 
-/// The two vendors whose API this server speaks.
+/// The APIs that this server speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Api {
+    /// Anthropic Messages.
     Anthropic,
+    /// OpenAI Responses.
     Responses,
+    /// OpenAI Chat Completions.
+    Chat,
 }
 
 /// Answers one request and returns; the caller closes the connection.
@@ -28,14 +32,19 @@ pub(crate) fn serve(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
         body: body_value(&raw.body),
         at: shared.started.elapsed(),
     };
+    if chat::title::is_asked_by(&request) {
+        locked(&shared.titles).push(request.clone());
+        return say(stream, shared, Api::Chat, &request, &chat::title::reply());
+    }
     locked(&shared.requests).push(request.clone());
     match (request.method.as_str(), request.route()) {
         ("POST", "/v1/messages") => answer(stream, shared, Api::Anthropic, &request),
         ("POST", "/v1/responses") => answer(stream, shared, Api::Responses, &request),
+        ("POST", "/v1/chat/completions") => answer(stream, shared, Api::Chat, &request),
         ("POST", "/v1/messages/count_tokens") => {
             write_json(stream, 200, &[], &json!({ "input_tokens": 1000 }))
         }
-        // Both vendors' lists of models, empty: one calls it `data`, Codex reads `models`.
+        // The lists of models, empty: Codex reads `models`, the others `data`.
         ("GET", "/v1/models") => {
             write_json(stream, 200, &[], &json!({ "object": "list", "data": [], "models": [] }))
         }
@@ -53,6 +62,17 @@ fn answer(stream: &TcpStream, shared: &Shared, api: Api, request: &Request) -> i
         let error = json!({ "type": "error", "error": { "type": "api_error", "message": what } });
         return write_json(stream, 500, &[], &error);
     };
+    say(stream, shared, api, request, &reply)
+}
+
+/// Sends the reply in the shape of the API that was asked.
+fn say(
+    stream: &TcpStream,
+    shared: &Shared,
+    api: Api,
+    request: &Request,
+    reply: &Reply,
+) -> io::Result<()> {
     shared.pulse.sleep(reply.delay);
     if reply.fault == Some(Fault::Stall) {
         shared.pulse.wait_for_stop();
@@ -65,34 +85,37 @@ fn answer(stream: &TcpStream, shared: &Shared, api: Api, request: &Request) -> i
             headers.extend(reply.headers.iter().cloned());
             write_json(stream, status, &headers, &body)
         }
+        Outcome::Parts(parts) if request.body["stream"] == true => {
+            stream_frames(stream, shared, reply, &frames(api, reply, parts, &request.body))
+        }
         Outcome::Parts(parts) => {
-            let streamed = request.body["stream"] == true;
-            match (api, streamed) {
-                (Api::Anthropic, true) => {
-                    let events = anthropic::events(&reply, parts, &request.body);
-                    stream_events(stream, shared, &reply, &events)
-                }
-                (Api::Anthropic, false) => {
-                    whole(stream, shared, &reply, &anthropic::message(&reply, parts, &request.body))
-                }
-                (Api::Responses, true) => {
-                    let events = responses::events(&reply, parts, &request.body);
-                    stream_events(stream, shared, &reply, &events)
-                }
-                (Api::Responses, false) => {
-                    let response = responses::response(&reply, parts, &request.body);
-                    whole(stream, shared, &reply, &response)
-                }
-            }
+            let body = match api {
+                Api::Anthropic => anthropic::message(reply, parts, &request.body),
+                Api::Responses => responses::response(reply, parts, &request.body),
+                Api::Chat => chat::completion(reply, parts, &request.body),
+            };
+            whole(stream, shared, reply, &body)
         }
     }
 }
 
-fn stream_events(
+/// The reply as the server-sent events of a stream.
+fn frames(api: Api, reply: &Reply, parts: &[Part], request: &Value) -> Vec<String> {
+    match api {
+        Api::Anthropic => anthropic::events(reply, parts, request).iter().map(sse::frame).collect(),
+        Api::Responses => responses::events(reply, parts, request).iter().map(sse::frame).collect(),
+        Api::Chat => {
+            let chunks = chat::chunks(reply, parts, request);
+            chunks.iter().map(sse::data).chain([sse::DONE.to_owned()]).collect()
+        }
+    }
+}
+
+fn stream_frames(
     stream: &TcpStream,
     shared: &Shared,
     reply: &Reply,
-    events: &[Value],
+    frames: &[String],
 ) -> io::Result<()> {
     let mut headers = vec![
         ("content-type".to_owned(), "text/event-stream; charset=utf-8".to_owned()),
@@ -103,16 +126,16 @@ fn stream_events(
     let (sent, then) = match reply.fault {
         Some(Fault::DropAfter(n)) => (n, After::Drop),
         Some(Fault::StallAfter(n)) => (n, After::Stall),
-        Some(Fault::Stall) | None => (events.len(), After::End),
+        Some(Fault::Stall) | None => (frames.len(), After::End),
     };
-    for (index, event) in events.iter().take(sent).enumerate() {
+    for (index, frame) in frames.iter().take(sent).enumerate() {
         if index > 0 {
             shared.pulse.sleep(reply.chunk_delay);
         }
         if shared.pulse.stopped() {
             return Ok(());
         }
-        http::write_chunk(stream, &sse::frame(event))?;
+        http::write_chunk(stream, frame)?;
     }
     match then {
         // Without the last chunk the client knows that it was cut off.

@@ -18,6 +18,7 @@ pub(crate) enum Failure {
     ContextTooLong,
     ModelNotFound,
     NoCredit,
+    PaymentRequired,
     UsageLimit { resets_at: SystemTime },
 }
 
@@ -36,6 +37,7 @@ impl Failure {
         match api {
             Api::Anthropic => self.anthropic(model, now_s),
             Api::Responses => self.responses(model, now_s),
+            Api::Chat => self.chat(model, now_s),
         }
     }
 
@@ -64,6 +66,9 @@ impl Failure {
                  Billing to upgrade or purchase credits."
                     .to_owned(),
             ),
+            Self::PaymentRequired => {
+                (402, "billing_error", "There is a problem with your billing.".to_owned())
+            }
             Self::UsageLimit { resets_at } => {
                 headers.extend(used_up_window(unix_s(resets_at), now_s));
                 (429, "rate_limit_error", "You have reached your usage limit.".to_owned())
@@ -116,6 +121,12 @@ impl Failure {
                 Some("insufficient_quota"),
                 "You exceeded your current quota, please check your plan and billing details.",
             ),
+            Self::PaymentRequired => openai_error(
+                402,
+                "insufficient_credits",
+                Some("insufficient_credits"),
+                "This request requires more credits, or fewer max_tokens.",
+            ),
             Self::ModelNotFound => openai_error(
                 404,
                 "invalid_request_error",
@@ -123,6 +134,38 @@ impl Failure {
                 &format!("The model `{model}` does not exist or you do not have access to it."),
             ),
             Self::UsageLimit { resets_at } => usage_limit(unix_s(resets_at), now_s),
+        }
+    }
+
+    /// Where providers of Chat Completions answer otherwise than OpenAI's Responses.
+    fn chat(self, model: &str, now_s: u64) -> Answer {
+        match self {
+            Self::ContextTooLong => openai_error(
+                400,
+                "invalid_request_error",
+                Some("context_length_exceeded"),
+                "This model's maximum context length is 128000 tokens. However, your messages \
+                 resulted in 210000 tokens. Please reduce the length of the messages.",
+            ),
+            // Subscriptions of providers that are no vendors say how long to wait, no more.
+            Self::UsageLimit { resets_at } => {
+                let wait_s = unix_s(resets_at).saturating_sub(now_s);
+                let mut answer = openai_error(
+                    429,
+                    "usage_limit_reached",
+                    Some("usage_limit_reached"),
+                    "The usage limit has been reached.",
+                );
+                answer.headers.push(("retry-after".to_owned(), wait_s.to_string()));
+                answer
+            }
+            Self::RateLimited
+            | Self::Unauthorized
+            | Self::Overloaded
+            | Self::ServerError
+            | Self::ModelNotFound
+            | Self::NoCredit
+            | Self::PaymentRequired => self.responses(model, now_s),
         }
     }
 }

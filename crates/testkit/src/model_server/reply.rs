@@ -1,4 +1,4 @@
-//! One answer of the model, in words that fit both APIs.
+//! One answer of the model, in words that fit every API.
 
 use std::time::{Duration, SystemTime};
 
@@ -22,8 +22,8 @@ pub struct Reply {
 
 /// What one reply cost, counted the way Anthropic does: `input` excludes both cache columns.
 ///
-/// On OpenAI's API the same numbers are reported as that API counts them, where `input_tokens` is
-/// `input + cache_read + cache_write`.
+/// On OpenAI's APIs the same numbers are reported as they count them: `input_tokens` or
+/// `prompt_tokens` is `input + cache_read + cache_write`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Tokens {
     /// Input tokens that were neither read from nor written to the cache.
@@ -103,7 +103,8 @@ impl Reply {
 
     /// Then the model calls this tool.
     ///
-    /// On OpenAI's API an input that is a JSON string makes a call of a custom (free-form) tool.
+    /// On the Responses API an input that is a JSON string makes a call of a custom (free-form)
+    /// tool; on Chat Completions it is sent as the arguments, so that they can be broken.
     pub fn tool(self, name: impl Into<String>, input: Value) -> Self {
         self.part(Part::Tool { name: name.into(), input })
     }
@@ -115,7 +116,7 @@ impl Reply {
 
     /// Then the model writes this file with the agent's own tool for it.
     ///
-    /// Claude wants an absolute path. Codex writes whole lines, so there the content always ends
+    /// Claude and OpenCode want an absolute path. Codex writes whole lines, so there the content always ends
     /// with a newline.
     pub fn write_file(self, path: impl Into<String>, content: impl Into<String>) -> Self {
         self.part(Part::WriteFile { path: path.into(), content: content.into() })
@@ -154,9 +155,14 @@ impl Reply {
         Self::failed(Failure::ModelNotFound)
     }
 
-    /// The account has no credit left.
+    /// The account has no credit left: 400 at Anthropic, 429 `insufficient_quota` at OpenAI.
     pub fn no_credit() -> Self {
         Self::failed(Failure::NoCredit)
+    }
+
+    /// The account has no credit left, in the words of the providers that say 402.
+    pub fn payment_required() -> Self {
+        Self::failed(Failure::PaymentRequired)
     }
 
     /// The subscription's window is used up until `resets_at`.

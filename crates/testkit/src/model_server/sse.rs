@@ -5,7 +5,15 @@ use serde_json::Value;
 /// How many characters one text event carries: small enough that every answer is a real stream.
 const CHUNK_CHARS: usize = 20;
 
-/// One event, framed: both vendors repeat the JSON's `type` as the event's name.
+/// What ends a stream of Chat Completions.
+pub(crate) const DONE: &str = "data: [DONE]\n\n";
+
+/// One event without a name, framed, as Chat Completions sends its chunks.
+pub(crate) fn data(event: &Value) -> String {
+    format!("data: {event}\n\n")
+}
+
+/// One event, framed: Anthropic and Responses repeat the JSON's `type` as the event's name.
 pub(crate) fn frame(event: &Value) -> String {
     let name = event["type"].as_str().expect("every event we build has a type");
     format!("event: {name}\ndata: {event}\n\n")

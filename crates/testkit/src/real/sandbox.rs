@@ -4,9 +4,13 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::model_server::ModelServer;
+
+/// The discard port: whoever asks there is refused at once.
+const DEAD_END: &str = "http://127.0.0.1:9";
 
 /// A temporary home folder with a project folder in it; both go when it is dropped.
 #[derive(Debug)]
@@ -80,6 +84,40 @@ impl Sandbox {
         Ok(env)
     }
 
+    /// The whole environment for OpenCode; writes its `opencode.json`, over an older one.
+    ///
+    /// The model is `lab/mock-model`, also where nobody names one. It costs 2 $ per million input
+    /// tokens, 8 $ per million output tokens and 0.5 $ per million cached ones.
+    pub fn env_for_opencode(&self, server: &ModelServer) -> io::Result<Vec<(String, String)>> {
+        let folder = self.home().join(".config/opencode");
+        fs::create_dir_all(&folder)?;
+        fs::write(folder.join("opencode.json"), opencode_config(&server.url()).to_string())?;
+        let mut env = self.base_env();
+        env.extend(
+            [
+                ("OPENCODE_DISABLE_AUTOUPDATE", "1"),
+                ("OPENCODE_DISABLE_MODELS_FETCH", "1"),
+                ("OPENCODE_DISABLE_LSP_DOWNLOAD", "1"),
+                // It fetches a package in the background that nothing here needs: not from here.
+                ("NPM_CONFIG_REGISTRY", DEAD_END),
+            ]
+            .map(owned),
+        );
+        Ok(env)
+    }
+
+    /// The whole environment for Pi; writes its `models.json`, over an older one.
+    ///
+    /// The model is `lab/mock-model`, which must be named; it costs what OpenCode's does.
+    pub fn env_for_pi(&self, server: &ModelServer) -> io::Result<Vec<(String, String)>> {
+        let folder = self.home().join(".pi/agent");
+        fs::create_dir_all(&folder)?;
+        fs::write(folder.join("models.json"), pi_models(&server.url()).to_string())?;
+        let mut env = self.base_env();
+        env.extend([("PI_OFFLINE", "1"), ("PI_TELEMETRY", "0")].map(owned));
+        Ok(env)
+    }
+
     fn claude_env(&self, server: &ModelServer, login: (&str, &str)) -> Vec<(String, String)> {
         let mut env = self.base_env();
         env.extend(
@@ -128,6 +166,34 @@ request_max_retries = 1
 stream_max_retries = 1
 "#
     )
+}
+
+/// A price of its own for every column, so that a cost tells what was counted.
+fn opencode_config(url: &str) -> Value {
+    json!({
+        "autoupdate": false, "share": "disabled",
+        "model": "lab/mock-model", "small_model": "lab/mock-model",
+        "provider": { "lab": {
+            "npm": "@ai-sdk/openai-compatible",
+            "options": { "baseURL": format!("{url}/v1"), "apiKey": "sk-dummy" },
+            "models": { "mock-model": {
+                "reasoning": true, "tool_call": true,
+                "cost": { "input": 2, "output": 8, "cache_read": 0.5, "cache_write": 0 },
+                "limit": { "context": 128_000, "output": 8192 },
+            }},
+        }},
+    })
+}
+
+fn pi_models(url: &str) -> Value {
+    json!({ "providers": { "lab": {
+        "baseUrl": format!("{url}/v1"), "api": "openai-completions", "apiKey": "sk-dummy",
+        "models": [{
+            "id": "mock-model", "reasoning": true, "input": ["text"],
+            "cost": { "input": 2, "output": 8, "cacheRead": 0.5, "cacheWrite": 0 },
+            "contextWindow": 128_000, "maxTokens": 8192,
+        }],
+    }}})
 }
 
 fn owned((name, value): (&str, &str)) -> (String, String) {

@@ -1,19 +1,24 @@
 //! What is installed is what the tests were written for.
 
-use belay_testkit::real::{self, CLAUDE_VERSION, CODEX_VERSION, skip_unless_installed};
+use belay_testkit::real::{
+    self, CLAUDE_VERSION, CODEX_VERSION, OPENCODE_VERSION, PI_VERSION, skip_unless_installed,
+};
 
 #[test]
-fn both_clis_have_the_pinned_versions() {
-    let test = "both_clis_have_the_pinned_versions";
-    let claude = skip_unless_installed(real::claude(), "claude", test);
-    let codex = skip_unless_installed(real::codex(), "codex", test);
-    if let Some(claude) = &claude {
-        assert_eq!(claude.version, CLAUDE_VERSION);
-    }
-    if let Some(codex) = &codex {
-        assert_eq!(codex.version, CODEX_VERSION);
-    }
-    if claude.is_some() && codex.is_some() {
+fn every_cli_has_the_pinned_version() {
+    let test = "every_cli_has_the_pinned_version";
+    let found = [
+        (real::claude(), "claude", CLAUDE_VERSION),
+        (real::codex(), "codex", CODEX_VERSION),
+        (real::opencode(), "opencode", OPENCODE_VERSION),
+        (real::pi(), "pi", PI_VERSION),
+    ];
+    let agents = found.map(|(agent, what, version)| {
+        let agent = skip_unless_installed(agent, what, test);
+        assert_eq!(agent.as_ref().map_or(version, |agent| &agent.version), version);
+        agent
+    });
+    if agents.iter().all(Option::is_some) {
         // Nothing to do: it neither needs npm nor the network.
         real::install(&real::dir()).unwrap();
     }

@@ -53,6 +53,23 @@ impl Attempt<'_> {
         self.input(Input::Interrupt);
     }
 
+    /// Ends a process of which nothing more is wanted, such as a server whose turn is over.
+    pub(super) fn finish_process(&mut self) {
+        self.linger = None;
+        let rung = Rung::after_the_result(self.plan);
+        let stop = self.stop.get_or_insert(Stop {
+            reason: StopReason::Stalled,
+            words: None,
+            rung: Rung::Native,
+            haste: Haste::Insisted,
+            climb: None,
+        });
+        stop.haste = Haste::Insisted;
+        if stop.rung < rung {
+            self.take(rung);
+        }
+    }
+
     pub(super) fn rung(&self) -> Option<Rung> {
         self.stop.as_ref().map(|stop| stop.rung)
     }
@@ -142,13 +159,8 @@ impl Attempt<'_> {
             self.linger = None;
             let words = "the agent lives on after its turn; ending it";
             self.runner.publisher.event(Event::notice(Level::Warn, "lingers", words));
-            if self.stop.is_none() {
-                self.forced = true;
-                let rung = Rung::after_the_result(self.plan);
-                let (reason, haste) = (StopReason::Stalled, Haste::Insisted);
-                self.stop = Some(Stop { reason, words: None, rung, haste, climb: None });
-                self.take(rung);
-            }
+            self.forced |= self.stop.is_none();
+            self.finish_process();
         }
         if self.end.is_none() && self.stop.is_none() {
             self.alarm = self.idle.check(now);

@@ -1,0 +1,272 @@
+//! OpenCode.
+//!
+//! A run talks with `opencode serve` on a port and with a password of its own: it tells text in pieces, retries
+//! as they happen, and has an interrupt. `opencode run --format json` is the second transport: it prints whole
+//! parts, nothing at its end, and hides its retries. Measured on 1.18.33; facts and their source are in `docs/agents/opencode.md`.
+
+mod classify;
+mod meter;
+mod parts;
+mod run;
+mod serve;
+
+use crate::agent::{check_name, check_options};
+use crate::{
+    Agent, Capabilities, Capability, EnvPolicy, Launch, Permissions, Protocol, RunRequest, Server,
+    Session, StopPlan, Support, Transport, Unsupported,
+};
+use std::env::consts::{ARCH, OS};
+
+/// OpenCode, the CLI `opencode`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OpenCode {
+    pub(crate) model: Option<String>,
+}
+
+impl OpenCode {
+    pub(crate) const NAME: &'static str = "opencode";
+
+    /// OpenCode with its own default model.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Uses `model`, written `provider/model`, unless a request names another.
+    #[must_use]
+    pub fn model(mut self, model: impl Into<String>) -> Self {
+        self.model = Some(model.into());
+        self
+    }
+
+    fn model_for(&self, request: &RunRequest) -> Result<Option<String>, Unsupported> {
+        let Some(model) = request.model.as_ref().or(self.model.as_ref()) else { return Ok(None) };
+        check_name(Self::NAME, "model", model)?;
+        if !model.contains('/') {
+            let hint = "OpenCode names a model by its provider too: anthropic/claude-sonnet-4-5";
+            return Err(Unsupported { agent: Self::NAME, option: "model", hint: Some(hint) });
+        }
+        Ok(Some(model.clone()))
+    }
+}
+
+/// What OpenCode and its providers read from the environment. What an outer OpenCode sets for its tools is not
+/// among it.
+const ENV: &[&str] = &[
+    "OPENCODE_CONFIG",
+    "OPENCODE_CONFIG_*",
+    "OPENCODE_DISABLE_*",
+    "OPENCODE_API_KEY",
+    "OPENCODE_AUTH_CONTENT",
+    "OPENCODE_MODELS_*",
+    "OPENCODE_DB",
+    "OPENCODE_PERMISSION",
+    "ANTHROPIC_*",
+    "OPENAI_*",
+    "OPENROUTER_API_KEY",
+    "GEMINI_API_KEY",
+    "GOOGLE_GENERATIVE_AI_API_KEY",
+    "GROQ_API_KEY",
+    "XAI_API_KEY",
+    "DEEPSEEK_API_KEY",
+    "MISTRAL_API_KEY",
+];
+
+const SERVE: Capabilities = Capabilities::new(&[
+    (Capability::StreamingDeltas, Support::Native),
+    (Capability::SystemPrompt, Support::Belay),
+    (Capability::AppendSystemPrompt, Support::Native),
+    (Capability::MaxTurns, Support::Belay),
+    (Capability::MaxOutputTokens, Support::No),
+    (Capability::AllowedTools, Support::No),
+    (Capability::DisallowedTools, Support::No),
+    (Capability::Effort, Support::Native),
+    (Capability::Resume, Support::Native),
+    (Capability::Continue, Support::Native),
+    (Capability::Fork, Support::Native),
+    (Capability::NativeInterrupt, Support::Native),
+    (Capability::Steer, Support::No),
+    (Capability::PermissionRequests, Support::Native),
+    (Capability::ReportedUsage, Support::Native),
+    (Capability::ReportedCost, Support::Native),
+    (Capability::ReportedWindow, Support::No),
+]);
+
+const RUN: Capabilities = Capabilities::new(&[
+    (Capability::StreamingDeltas, Support::No),
+    (Capability::SystemPrompt, Support::Belay),
+    (Capability::AppendSystemPrompt, Support::Belay),
+    (Capability::MaxTurns, Support::Belay),
+    (Capability::MaxOutputTokens, Support::No),
+    (Capability::AllowedTools, Support::No),
+    (Capability::DisallowedTools, Support::No),
+    (Capability::Effort, Support::Native),
+    (Capability::Resume, Support::Native),
+    (Capability::Continue, Support::Native),
+    (Capability::Fork, Support::Native),
+    (Capability::NativeInterrupt, Support::No),
+    (Capability::Steer, Support::No),
+    (Capability::PermissionRequests, Support::No),
+    (Capability::ReportedUsage, Support::Native),
+    (Capability::ReportedCost, Support::Native),
+    (Capability::ReportedWindow, Support::No),
+]);
+
+impl Agent for OpenCode {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn transports(&self) -> &'static [Transport] {
+        &[Transport::Dialogue, Transport::Print]
+    }
+
+    fn capabilities(&self, transport: Transport) -> Capabilities {
+        match transport {
+            Transport::Dialogue => SERVE,
+            Transport::Print | Transport::Interactive => RUN,
+        }
+    }
+
+    fn launch(&self, request: &RunRequest, transport: Transport) -> Result<Launch, Unsupported> {
+        let mut launch = Launch::new("opencode");
+        launch.ignored = check_options(Self::NAME, self.capabilities(transport), request)?;
+        launch.native = native_paths();
+        launch.env = EnvPolicy::with(ENV);
+        launch.env.set.push(("OPENCODE_DISABLE_AUTOUPDATE", "1".to_owned()));
+        if let Some(rules) = request.permissions.and_then(rules) {
+            launch.env.set.push(("OPENCODE_PERMISSION", rules.to_owned()));
+        }
+        // `run` dies of either signal at once, tells nothing, and leaves its tools running.
+        let is_server = transport == Transport::Dialogue;
+        launch.stop = StopPlan { native: is_server, sigint: false, sigterm: is_server };
+        let model = self.model_for(request)?;
+        if let Session::Resume(id) | Session::Fork(id) = &request.session {
+            check_name(Self::NAME, "session", id)?;
+        }
+        Ok(self.with_args(launch, request, transport, model.as_deref()))
+    }
+
+    fn protocol(&self, request: &RunRequest, transport: Transport) -> Box<dyn Protocol> {
+        match transport {
+            Transport::Dialogue => {
+                // `launch` has refused a bad name before.
+                let model = self.model_for(request).unwrap_or_default();
+                Box::new(serve::Serve::new(request, model.as_deref()))
+            }
+            Transport::Print | Transport::Interactive => Box::new(run::Run::new(request)),
+        }
+    }
+}
+
+impl OpenCode {
+    fn with_args(
+        &self,
+        mut launch: Launch,
+        request: &RunRequest,
+        transport: Transport,
+        model: Option<&str>,
+    ) -> Launch {
+        if transport == Transport::Dialogue {
+            launch.server =
+                Some(Server { password_env: "OPENCODE_SERVER_PASSWORD", user: "opencode" });
+            ["serve", "--hostname=127.0.0.1"].iter().for_each(|arg| launch.arg(*arg));
+            launch.bind("--port", Server::PORT);
+            launch.args.extend(request.extra_args.iter().cloned());
+            return launch;
+        }
+        let is_person = transport == Transport::Interactive;
+        if !is_person {
+            ["run", "--format=json", "--thinking"].iter().for_each(|arg| launch.arg(*arg));
+        }
+        if let Some(model) = model {
+            launch.bind("--model", model);
+        }
+        if let Some(effort) = request.effort.filter(|_| !is_person) {
+            launch.bind("--variant", effort.name());
+        }
+        if request.permissions == Some(Permissions::Full) {
+            launch.arg("--auto");
+        }
+        match &request.session {
+            Session::New => {}
+            Session::Continue => launch.arg("--continue"),
+            Session::Resume(id) => launch.bind("--session", id),
+            Session::Fork(id) => {
+                launch.bind("--session", id);
+                launch.arg("--fork");
+            }
+        }
+        launch.args.extend(request.extra_args.iter().cloned());
+        let prompt = request.composed_prompt();
+        if is_person && !prompt.is_empty() {
+            launch.bind("--prompt", &prompt);
+        } else {
+            launch.stdin = prompt;
+        }
+        launch
+    }
+}
+
+/// What OpenCode may do, in its own rules; what is beyond them is denied.
+fn rules(permissions: Permissions) -> Option<&'static str> {
+    match permissions {
+        Permissions::ReadOnly => {
+            Some(r#"{"edit":"deny","bash":"deny","webfetch":"deny","external_directory":"deny"}"#)
+        }
+        Permissions::Edit => {
+            Some(r#"{"edit":"allow","bash":"deny","webfetch":"deny","external_directory":"deny"}"#)
+        }
+        Permissions::Full => None,
+    }
+}
+
+/// Where npm puts the native program, from the real path of the launcher `opencode-ai/bin/opencode`.
+fn native_paths() -> Vec<String> {
+    let package = match (OS, ARCH) {
+        ("linux", "x86_64") => "opencode-linux-x64",
+        ("linux", "aarch64") => "opencode-linux-arm64",
+        ("macos", "x86_64") => "opencode-darwin-x64",
+        ("macos", "aarch64") => "opencode-darwin-arm64",
+        _ => return Vec::new(),
+    };
+    vec![format!("../../{package}/bin/opencode"), format!("../node_modules/{package}/bin/opencode")]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn args(request: RunRequest) -> String {
+        OpenCode::new().launch(&request, Transport::Print).unwrap().args.join(" ")
+    }
+
+    #[test]
+    fn the_prompt_is_read_from_the_input_and_values_are_bound() {
+        let request = RunRequest::new("-x --help").model("lab/m").resume("ses_1");
+        let want = "run --format=json --thinking --model=lab/m --session=ses_1";
+        assert_eq!(args(request), want);
+        assert_eq!(
+            OpenCode::new().print_command(&"it's".into()).unwrap(),
+            "printf %s 'it'\\''s' | OPENCODE_DISABLE_AUTOUPDATE=1 opencode run --format=json --thinking"
+        );
+    }
+
+    #[test]
+    fn only_full_permissions_approve_by_themselves() {
+        for (permissions, auto) in
+            [(Permissions::ReadOnly, false), (Permissions::Edit, false), (Permissions::Full, true)]
+        {
+            let args = args(RunRequest::new("p").permissions(permissions));
+            assert_eq!(args.contains("--auto"), auto, "{args}");
+        }
+    }
+
+    #[test]
+    fn a_model_without_its_provider_is_refused_with_the_way_to_write_it() {
+        let error = OpenCode::new()
+            .launch(&RunRequest::new("p").model("gpt-5"), Transport::Print)
+            .unwrap_err();
+        assert!(error.to_string().contains("anthropic/claude"), "{error}");
+    }
+}

@@ -1,0 +1,258 @@
+//! OpenCode's parts: text, reasoning, tools and steps, as both transports describe them.
+
+use super::meter::Meter;
+use crate::Out;
+use crate::wire::{lenient, lenient_text, unsaid};
+use belay_trace::{
+    Event, Json, Plan, PlanItem, PlanStatus, Reasoning, Text, ToolCall, ToolId, ToolKind,
+    ToolResult, TurnStarted,
+};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+/// A part: the union of the fields of all kinds.
+#[derive(Debug, Deserialize)]
+pub(super) struct Part<'a> {
+    #[serde(borrow)]
+    pub(super) id: Cow<'a, str>,
+    #[serde(borrow, rename = "type")]
+    pub(super) kind: Cow<'a, str>,
+    #[serde(borrow, default, rename = "messageID", deserialize_with = "lenient_text")]
+    pub(super) message_id: Option<Cow<'a, str>>,
+    #[serde(borrow, default, deserialize_with = "lenient_text")]
+    text: Option<Cow<'a, str>>,
+    #[serde(default, deserialize_with = "lenient")]
+    time: Span,
+    #[serde(borrow, default, deserialize_with = "lenient_text")]
+    tool: Option<Cow<'a, str>>,
+    #[serde(borrow, default, rename = "callID", deserialize_with = "lenient_text")]
+    call_id: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    state: Option<State<'a>>,
+    #[serde(borrow, default, deserialize_with = "lenient_text")]
+    pub(super) reason: Option<Cow<'a, str>>,
+    #[serde(default, deserialize_with = "lenient")]
+    tokens: Option<Tokens>,
+    #[serde(default, deserialize_with = "lenient")]
+    cost: Option<f64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Span {
+    #[serde(default)]
+    end: Option<f64>,
+}
+
+#[derive(Debug, Deserialize)]
+struct State<'a> {
+    #[serde(borrow)]
+    status: Cow<'a, str>,
+    #[serde(borrow, default)]
+    input: Option<&'a RawValue>,
+    #[serde(default, deserialize_with = "lenient")]
+    output: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    error: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    metadata: Metadata,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Metadata {
+    #[serde(default)]
+    exit: Option<i32>,
+}
+
+/// What a step has used. `input` excludes what the cache gave, `output` excludes reasoning: their sum is
+/// `total` in every recording.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Tokens {
+    pub(super) input: u64,
+    pub(super) output: u64,
+    pub(super) reasoning: u64,
+    pub(super) cache: Cache,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Cache {
+    pub(super) read: u64,
+    pub(super) write: u64,
+}
+
+/// Turns parts into events. A part may arrive in pieces, be told again and again while it grows, or once.
+#[derive(Debug, Default)]
+pub(super) struct Parts {
+    /// What was said of the parts that are not whole yet, oldest first; and whether it is reasoning.
+    said: Vec<(String, String, bool)>,
+    /// Tool calls that have begun, by their ids.
+    calls: HashSet<String>,
+    /// Tool calls and parts that are whole.
+    done: HashSet<String>,
+    /// The text of the last response that had any.
+    answer: String,
+    answer_of: Option<String>,
+    /// How the last step ended.
+    pub(super) reason: Option<String>,
+    pub(super) meter: Meter,
+}
+
+impl Parts {
+    /// The answer, or what is reached of it.
+    pub(super) fn answer(&self) -> String {
+        self.answer.clone()
+    }
+
+    /// Takes a part; `None` if this version does not know its kind.
+    pub(super) fn part(&mut self, part: Part<'_>, out: &mut Out) -> Option<()> {
+        if self.done.contains(&*part.id) {
+            // Told again.
+            return Some(());
+        }
+        match part.kind.as_ref() {
+            "step-start" => {
+                self.done.insert(part.id.into_owned());
+                let message_id = part.message_id.map(Cow::into_owned);
+                out.event(Event::TurnStarted(TurnStarted { message_id, model: None }));
+            }
+            "text" | "reasoning" => self.words(part, out),
+            "tool" => self.tool(part, out)?,
+            "step-finish" => {
+                self.done.insert(part.id.into_owned());
+                self.reason = part.reason.map(Cow::into_owned);
+                self.meter.step(part.tokens, part.cost, out);
+            }
+            // The state of the working folder, which belay does not show.
+            "snapshot" | "patch" | "file" | "agent" | "retry" | "compaction" | "subtask" => {}
+            _ => return None,
+        }
+        Some(())
+    }
+
+    /// A piece of a part whose kind was told before.
+    pub(super) fn delta(
+        &mut self,
+        part_id: &str,
+        message_id: Option<&str>,
+        text: &str,
+        out: &mut Out,
+    ) {
+        let is_reasoning = match self.said.iter_mut().find(|(id, ..)| id == part_id) {
+            Some((_, said, is_reasoning)) => {
+                said.push_str(text);
+                *is_reasoning
+            }
+            None => {
+                self.said.push((part_id.to_owned(), text.to_owned(), false));
+                false
+            }
+        };
+        self.say(text.to_owned(), message_id, is_reasoning, out);
+    }
+
+    fn words(&mut self, part: Part<'_>, out: &mut Out) {
+        let is_reasoning = part.kind == "reasoning";
+        let known = self.said.iter().position(|(id, ..)| *id == part.id);
+        let text = part.text.map(Cow::into_owned).unwrap_or_default();
+        if part.time.end.is_none() {
+            // It begins; what it says comes in pieces.
+            if known.is_none() {
+                self.said.push((part.id.into_owned(), String::new(), is_reasoning));
+            }
+            return;
+        }
+        self.done.insert(part.id.into_owned());
+        let said = known.map(|at| self.said.remove(at).1).unwrap_or_default();
+        let rest = unsaid(text, &said);
+        if !rest.is_empty() {
+            self.say(rest, part.message_id.as_deref(), is_reasoning, out);
+        }
+    }
+
+    fn say(&mut self, text: String, message_id: Option<&str>, is_reasoning: bool, out: &mut Out) {
+        let id = message_id.map(str::to_owned);
+        if is_reasoning {
+            out.event(Event::Reasoning(Reasoning { reasoning: text, message_id: id }));
+            return;
+        }
+        if self.answer_of != id {
+            self.answer.clear();
+            self.answer_of.clone_from(&id);
+        }
+        self.answer.push_str(&text);
+        out.event(Event::Text(Text { text, message_id: id }));
+    }
+
+    fn tool(&mut self, part: Part<'_>, out: &mut Out) -> Option<()> {
+        let state = part.state?;
+        let id = part.call_id.unwrap_or(part.id).into_owned();
+        let name = part.tool.as_deref().unwrap_or_default();
+        if state.status == "pending" || self.done.contains(&id) {
+            return Some(());
+        }
+        let tool_id = Some(ToolId::from(id.as_str()));
+        if self.calls.insert(id.clone()) {
+            let args = state.input.map(Json::from_raw).unwrap_or_default();
+            if name == "todowrite"
+                && let Some(plan) = plan(&args)
+            {
+                out.event(Event::Plan(plan));
+            }
+            let (name, kind) = sort(name);
+            let tool_id = tool_id.clone();
+            out.event(Event::ToolCall(ToolCall { tool_id, name, args, kind }));
+        }
+        let tool_error = match state.status.as_ref() {
+            "completed" => state.metadata.exit.is_some_and(|exit| exit != 0) || name == "invalid",
+            "error" => true,
+            _ => return Some(()),
+        };
+        self.done.insert(id);
+        out.event(Event::ToolResult(ToolResult {
+            tool_id,
+            name: Some(sort(name).0),
+            output: state.output.or(state.error).unwrap_or_default(),
+            tool_error,
+            exit_code: state.metadata.exit,
+        }));
+        Some(())
+    }
+}
+
+/// A tool's name as belay has it, and what it can do. (1.18.33)
+fn sort(name: &str) -> (String, ToolKind) {
+    let kind = match name {
+        "bash" => return ("Bash".to_owned(), ToolKind::Execute),
+        "read" | "glob" | "grep" | "list" | "skill" | "lsp" => ToolKind::Read,
+        "edit" | "write" | "patch" | "apply_patch" | "multiedit" => ToolKind::Edit,
+        "webfetch" | "websearch" | "codesearch" => ToolKind::Network,
+        _ => ToolKind::Other,
+    };
+    (name.to_owned(), kind)
+}
+
+fn plan(args: &Json) -> Option<Plan> {
+    #[derive(Deserialize)]
+    struct Todos {
+        todos: Vec<Todo>,
+    }
+    #[derive(Deserialize)]
+    struct Todo {
+        content: String,
+        #[serde(default)]
+        status: String,
+    }
+    let todos: Todos = serde_json::from_str(args.get()).ok()?;
+    let items = todos.todos.into_iter().map(|todo| PlanItem {
+        text: todo.content,
+        status: match todo.status.as_str() {
+            "in_progress" => PlanStatus::InProgress,
+            "completed" | "cancelled" => PlanStatus::Completed,
+            _ => PlanStatus::Pending,
+        },
+    });
+    Some(Plan { items: items.collect() })
+}
