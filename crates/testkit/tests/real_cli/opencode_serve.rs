@@ -142,7 +142,7 @@ fn an_abort_ends_the_command_and_is_idle_twice() {
     // The tool's end comes after the first idle: only the second one is the end of the turn.
     let second = serving.until_idle();
     // It is `completed` where the command had begun to run, and `error` where it had not.
-    assert!(matches!(tool_states(&second)[..], ["completed" | "error"]), "{second:#?}");
+    assert!(matches!(tool_states(&second)[..], [.., "completed" | "error"]), "{second:#?}");
     let last = properties(&second, "message.updated").pop().unwrap();
     assert_eq!(last["info"]["error"]["name"], "MessageAbortedError");
 }
