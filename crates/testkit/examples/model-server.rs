@@ -18,16 +18,17 @@ fn main() -> std::io::Result<()> {
     let claude = sandbox.env_for_claude(&server);
     let codex = sandbox.env_for_codex(&server, CodexPolicy::FULL_ACCESS)?;
     let opencode = sandbox.env_for_opencode(&server)?;
+    let pi = sandbox.env_for_pi(&server)?;
     eprintln!(
         "Export these in another terminal, run belay there, and press Ctrl-D here at the end:"
     );
     eprintln!("  belay run -a claude --permit full \"Look around\"");
     eprintln!("  belay run -a codex --pass-env MOCK_KEY \"Look around\"");
     eprintln!("  belay run -a opencode:lab/mock-model \"Look around\"");
+    eprintln!("  belay run -a pi:lab/mock-model \"Look around\"");
     // Not the PATH: belay and the agents are on yours.
-    for (name, value) in
-        claude.into_iter().chain(codex).chain(opencode).filter(|(name, _)| name != "PATH")
-    {
+    let vars = claude.into_iter().chain(codex).chain(opencode).chain(pi);
+    for (name, value) in vars.filter(|(name, _)| name != "PATH") {
         println!("export {name}='{value}'");
     }
     println!("cd '{}'", sandbox.project().display());

@@ -7,7 +7,19 @@
 mod claude;
 #[path = "real_cli/codex.rs"]
 mod codex;
+#[path = "real_cli/http.rs"]
+mod http;
 #[path = "real_cli/installed.rs"]
 mod installed;
+#[path = "real_cli/opencode.rs"]
+mod opencode;
+#[path = "real_cli/opencode_serve.rs"]
+mod opencode_serve;
+#[path = "real_cli/pi.rs"]
+mod pi;
+#[path = "real_cli/pi_rpc.rs"]
+mod pi_rpc;
 #[path = "real_cli/run.rs"]
 mod run;
+#[path = "real_cli/talk.rs"]
+mod talk;

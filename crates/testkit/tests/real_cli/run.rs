@@ -1,5 +1,6 @@
 //! Running a real CLI to its end.
 
+use std::io::{Seek as _, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
@@ -22,7 +23,6 @@ pub(crate) const TOKENS: Tokens =
 pub(crate) struct Run {
     pub(crate) lines: Vec<Value>,
     pub(crate) exit_code: Option<i32>,
-    #[expect(dead_code, reason = "it is printed when an assertion fails")]
     pub(crate) stderr: String,
 }
 
@@ -30,6 +30,20 @@ impl Run {
     /// Runs the CLI to its end.
     pub(crate) fn of(program: &Path, args: &[&str], env: &[(String, String)], cwd: &Path) -> Self {
         Self::interrupted(program, args, env, cwd, None)
+    }
+
+    /// Runs the CLI to its end with this on its stdin.
+    pub(crate) fn fed(
+        program: &Path,
+        args: &[&str],
+        env: &[(String, String)],
+        cwd: &Path,
+        input: &str,
+    ) -> Self {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(input.as_bytes()).unwrap();
+        file.rewind().unwrap();
+        Self::started(program, args, env, cwd, file.into(), None)
     }
 
     /// Runs the CLI and interrupts it once the server has a request, if there is a server.
@@ -40,9 +54,20 @@ impl Run {
         cwd: &Path,
         server: Option<&ModelServer>,
     ) -> Self {
+        Self::started(program, args, env, cwd, Stdio::null(), server)
+    }
+
+    fn started(
+        program: &Path,
+        args: &[&str],
+        env: &[(String, String)],
+        cwd: &Path,
+        stdin: Stdio,
+        server: Option<&ModelServer>,
+    ) -> Self {
         let mut command = Command::new(program);
         command.args(args).env_clear().envs(env.iter().cloned()).current_dir(cwd);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
         let child = command.spawn().unwrap();
         let pid = Pid::from_child(&child);
         let (sender, receiver) = mpsc::channel();
@@ -60,7 +85,11 @@ impl Run {
         });
         let stdout = String::from_utf8(output.stdout).unwrap();
         Self {
-            lines: stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect(),
+            // Only LF ends a line: U+2028 stands as it is in a string.
+            lines: stdout
+                .split_terminator('\n')
+                .map(|line| serde_json::from_str(line).unwrap())
+                .collect(),
             exit_code: output.status.code(),
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
         }
