@@ -1,6 +1,6 @@
 //! Which agents there are, and what they are called.
 
-use crate::{Agent, Claude, Codex};
+use crate::{Agent, Claude, Codex, Pi};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -26,6 +26,7 @@ impl fmt::Debug for Entry {
 pub const AGENTS: &[Entry] = &[
     Entry { name: Claude::NAME, aliases: &["claude"], make: |model| Arc::new(Claude { model }) },
     Entry { name: Codex::NAME, aliases: &[], make: |model| Arc::new(Codex { model }) },
+    Entry { name: Pi::NAME, aliases: &[], make: |model| Arc::new(Pi { model }) },
 ];
 
 /// An agent as it is written on a command line: `codex`, or `codex:gpt-5.5` with a model.
@@ -85,6 +86,9 @@ mod tests {
     #[test]
     fn an_unknown_agent_is_named_and_the_known_ones_are_listed() {
         let error = "clod".parse::<Candidate>().unwrap_err();
-        assert_eq!(error.to_string(), "there is no agent `clod`: use claude, claude-code, codex");
+        assert_eq!(
+            error.to_string(),
+            "there is no agent `clod`: use claude, claude-code, codex, pi"
+        );
     }
 }

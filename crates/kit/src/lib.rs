@@ -25,7 +25,8 @@ pub use crate::observe::{Observer, ObserverError};
 pub use crate::run::{Interrupter, Outcome, Run};
 pub use belay_agents::{
     AGENTS, Agent, BadIdleLimits, Candidate, Capabilities, Capability, Claude, Codex, Effort,
-    IdleLimits, Permissions, RunRequest, Session, Support, Transport, Unsupported, shell_escape,
+    IdleLimits, Permissions, Pi, RunRequest, Session, Support, Transport, Unsupported,
+    shell_escape,
 };
 pub use belay_trace as trace;
 pub use belay_trace::{Decision, Event, Failure, FailureKind, PermissionRequest, Record, Usage};
