@@ -180,6 +180,45 @@ pub fn extract_codex_usage(object: &Map<String, Value>) -> Option<Usage> {
     })
 }
 
+/// Reads usage in Pi's shape: `{"usage":{"input":…,"output":…,"cacheRead":…,"cost":{"total":…}}}` in a line
+/// of its stream, in the line's `message`, or in each of its `messages`, which are added up.
+///
+/// A line with `messages` covers a whole run but for what Pi has retried; a response that failed counts as it is
+/// reported. `None` when no message of the model has both an input and an output count.
+pub fn extract_pi_usage(object: &Map<String, Value>) -> Option<Usage> {
+    let messages = object.get("messages").and_then(Value::as_array);
+    let of_model = |message: &&Value| message.get("role").is_none_or(|role| role == "assistant");
+    let usages: Vec<&Value> = match (messages, object.get("message")) {
+        (Some(messages), _) => messages.iter().filter(of_model).collect(),
+        (None, Some(message)) => Some(message).filter(of_model).into_iter().collect(),
+        (None, None) => return pi_usage(object.get("usage")?),
+    };
+    let usages = usages.into_iter().filter_map(|message| pi_usage(message.get("usage")?));
+    usages.reduce(|sum, usage| Usage {
+        input_tokens: sum.input_tokens.saturating_add(usage.input_tokens),
+        output_tokens: sum.output_tokens.saturating_add(usage.output_tokens),
+        cache_read_input_tokens: sum
+            .cache_read_input_tokens
+            .saturating_add(usage.cache_read_input_tokens),
+        cache_creation_input_tokens: sum
+            .cache_creation_input_tokens
+            .saturating_add(usage.cache_creation_input_tokens),
+        total_cost_usd: sum.total_cost_usd + usage.total_cost_usd,
+        ..sum
+    })
+}
+
+fn pi_usage(usage: &Value) -> Option<Usage> {
+    Some(Usage {
+        input_tokens: required(usage, "input")?,
+        output_tokens: required(usage, "output")?,
+        cache_read_input_tokens: optional(usage, "cacheRead"),
+        cache_creation_input_tokens: optional(usage, "cacheWrite"),
+        total_cost_usd: usage.pointer("/cost/total").and_then(Value::as_f64).unwrap_or(0.0),
+        ..Usage::default()
+    })
+}
+
 fn required(usage: &Value, field: &str) -> Option<u64> {
     usage.get(field)?.as_u64()
 }
@@ -201,11 +240,9 @@ mod tests {
             r#"{"usage":{"input_tokens":-1,"output_tokens":2}}"#,
         ] {
             let object = parse_json(text).unwrap();
-            assert_eq!(
-                (extract_usage(&object), extract_codex_usage(&object)),
-                (None, None),
-                "{text}"
-            );
+            let usages = (extract_usage(&object), extract_codex_usage(&object));
+            assert_eq!(usages, (None, None), "{text}");
+            assert_eq!(extract_pi_usage(&object), None, "{text}");
         }
     }
 
@@ -228,5 +265,38 @@ mod tests {
         let line = r#"{"usage":{"input_tokens":10500,"cached_input_tokens":9000,"cache_write_input_tokens":300,"output_tokens":85}}"#;
         let usage = extract_codex_usage(&parse_json(line).unwrap()).unwrap();
         assert_eq!((usage.input_tokens, usage.cache_read_input_tokens), (1200, 9000));
+    }
+
+    /// The seed took the last message alone, and not what was written to the cache.
+    #[test]
+    fn pis_usage_is_the_sum_over_the_messages_of_the_model() {
+        let message = |input: u64| {
+            format!(
+                r#"{{"role":"assistant","usage":{{"input":{input},"output":5,"cacheRead":3,"cacheWrite":2,"cost":{{"total":0.25}}}}}}"#
+            )
+        };
+        let (first, last) = (message(1000), message(200));
+        let usage = |line: &str| extract_pi_usage(&parse_json(line).unwrap());
+        let want = Usage {
+            input_tokens: 1200,
+            output_tokens: 10,
+            cache_read_input_tokens: 6,
+            cache_creation_input_tokens: 4,
+            total_cost_usd: 0.5,
+            ..Usage::default()
+        };
+        let user = r#"{"role":"user"}"#;
+        assert_eq!(usage(&format!(r#"{{"messages":[{user},{first},{last}]}}"#)), Some(want));
+        let one = Usage {
+            input_tokens: 200,
+            output_tokens: 5,
+            cache_read_input_tokens: 3,
+            cache_creation_input_tokens: 2,
+            total_cost_usd: 0.25,
+            ..want
+        };
+        assert_eq!(usage(&format!(r#"{{"type":"message_end","message":{last}}}"#)), Some(one));
+        assert_eq!(usage(&last), Some(one));
+        assert_eq!(usage(&format!(r#"{{"messages":[{user}]}}"#)), None);
     }
 }

@@ -158,6 +158,18 @@ impl Launch {
         self.args.push(format!("{flag}={value}"));
     }
 
+    /// Adds `--flag value`, for an agent that takes the next argument as the value whatever it begins with.
+    pub(crate) fn pair(&mut self, flag: &str, value: &str) {
+        self.args.extend([flag.to_owned(), value.to_owned()]);
+    }
+
+    /// Adds `--flag PATH` of a private file, for an agent that takes `--flag content` as well.
+    pub(crate) fn pair_file(&mut self, flag: &str, name: &'static str, content: &str) {
+        let file = PrivateFile { name, content: content.to_owned(), inline: content.to_owned() };
+        self.args.extend([flag.to_owned(), file.placeholder()]);
+        self.files.push(file);
+    }
+
     /// Adds `--flag-file=PATH` of a private file, whose content could also be written as `--flag=content`.
     pub(crate) fn bind_file(&mut self, flag: &str, name: &'static str, content: &str) {
         let inline = format!("{flag}={content}");

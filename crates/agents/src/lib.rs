@@ -32,6 +32,7 @@ mod launch;
 mod lines;
 mod opencode;
 mod parser;
+mod pi;
 mod protocol;
 mod registry;
 mod replay;
@@ -48,6 +49,7 @@ pub use crate::launch::{EnvPolicy, Launch, PrivateFile, Server, StopPlan, shell_
 pub use crate::lines::{Line, LineSplitter};
 pub use crate::opencode::OpenCode;
 pub use crate::parser::StreamParser;
+pub use crate::pi::Pi;
 pub use crate::protocol::{
     Action, AttemptEnd, Emitted, Exit, HttpId, Input, Out, Protocol, TimerId,
 };

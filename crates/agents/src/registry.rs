@@ -1,6 +1,6 @@
 //! Which agents there are, and what they are called.
 
-use crate::{Agent, Claude, Codex, OpenCode};
+use crate::{Agent, Claude, Codex, OpenCode, Pi};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -27,6 +27,7 @@ pub const AGENTS: &[Entry] = &[
     Entry { name: Claude::NAME, aliases: &["claude"], make: |model| Arc::new(Claude { model }) },
     Entry { name: Codex::NAME, aliases: &[], make: |model| Arc::new(Codex { model }) },
     Entry { name: OpenCode::NAME, aliases: &[], make: |model| Arc::new(OpenCode { model }) },
+    Entry { name: Pi::NAME, aliases: &[], make: |model| Arc::new(Pi { model }) },
 ];
 
 /// An agent as it is written on a command line: `codex`, or `codex:gpt-5.5` with a model.
@@ -88,7 +89,7 @@ mod tests {
         let error = "clod".parse::<Candidate>().unwrap_err();
         assert_eq!(
             error.to_string(),
-            "there is no agent `clod`: use claude, claude-code, codex, opencode"
+            "there is no agent `clod`: use claude, claude-code, codex, opencode, pi"
         );
     }
 }

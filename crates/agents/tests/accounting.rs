@@ -141,3 +141,44 @@ fn the_app_server_counts_each_turn_for_itself() {
     let responses: Vec<_> = turns.iter().map(|turn| turn.num_turns).collect();
     assert_eq!(responses, [Some(2), Some(1), Some(1), None]);
 }
+
+#[test]
+fn pis_responses_are_added_up_and_their_input_does_not_include_the_cache() {
+    // `agent_end` and the seed's reading of it stop at the last response: 200, 30, 0.00114.
+    check(&usage("pi/b-shell"), [1200, 70, 1000, 0], 0.00346);
+    check(&usage("pi/c-tools"), [2400, 150, 600, 0], 0.0063);
+    assert_eq!(usage("pi/d-reason").reasoning_output_tokens, Some(60));
+}
+
+/// `get_session_stats` says 1800, 90, 200 and 0.00442 after the first turn, 2600, 140, 400 and 0.00652 after both.
+#[test]
+fn the_turns_of_one_pi_process_add_up_to_what_it_says_of_its_session() {
+    let turns = usages("pi/rpc");
+    check(&turns[0], [1800, 90, 200, 0], 0.00442);
+    check(&turns[1], [800, 50, 200, 0], 0.0021);
+}
+
+#[test]
+fn a_resumed_pi_session_costs_only_what_this_run_added() {
+    check(&usage("pi/p-resume-1"), [800, 50, 200, 0], 0.0021);
+    check(&usage("pi/p-resume-2"), [800, 50, 200, 0], 0.0021);
+}
+
+#[test]
+fn a_response_of_pi_that_broke_off_makes_the_bill_a_lower_bound() {
+    let usage = usage("pi/l-drop-partial");
+    assert_eq!(tokens(&usage), [800, 50, 200, 0].map(Some));
+    assert_eq!((usage.cost_source, usage.num_turns), (CostSource::Partial, Some(2)));
+}
+
+#[test]
+fn a_pi_turn_that_never_reached_the_model_costs_zero() {
+    for name in ["pi/h-401", "pi/i-context", "pi/k-quota", "pi/g-503-forever"] {
+        check(&usage(name), [0; 4], 0.0);
+    }
+}
+
+#[test]
+fn a_killed_pi_keeps_the_bill_of_what_was_answered() {
+    check(&usage("pi/int-term-pid"), [800, 50, 200, 0], 0.0021);
+}

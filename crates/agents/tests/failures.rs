@@ -102,12 +102,36 @@ fn an_interrupt_is_no_success_although_claude_exits_with_0() {
 }
 
 #[test]
+fn pi_exits_with_0_and_its_message_begins_with_the_status() {
+    for (name, kind, code, status) in [
+        ("pi/h-401", FailureKind::Auth, Some("invalid_api_key"), "401"),
+        ("pi/i-context", FailureKind::ContextOverflow, Some("context_length_exceeded"), "400"),
+        ("pi/k-quota", FailureKind::Billing, Some("insufficient_quota"), "429"),
+        ("pi/g-503-forever", FailureKind::ServerError, Some("server_error"), "503"),
+    ] {
+        assert_eq!(recorded::named(name).exit, Exit::Code(0), "{name}");
+        let message = failure(name).message;
+        let code = code.map(|code| (EvidenceSource::Field, "code", code));
+        let rest = [
+            (EvidenceSource::Status, "errorMessage", status),
+            (EvidenceSource::Text, "errorMessage", &*message),
+        ];
+        check(name, kind, &code.into_iter().chain(rest).collect::<Vec<_>>());
+    }
+    let stop = [(EvidenceSource::Field, "stopReason", "length")];
+    check("pi/j-length", FailureKind::OutputLimit, &stop);
+    let aborted = [(EvidenceSource::Field, "aborted", "true")];
+    check("pi/rpc", FailureKind::Interrupted, &aborted);
+}
+
+#[test]
 fn an_agent_that_somebody_else_ended_has_crashed() {
     use EvidenceSource::Exit;
     for (name, evidence) in [
         ("claude-code/int-term", (Exit, "code", "143")),
         ("codex/int-int1", (Exit, "code", "1")),
         ("codex/int-term", (Exit, "signal", "15")),
+        ("pi/int-term-pid", (Exit, "code", "143")),
     ] {
         check(name, FailureKind::Crashed, &[evidence]);
     }
@@ -115,7 +139,7 @@ fn an_agent_that_somebody_else_ended_has_crashed() {
 
 #[test]
 fn an_agent_that_we_ended_was_interrupted_whatever_its_exit_code() {
-    for name in ["claude-code/int-term", "codex/int-int1", "codex/int-term"] {
+    for name in ["claude-code/int-term", "codex/int-int1", "codex/int-term", "pi/int-term-pid"] {
         let recording = recorded::named(name);
         let mut protocol = recording.agent.protocol(&recording.request, recording.transport);
         let mut out = Out::default();
@@ -134,7 +158,7 @@ fn an_agent_that_we_ended_was_interrupted_whatever_its_exit_code() {
 
 #[test]
 fn the_last_words_on_stderr_explain_a_command_line_that_did_not_please() {
-    for name in ["claude-code/a-text", "codex/a-text"] {
+    for name in ["claude-code/a-text", "codex/a-text", "pi/a-text", "pi/rpc"] {
         let recording = recorded::named(name);
         let mut protocol = recording.agent.protocol(&recording.request, recording.transport);
         let mut out = Out::default();

@@ -66,6 +66,8 @@ fn every_tool_result_has_its_call_and_every_call_but_an_aborted_one_its_result()
         let aborted = match recording.name.as_str() {
             // Codex says nothing more after a signal or an interrupt.
             "codex/int-int1" | "codex/int-term" | "codex/t-appserver" => 1,
+            // Nor does Pi after a signal.
+            "pi/int-term-pid" => 1,
             _ => 0,
         };
         assert_eq!(open.len(), aborted, "{}: {open:?}", recording.name);
@@ -103,6 +105,13 @@ fn whole_texts(line: &[u8]) -> Vec<String> {
     let item = match line["method"].as_str() {
         Some("item/completed") => &line["params"]["item"],
         _ if line["type"] == "item.completed" => &line["item"],
+        // A response of Pi that broke off comes again.
+        _ if line["type"] == "message_end" && line["message"]["stopReason"] != "error" => {
+            let is_answer = line["message"]["role"] == "assistant";
+            let blocks = line["message"]["content"].as_array().filter(|_| is_answer);
+            let text: String = blocks.into_iter().flatten().filter_map(text).collect();
+            return Some(text).filter(|text| !text.is_empty()).into_iter().collect();
+        }
         _ if line["type"] == "assistant" && line["error"].is_null() => {
             let blocks = line["message"]["content"].as_array().unwrap();
             return blocks.iter().filter_map(text).collect();

@@ -82,7 +82,10 @@ fn wrong(
     let as_stated = match ends[..] {
         [] => !stated.ends,
         // It may count as failed because it no longer says that it has not.
-        [success] => stated.ends && (success == stated.success || path == "/is_error" && !success),
+        [success] => {
+            let may_fail = path == "/is_error" || stated.needs_whole;
+            stated.ends && (success == stated.success || may_fail && !success)
+        }
         _ => false,
     };
     // Codex's answer to `thread/start`: without a session there is nothing more to come.

@@ -35,6 +35,11 @@ fn a_cut_codex_stream_is_never_a_success_and_ends_its_turn_once() {
     check_all("codex/");
 }
 
+#[test]
+fn a_cut_pi_stream_is_never_a_success_and_ends_its_turn_once() {
+    check_all("pi/");
+}
+
 fn check_all(agent: &str) {
     let mut count = Count::of("streams cut");
     for recording in recorded::all().iter().filter(|recording| recording.name.starts_with(agent)) {

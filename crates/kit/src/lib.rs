@@ -26,7 +26,7 @@ pub use crate::observe::{Observer, ObserverError};
 pub use crate::run::{Interrupter, Outcome, Run};
 pub use belay_agents::{
     AGENTS, Agent, BadIdleLimits, Candidate, Capabilities, Capability, Claude, Codex, Effort,
-    IdleLimits, OpenCode, Permissions, RunRequest, Session, Support, Transport, Unsupported,
+    IdleLimits, OpenCode, Permissions, Pi, RunRequest, Session, Support, Transport, Unsupported,
     shell_escape,
 };
 pub use belay_trace as trace;

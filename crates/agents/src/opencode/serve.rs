@@ -1,11 +1,11 @@
 //! `opencode serve`: HTTP for what we say, server-sent events for what it does.
 //!
-//! The turn is over when the request with the prompt is answered and the session is idle; the answer has the
-//! error if there was one, and comes with status 200 all the same.
+//! The turn is over when the session is idle, which it says once before the events of an aborted tool and once
+//! after them.
 
 use super::classify::Error;
 use super::parts::{Part, Parts};
-use crate::protocol::{AttemptEnd, Exit, HttpId, Input, Out, Protocol, TimerId};
+use crate::protocol::{AttemptEnd, Exit, HttpId, Input, Out, Protocol};
 use crate::stderr::StderrTail;
 use crate::wire::{decode, lenient, lenient_text};
 use crate::{Effort, RunRequest, Session, exit};
@@ -18,7 +18,6 @@ use serde_json::json;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::collections::HashSet;
-use std::time::Duration;
 
 const EVENTS: HttpId = HttpId(0);
 const SESSION: HttpId = HttpId(1);
@@ -27,11 +26,6 @@ const ABORT: HttpId = HttpId(3);
 const REPLY: HttpId = HttpId(4);
 const LIST: HttpId = HttpId(5);
 const MESSAGES: HttpId = HttpId(6);
-
-/// How long the session may take to be idle after the prompt is answered, or the other way round: on a loaded
-/// machine the events have come more than a second after the answer.
-const SETTLE: Duration = Duration::from_secs(10);
-const SETTLED: TimerId = TimerId(0);
 
 /// The state of one conversation.
 #[derive(Debug)]
@@ -46,10 +40,6 @@ pub(super) struct Serve {
     not_ours: HashSet<String>,
     parts: Parts,
     model_used: Option<String>,
-    answered: bool,
-    /// The answer to the prompt, which has the parts of the last message.
-    last_parts: String,
-    idle: bool,
     failure: Option<Failure>,
     interrupted: bool,
     ended: bool,
@@ -146,11 +136,9 @@ struct Times {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Answer<'a> {
+struct Message {
     #[serde(deserialize_with = "lenient")]
     info: Info,
-    #[serde(borrow)]
-    parts: Vec<Part<'a>>,
 }
 
 impl Serve {
@@ -166,9 +154,6 @@ impl Serve {
             not_ours: HashSet::new(),
             parts: Parts::default(),
             model_used: None,
-            answered: false,
-            last_parts: String::new(),
-            idle: false,
             failure: None,
             interrupted: false,
             ended: false,
@@ -188,7 +173,7 @@ impl Protocol for Serve {
             Input::Interrupt => self.interrupt(out),
             Input::Permission { id, answer } => self.permission(id, answer, out),
             Input::Steer(_) => out.cannot("steer"),
-            Input::Timer(_) => self.end(out),
+            Input::Timer(_) => {}
             Input::Exit(exit) => self.exit(exit, out),
         }
     }
@@ -239,11 +224,11 @@ impl Serve {
                 None => self.refused("the session cannot be opened", status, &text, out),
             },
             MESSAGES => {
-                let messages = decode::<Vec<Answer<'_>>>(&text).unwrap_or_default();
+                let messages = decode::<Vec<Message>>(&text).unwrap_or_default();
                 self.not_ours.extend(messages.into_iter().map(|message| message.info.id));
                 self.prompt(out);
             }
-            PROMPT => self.prompt_answered(is_ok, status, &text, out),
+            PROMPT if !is_ok && !self.ended => self.prompt_answered(status, &text, out),
             EVENTS if !self.ended => {
                 let words = format!("the events of opencode have ended (status {status}): {text}");
                 out.event(Event::notice(Level::Warn, "events_ended", words));
@@ -275,7 +260,11 @@ impl Serve {
 
     fn prompt(&mut self, out: &mut Out) {
         let Some(id) = &self.session_id else { return };
-        let mut body = json!({ "parts": [{ "type": "text", "text": self.request.prompt }] });
+        // Nobody is there to answer a question of the model's, and it would wait for ever.
+        let mut body = json!({
+            "parts": [{ "type": "text", "text": self.request.prompt }],
+            "tools": { "question": false },
+        });
         if let Some((provider, model)) = &self.model {
             body["model"] = json!({ "providerID": provider, "modelID": model });
         }
@@ -288,32 +277,20 @@ impl Serve {
             body["variant"] = json!(effort);
         }
         self.prompted = true;
-        out.post(PROMPT, format!("/session/{id}/message"), &body);
+        out.post(PROMPT, format!("/session/{id}/prompt_async"), &body);
     }
 
-    fn prompt_answered(&mut self, is_ok: bool, status: u16, text: &str, out: &mut Out) {
-        self.answered = true;
-        if is_ok {
-            let answer = decode::<Answer<'_>>(text).unwrap_or_default();
-            self.last_parts = text.to_owned();
-            if let Some(error) = answer.info.error {
-                self.failure.get_or_insert(error.failure());
+    /// Nothing but an error is of interest: the turn has begun, or it has not.
+    fn prompt_answered(&mut self, status: u16, text: &str, out: &mut Out) {
+        let failure = match status {
+            0 => Failure::new(FailureKind::Protocol, format!("opencode did not answer: {text}")),
+            _ => {
+                let error = decode::<Error>(text).unwrap_or_default();
+                error.failure().with(EvidenceSource::Status, "http", status)
             }
-            if let Some(finish) = answer.info.finish {
-                self.parts.reason = Some(finish);
-            }
-        } else if !self.ended {
-            let error = decode::<Error>(text).unwrap_or_default();
-            let failure = match status {
-                0 => {
-                    Failure::new(FailureKind::Protocol, format!("opencode did not answer: {text}"))
-                }
-                _ => error.failure().with(EvidenceSource::Status, "http", status),
-            };
-            self.failure.get_or_insert(failure);
-            self.idle = true;
-        }
-        self.settle(out);
+        };
+        self.failure.get_or_insert(failure);
+        self.end(out);
     }
 
     fn event(&mut self, data: &[u8], out: &mut Out) {
@@ -351,6 +328,7 @@ impl Serve {
                     self.not_ours.insert(what.info.id);
                 } else {
                     self.model_used = what.info.model_id.or(self.model_used.take());
+                    self.parts.reason = what.info.finish.or(self.parts.reason.take());
                     if let Some(error) = what.info.error {
                         self.failure.get_or_insert(error.failure());
                     }
@@ -385,8 +363,9 @@ impl Serve {
                 self.failure.get_or_insert(failure);
             }
             "session.idle" => {
-                self.idle = self.prompted;
-                self.settle(out);
+                if self.prompted {
+                    self.end(out);
+                }
             }
             "permission.asked" => self.asked(&what, out)?,
             "permission.replied"
@@ -441,15 +420,6 @@ impl Serve {
         }
     }
 
-    /// Ends the turn when both its signs have come, or one of them and no other for a while.
-    fn settle(&mut self, out: &mut Out) {
-        match (self.answered, self.idle) {
-            (true, true) => self.end(out),
-            (true, false) | (false, true) if !self.ended => out.timer(SETTLED, SETTLE),
-            _ => {}
-        }
-    }
-
     fn refused(&mut self, what: &str, status: u16, text: &str, out: &mut Out) {
         let message = format!("{what}: opencode answers {status}");
         let failure = Failure::new(FailureKind::InvalidRequest, message)
@@ -462,11 +432,6 @@ impl Serve {
     fn end(&mut self, out: &mut Out) {
         if std::mem::replace(&mut self.ended, true) {
             return;
-        }
-        // Whatever the events have not told.
-        let answer = std::mem::take(&mut self.last_parts);
-        for part in decode::<Answer<'_>>(&answer).unwrap_or_default().parts {
-            self.parts.part(part, out);
         }
         let failure = match (self.failure.take(), self.parts.reason.as_deref()) {
             _ if self.interrupted => Some(Failure::new(FailureKind::Interrupted, "interrupted")),

@@ -2,17 +2,18 @@
 #![allow(dead_code, reason = "each test needs a part of it")]
 
 use belay_agents::{
-    Agent, AttemptEnd, Claude, Codex, Emitted, Exit, RunRequest, StreamParser, Transport,
+    Agent, AttemptEnd, Candidate, Emitted, Exit, RunRequest, StreamParser, Transport,
 };
 use serde_json::Value;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// One recorded stream.
 pub(crate) struct Recording {
     /// The folder: `claude-code/a-text`.
     pub(crate) name: String,
-    pub(crate) agent: Box<dyn Agent>,
+    pub(crate) agent: Arc<dyn Agent>,
     pub(crate) request: RunRequest,
     pub(crate) transport: Transport,
     pub(crate) stdout: Vec<u8>,
@@ -26,10 +27,12 @@ pub(crate) enum Said {
     End(AttemptEnd),
 }
 
-/// Every recording of Claude Code and Codex.
+/// Every recording of the agents that print lines.
 pub(crate) fn all() -> Vec<Recording> {
-    ["claude-code/2.1.329", "codex/0.169.0"].into_iter().flat_map(of_version).collect()
+    VERSIONS.iter().copied().flat_map(of_version).collect()
 }
+
+const VERSIONS: &[&str] = &["claude-code/2.1.329", "codex/0.169.0", "pi/1.5.2"];
 
 pub(crate) fn named(name: &str) -> Recording {
     all().into_iter().find(|recording| recording.name == name).expect("the recording is there")
@@ -61,22 +64,31 @@ fn read(version: &str, folder: PathBuf) -> Recording {
     let meta: Value = serde_json::from_str(&meta).unwrap();
     let argv: Vec<&str> =
         meta["argv"].as_array().unwrap().iter().map(|arg| arg.as_str().unwrap()).collect();
-    let resumed = argv.iter().position(|arg| ["resume", "--resume"].contains(arg));
+    let resumed = argv.iter().position(|arg| ["resume", "--resume", "--session"].contains(arg));
     let request = RunRequest::new("do it");
-    let is_dialogue = argv.contains(&"app-server") || argv.contains(&"--input-format");
+    let is_dialogue =
+        ["app-server", "--input-format", "rpc"].iter().any(|word| argv.contains(word));
     let (agent, _) = version.split_once('/').unwrap();
     let exit = i32::try_from(meta["exit_code"].as_i64().unwrap()).unwrap();
     Recording {
         name: format!("{agent}/{}", folder.file_name().unwrap().to_str().unwrap()),
-        agent: if agent == "codex" { Box::new(Codex::new()) } else { Box::new(Claude::new()) },
+        agent: agent.parse::<Candidate>().unwrap().agent,
         request: match resumed {
             Some(at) => request.resume(argv[at + 1]),
             None => request,
         },
         transport: if is_dialogue { Transport::Dialogue } else { Transport::Print },
-        stdout: fs::read(folder.join("stdout.jsonl")).unwrap(),
+        stdout: fs::read(folder.join("stdout.jsonl")).unwrap_or_else(|_| from_agent(&folder)),
         exit: if exit < 0 { Exit::Signal(-exit) } else { Exit::Code(exit) },
     }
+}
+
+/// What the agent said in a recorded dialogue.
+fn from_agent(folder: &Path) -> Vec<u8> {
+    let text = fs::read_to_string(folder.join("dialogue.jsonl")).unwrap();
+    let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let lines = lines.filter(|line| line["dir"] == "<-").map(|line| format!("{}\n", line["msg"]));
+    lines.collect::<String>().into_bytes()
 }
 
 impl Recording {
@@ -123,8 +135,19 @@ impl Recording {
             "turn.completed" => Some(true),
             "turn.failed" => Some(false),
             "turn/completed" => Some(line["params"]["turn"]["status"] == "completed"),
+            // Whether the turn has answered stands in an earlier line, and no recording has both.
+            "agent_settled" => Some(line["aborted"] == false && self.has_whole_response()),
             _ => None,
         }
+    }
+
+    /// True if a response of Pi has come to its end.
+    fn has_whole_response(&self) -> bool {
+        let is_whole = |line: &&[u8]| {
+            let line: Value = serde_json::from_slice(line).unwrap();
+            line["type"] == "message_end" && line["message"]["stopReason"] == "stop"
+        };
+        self.lines().iter().any(is_whole)
     }
 
     /// True if the line begins a turn.
@@ -132,6 +155,7 @@ impl Recording {
         let Ok(line) = serde_json::from_slice::<Value>(line) else { return false };
         line["subtype"] == "init"
             || line["type"] == "turn.started"
+            || line["type"] == "agent_start"
             || line["method"] == "turn/started"
     }
 }

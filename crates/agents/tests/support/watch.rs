@@ -3,7 +3,7 @@
 //! The tests of this crate and the fuzz targets (`fuzz/`) share it, so that both hold the same facts.
 #![allow(dead_code, reason = "each user needs a part of it")]
 
-use belay_agents::{Action, Agent, Claude, Codex, Input, Out, Protocol, RunRequest, Transport};
+use belay_agents::{Action, Agent, Claude, Codex, Input, Out, Pi, Protocol, RunRequest, Transport};
 use belay_trace::{Event, Record};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -15,23 +15,32 @@ pub(crate) enum Dialect {
     ClaudePrint,
     CodexAppServer,
     CodexExec,
+    PiRpc,
+    PiJson,
 }
 
 impl Dialect {
-    pub(crate) const ALL: [Self; 4] =
-        [Self::ClaudeDialogue, Self::ClaudePrint, Self::CodexAppServer, Self::CodexExec];
+    pub(crate) const ALL: [Self; 6] = [
+        Self::ClaudeDialogue,
+        Self::ClaudePrint,
+        Self::CodexAppServer,
+        Self::CodexExec,
+        Self::PiRpc,
+        Self::PiJson,
+    ];
 
     pub(crate) fn agent(self) -> Box<dyn Agent> {
         match self {
             Self::ClaudeDialogue | Self::ClaudePrint => Box::new(Claude::new()),
             Self::CodexAppServer | Self::CodexExec => Box::new(Codex::new()),
+            Self::PiRpc | Self::PiJson => Box::new(Pi::new()),
         }
     }
 
     pub(crate) fn transport(self) -> Transport {
         match self {
-            Self::ClaudeDialogue | Self::CodexAppServer => Transport::Dialogue,
-            Self::ClaudePrint | Self::CodexExec => Transport::Print,
+            Self::ClaudeDialogue | Self::CodexAppServer | Self::PiRpc => Transport::Dialogue,
+            Self::ClaudePrint | Self::CodexExec | Self::PiJson => Transport::Print,
         }
     }
 
@@ -50,12 +59,14 @@ pub(crate) struct Watched {
     is_open: Option<bool>,
     /// The thread of Codex's app-server: turns of others are those of subagents.
     thread: Option<String>,
+    /// Pi's last response was whole; its end of a turn does not say so.
+    was_whole: bool,
 }
 
 impl Watched {
     pub(crate) fn new(dialect: Dialect, request: &RunRequest) -> Self {
         let protocol = dialect.agent().protocol(request, dialect.transport());
-        Self { dialect, protocol, is_open: Some(true), thread: None }
+        Self { dialect, protocol, is_open: Some(true), thread: None, was_whole: false }
     }
 
     /// Takes one input and checks all that can be said about the answer.
@@ -74,11 +85,13 @@ impl Watched {
                         "a turn ended by a line that does not end one"
                     );
                     let is_success = end.failure.is_none();
-                    assert!(!is_success || stated.success, "a success that the agent never stated");
+                    let is_stated = stated.success && (self.was_whole || !stated.needs_whole);
+                    assert!(!is_success || is_stated, "a success that the agent never stated");
                     self.is_open = Some(false);
                 } else if stated.begins && !actions.iter().any(is_unknown) {
                     self.begin(stated.thread);
                 }
+                self.was_whole = stated.whole.unwrap_or(self.was_whole && ends.is_empty());
                 let is_blank = String::from_utf8_lossy(line)
                     .trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}')
                     .is_empty();
@@ -158,6 +171,10 @@ pub(crate) struct Stated {
     may_refuse: bool,
     /// It says that the turn has answered.
     pub(crate) success: bool,
+    /// It says so only if the last response was whole.
+    pub(crate) needs_whole: bool,
+    /// It ends a response, and whether that is whole.
+    whole: Option<bool>,
     /// It is of a known kind that can have nothing to say.
     pub(crate) may_be_silent: bool,
 }
@@ -178,6 +195,18 @@ struct Line<'a> {
     method: Option<&'a RawValue>,
     #[serde(borrow, default)]
     params: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    aborted: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    message: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Message<'a> {
+    #[serde(borrow, default)]
+    role: Option<&'a RawValue>,
+    #[serde(borrow, default, rename = "stopReason")]
+    stop_reason: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -208,6 +237,7 @@ impl Stated {
             Dialect::ClaudeDialogue | Dialect::ClaudePrint => Self::of_claude(&line),
             Dialect::CodexExec => Self::of_exec(&line),
             Dialect::CodexAppServer => Self::of_app_server(&line),
+            Dialect::PiRpc | Dialect::PiJson => Self::of_pi(dialect, &line),
         }
     }
 
@@ -223,6 +253,8 @@ impl Stated {
             ends: is_result,
             may_refuse: false,
             success: is_result && is_error.map_or(answers, |value| value == "false"),
+            needs_whole: false,
+            whole: None,
             may_be_silent: match kind.as_deref() {
                 Some("system") => matches!(
                     subtype.as_deref(),
@@ -250,6 +282,8 @@ impl Stated {
             ends: ["turn.completed", "turn.failed"].contains(&kind.as_str()),
             may_refuse: false,
             success: kind == "turn.completed",
+            needs_whole: false,
+            whole: None,
             may_be_silent: kind == "turn.started" || kind.starts_with("item."),
         }
     }
@@ -272,10 +306,55 @@ impl Stated {
             ends: is_end,
             may_refuse: false,
             success: is_end && status.as_deref() == Some("completed"),
+            needs_whole: false,
+            whole: None,
             may_be_silent: is_aside && !has_id,
         }
     }
 }
+
+impl Stated {
+    fn of_pi(dialect: Dialect, line: &Line<'_>) -> Self {
+        let kind = text(line.kind).unwrap_or_default();
+        let is_end = kind == "agent_settled";
+        let is_answer = kind == "response";
+        let message = line.message.and_then(|message| parse::<Message<'_>>(message.get()));
+        let is_response = kind == "message_end"
+            && message
+                .as_ref()
+                .is_some_and(|message| text(message.role).as_deref() == Some("assistant"));
+        let reason = message.and_then(|message| text(message.stop_reason));
+        Self {
+            begins: kind == "agent_start",
+            thread: None,
+            ends: is_end,
+            may_refuse: is_answer && dialect == Dialect::PiRpc,
+            success: is_end && line.aborted.is_none_or(|aborted| aborted.get() != "true"),
+            needs_whole: true,
+            whole: is_response.then(|| reason.as_deref() == Some("stop")),
+            may_be_silent: is_answer || PI_ASIDES.contains(&kind.as_str()),
+        }
+    }
+}
+
+const PI_ASIDES: &[&str] = &[
+    "agent_start",
+    "agent_end",
+    "turn_start",
+    "turn_end",
+    "message_start",
+    "message_update",
+    "message_end",
+    "tool_execution_update",
+    "auto_retry_end",
+    "queue_update",
+    "entry_appended",
+    "session_info_changed",
+    "thinking_level_changed",
+    "summarization_retry_attempt_start",
+    "summarization_retry_finished",
+    "extension_ui_request",
+];
 
 const ASIDES: &[&str] = &[
     "turn/started",

@@ -1,0 +1,257 @@
+//! The conversation with `pi --mode rpc`: a JSON object a line, both ways.
+//!
+//! `get_state` tells the session and the model, `prompt` begins the turn, and its events are those of
+//! `--mode json`. Pi ends when its standard input does.
+
+use super::classify;
+use super::json::exit_failure;
+use super::stream::{Meaning, Stream};
+use super::wire::{Accepted, Line, State};
+use crate::protocol::{AttemptEnd, Exit, Input, Out, Protocol};
+use crate::stderr::StderrTail;
+use crate::wire::{decode, read_line};
+use crate::{RunRequest, Session, lines};
+use belay_trace::{Event, Failure, FailureKind, Level};
+use serde_json::{Value, json};
+use std::collections::HashMap;
+
+/// A command of ours whose answer has not come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    State,
+    Prompt,
+    Steer,
+    Clear,
+    Abort,
+}
+
+/// The state of one conversation.
+#[derive(Debug)]
+pub(super) struct Rpc {
+    request: RunRequest,
+    stream: Stream,
+    turn_open: bool,
+    /// Pi works on the prompt: only now it hears an abort or a steer.
+    works: bool,
+    interrupted: bool,
+    abort_sent: bool,
+    /// Words of the caller that came before Pi worked.
+    steers: Vec<String>,
+    /// Our commands without an answer, by their number.
+    asked: HashMap<u32, Asked>,
+    commands: u32,
+    seen_stdout: bool,
+    stderr: StderrTail,
+    /// Why Pi gave up before it asked a model.
+    told: Option<Failure>,
+}
+
+impl Rpc {
+    pub(super) fn new(request: &RunRequest) -> Self {
+        Self {
+            request: request.clone(),
+            stream: Stream::default(),
+            turn_open: true,
+            works: false,
+            interrupted: false,
+            abort_sent: false,
+            steers: Vec::new(),
+            asked: HashMap::new(),
+            commands: 0,
+            seen_stdout: false,
+            stderr: StderrTail::default(),
+            told: None,
+        }
+    }
+}
+
+impl Protocol for Rpc {
+    fn step(&mut self, input: Input<'_>, out: &mut Out) {
+        match input {
+            Input::Start => self.ask(Asked::State, json!({"type": "get_state"}), out),
+            Input::Stdout(line) => read_line(line, out, |text, out| {
+                let line = decode::<Line<'_>>(text)?;
+                self.seen_stdout = true;
+                self.line(&line, out)
+            }),
+            Input::Stderr(line) => {
+                let told = classify::of_stderr(&lines::text(line));
+                self.told = self.told.take().or(told);
+                self.stderr.line(line, out);
+            }
+            Input::Steer(text) => {
+                self.steers.push(text.to_owned());
+                self.send_steers(out);
+            }
+            Input::Interrupt => {
+                self.interrupted = true;
+                self.send_abort(out);
+            }
+            Input::Permission { .. } | Input::Timer(_) | Input::Http { .. } | Input::Sse(_) => {}
+            Input::Exit(exit) => self.exit(exit, out),
+        }
+    }
+}
+
+impl Rpc {
+    fn line(&mut self, line: &Line<'_>, out: &mut Out) -> Option<()> {
+        match line.kind.as_ref() {
+            "response" => {
+                self.response(line, out);
+                return Some(());
+            }
+            "extension_ui_request" => return dialog(line, out),
+            _ => {}
+        }
+        match self.stream.line(line, out)? {
+            Meaning::Told => {}
+            Meaning::Works => {
+                if !self.turn_open {
+                    self.turn_open = true;
+                    self.stream.begin();
+                }
+                self.works = true;
+                self.send_steers(out);
+                if self.interrupted {
+                    self.send_abort(out);
+                }
+            }
+            Meaning::Settled => {
+                let end = self.stream.settled(line.aborted);
+                self.end_turn(end, out);
+            }
+        }
+        Some(())
+    }
+
+    fn ask(&mut self, asked: Asked, mut command: Value, out: &mut Out) {
+        self.commands += 1;
+        self.asked.insert(self.commands, asked);
+        command["id"] = self.commands.to_string().into();
+        out.stdin_line(&command);
+    }
+
+    /// The answer to a command of ours; a stream recorded with another client has answers to others.
+    fn response(&mut self, line: &Line<'_>, out: &mut Out) {
+        let number = line.id.as_ref().and_then(|id| id.parse().ok());
+        let Some(asked) = number.and_then(|number: u32| self.asked.remove(&number)) else {
+            let id = line.id.as_deref().unwrap_or("without a number");
+            let words = format!("an answer to the command {id} of somebody else");
+            out.event(Event::notice(Level::Debug, "answer", words));
+            return;
+        };
+        let refused = line.success == Some(false);
+        let error = line.error.as_deref().unwrap_or("pi refused the command");
+        match asked {
+            Asked::State if !refused => {
+                let state = line.data.and_then(|data| decode::<State>(data.get()));
+                self.opened(state.unwrap_or_default(), out);
+            }
+            Asked::Prompt if !refused => {
+                let accepted = line.data.and_then(|data| decode::<Accepted>(data.get()));
+                let disposition = accepted.unwrap_or_default().disposition;
+                if disposition.as_deref() == Some("handled") && !self.works {
+                    let words = "an extension of pi took the prompt, and no model was asked";
+                    self.fail(Failure::new(FailureKind::InvalidRequest, words), out);
+                }
+            }
+            Asked::State | Asked::Prompt => {
+                let mut failure = classify::of_error(error, None);
+                if failure.kind == FailureKind::Unknown {
+                    failure.kind = FailureKind::InvalidRequest;
+                }
+                self.fail(failure, out);
+            }
+            Asked::Steer | Asked::Clear | Asked::Abort if !refused => {}
+            Asked::Steer | Asked::Clear => out.event(Event::notice(Level::Warn, "refused", error)),
+            Asked::Abort => {
+                out.event(Event::notice(Level::Warn, "refused", error));
+                out.cannot("interrupt");
+            }
+        }
+    }
+
+    fn opened(&mut self, state: State, out: &mut Out) {
+        let has_history = state.message_count != Some(0);
+        self.stream.opened(state, out);
+        if self.interrupted {
+            let words = "interrupted before the turn began";
+            self.fail(Failure::new(FailureKind::Interrupted, words), out);
+        } else if self.request.session == Session::Continue && !has_history {
+            // Pi has opened a new one instead.
+            let words = "there is no session to continue";
+            self.fail(Failure::new(FailureKind::InvalidRequest, words), out);
+        } else {
+            let prompt = self.request.prompt.clone();
+            self.ask(Asked::Prompt, json!({"type": "prompt", "message": prompt}), out);
+        }
+    }
+
+    fn send_steers(&mut self, out: &mut Out) {
+        if self.works {
+            for text in std::mem::take(&mut self.steers) {
+                self.ask(Asked::Steer, json!({"type": "steer", "message": text}), out);
+            }
+        }
+    }
+
+    /// Before Pi works an abort is answered and forgotten (measured), so it waits.
+    fn send_abort(&mut self, out: &mut Out) {
+        if self.works && !self.abort_sent {
+            self.abort_sent = true;
+            // Words that still wait would begin another run behind the abort.
+            self.ask(Asked::Clear, json!({"type": "clear_queue"}), out);
+            self.ask(Asked::Abort, json!({"type": "abort"}), out);
+        }
+    }
+
+    /// Ends an attempt whose turn will never begin; a recorded stream may have been another client's.
+    fn fail(&mut self, failure: Failure, out: &mut Out) {
+        if self.turn_open {
+            let end = self.stream.end(Some(failure));
+            self.end_turn(end, out);
+        }
+    }
+
+    fn end_turn(&mut self, end: AttemptEnd, out: &mut Out) {
+        (self.turn_open, self.works) = (false, false);
+        (self.interrupted, self.abort_sent) = (false, false);
+        out.turn_ended(end);
+        out.close_stdin();
+    }
+
+    fn exit(&mut self, exit: Exit, out: &mut Out) {
+        if !self.turn_open {
+            return;
+        }
+        self.turn_open = false;
+        let failure =
+            exit_failure(exit, self.interrupted, self.seen_stdout, &mut self.told, &self.stderr);
+        out.turn_ended(self.stream.end(Some(failure)));
+    }
+}
+
+/// An extension asks something that only a person could answer; Pi would wait for the answer.
+fn dialog(line: &Line<'_>, out: &mut Out) -> Option<()> {
+    let method = line.method.as_deref()?;
+    let title = line.title.as_deref().unwrap_or_default();
+    match method {
+        "setStatus" | "setWidget" | "setTitle" | "set_editor_text" => {}
+        "notify" => {
+            let words = line.message.and_then(|words| decode::<String>(words.get()));
+            let level = match line.notify_type.as_deref() {
+                Some("error") => Level::Error,
+                Some("warning") => Level::Warn,
+                _ => Level::Info,
+            };
+            out.event(Event::notice(level, "extension", words.unwrap_or_default()));
+        }
+        _ => {
+            let id: &str = line.id.as_deref()?;
+            out.stdin_line(&json!({"type": "extension_ui_response", "id": id, "cancelled": true}));
+            let words = format!("nobody is there to answer the {method} of an extension: {title}");
+            out.event(Event::notice(Level::Warn, "refused_request", words));
+        }
+    }
+    Some(())
+}

@@ -1,0 +1,360 @@
+//! Pi's session events: the same in `--mode json` and `--mode rpc`.
+
+use super::classify;
+use super::message::Message;
+use super::meter::Meter;
+use super::tools;
+use super::wire::{self, Compacted, Line, State, ToolOutcome, Update};
+use crate::Out;
+use crate::protocol::AttemptEnd;
+use crate::wire::{decode, flatten_content};
+use belay_trace::{
+    Compaction, CompactionStatus, Context, ContextSource, Event, EvidenceSource, Failure,
+    FailureKind, Json, Level, Retry, SessionStarted, ToolCall, ToolId, ToolResult, TurnStarted,
+    UsageReport,
+};
+use serde_json::value::RawValue;
+
+/// What a line means for whoever reads the stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Meaning {
+    /// The events say it all.
+    Told,
+    /// Pi works, for the first time or once more: it says so for each retry.
+    Works,
+    /// Pi has nothing more to do: the end of the turn.
+    Settled,
+}
+
+/// The state of one stream.
+#[derive(Debug, Default)]
+pub(super) struct Stream {
+    pub(super) session_id: Option<String>,
+    model: Option<String>,
+    meter: Meter,
+    /// The message that is being written.
+    message: Option<Message>,
+    /// The last message of the turn that is whole.
+    last: Option<Whole>,
+    /// A message that broke off; if Pi tries again, it is void.
+    broken: Option<Message>,
+    /// The last text of the turn, which counts if the turn fails.
+    reached: String,
+    /// The last response has called tools.
+    called: bool,
+    messages: u64,
+}
+
+/// How a message ended.
+#[derive(Debug)]
+struct Whole {
+    text: String,
+    stop_reason: Option<String>,
+    raw_stop_reason: Option<String>,
+    error: Option<String>,
+}
+
+impl Stream {
+    /// Reads a line; `None` if it is of a kind that is not known.
+    pub(super) fn line(&mut self, line: &Line<'_>, out: &mut Out) -> Option<Meaning> {
+        match line.kind.as_ref() {
+            "session" => self.session(line, out)?,
+            "agent_start" => return Some(Meaning::Works),
+            "agent_settled" => return Some(Meaning::Settled),
+            "message_start" => self.message_started(&message(line)?, out),
+            "message_update" => {
+                let update = decode::<Update<'_>>(line.assistant_message_event?.get())?;
+                self.written(None, out).update(update, out)?;
+            }
+            "message_end" => self.message_ended(message(line)?, out),
+            "turn_end" if self.called => {
+                // Once more behind the tools: whoever counts turns stops here, before the next request.
+                self.called = false;
+                self.report(out);
+            }
+            "tool_execution_start" => self.tool_started(line, out)?,
+            "tool_execution_end" => tool_ended(line, out)?,
+            "auto_retry_start" | "summarization_retry_scheduled" => self.retry(line, out),
+            "auto_retry_end" => {
+                if let Some(error) = &line.final_error {
+                    out.event(Event::notice(Level::Warn, "retry_end", error.clone()));
+                }
+            }
+            "compaction_start" => {
+                let (status, message) = (CompactionStatus::Started, line.reason.clone());
+                out.event(Event::Compaction(Compaction { status, message }));
+            }
+            "compaction_end" => self.compacted(line, out),
+            "extension_error" => {
+                let words = line.error.clone().unwrap_or_default();
+                out.event(Event::notice(Level::Warn, "extension_error", words));
+            }
+            _ if is_aside(&line.kind) => {}
+            _ => return None,
+        }
+        Some(Meaning::Told)
+    }
+
+    /// A turn begins, and what it uses is counted from here.
+    pub(super) fn begin(&mut self) {
+        self.meter.turn_started();
+        (self.message, self.last, self.broken) = (None, None, None);
+        self.reached.clear();
+        self.called = false;
+    }
+
+    /// What the process says of itself when it is asked.
+    pub(super) fn opened(&mut self, state: State, out: &mut Out) {
+        let Some(session_id) = state.session_id else { return };
+        let model = state.model.unwrap_or_default();
+        self.meter.window = model.context_window;
+        self.model = match (model.provider, model.id) {
+            (Some(provider), Some(id)) => Some(format!("{provider}/{id}")),
+            (_, id) => id,
+        };
+        self.session_id = Some(session_id.clone());
+        let model = self.model.clone();
+        out.event(Event::SessionStarted(SessionStarted {
+            session_id,
+            model,
+            ..Default::default()
+        }));
+    }
+
+    /// The end of the turn, once Pi has settled.
+    pub(super) fn settled(&mut self, aborted: Option<bool>) -> AttemptEnd {
+        let failure = failure(aborted, self.last.as_ref());
+        self.end(failure)
+    }
+
+    /// The end of the turn; without a failure, the last message is the answer.
+    pub(super) fn end(&mut self, failure: Option<Failure>) -> AttemptEnd {
+        let unfinished = self.message.take().map(|message| message.text());
+        let last = self.last.take().map(|last| last.text);
+        let answer = match &failure {
+            None => last.unwrap_or_default(),
+            Some(_) => {
+                let reached = std::mem::take(&mut self.reached);
+                unfinished.filter(|text| !text.is_empty()).unwrap_or(reached)
+            }
+        };
+        let usage = self.meter.usage();
+        self.begin();
+        AttemptEnd {
+            answer,
+            failure,
+            usage,
+            session_id: self.session_id.clone(),
+            model: self.model.clone(),
+            ..AttemptEnd::default()
+        }
+    }
+
+    fn session(&mut self, line: &Line<'_>, out: &mut Out) -> Option<()> {
+        let session_id = line.id.clone()?.into_owned();
+        self.session_id = Some(session_id.clone());
+        let cwd = line.cwd.clone();
+        out.event(Event::SessionStarted(SessionStarted { session_id, cwd, ..Default::default() }));
+        Some(())
+    }
+
+    fn message_started(&mut self, message: &wire::Message<'_>, out: &mut Out) {
+        let failed = matches!(message.stop_reason.as_deref(), Some("error" | "aborted"));
+        // A request that failed at once has no response.
+        if message.role.as_deref() == Some("assistant") && !failed {
+            self.message = None;
+            self.written(Some(message), out);
+        }
+    }
+
+    /// The message that is being written, which begins now if it has not.
+    fn written(&mut self, begun: Option<&wire::Message<'_>>, out: &mut Out) -> &mut Message {
+        if self.message.is_none() {
+            self.retract(out);
+            self.called = false;
+            self.messages += 1;
+            let number = begun.and_then(|begun| begun.timestamp).unwrap_or(self.messages);
+            self.model = begun.and_then(wire::Message::full_model).or(self.model.take());
+            out.event(Event::TurnStarted(TurnStarted {
+                message_id: Some(number.to_string()),
+                model: self.model.clone(),
+            }));
+            self.message = Some(Message::new(number.to_string()));
+        }
+        self.message.get_or_insert_default()
+    }
+
+    fn message_ended(&mut self, ended: wire::Message<'_>, out: &mut Out) {
+        match ended.role.as_deref() {
+            Some("assistant") => self.response_ended(ended, out),
+            // What the caller and the tools have said is known from elsewhere.
+            Some("system" | "user") | None => {}
+            Some("toolResult") => {
+                if let Some(tokens) = &ended.usage {
+                    self.meter.aside(tokens);
+                }
+            }
+            Some(role) => {
+                let words = format!("{role}: {}", flatten_content(ended.content));
+                out.event(Event::notice(Level::Debug, "message", words));
+            }
+        }
+    }
+
+    fn response_ended(&mut self, ended: wire::Message<'_>, out: &mut Out) {
+        let blocks = ended.content.and_then(|content| decode(content.get())).unwrap_or_default();
+        let failed = matches!(ended.stop_reason.as_deref(), Some("error" | "aborted"));
+        if self.message.is_none() && !failed {
+            self.written(Some(&ended), out);
+        }
+        let mut message = self.message.take().unwrap_or_default();
+        message.whole(blocks, out);
+        self.model = ended.full_model().or(self.model.take());
+        let wrote = !failed || message.has_begun();
+        self.meter.response(self.model.clone(), ended.usage.as_ref(), wrote);
+        self.report(out);
+        if let Some(tokens) = ended.usage.as_ref().filter(|tokens| tokens.total_tokens > 0) {
+            out.event(Event::Context(Context {
+                used_tokens: tokens.total_tokens,
+                window_tokens: self.meter.window,
+                source: ContextSource::Agent,
+            }));
+        }
+        let text = message.text();
+        if !text.is_empty() {
+            self.reached.clone_from(&text);
+        }
+        if ended.stop_reason.as_deref() == Some("error") {
+            self.broken = Some(message);
+        }
+        self.last = Some(Whole {
+            text,
+            stop_reason: ended.stop_reason,
+            raw_stop_reason: ended.raw_stop_reason,
+            error: ended.error_message,
+        });
+    }
+
+    /// Says what the turn has used so far, if anything is known.
+    fn report(&self, out: &mut Out) {
+        let usage = self.meter.usage();
+        if usage.input_tokens.is_some() {
+            out.event(Event::Usage(UsageReport { usage }));
+        }
+    }
+
+    fn tool_started(&mut self, line: &Line<'_>, out: &mut Out) -> Option<()> {
+        let tool = line.tool_name.as_deref()?;
+        self.called = true;
+        out.event(Event::ToolCall(ToolCall {
+            tool_id: Some(ToolId(line.tool_call_id.clone()?.into_owned())),
+            name: tools::name(tool),
+            args: line.args.map(Json::from_raw).unwrap_or_default(),
+            kind: tools::kind(tool),
+        }));
+        Some(())
+    }
+
+    fn retry(&mut self, line: &Line<'_>, out: &mut Out) {
+        self.retract(out);
+        let reason = line.error_message.clone().unwrap_or_default();
+        out.event(Event::Retry(Retry {
+            retry: line.attempt,
+            retries_max: line.max_attempts,
+            // A negative or endless delay is none.
+            delay_ms: line.delay_ms.map(|delay| delay as u64),
+            status: classify::status(&reason),
+            reason,
+        }));
+    }
+
+    /// What was said of a response that broke off is void, for it comes again.
+    fn retract(&mut self, out: &mut Out) {
+        if let Some(message) = self.broken.take() {
+            self.reached.clear();
+            message.retract(out);
+        }
+    }
+
+    fn compacted(&mut self, line: &Line<'_>, out: &mut Out) {
+        let compacted = line.result.and_then(|result| decode::<Compacted>(result.get()));
+        let (status, message) = match (&compacted, &line.error_message) {
+            (Some(_), _) => (CompactionStatus::Completed, line.reason.clone()),
+            (None, Some(error)) => (CompactionStatus::Failed, Some(error.clone())),
+            (None, None) => (CompactionStatus::Failed, line.reason.clone()),
+        };
+        out.event(Event::Compaction(Compaction { status, message }));
+        if let Some(tokens) = compacted.and_then(|compacted| compacted.usage) {
+            self.meter.aside(&tokens);
+            self.report(out);
+        }
+    }
+}
+
+fn message<'a>(line: &Line<'a>) -> Option<wire::Message<'a>> {
+    decode(line.message?.get())
+}
+
+fn tool_ended(line: &Line<'_>, out: &mut Out) -> Option<()> {
+    let outcome = line.result.map(RawValue::get).and_then(decode::<ToolOutcome<'_>>);
+    let outcome = outcome.unwrap_or_default();
+    out.event(Event::ToolResult(ToolResult {
+        tool_id: Some(ToolId(line.tool_call_id.clone()?.into_owned())),
+        name: line.tool_name.as_deref().map(tools::name),
+        output: flatten_content(outcome.content),
+        tool_error: line.is_error,
+        exit_code: outcome.structured_content.and_then(|content| content.exit_code),
+    }));
+    Some(())
+}
+
+/// Why a turn that has settled has no answer; none if it has one.
+fn failure(aborted: Option<bool>, last: Option<&Whole>) -> Option<Failure> {
+    let interrupted = |name: &str, value: &str| {
+        let failure = Failure::new(FailureKind::Interrupted, "interrupted");
+        failure.with(EvidenceSource::Field, name, value)
+    };
+    if aborted == Some(true) {
+        return Some(interrupted("aborted", "true"));
+    }
+    let Some(last) = last else {
+        return Some(Failure::new(FailureKind::Protocol, "pi settled without a response"));
+    };
+    let reason = last.stop_reason.as_deref().unwrap_or_default();
+    let message = last.error.as_deref();
+    match reason {
+        "stop" => None,
+        "aborted" => Some(interrupted("stopReason", reason)),
+        "error" => {
+            let message = message.unwrap_or("the response failed");
+            Some(classify::of_error(message, last.raw_stop_reason.as_deref()))
+        }
+        "length" => {
+            let words = "the answer was cut off at its token limit";
+            let failure = Failure::new(FailureKind::OutputLimit, words);
+            Some(failure.with(EvidenceSource::Field, "stopReason", reason))
+        }
+        _ => {
+            let words = format!("pi settled after a response that ended as `{reason}`");
+            let failure = Failure::new(FailureKind::Protocol, words);
+            Some(failure.with(EvidenceSource::Field, "stopReason", reason))
+        }
+    }
+}
+
+/// Lines that repeat what others say, and Pi's own household.
+fn is_aside(kind: &str) -> bool {
+    const ASIDES: &[&str] = &[
+        "turn_start",
+        "turn_end",
+        "agent_end",
+        "tool_execution_update",
+        "queue_update",
+        "entry_appended",
+        "session_info_changed",
+        "thinking_level_changed",
+        "summarization_retry_attempt_start",
+        "summarization_retry_finished",
+    ];
+    ASIDES.contains(&kind)
+}
