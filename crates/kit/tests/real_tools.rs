@@ -137,7 +137,7 @@ fn a_megabyte_of_tool_output_arrives(stage: &Stage) {
     assert!(result.output.contains("xxx") && !result.tool_error, "{:.200}", result.output);
     assert!(played.of_type("oversized_line").is_empty());
 }
-on!(a_megabyte_of_tool_output_arrives: claude, codex, codex_exec, opencode, opencode_run);
+on!(a_megabyte_of_tool_output_arrives: claude, codex, codex_exec);
 
 // Who may do what.
 
