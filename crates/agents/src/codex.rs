@@ -176,7 +176,7 @@ fn print_args(launch: &mut Launch, request: &RunRequest, model: Option<&str>) {
         Session::Fork(id) => ["fork", id].iter().for_each(|arg| launch.arg(*arg)),
     }
     launch.arg("-");
-    launch.stdin = exec::composed_prompt(request);
+    launch.stdin = request.composed_prompt();
 }
 
 fn interactive_args(launch: &mut Launch, request: &RunRequest, model: Option<&str>) {
@@ -191,7 +191,7 @@ fn interactive_args(launch: &mut Launch, request: &RunRequest, model: Option<&st
         Session::Resume(id) => ["resume", id].iter().for_each(|arg| launch.arg(*arg)),
         Session::Fork(id) => ["fork", id].iter().for_each(|arg| launch.arg(*arg)),
     }
-    let prompt = exec::composed_prompt(request);
+    let prompt = request.composed_prompt();
     if !prompt.is_empty() {
         launch.arg("--");
         launch.arg(prompt);

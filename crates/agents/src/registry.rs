@@ -1,6 +1,6 @@
 //! Which agents there are, and what they are called.
 
-use crate::{Agent, Claude, Codex, Pi};
+use crate::{Agent, Claude, Codex, DockerAgent, Pi};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -27,6 +27,11 @@ pub const AGENTS: &[Entry] = &[
     Entry { name: Claude::NAME, aliases: &["claude"], make: |model| Arc::new(Claude { model }) },
     Entry { name: Codex::NAME, aliases: &[], make: |model| Arc::new(Codex { model }) },
     Entry { name: Pi::NAME, aliases: &[], make: |model| Arc::new(Pi { model }) },
+    Entry {
+        name: DockerAgent::NAME,
+        aliases: &["docker"],
+        make: |agent| Arc::new(DockerAgent { agent }),
+    },
 ];
 
 /// An agent as it is written on a command line: `codex`, or `codex:gpt-5.5` with a model.
@@ -88,7 +93,7 @@ mod tests {
         let error = "clod".parse::<Candidate>().unwrap_err();
         assert_eq!(
             error.to_string(),
-            "there is no agent `clod`: use claude, claude-code, codex, pi"
+            "there is no agent `clod`: use claude, claude-code, codex, pi, docker, docker-agent"
         );
     }
 }

@@ -322,6 +322,16 @@ impl RunRequest {
     }
 }
 
+impl RunRequest {
+    /// The prompt for an agent that has no option for a system prompt: that stands before the prompt.
+    pub(crate) fn composed_prompt(&self) -> String {
+        let parts = [&self.system_prompt, &self.append_system_prompt];
+        let system = parts.into_iter().flatten().map(String::as_str);
+        let prompt = Some(self.prompt.as_str()).filter(|prompt| !prompt.is_empty());
+        system.chain(prompt).collect::<Vec<_>>().join("\n\n")
+    }
+}
+
 impl From<&str> for RunRequest {
     fn from(prompt: &str) -> Self {
         Self::new(prompt)

@@ -24,8 +24,8 @@ pub use crate::observe::trace_dir::TraceDir;
 pub use crate::observe::{Observer, ObserverError};
 pub use crate::run::{Interrupter, Outcome, Run};
 pub use belay_agents::{
-    AGENTS, Agent, BadIdleLimits, Candidate, Capabilities, Capability, Claude, Codex, Effort,
-    IdleLimits, Permissions, Pi, RunRequest, Session, Support, Transport, Unsupported,
+    AGENTS, Agent, BadIdleLimits, Candidate, Capabilities, Capability, Claude, Codex, DockerAgent,
+    Effort, IdleLimits, Permissions, Pi, RunRequest, Session, Support, Transport, Unsupported,
     shell_escape,
 };
 pub use belay_trace as trace;

@@ -12,14 +12,6 @@ use belay_trace::{
 use serde::Deserialize;
 use std::borrow::Cow;
 
-/// The prompt as exec gets it: exec has no option for a system prompt, so it stands before the prompt.
-pub(super) fn composed_prompt(request: &RunRequest) -> String {
-    let parts = [&request.system_prompt, &request.append_system_prompt];
-    let system = parts.into_iter().flatten().map(String::as_str);
-    let prompt = Some(request.prompt.as_str()).filter(|prompt| !prompt.is_empty());
-    system.chain(prompt).collect::<Vec<_>>().join("\n\n")
-}
-
 /// The state of one stream.
 #[derive(Debug)]
 pub(super) struct Exec {
@@ -73,7 +65,7 @@ struct Tokens {
 impl Exec {
     pub(super) fn new(request: &RunRequest) -> Self {
         Self {
-            prompt: composed_prompt(request),
+            prompt: request.composed_prompt(),
             resumed: request.session != Session::New,
             session_id: None,
             items: Items::default(),
