@@ -1,6 +1,6 @@
 //! What belay reads from disk: journals, records, trace trees.
 
-use belay_agents::{Agent, Claude, Codex, Replay, RunRequest, Transport};
+use belay_agents::{Agent, Claude, Codex, DockerAgent, Pi, Replay, RunRequest, Transport};
 use belay_trace::journal::{EVENTS_FILE, Frame, Frames, RUNS_DIR};
 use belay_trace::{Fold, Node, Record, Store, read_file};
 use std::fs;
@@ -25,7 +25,8 @@ pub fn journal(log: &[u8]) {
     let of_half: Vec<Frame<'_>> = Frames::new(&log[..cut]).collect();
     assert!(frames.starts_with(&of_half), "a log that is cut has the frames before the cut");
 
-    let agents: [&dyn Agent; 2] = [&Claude::new(), &Codex::new()];
+    let agents: [&dyn Agent; 4] =
+        [&Claude::new(), &Codex::new(), &Pi::new(), &DockerAgent::new("agent.yaml")];
     for agent in agents {
         for transport in [Transport::Dialogue, Transport::Print] {
             let replay = Replay::of(agent, &RunRequest::new("p"), transport, log);

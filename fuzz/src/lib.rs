@@ -35,3 +35,18 @@ pub fn codex_app_server(script: &[u8]) {
 pub fn codex_exec(script: &[u8]) {
     script::play(Dialect::CodexExec, script);
 }
+
+/// A script for Pi's `--mode rpc`.
+pub fn pi_rpc(script: &[u8]) {
+    script::play(Dialect::PiRpc, script);
+}
+
+/// A script for Pi's `--mode json`.
+pub fn pi_json(script: &[u8]) {
+    script::play(Dialect::PiJson, script);
+}
+
+/// A script for Docker Agent's `--exec --json`.
+pub fn docker_agent(script: &[u8]) {
+    script::play(Dialect::DockerAgent, script);
+}

@@ -15,11 +15,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// Each target, and how large its inputs become: most recordings whole, and still hundreds of inputs a second.
-const TARGETS: [(&str, usize); 9] = [
+const TARGETS: [(&str, usize); 12] = [
     ("claude_dialogue", 32_768),
     ("claude_print", 32_768),
     ("codex_app_server", 32_768),
     ("codex_exec", 32_768),
+    ("pi_rpc", 32_768),
+    ("pi_json", 32_768),
+    ("docker_agent", 32_768),
     ("lines", 4_096),
     ("journal", 32_768),
     ("records", 16_384),
@@ -176,7 +179,13 @@ fn sow(name: &str, seeds: &Path) -> io::Result<()> {
         "claude_dialogue" | "claude_print" => recordings::all("claude-code"),
         "codex_app_server" => of_agent("codex", true),
         "codex_exec" => of_agent("codex", false),
-        _ => ["claude-code", "codex"].into_iter().flat_map(recordings::all).collect(),
+        // Both modes of Pi print the same events.
+        "pi_rpc" | "pi_json" => recordings::all("pi"),
+        "docker_agent" => recordings::all("docker-agent"),
+        _ => ["claude-code", "codex", "pi", "docker-agent"]
+            .into_iter()
+            .flat_map(recordings::all)
+            .collect(),
     };
     for recording in &scripts {
         let script = match name {

@@ -1,6 +1,6 @@
 //! Which agents there are, and what they are called.
 
-use crate::{Agent, Claude, Codex, OpenCode, Pi};
+use crate::{Agent, Claude, Codex, DockerAgent, OpenCode, Pi};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -28,6 +28,11 @@ pub const AGENTS: &[Entry] = &[
     Entry { name: Codex::NAME, aliases: &[], make: |model| Arc::new(Codex { model }) },
     Entry { name: OpenCode::NAME, aliases: &[], make: |model| Arc::new(OpenCode { model }) },
     Entry { name: Pi::NAME, aliases: &[], make: |model| Arc::new(Pi { model }) },
+    Entry {
+        name: DockerAgent::NAME,
+        aliases: &["docker"],
+        make: |agent| Arc::new(DockerAgent { agent }),
+    },
 ];
 
 /// An agent as it is written on a command line: `codex`, or `codex:gpt-5.5` with a model.
@@ -89,7 +94,7 @@ mod tests {
         let error = "clod".parse::<Candidate>().unwrap_err();
         assert_eq!(
             error.to_string(),
-            "there is no agent `clod`: use claude, claude-code, codex, opencode, pi"
+            "there is no agent `clod`: use claude, claude-code, codex, opencode, pi, docker, docker-agent"
         );
     }
 }

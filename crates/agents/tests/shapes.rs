@@ -91,7 +91,7 @@ fn wrong(
     // Codex's answer to `thread/start`: without a session there is nothing more to come.
     let is_sessionless = ["/result", "/result/thread", "/result/thread/id"].contains(&path);
     // A turn of another thread is a subagent's.
-    let is_anothers = path == "/params/threadId" && ends.is_empty();
+    let is_anothers = ["/params/threadId", "/session_id"].contains(&path) && ends.is_empty();
     let as_stated = as_stated || is_sessionless && ends == [false] || is_anothers;
     // What is said of an id cannot be found under another one.
     let is_id = path.to_ascii_lowercase().ends_with("id");

@@ -40,6 +40,11 @@ fn a_cut_pi_stream_is_never_a_success_and_ends_its_turn_once() {
     check_all("pi/");
 }
 
+#[test]
+fn a_cut_docker_agent_stream_is_never_a_success_and_ends_its_turn_once() {
+    check_all("docker-agent/");
+}
+
 fn check_all(agent: &str) {
     let mut count = Count::of("streams cut");
     for recording in recorded::all().iter().filter(|recording| recording.name.starts_with(agent)) {

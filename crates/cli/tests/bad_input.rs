@@ -23,7 +23,7 @@ fn an_unknown_agent() {
     exit 2
     --- stdout
     --- stderr
-    error: invalid value 'clod' for '--agent <AGENT[:MODEL]>': there is no agent `clod`: use claude, claude-code, codex, opencode, pi
+    error: invalid value 'clod' for '--agent <AGENT[:MODEL]>': there is no agent `clod`: use claude, claude-code, codex, opencode, pi, docker, docker-agent
 
     For more information, try '--help'.
     "#);

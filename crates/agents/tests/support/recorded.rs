@@ -32,7 +32,13 @@ pub(crate) fn all() -> Vec<Recording> {
     VERSIONS.iter().copied().flat_map(of_version).collect()
 }
 
-const VERSIONS: &[&str] = &["claude-code/2.1.329", "codex/0.169.0", "pi/1.5.2"];
+const VERSIONS: &[&str] = &[
+    "claude-code/2.1.329",
+    "codex/0.169.0",
+    "pi/1.5.2",
+    "docker-agent/1.32.3",
+    "docker-agent/71f377e5",
+];
 
 pub(crate) fn named(name: &str) -> Recording {
     all().into_iter().find(|recording| recording.name == name).expect("the recording is there")
@@ -68,10 +74,13 @@ fn read(version: &str, folder: PathBuf) -> Recording {
     let request = RunRequest::new("do it");
     let is_dialogue =
         ["app-server", "--input-format", "rpc"].iter().any(|word| argv.contains(word));
-    let (agent, _) = version.split_once('/').unwrap();
+    let (agent, number) = version.split_once('/').unwrap();
+    let folder_name = folder.file_name().unwrap().to_str().unwrap();
+    // What is made by hand is the same for each version.
+    let name = if folder_name == "constructed" { number } else { folder_name };
     let exit = i32::try_from(meta["exit_code"].as_i64().unwrap()).unwrap();
     Recording {
-        name: format!("{agent}/{}", folder.file_name().unwrap().to_str().unwrap()),
+        name: format!("{agent}/{name}"),
         agent: agent.parse::<Candidate>().unwrap().agent,
         request: match resumed {
             Some(at) => request.resume(argv[at + 1]),
@@ -137,6 +146,7 @@ impl Recording {
             "turn/completed" => Some(line["params"]["turn"]["status"] == "completed"),
             // Whether the turn has answered stands in an earlier line, and no recording has both.
             "agent_settled" => Some(line["aborted"] == false && self.has_whole_response()),
+            "stream_stopped" => Some(true),
             _ => None,
         }
     }
@@ -156,6 +166,7 @@ impl Recording {
         line["subtype"] == "init"
             || line["type"] == "turn.started"
             || line["type"] == "agent_start"
+            || line["type"] == "stream_started"
             || line["method"] == "turn/started"
     }
 }

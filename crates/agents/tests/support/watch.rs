@@ -3,7 +3,9 @@
 //! The tests of this crate and the fuzz targets (`fuzz/`) share it, so that both hold the same facts.
 #![allow(dead_code, reason = "each user needs a part of it")]
 
-use belay_agents::{Action, Agent, Claude, Codex, Input, Out, Pi, Protocol, RunRequest, Transport};
+use belay_agents::{
+    Action, Agent, Claude, Codex, DockerAgent, Input, Out, Pi, Protocol, RunRequest, Transport,
+};
 use belay_trace::{Event, Record};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -17,16 +19,18 @@ pub(crate) enum Dialect {
     CodexExec,
     PiRpc,
     PiJson,
+    DockerAgent,
 }
 
 impl Dialect {
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::ClaudeDialogue,
         Self::ClaudePrint,
         Self::CodexAppServer,
         Self::CodexExec,
         Self::PiRpc,
         Self::PiJson,
+        Self::DockerAgent,
     ];
 
     pub(crate) fn agent(self) -> Box<dyn Agent> {
@@ -34,13 +38,16 @@ impl Dialect {
             Self::ClaudeDialogue | Self::ClaudePrint => Box::new(Claude::new()),
             Self::CodexAppServer | Self::CodexExec => Box::new(Codex::new()),
             Self::PiRpc | Self::PiJson => Box::new(Pi::new()),
+            Self::DockerAgent => Box::new(DockerAgent::new("agent.yaml")),
         }
     }
 
     pub(crate) fn transport(self) -> Transport {
         match self {
             Self::ClaudeDialogue | Self::CodexAppServer | Self::PiRpc => Transport::Dialogue,
-            Self::ClaudePrint | Self::CodexExec | Self::PiJson => Transport::Print,
+            Self::ClaudePrint | Self::CodexExec | Self::PiJson | Self::DockerAgent => {
+                Transport::Print
+            }
         }
     }
 
@@ -198,6 +205,10 @@ struct Line<'a> {
     #[serde(borrow, default)]
     aborted: Option<&'a RawValue>,
     #[serde(borrow, default)]
+    reason: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    session_id: Option<&'a RawValue>,
+    #[serde(borrow, default)]
     message: Option<&'a RawValue>,
 }
 
@@ -238,6 +249,7 @@ impl Stated {
             Dialect::CodexExec => Self::of_exec(&line),
             Dialect::CodexAppServer => Self::of_app_server(&line),
             Dialect::PiRpc | Dialect::PiJson => Self::of_pi(dialect, &line),
+            Dialect::DockerAgent => Self::of_docker_agent(&line),
         }
     }
 
@@ -336,6 +348,53 @@ impl Stated {
         }
     }
 }
+
+impl Stated {
+    fn of_docker_agent(line: &Line<'_>) -> Self {
+        let kind = text(line.kind).unwrap_or_default();
+        let reason = text(line.reason);
+        let goes_on = matches!(reason.as_deref(), Some("continue" | "steered"));
+        let is_end = kind == "stream_stopped" && !goes_on;
+        Self {
+            begins: kind == "stream_started",
+            thread: text(line.session_id),
+            ends: is_end,
+            may_refuse: false,
+            success: is_end && reason.is_none_or(|reason| reason == "normal"),
+            needs_whole: false,
+            whole: None,
+            may_be_silent: DOCKER_AGENT_ASIDES.contains(&kind.as_str()),
+        }
+    }
+}
+
+const DOCKER_AGENT_ASIDES: &[&str] = &[
+    "agent_info",
+    "stream_started",
+    "stream_stopped",
+    "partial_tool_call",
+    "token_usage",
+    "user_message",
+    "team_info",
+    "toolset_info",
+    "agent_switching",
+    "tool_call_output",
+    "shell",
+    "session_title",
+    "session_summary",
+    "session_plan_updated",
+    "mcp_init_started",
+    "mcp_init_finished",
+    "rag_indexing_started",
+    "rag_indexing_progress",
+    "rag_indexing_completed",
+    "runtime_paused",
+    "hook_started",
+    "hook_finished",
+    "message_added",
+    "sub_session_completed",
+    "connection_restored",
+];
 
 const PI_ASIDES: &[&str] = &[
     "agent_start",

@@ -1,0 +1,421 @@
+//! `docker-agent run --exec --json`: a line an event, of the agent and of those that it hands tasks to.
+
+use super::wire::{Definition, Line, Report, Tokens, ToolCall};
+use super::{classify, tools};
+use crate::RunRequest;
+use crate::protocol::{AttemptEnd, Exit, Input, Out, Protocol};
+use crate::stderr::StderrTail;
+use crate::wire::{decode, read_line};
+use belay_trace::{
+    Compaction, CompactionStatus, Context, ContextSource, CostSource, Denial, Event, Failure,
+    FailureKind, Json, Level, ModelUsage, PermissionDenied, Reasoning, SessionStarted, Text,
+    TextRetracted, ToolCallDelta, ToolCallStart, ToolId, ToolResult, TurnStarted, Usage,
+    UsageReport,
+};
+use serde_json::value::RawValue;
+use std::collections::HashSet;
+
+/// The state of one stream.
+#[derive(Debug, Default)]
+pub(super) struct Exec {
+    prompt: String,
+    /// The session of the agent that was started; others are those of agents that it hands tasks to.
+    root: Option<String>,
+    model: Option<String>,
+    turn_ended: bool,
+    /// The model is writing a response.
+    responding: bool,
+    responses: u64,
+    /// The text of the root's last response.
+    answer: String,
+    /// The text of the response that is being written, whoever writes it.
+    said: String,
+    usage: Usage,
+    /// Calls that have begun to be written.
+    begun: HashSet<String>,
+    /// Open calls that hand a task over.
+    transfers: Vec<ToolId>,
+    /// The sessions that work on such tasks, and the calls behind them, innermost last.
+    subs: Vec<(String, Option<ToolId>)>,
+    denials: Vec<Denial>,
+    failure: Option<Failure>,
+    interrupted: bool,
+    seen_stdout: bool,
+    stderr: StderrTail,
+}
+
+impl Exec {
+    pub(super) fn new(request: &RunRequest) -> Self {
+        Self { prompt: request.composed_prompt(), ..Self::default() }
+    }
+}
+
+impl Protocol for Exec {
+    fn step(&mut self, input: Input<'_>, out: &mut Out) {
+        match input {
+            Input::Start => {
+                out.stdin(self.prompt.clone().into_bytes());
+                out.close_stdin();
+            }
+            Input::Stdout(line) => read_line(line, out, |text, out| {
+                let line = decode::<Line<'_>>(text)?;
+                self.seen_stdout = true;
+                self.line(line, out)
+            }),
+            Input::Stderr(line) => self.stderr.line(line, out),
+            Input::Steer(_) => out.cannot("steer"),
+            Input::Interrupt => {
+                self.interrupted = true;
+                out.cannot("interrupt");
+            }
+            Input::Permission { .. } | Input::Timer(_) | Input::Http { .. } | Input::Sse(_) => {}
+            Input::Exit(exit) => self.exit(exit, out),
+        }
+    }
+}
+
+impl Exec {
+    fn line(&mut self, line: Line<'_>, out: &mut Out) -> Option<()> {
+        let parent = self.parent(line.session_id.as_deref());
+        match line.kind.as_ref() {
+            "agent_info" => self.model = self.model.take().or(line.model),
+            "stream_started" => self.stream_started(line.session_id, out),
+            "stream_stopped" => self.stream_stopped(&line, out),
+            "agent_choice" => {
+                let text = line.content?.into_owned();
+                let message_id = Some(self.respond(parent.as_ref(), out));
+                self.said.push_str(&text);
+                if parent.is_none() {
+                    self.answer.push_str(&text);
+                }
+                out.event_under(parent, Event::Text(Text { text, message_id }));
+            }
+            "agent_choice_reasoning" => {
+                let reasoning = line.content?.into_owned();
+                let message_id = Some(self.respond(parent.as_ref(), out));
+                out.event_under(parent, Event::Reasoning(Reasoning { reasoning, message_id }));
+            }
+            "partial_tool_call" => self.piece(line.tool_call?, parent, out),
+            "tool_call" => self.call(line.tool_call?, line.tool_definition.as_ref(), parent, out),
+            "tool_call_response" => self.returned(line, parent, out),
+            "tool_call_confirmation" => self.denied(line.tool_call?, parent, out),
+            "token_usage" => self.used(line.usage?, parent, out),
+            "session_compaction" => compaction(&line, out),
+            "error" => {
+                let message = line.error.unwrap_or_default();
+                self.failure = Some(classify::of_error(&message, line.code.as_deref()));
+                out.event(Event::notice(Level::Error, "error", message));
+            }
+            "max_iterations_reached" => {
+                let max = line.max_iterations.unwrap_or_default();
+                let words = format!("the agent has used all its {max} iterations");
+                self.failure = Some(Failure::new(FailureKind::LimitReached, words.clone()));
+                out.event(Event::notice(Level::Warn, "max_iterations", words));
+            }
+            "model_fallback" => {
+                let part = |part: Option<String>| part.unwrap_or_default();
+                let (from, to) = (part(line.failed_model), part(line.fallback_model));
+                let words = format!("{from} fell back to {to}: {}", part(line.reason));
+                self.retract(parent, out);
+                out.event(Event::notice(Level::Warn, "model_fallback", words));
+            }
+            "warning" => {
+                out.event(Event::notice(Level::Warn, "warning", line.message.unwrap_or_default()));
+            }
+            kind @ ("elicitation_request"
+            | "authorization_event"
+            | "hook_blocked"
+            | "connection_lost") => {
+                let words = line.message.unwrap_or_else(|| kind.to_owned());
+                out.event(Event::notice(Level::Warn, "docker_agent", words));
+            }
+            kind if is_aside(kind) => {}
+            _ => return None,
+        }
+        Some(())
+    }
+
+    /// The call of the agent that a line of this session belongs to; none for the root's own.
+    fn parent(&self, session: Option<&str>) -> Option<ToolId> {
+        let sub = match session {
+            Some(session) => self.subs.iter().rev().find(|(sub, _)| sub == session),
+            None => self.subs.last(),
+        };
+        sub.and_then(|(_, call)| call.clone())
+    }
+
+    fn stream_started(&mut self, session: Option<String>, out: &mut Out) {
+        let Some(session) = session else {
+            if self.root.is_none() {
+                self.begin();
+            }
+            return;
+        };
+        match &self.root {
+            Some(root) if *root != session => {
+                self.subs.push((session, self.transfers.last().cloned()));
+            }
+            Some(_) => self.begin(),
+            None => {
+                self.root = Some(session.clone());
+                self.begin();
+                let (session_id, model) = (session, self.model.clone());
+                out.event(Event::SessionStarted(SessionStarted {
+                    session_id,
+                    model,
+                    ..Default::default()
+                }));
+            }
+        }
+    }
+
+    /// A turn of the root begins, once more if one has ended.
+    fn begin(&mut self) {
+        if std::mem::take(&mut self.turn_ended) {
+            (self.usage, self.responses) = (Usage::default(), 0);
+            (self.failure, self.responding) = (None, false);
+            self.answer.clear();
+        }
+    }
+
+    fn stream_stopped(&mut self, line: &Line<'_>, out: &mut Out) {
+        let session = line.session_id.as_deref();
+        if let (Some(root), Some(session)) = (&self.root, session)
+            && root != session
+        {
+            self.subs.retain(|(sub, _)| sub != session);
+            return;
+        }
+        let goes_on = matches!(line.reason.as_deref(), Some("continue" | "steered"));
+        if goes_on || self.turn_ended {
+            return;
+        }
+        let failure = self.failure.take().or_else(|| classify::of_reason(line.reason.as_deref()));
+        let failure = match failure {
+            // The older version stops without a reason, also when it was told to.
+            _ if self.interrupted => Some(Failure::new(FailureKind::Interrupted, "interrupted")),
+            failure => failure,
+        };
+        self.end_turn(failure, out);
+    }
+
+    /// Says that a model responds, once for each response; gives the response's id.
+    fn respond(&mut self, parent: Option<&ToolId>, out: &mut Out) -> String {
+        if !self.responding {
+            self.responding = true;
+            self.responses += 1;
+            self.said.clear();
+            if parent.is_none() {
+                self.answer.clear();
+            }
+            out.event_under(
+                parent.cloned(),
+                Event::TurnStarted(TurnStarted {
+                    message_id: Some(self.responses.to_string()),
+                    model: self.model.clone().filter(|_| parent.is_none()),
+                }),
+            );
+        }
+        self.responses.to_string()
+    }
+
+    /// Another model begins the response anew.
+    fn retract(&mut self, parent: Option<ToolId>, out: &mut Out) {
+        if std::mem::take(&mut self.responding) {
+            let (message_id, text) =
+                (Some(self.responses.to_string()), std::mem::take(&mut self.said));
+            if parent.is_none() {
+                self.answer.clear();
+            }
+            out.event_under(parent, Event::TextRetracted(TextRetracted { message_id, text }));
+        }
+    }
+
+    fn piece(&mut self, call: ToolCall, parent: Option<ToolId>, out: &mut Out) {
+        self.respond(parent.as_ref(), out);
+        let (name, args) = (tools::name(&call.function.name), call.function.arguments);
+        if let Some(id) = &call.id
+            && self.begun.insert(id.clone())
+        {
+            let start = ToolCallStart { tool_id: Some(ToolId(id.clone())), name: name.clone() };
+            out.event_under(parent.clone(), Event::ToolCallStart(start));
+        }
+        if !args.is_empty() {
+            let tool_id = call.id.map(ToolId);
+            out.event_under(parent, Event::ToolCallDelta(ToolCallDelta { tool_id, name, args }));
+        }
+    }
+
+    fn call(
+        &mut self,
+        call: ToolCall,
+        definition: Option<&Definition>,
+        parent: Option<ToolId>,
+        out: &mut Out,
+    ) {
+        let function = &call.function;
+        let tool_id = call.id.map(ToolId);
+        if function.name == tools::TRANSFER {
+            self.transfers.extend(tool_id.clone());
+        }
+        let args = match decode::<&RawValue>(&function.arguments) {
+            Some(args) => Json::from_raw(args),
+            None => Json::from(serde_json::Value::from(function.arguments.as_str())),
+        };
+        out.event_under(
+            parent,
+            Event::ToolCall(belay_trace::ToolCall {
+                tool_id,
+                name: tools::name(&function.name),
+                args,
+                kind: tools::kind(&function.name, definition),
+            }),
+        );
+    }
+
+    fn returned(&mut self, line: Line<'_>, parent: Option<ToolId>, out: &mut Out) {
+        let of_call = line.tool_call.and_then(|call| call.id);
+        let tool_id = line.tool_call_id.or(of_call).map(ToolId);
+        // Whoever worked on a task is done when it is handed back.
+        let of_task = tool_id.as_ref().filter(|id| self.transfers.contains(id));
+        let parent = if of_task.is_some() {
+            self.transfers.retain(|id| Some(id) != tool_id.as_ref());
+            self.subs.retain(|(_, call)| *call != tool_id);
+            self.parent(None)
+        } else {
+            parent
+        };
+        let result = line.result.unwrap_or_default();
+        let name = line.tool_definition.and_then(|definition| definition.name);
+        out.event_under(
+            parent,
+            Event::ToolResult(ToolResult {
+                tool_id,
+                name: name.as_deref().map(tools::name),
+                output: line.response.or(result.output).unwrap_or_default(),
+                tool_error: result.is_error,
+                exit_code: None,
+            }),
+        );
+    }
+
+    /// In JSON mode there is nobody to confirm a call: Docker Agent rejects it at once.
+    fn denied(&mut self, call: ToolCall, parent: Option<ToolId>, out: &mut Out) {
+        let (tool_id, name) = (call.id.map(ToolId), tools::name(&call.function.name));
+        self.denials.push(Denial { tool_id: tool_id.clone(), name: name.clone() });
+        let reason = Some("docker-agent rejects in JSON mode what needs a confirmation".to_owned());
+        out.event_under(
+            parent,
+            Event::PermissionDenied(PermissionDenied { tool_id, name, reason }),
+        );
+    }
+
+    fn used(&mut self, report: Report, parent: Option<ToolId>, out: &mut Out) {
+        if let Some(used_tokens) = report.context_length.filter(|_| parent.is_none()) {
+            out.event(Event::Context(Context {
+                used_tokens,
+                window_tokens: report.context_limit.filter(|limit| *limit > 0),
+                source: ContextSource::Agent,
+            }));
+        }
+        // The first report of a resumed session has no response, but the figures of all before.
+        if let Some(tokens) = report.last_message {
+            self.responding = false;
+            self.usage.add(&usage(&tokens, report.context_limit, parent.is_none()));
+            if parent.is_none() {
+                let full =
+                    self.model.take().filter(|full| is_full_name(full, tokens.model.as_ref()));
+                self.model = full.or(tokens.model);
+            }
+            out.event(Event::Usage(UsageReport { usage: self.usage.clone() }));
+        }
+    }
+
+    fn end_turn(&mut self, failure: Option<Failure>, out: &mut Out) {
+        self.turn_ended = true;
+        out.turn_ended(AttemptEnd {
+            answer: std::mem::take(&mut self.answer),
+            failure,
+            usage: self.usage.clone(),
+            session_id: self.root.clone(),
+            model: self.model.clone(),
+            denials: std::mem::take(&mut self.denials),
+            ..AttemptEnd::default()
+        });
+    }
+
+    fn exit(&mut self, exit: Exit, out: &mut Out) {
+        if self.turn_ended {
+            return;
+        }
+        let by_exit = || classify::of_exit(exit, self.interrupted, self.seen_stdout, &self.stderr);
+        let failure = self.failure.take().unwrap_or_else(by_exit);
+        self.end_turn(Some(failure), out);
+    }
+}
+
+/// `openai/gpt-4o` is the full name of `gpt-4o`.
+fn is_full_name(full: &str, model: Option<&String>) -> bool {
+    model.is_none_or(|model| full.rsplit('/').next() == Some(model))
+}
+
+fn usage(tokens: &Tokens, context_window: Option<u64>, is_root: bool) -> Usage {
+    // A negative zero would be read back as another number.
+    let cost = tokens.cost.map(|cost| cost + 0.0);
+    let part = ModelUsage {
+        input_tokens: tokens.input_tokens,
+        output_tokens: tokens.output_tokens,
+        cache_read_input_tokens: tokens.cached_input_tokens,
+        cache_creation_input_tokens: tokens.cached_write_tokens,
+        cost_usd: cost,
+        context_window: context_window.filter(|limit| *limit > 0),
+    };
+    Usage {
+        input_tokens: Some(tokens.input_tokens),
+        output_tokens: Some(tokens.output_tokens),
+        cache_read_input_tokens: Some(tokens.cached_input_tokens),
+        cache_creation_input_tokens: Some(tokens.cached_write_tokens),
+        reasoning_output_tokens: tokens.reasoning_tokens,
+        total_cost_usd: cost,
+        num_turns: Some(u64::from(is_root)),
+        cost_source: if cost.is_some() { CostSource::Reported } else { CostSource::Unknown },
+        models: tokens.model.clone().map(|model| (model, part)).into_iter().collect(),
+        ..Usage::default()
+    }
+}
+
+fn compaction(line: &Line<'_>, out: &mut Out) {
+    let status = match (line.status.as_deref(), line.outcome.as_deref()) {
+        (_, Some("failed" | "error")) | (Some("failed"), _) => CompactionStatus::Failed,
+        (Some("completed"), _) | (_, Some(_)) => CompactionStatus::Completed,
+        _ => CompactionStatus::Started,
+    };
+    out.event(Event::Compaction(Compaction { status, message: line.outcome.clone() }));
+}
+
+/// Lines that repeat what others say, and the runtime's own household.
+fn is_aside(kind: &str) -> bool {
+    const ASIDES: &[&str] = &[
+        "user_message",
+        "team_info",
+        "toolset_info",
+        "agent_switching",
+        "tool_call_output",
+        "shell",
+        "session_title",
+        "session_summary",
+        "session_plan_updated",
+        "mcp_init_started",
+        "mcp_init_finished",
+        "rag_indexing_started",
+        "rag_indexing_progress",
+        "rag_indexing_completed",
+        "runtime_paused",
+        "hook_started",
+        "hook_finished",
+        "message_added",
+        "sub_session_completed",
+        "connection_restored",
+    ];
+    ASIDES.contains(&kind)
+}

@@ -1,0 +1,27 @@
+//! Docker Agent's tools, by the names that they have on every agent.
+
+use super::wire::Definition;
+use belay_trace::ToolKind;
+
+/// The tool with which an agent hands a task to another one, whose events come in between.
+pub(super) const TRANSFER: &str = "transfer_task";
+
+/// The name of a tool for the caller; a shell is `Bash` on every agent.
+pub(super) fn name(tool: &str) -> String {
+    match tool {
+        "shell" => "Bash".to_owned(),
+        _ => tool.to_owned(),
+    }
+}
+
+/// What a tool can do.
+pub(super) fn kind(tool: &str, definition: Option<&Definition>) -> ToolKind {
+    let is_read_only = definition.is_some_and(|definition| definition.annotations.read_only_hint);
+    match tool {
+        "shell" => ToolKind::Execute,
+        "write_file" | "edit_file" => ToolKind::Edit,
+        "fetch" => ToolKind::Network,
+        _ if is_read_only => ToolKind::Read,
+        _ => ToolKind::Other,
+    }
+}

@@ -1,0 +1,203 @@
+//! Docker Agent's stream, line by line, as its source has it.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use belay_agents::{
+    Action, Agent, AttemptEnd, DockerAgent, Emitted, Exit, Input, Out, RunRequest, StreamParser,
+    Transport,
+};
+use belay_trace::{Event, EvidenceSource, FailureKind, ToolKind};
+use serde_json::{Value, json};
+
+/// The events of a stream, and the ends of its turns.
+fn read(lines: &[Value], exit: Exit) -> (Vec<Emitted>, Vec<AttemptEnd>) {
+    let agent = DockerAgent::new("agent.yaml");
+    let mut parser = StreamParser::new(&agent, &RunRequest::new("p"), Transport::Print);
+    let lines = lines.iter().flat_map(|line| parser.parse_stream_line(&line.to_string()));
+    let mut events: Vec<Emitted> = lines.collect();
+    events.extend(parser.finish(exit));
+    (events, parser.take_ended())
+}
+
+fn end(lines: &[Value], exit: Exit) -> AttemptEnd {
+    let [end] = <[AttemptEnd; 1]>::try_from(read(lines, exit).1).unwrap();
+    end
+}
+
+fn started(session: &str) -> Value {
+    json!({"type": "stream_started", "session_id": session, "agent_name": "root"})
+}
+
+fn stopped(session: &str, reason: Option<&str>) -> Value {
+    json!({"type": "stream_stopped", "session_id": session, "reason": reason})
+}
+
+fn text(session: &str, text: &str) -> Value {
+    json!({"type": "agent_choice", "session_id": session, "content": text})
+}
+
+fn used(session: &str, input: u64, cost: f64) -> Value {
+    let last = json!({"input_tokens": input, "output_tokens": 1, "Cost": cost, "Model": "m"});
+    let usage = json!({"input_tokens": 9999, "cost": 9.0, "last_message": last});
+    json!({"type": "token_usage", "session_id": session, "usage": usage})
+}
+
+fn call(id: &str, name: &str, arguments: &str) -> Value {
+    let call = json!({"id": id, "function": {"name": name, "arguments": arguments}});
+    json!({"type": "tool_call", "tool_call": call})
+}
+
+#[test]
+fn a_subagents_words_belong_to_its_call_and_its_tokens_to_the_bill() {
+    let back = json!({"type": "tool_call_response", "tool_call_id": "c1", "response": "found"});
+    let (events, ends) = read(
+        &[
+            started("s1"),
+            text("s1", "Let me ask."),
+            used("s1", 100, 0.5),
+            call("c1", "transfer_task", "{}"),
+            started("s2"),
+            text("s2", "I look."),
+            call("c2", "shell", r#"{"cmd":"ls"}"#),
+            used("s2", 10, 0.25),
+            stopped("s2", None),
+            back,
+            text("s1", "It is there."),
+            used("s1", 1, 0.25),
+            stopped("s1", None),
+        ],
+        Exit::Code(0),
+    );
+    let [end] = &ends[..] else { panic!("{ends:?}") };
+    assert_eq!((end.answer.as_str(), &end.failure), ("It is there.", &None));
+    let usage = &end.usage;
+    assert_eq!(
+        (usage.input_tokens, usage.total_cost_usd, usage.num_turns),
+        (Some(111), Some(1.0), Some(2))
+    );
+    let under: Vec<(&str, bool)> = events
+        .iter()
+        .filter(|emitted| {
+            matches!(&emitted.event, Event::Text(_) | Event::ToolCall(_) | Event::ToolResult(_))
+        })
+        .map(|emitted| (emitted.event.type_name(), emitted.parent_tool_id.is_some()))
+        .collect();
+    let want = [
+        ("text", false),
+        ("tool_call", false),
+        ("text", true),
+        ("tool_call", true),
+        ("tool_result", false),
+        ("text", false),
+    ];
+    assert_eq!(under, want);
+}
+
+#[test]
+fn a_resumed_session_does_not_bill_what_was_before() {
+    let before = json!({"input_tokens": 5000, "output_tokens": 100, "cost": 3.0});
+    let before = json!({"type": "token_usage", "session_id": "s1", "usage": before});
+    let lines = [before, started("s1"), text("s1", "Hi."), used("s1", 7, 0.5), stopped("s1", None)];
+    let usage = end(&lines, Exit::Code(0)).usage;
+    assert_eq!((usage.input_tokens, usage.total_cost_usd), (Some(7), Some(0.5)));
+}
+
+/// A third party has seen it: the process ends after `agent_info`, with 0 and without another line.
+#[test]
+fn an_exit_with_0_before_the_stream_has_stopped_is_no_answer() {
+    let info = json!({"type": "agent_info", "agent_name": "root", "model": "openai/gpt-4o"});
+    for lines in [vec![info.clone()], vec![info, started("s1"), text("s1", "Half of")]] {
+        let end = end(&lines, Exit::Code(0));
+        assert_eq!(end.failure.unwrap().kind, FailureKind::Protocol);
+    }
+}
+
+#[test]
+fn only_a_stream_that_stopped_as_usual_has_answered() {
+    for (reason, want) in [
+        (None, None),
+        (Some("normal"), None),
+        (Some("canceled"), Some(FailureKind::Interrupted)),
+        (Some("hook_blocked"), Some(FailureKind::PermissionDenied)),
+        (Some("error"), Some(FailureKind::Unknown)),
+        // It goes on, and then it is gone.
+        (Some("continue"), Some(FailureKind::Protocol)),
+    ] {
+        let end = end(&[started("s1"), text("s1", "Hi."), stopped("s1", reason)], Exit::Code(0));
+        assert_eq!(end.failure.map(|failure| failure.kind), want, "{reason:?}");
+        assert_eq!(end.answer, "Hi.");
+    }
+}
+
+#[test]
+fn the_words_of_an_error_come_on_stderr_and_are_kept_without_a_guess() {
+    let agent = DockerAgent::new("agent.yaml");
+    let mut protocol = agent.protocol(&"p".into(), Transport::Print);
+    let mut out = Out::default();
+    protocol.step(Input::Start, &mut out);
+    protocol.step(Input::Stdout(started("s1").to_string().as_bytes()), &mut out);
+    protocol.step(Input::Stderr(b"all models failed: 401 Unauthorized"), &mut out);
+    protocol.step(Input::Exit(Exit::Code(1)), &mut out);
+    let Some(Action::TurnEnded(end)) = out.actions.last() else { panic!("{:?}", out.actions) };
+    let failure = end.failure.as_ref().unwrap();
+    assert_eq!(failure.kind, FailureKind::Unknown);
+    assert_eq!(failure.message, "all models failed: 401 Unauthorized");
+    assert!(failure.evidence.iter().any(|found| found.source == EvidenceSource::Exit));
+}
+
+#[test]
+fn an_error_that_is_printed_after_all_has_its_class_and_the_iterations_are_a_limit() {
+    let error = json!({"type": "error", "error": "slow down", "code": "rate_limited"});
+    let limit = json!({"type": "max_iterations_reached", "max_iterations": 3});
+    for (line, kind) in [(error, FailureKind::RateLimited), (limit, FailureKind::LimitReached)] {
+        let end = end(&[started("s1"), line, stopped("s1", None)], Exit::Code(0));
+        assert_eq!(end.failure.unwrap().kind, kind);
+    }
+}
+
+#[test]
+fn an_interrupted_stream_that_stops_without_a_reason_is_no_answer() {
+    let agent = DockerAgent::new("agent.yaml");
+    let mut protocol = agent.protocol(&"p".into(), Transport::Print);
+    let mut out = Out::default();
+    protocol.step(Input::Stdout(started("s1").to_string().as_bytes()), &mut out);
+    protocol.step(Input::Interrupt, &mut out);
+    protocol.step(Input::Stdout(stopped("s1", None).to_string().as_bytes()), &mut out);
+    let Some(Action::TurnEnded(end)) = out.actions.last() else { panic!("{:?}", out.actions) };
+    assert_eq!(end.failure.as_ref().unwrap().kind, FailureKind::Interrupted);
+}
+
+#[test]
+fn a_call_that_would_need_a_confirmation_is_denied_and_listed() {
+    let asked = json!({"id": "c1", "function": {"name": "shell", "arguments": "{}"}});
+    let asked = json!({"type": "tool_call_confirmation", "tool_call": asked});
+    let lines = [started("s1"), asked, stopped("s1", Some("normal"))];
+    let (events, ends) = read(&lines, Exit::Code(0));
+    assert!(events.iter().any(|emitted| matches!(emitted.event, Event::PermissionDenied(_))));
+    assert_eq!(ends[0].denials[0].name, "Bash");
+}
+
+#[test]
+fn a_tool_that_says_that_it_only_reads_is_one_that_reads() {
+    let mut line = call("c1", "list_things", "{}");
+    line["tool_definition"] = json!({"annotations": {"readOnlyHint": true}});
+    let (events, _) = read(&[started("s1"), line], Exit::Code(0));
+    let kinds = events.iter().filter_map(|emitted| match &emitted.event {
+        Event::ToolCall(call) => Some(call.kind),
+        _ => None,
+    });
+    assert_eq!(kinds.collect::<Vec<_>>(), [ToolKind::Read]);
+}
+
+#[test]
+fn what_a_model_has_begun_is_void_when_another_one_takes_over() {
+    let fallback = json!({"type": "model_fallback", "failed_model": "a", "fallback_model": "b", "reason": "503"});
+    let lines =
+        [started("s1"), text("s1", "Half of"), fallback, text("s1", "Whole."), stopped("s1", None)];
+    let (events, ends) = read(&lines, Exit::Code(0));
+    let void = events.iter().find_map(|emitted| match &emitted.event {
+        Event::TextRetracted(void) => Some((void.message_id.as_deref(), void.text.as_str())),
+        _ => None,
+    });
+    assert_eq!(void, Some((Some("1"), "Half of")));
+    assert_eq!(ends[0].answer, "Whole.");
+}
