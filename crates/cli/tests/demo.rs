@@ -34,6 +34,12 @@ fn agents_that_are_not_there_are_named() {
                  also: claude; transports: dialogue, print
     codex        not found: `codex` is not on the PATH
                  transports: dialogue, print
+    opencode     not found: `opencode` is not on the PATH
+                 transports: dialogue, print
+    pi           not found: `pi` is not on the PATH
+                 transports: dialogue, print
+    docker-agent not found: docker-agent cannot honour this model: name the agent's file or image, as in docker-agent:agent.yaml
+                 also: docker; transports: print
     --- stderr
     "#);
 }

@@ -191,7 +191,7 @@ impl Serve {
     }
 
     /// The events are heard from now on, so nothing of the session can be missed.
-    fn open_session(&mut self, out: &mut Out) {
+    fn open_session(&self, out: &mut Out) {
         match &self.request.session {
             // Without a title it would ask the model for one.
             Session::New => out.post(SESSION, "/session", &json!({ "title": self.title() })),
