@@ -13,6 +13,9 @@
 
 pub mod fake_agent;
 pub mod figures;
+mod hearing;
 pub mod model_server;
 pub mod real;
 pub mod recordings;
+
+pub use crate::hearing::hear_signals;

@@ -9,10 +9,9 @@ use std::fs;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io::{BufRead as _, BufReader};
 use std::process::{self, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, Once};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
-use tokio::signal::unix::SignalKind;
 
 /// Whatever takes longer hangs.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -39,7 +38,7 @@ pub(crate) struct Process {
 
 impl Scene {
     pub(crate) fn new() -> Self {
-        un_ignore_signals();
+        belay_testkit::hear_signals();
         let bench = Bench::new();
         let root = bench.project().parent().unwrap().to_string_lossy().into_owned();
         Self { bench, root, mark: format!("belay-mark-{:016x}", random()) }
@@ -292,24 +291,6 @@ pub(crate) fn process(pid: u32) -> Option<Process> {
 pub(crate) fn supervisors_of(belay: u32) -> Vec<u32> {
     let is_one = |p: &Process| p.parent == belay && p.command.trim_end() == "belay-supervisor";
     processes().into_iter().filter(is_one).map(|process| process.pid).collect()
-}
-
-/// Lets the programs of a test hear the signals that whoever started the test has switched off, such as `nohup`
-/// or a shell that puts it into the background: belay takes that for a wish not to be stopped.
-fn un_ignore_signals() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let status = fs::read_to_string("/proc/self/status").unwrap();
-        let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap();
-        let mask = u64::from_str_radix(mask.trim(), 16).unwrap();
-        let signals = [Signal::INT, Signal::HUP, Signal::TERM, Signal::TSTP].map(Signal::as_raw);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let _inside = runtime.enter();
-        for signal in signals.into_iter().filter(|signal| mask & (1 << (signal - 1)) != 0) {
-            // What has a handler here has none in a program that is started.
-            drop(tokio::signal::unix::signal(SignalKind::from_raw(signal)).unwrap());
-        }
-    });
 }
 
 /// Polls until it is so.

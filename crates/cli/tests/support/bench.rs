@@ -16,6 +16,7 @@ pub(crate) struct Bench {
 impl Bench {
     /// A bench without any agent.
     pub(crate) fn new() -> Self {
+        belay_testkit::hear_signals();
         let root = tempfile::tempdir().unwrap();
         for folder in ["bin", "home", "project"] {
             fs::create_dir(root.path().join(folder)).unwrap();

@@ -52,6 +52,7 @@ impl Bench {
 
     /// `belay run` with these arguments, as a command whose output is read.
     pub(crate) fn belay(&self, args: &[&str]) -> Command {
+        belay_testkit::hear_signals();
         let mut command = Command::new(cargo_bin("belay"));
         command.arg("run").args(&self.args).arg("--program").arg(&self.program);
         command.args(["--format", "jsonl"]).args(args).arg("Do the task");
