@@ -34,6 +34,10 @@ fn agents_that_are_not_there_are_named() {
                  also: claude; transports: dialogue, print
     codex        not found: `codex` is not on the PATH
                  transports: dialogue, print
+    pi           not found: `pi` is not on the PATH
+                 transports: dialogue, print
+    docker-agent not found: `docker-agent` is not on the PATH
+                 also: docker; transports: print
     --- stderr
     "#);
 }
