@@ -31,19 +31,26 @@ impl DockerAgent {
         Self { agent: Some(agent.into()) }
     }
 
-    fn agent_for<'a>(&'a self, request: &'a RunRequest) -> Result<&'a str, Unsupported> {
-        let unsupported =
-            |hint| Unsupported { agent: Self::NAME, option: "model", hint: Some(hint) };
-        let agent = request.model.as_deref().or(self.agent.as_deref()).unwrap_or_default();
-        if agent.is_empty() {
-            return Err(unsupported(
-                "name the agent's file or image, as in docker-agent:agent.yaml",
-            ));
-        }
-        if agent.starts_with('-') || agent.chars().any(char::is_control) {
-            return Err(unsupported("an agent's file or image does not begin with a dash"));
-        }
-        Ok(agent)
+    /// The agent's file or image, if there is one; only a person who types the prompt can do without.
+    fn agent_for<'a>(
+        &'a self,
+        request: &'a RunRequest,
+        transport: Transport,
+    ) -> Result<Option<&'a str>, Unsupported> {
+        let agent = request.model.as_deref().or(self.agent.as_deref());
+        let agent = agent.filter(|agent| !agent.is_empty());
+        let hint = match agent {
+            None if transport != Transport::Interactive
+                || !request.composed_prompt().is_empty() =>
+            {
+                "name the agent's file or image, as in docker-agent:agent.yaml"
+            }
+            Some(agent) if agent.starts_with('-') || agent.chars().any(char::is_control) => {
+                "an agent's file or image does not begin with a dash"
+            }
+            _ => return Ok(agent),
+        };
+        Err(Unsupported { agent: Self::NAME, option: "model", hint: Some(hint) })
     }
 }
 
@@ -89,7 +96,7 @@ impl Agent for DockerAgent {
         launch.env = EnvPolicy::with(ENV);
         // Not measured: the gentle rungs first, and the last one ends whatever is left.
         launch.stop = StopPlan { native: false, sigint: true, sigterm: true };
-        let agent = self.agent_for(request)?;
+        let agent = self.agent_for(request, transport)?;
         launch.arg("run");
         if transport != Transport::Interactive {
             ["--exec", "--json"].iter().for_each(|arg| launch.arg(*arg));
@@ -101,13 +108,16 @@ impl Agent for DockerAgent {
         }
         launch.args.extend(request.extra_args.iter().cloned());
         let prompt = request.composed_prompt();
-        if transport != Transport::Interactive {
-            [agent, "-"].iter().for_each(|arg| launch.arg(*arg));
+        let is_one_shot = transport != Transport::Interactive;
+        if !is_one_shot && !prompt.is_empty() {
+            launch.arg("--");
+        }
+        launch.args.extend(agent.map(str::to_owned));
+        if is_one_shot {
+            launch.arg("-");
             launch.stdin = prompt;
-        } else if prompt.is_empty() {
-            launch.arg(agent);
-        } else {
-            ["--", agent, &prompt].iter().for_each(|arg| launch.arg(*arg));
+        } else if !prompt.is_empty() {
+            launch.arg(prompt);
         }
         Ok(launch)
     }
@@ -177,5 +187,8 @@ mod tests {
             |prompt: &str| DockerAgent::new("a.yaml").interactive_args(&prompt.into()).unwrap();
         assert_eq!(args("-v"), ["docker-agent", "run", "--", "a.yaml", "-v"]);
         assert_eq!(args(""), ["docker-agent", "run", "a.yaml"]);
+        // How `belay agents` looks for the program.
+        let bare = DockerAgent::default().interactive_args(&"".into()).unwrap();
+        assert_eq!(bare, ["docker-agent", "run"]);
     }
 }

@@ -38,7 +38,7 @@ fn agents_that_are_not_there_are_named() {
                  transports: dialogue, print
     pi           not found: `pi` is not on the PATH
                  transports: dialogue, print
-    docker-agent not found: docker-agent cannot honour this model: name the agent's file or image, as in docker-agent:agent.yaml
+    docker-agent not found: `docker-agent` is not on the PATH
                  also: docker; transports: print
     --- stderr
     "#);

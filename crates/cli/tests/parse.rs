@@ -32,14 +32,22 @@ fn turns(recording: &Recording) -> usize {
     let ends =
         text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).filter(|line| {
             let word = line["type"].as_str().or(line["method"].as_str()).unwrap_or_default();
-            ["result", "turn.completed", "turn.failed", "turn/completed"].contains(&word)
+            const ENDS: [&str; 6] = [
+                "result",
+                "turn.completed",
+                "turn.failed",
+                "turn/completed",
+                "agent_settled",
+                "stream_stopped",
+            ];
+            ENDS.contains(&word)
         });
     ends.count().max(1)
 }
 
 #[test]
 fn every_recording_gives_one_result_a_turn_and_nothing_unknown() {
-    for agent in ["claude-code", "codex"] {
+    for agent in ["claude-code", "codex", "pi", "docker-agent"] {
         for recording in recordings::all(agent) {
             let events = parse(agent, &recording.stdout, &[]);
             let count = |kind: &str| events.iter().filter(|event| event["type"] == kind).count();
@@ -51,8 +59,12 @@ fn every_recording_gives_one_result_a_turn_and_nothing_unknown() {
 
 #[test]
 fn an_exit_code_of_0_makes_no_success_of_a_stream_without_an_end() {
-    for (agent, name) in [("claude-code", "int-term"), ("codex", "int-int1"), ("codex", "int-term")]
-    {
+    for (agent, name) in [
+        ("claude-code", "int-term"),
+        ("codex", "int-int1"),
+        ("codex", "int-term"),
+        ("pi", "int-term-pid"),
+    ] {
         let recording = recordings::one(agent, name);
         let events = parse(agent, &recording.stdout, &[]);
         let result = events.last().unwrap();
@@ -84,6 +96,32 @@ fn the_harness_format_is_the_seeds_own() {
     {"type":"tool_result","tool_id":"toolu_0150ecffbebb014d51ab348301","output":"hello-from-shell\nto-stderr"}
     {"type":"text","text":"The command printed hello-from-shell."}
     {"type":"result","result":"The command printed hello-from-shell.","usage":{"input_tokens":1350,"output_tokens":85,"cache_read_input_tokens":19500,"cache_creation_input_tokens":480,"total_cost_usd":0.012975,"num_turns":2,"duration_ms":208}}
+    "#);
+}
+
+/// The seed reported no tool call of Pi at all, and of Docker Agent neither reasoning nor a tool's return.
+#[test]
+fn the_harness_format_has_the_tools_of_pi_and_docker_agent() {
+    let lines = |agent: &str, name: &str| {
+        let recording = recordings::one(agent, name);
+        let events = parse(agent, &recording.stdout, &["--format", "harness"]);
+        let text = events.into_iter().filter(|event| event["type"] != "text");
+        text.map(|event| event.to_string()).collect::<Vec<_>>().join("\n")
+    };
+    assert_snapshot!(lines("pi", "b-shell"), @r#"
+    {"type":"tool_call_start","tool_id":"call_lab_1_0","name":"Bash"}
+    {"type":"tool_call_delta","tool_id":"call_lab_1_0","name":"Bash","args":"{\"command\": \"echo lab-out; echo lab-err >&2\"}"}
+    {"type":"tool_call","tool_id":"call_lab_1_0","name":"Bash","args":"{\"command\":\"echo lab-out; echo lab-err >&2\"}"}
+    {"type":"tool_result","tool_id":"call_lab_1_0","name":"Bash","output":"lab-out\nlab-err\n"}
+    {"type":"result","result":"The command printed lab-out.","usage":{"input_tokens":1200,"output_tokens":70,"cache_read_input_tokens":1000,"cache_creation_input_tokens":0,"total_cost_usd":0.00346,"num_turns":2,"duration_ms":0}}
+    "#);
+    assert_snapshot!(lines("docker-agent", "constructed"), @r#"
+    {"type":"reasoning","reasoning":"Thinking."}
+    {"type":"tool_call_start","tool_id":"call_1","name":"Bash"}
+    {"type":"tool_call_delta","tool_id":"call_1","name":"Bash","args":"{\"cmd\":\"echo lab-out\"}"}
+    {"type":"tool_call","tool_id":"call_1","name":"Bash","args":"{\"cmd\":\"echo lab-out\"}"}
+    {"type":"tool_result","tool_id":"call_1","name":"Bash","output":"lab-out\n"}
+    {"type":"result","result":"Done.","usage":{"input_tokens":1000,"output_tokens":70,"cache_read_input_tokens":1200,"cache_creation_input_tokens":0,"total_cost_usd":0.0040999999999999995,"num_turns":2,"duration_ms":0}}
     "#);
 }
 

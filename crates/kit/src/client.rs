@@ -250,7 +250,9 @@ impl Client {
     /// # Panics
     /// When it is called outside a tokio runtime.
     pub async fn installed(&self) -> Result<Installed, Error> {
-        let found = self.launch(&RunRequest::new("?"), self.transports()[0]).and_then(|launch| {
+        // The one way to start every agent that needs nothing of a request.
+        let launch = self.launch(&RunRequest::new(""), Transport::Interactive);
+        let found = launch.and_then(|launch| {
             let path = program::resolve(&launch, self.program.as_deref(), &self.env)?;
             Ok((path, self.env.for_agent(&launch.env)))
         });
