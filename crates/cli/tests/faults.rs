@@ -4,7 +4,7 @@
 //! security list. Counts fit CI; `cargo xtask reliability --long` takes the full ones and prints the figures.
 //! Survivors are looked for in all of `/proc`, by a random mark and by their folder, after belay has ended.
 #![cfg(target_os = "linux")]
-#![allow(dead_code, clippy::unwrap_used, reason = "each test file uses its part, and may panic")]
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 #[path = "support/bench.rs"]
 mod bench;
@@ -24,6 +24,8 @@ mod many;
 mod pause;
 #[path = "faults/plays.rs"]
 mod plays;
+#[path = "faults/process_table.rs"]
+mod process_table;
 #[path = "faults/reader.rs"]
 mod reader;
 #[path = "faults/scene.rs"]

@@ -1,7 +1,8 @@
 //! T16: a program that the agent leaves behind keeps its standard output open.
 
 use crate::plays::{recorded, says};
-use crate::scene::{Ended, Scene, at_once, process};
+use crate::process_table::process;
+use crate::scene::{Ended, Scene, at_once};
 use belay_testkit::fake_agent::{Child, Place, Play};
 use belay_testkit::figures::{figure, spread, times};
 use belaykit::limits;

@@ -1,7 +1,8 @@
 //! T24: very many agents at once, and a machine that has no more file descriptors to give.
 
 use crate::plays::recorded;
-use crate::scene::{Scene, wait_until};
+use crate::process_table::supervisors_of;
+use crate::scene::{PATIENCE, Scene, wait_until};
 use belay_testkit::fake_agent::{Pace, Play};
 use belay_testkit::figures::{figure, times};
 use belaykit::{Claude, Client};
@@ -38,10 +39,6 @@ fn memory(pid: u32) -> u64 {
     pss.and_then(|pss| pss.trim().strip_suffix(" kB")?.trim().parse().ok()).unwrap_or(0)
 }
 
-fn supervisors(of: u32) -> Vec<u32> {
-    crate::scene::supervisors_of(of)
-}
-
 #[test]
 #[ignore = "started by the tests of many agents, in a process of its own"]
 fn many_agents_of_one_process() {
@@ -63,7 +60,7 @@ fn many_agents_of_one_process() {
             while can_look && !done.load(Ordering::Relaxed) {
                 most_fds = most_fds.max(fds(own));
                 most_memory = most_memory.max(memory(own));
-                let supervisors = supervisors(own);
+                let supervisors = supervisors_of(own);
                 most_supervisors = most_supervisors.max(supervisors.len());
                 of_one = of_one.max(supervisors.first().map_or(0, |pid| memory(*pid)));
                 thread::sleep(Duration::from_millis(50));
@@ -116,7 +113,7 @@ fn in_one_process(scene: &Scene, runs: usize, nofile: u32) -> Value {
         if let Some(status) = child.try_wait().unwrap() {
             break status;
         }
-        if began.elapsed() > 2 * crate::scene::PATIENCE {
+        if began.elapsed() > 2 * PATIENCE {
             child.kill().unwrap();
             panic!("{runs} runs with {nofile} files hang");
         }
@@ -181,7 +178,7 @@ fn fifty_belays_at_once_answer_and_leave_nothing() {
     let of_all = |measure: fn(u32) -> u64| belays.iter().map(|b| measure(b.id())).max().unwrap();
     let (files, memory) = (of_all(|pid| fds(pid) as u64), of_all(memory));
     wait_until("every belay has its supervisor", || {
-        belays.iter().all(|belay| supervisors(belay.id()).len() == 1)
+        belays.iter().all(|belay| supervisors_of(belay.id()).len() == 1)
     });
     for belay in belays {
         assert_eq!(belay.end().kind(), "answered");

@@ -1,6 +1,7 @@
 //! A bench on which `belay` is run, stopped and killed, and the processes that it leaves.
 
 use crate::bench::Bench;
+use crate::process_table::{Process, pid, processes};
 use belay_testkit::fake_agent::{Child, FakeAgent, Place, Play};
 use belay_trace::{Record, Store, StoredRun};
 use rustix::process::{Pid, Signal, kill_process};
@@ -24,16 +25,6 @@ pub(crate) struct Scene {
     pub(crate) bench: Bench,
     root: String,
     mark: String,
-}
-
-/// A process that is alive.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Process {
-    pub(crate) pid: u32,
-    pub(crate) parent: u32,
-    /// As `ps` shows it: `S` sleeps, `T` is stopped.
-    pub(crate) state: char,
-    pub(crate) command: String,
 }
 
 impl Scene {
@@ -114,8 +105,7 @@ impl Drop for Scene {
     fn drop(&mut self) {
         // Whatever a test has found or missed, it leaves nothing behind.
         for process in self.processes().into_iter().filter(|p| p.pid != process::id()) {
-            let pid = Pid::from_raw(i32::try_from(process.pid).unwrap()).unwrap();
-            let _ = kill_process(pid, Signal::KILL);
+            let _ = kill_process(pid(process.pid), Signal::KILL);
         }
     }
 }
@@ -268,31 +258,6 @@ impl Ended {
     }
 }
 
-/// Every process that is alive; one that is dead and waits for its parent is not.
-pub(crate) fn processes() -> Vec<Process> {
-    // A test that lets its process run out of files has none to look with, and looks again.
-    let folders = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let pids = folders.filter_map(|folder| folder.file_name().to_str()?.parse().ok());
-    pids.filter_map(process).collect()
-}
-
-pub(crate) fn process(pid: u32) -> Option<Process> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let (_, rest) = stat.rsplit_once(')')?;
-    let mut words = rest.split_whitespace();
-    let state = words.next()?.chars().next().filter(|state| !matches!(state, 'Z' | 'X'))?;
-    let parent = words.next()?.parse().ok()?;
-    let command = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
-    let command = String::from_utf8_lossy(&command).replace('\0', " ");
-    Some(Process { pid, parent, state, command })
-}
-
-/// The supervisors that a `belay` has started.
-pub(crate) fn supervisors_of(belay: u32) -> Vec<u32> {
-    let is_one = |p: &Process| p.parent == belay && p.command.trim_end() == "belay-supervisor";
-    processes().into_iter().filter(is_one).map(|process| process.pid).collect()
-}
-
 /// Polls until it is so.
 #[track_caller]
 pub(crate) fn wait_until(what: &str, is_so: impl Fn() -> bool) {
@@ -333,9 +298,4 @@ pub(crate) fn random() -> u64 {
 /// A random moment within the given time.
 pub(crate) fn moment(within: Duration) -> Duration {
     within.mul_f64(random() as f64 / u64::MAX as f64)
-}
-
-/// `pid`, as a signal wants it.
-pub(crate) fn pid(raw: u32) -> Pid {
-    Pid::from_raw(i32::try_from(raw).unwrap()).unwrap()
 }
