@@ -38,8 +38,13 @@ fn permission_answers_words_and_an_interrupt_replay(stage: &Stage) {
     let client = stage.client(&server).on_permission(|request| {
         if request.args.get().contains("echo two") { Decision::Deny } else { Decision::Allow }
     });
+    // The third decision comes with the interrupt: words after that would begin another response.
+    let mut decisions = 0;
     let played = stage.play_on(&server, &client, "PROMPT", |record, run| match &record.event {
-        Event::PermissionDecision(_) => run.steer("Go on."),
+        Event::PermissionDecision(_) if decisions < 2 => {
+            decisions += 1;
+            run.steer("Go on.");
+        }
         Event::ToolCall(call) if call.args.get().contains("time.sleep") => {
             run.interrupter().interrupt();
         }
