@@ -2,7 +2,7 @@
 //!
 //! Agents start their tools in sessions of their own, so killing an agent, or its process group, leaves them
 //! running (measured for Claude Code, Codex and OpenCode). How surely they are ended depends on the
-//! [`Containment`](belay_trace::Containment) that a run has, which is part of its record:
+//! [`Containment`] that a run has, which is part of its record:
 //!
 //! - `subreaper` (Linux): between belay and the agent stands a supervisor, a small process below which
 //!   everything stays that the agent starts. It ends all of it when the run is over, and also when your program
