@@ -115,10 +115,12 @@ fn fuzz(
     let folder = root().join("fuzz");
     let (corpus, artifacts) =
         (folder.join("corpus").join(name), folder.join("artifacts").join(name));
-    for folder in [&corpus, &artifacts] {
+    let scratch = target().join("fuzz/tmp");
+    for folder in [&corpus, &artifacts, &scratch] {
         fs::create_dir_all(folder).map_err(|e| format!("cannot make {}: {e}", folder.display()))?;
     }
     let output = Command::new(program)
+        .env("TMPDIR", &scratch)
         .args([&corpus, seeds])
         .arg(format!("-artifact_prefix={}/", artifacts.display()))
         .arg(format!("-dict={}", folder.join("agents.dict").display()))
