@@ -7,7 +7,7 @@ mod real_run;
 use belay_testkit::model_server::{ModelServer, Reply, Script};
 use belaykit::trace::{DecisionSource, PermissionDecision, ToolKind};
 use belaykit::{Decision, Event, PermissionRequest, Permissions, RunRequest};
-use real_run::{Played, Stage, on};
+use real_run::{Played, Stage, Way, on};
 use serde_json::json;
 use std::fs;
 use std::sync::{Arc, Mutex};
@@ -255,7 +255,7 @@ fn read_only_writes_nothing(stage: &Stage) {
     assert!(!stage.file("notes.txt").exists(), "{played:#?}");
     assert!(!stage.file("touched").exists(), "{played:#?}");
 }
-on!(read_only_writes_nothing: claude, claude_print, codex, codex_exec);
+on!(read_only_writes_nothing: claude, claude_print, codex, codex_exec, opencode, opencode_run);
 
 /// The user lets Claude do as it likes in this project; the request asks for less, and less it is.
 fn read_only_is_stricter_than_the_users_own_rules(stage: &Stage) {
@@ -270,9 +270,11 @@ on!(read_only_is_stricter_than_the_users_own_rules: claude, claude_print);
 
 fn read_only_reads(stage: &Stage) {
     fs::write(stage.file("notes.txt"), "the contents\n").unwrap();
-    let read = match stage.way.is_claude() {
-        true => Reply::new().tool("Read", json!({"file_path": stage.path_for_model("notes.txt")})),
-        false => Reply::new().shell("cat notes.txt"),
+    let path = stage.path_for_model("notes.txt");
+    let read = match stage.way {
+        Way::Claude | Way::ClaudePrint => Reply::new().tool("Read", json!({"file_path": path})),
+        Way::OpenCode | Way::OpenCodeRun => Reply::new().tool("read", json!({"filePath": path})),
+        Way::Codex | Way::CodexExec => Reply::new().shell("cat notes.txt"),
     };
     let played =
         stage.play(one_call(read), RunRequest::new("PROMPT").permissions(Permissions::ReadOnly));
@@ -280,7 +282,7 @@ fn read_only_reads(stage: &Stage) {
     let result = played.result_of(played.calls()[0].tool_id.as_ref());
     assert!(result.output.contains("the contents"), "{played:#?}");
 }
-on!(read_only_reads: claude, claude_print, codex, codex_exec);
+on!(read_only_reads: claude, claude_print, codex, codex_exec, opencode, opencode_run);
 
 fn edit_writes_files_in_the_project(stage: &Stage) {
     let stage = &asking(stage);
@@ -291,7 +293,7 @@ fn edit_writes_files_in_the_project(stage: &Stage) {
     assert_eq!(fs::read_to_string(stage.file("notes.txt")).unwrap(), "one\n", "{played:#?}");
     assert!(outcome.denials.is_empty());
 }
-on!(edit_writes_files_in_the_project: claude, claude_print, codex, codex_exec);
+on!(edit_writes_files_in_the_project: claude, claude_print, codex, codex_exec, opencode, opencode_run);
 
 fn edit_does_not_write_elsewhere(stage: &Stage) {
     // Not in /tmp, which Codex counts to the workspace.
@@ -303,4 +305,4 @@ fn edit_does_not_write_elsewhere(stage: &Stage) {
     played.answered("Done.");
     assert!(!elsewhere.exists(), "{played:#?}");
 }
-on!(edit_does_not_write_elsewhere: claude, claude_print, codex, codex_exec);
+on!(edit_does_not_write_elsewhere: claude, claude_print, codex, codex_exec, opencode, opencode_run);
