@@ -1,8 +1,8 @@
 //! The command line: what was typed, nothing more.
 
 use crate::command::{
-    agents, completions, demo, logs, parse, play, prune, replay, resume, run, runs, schema, show,
-    steer, stop,
+    agents, completions, demo, interactive, logs, parse, play, prune, replay, resume, run, runs,
+    schema, show, steer, stop,
 };
 use clap::{Parser, Subcommand};
 
@@ -20,6 +20,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Run(Box<run::Run>),
+    Interactive(Box<interactive::Interactive>),
     Runs(runs::Runs),
     Show(show::Show),
     Logs(logs::Logs),

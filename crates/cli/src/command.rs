@@ -3,6 +3,7 @@
 pub(crate) mod agents;
 pub(crate) mod completions;
 pub(crate) mod demo;
+pub(crate) mod interactive;
 pub(crate) mod logs;
 pub(crate) mod parse;
 pub(crate) mod play;
@@ -23,6 +24,7 @@ use crate::fail::Fail;
 pub(crate) fn dispatch(cli: Cli) -> Result<u8, Fail> {
     match cli.command {
         Command::Run(run) => run.run(),
+        Command::Interactive(interactive) => interactive.run(),
         Command::Runs(runs) => runs.run(),
         Command::Show(show) => show.run(),
         Command::Logs(logs) => logs.run(),

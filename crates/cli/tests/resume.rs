@@ -214,3 +214,31 @@ fn what_cannot_be_resumed_says_why_and_what_to_do() {
     stdout(&mut busy.belay(&["stop", "--all"]));
     run.wait().unwrap();
 }
+
+#[test]
+fn run_goes_on_in_the_session_of_a_run_or_in_a_copy_of_it() {
+    let (bench, agent) = stopped(&["--permit", "edit", "task"]);
+    let short = id(&stdout(&mut bench.belay(&["runs"])));
+    let first = request(&bench);
+    let output = bench.belay(&["run", "--resume", &short, "--max-turns", "9", "Go on."]);
+    let output = { output }.current_dir(bench.path("home")).output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert!(agent.log().argv().contains(&format!("--resume={SESSION}")));
+    assert_eq!(prompt(&agent), "Go on.");
+    let second = request(&bench);
+    assert_eq!((&first["cwd"], &first["permissions"]), (&second["cwd"], &second["permissions"]));
+
+    for args in
+        [vec!["run", "--fork", "latest", "Try it."], vec!["resume", "--fork", "latest", "Try it."]]
+    {
+        fs::remove_file(bench.path("agent.log")).unwrap();
+        assert_eq!(bench.belay(&args).output().unwrap().status.code(), Some(0));
+        assert!(agent.log().argv().contains(&"--fork-session".to_owned()), "{args:?}");
+    }
+    // What names no run is the agent's own.
+    fs::remove_file(bench.path("agent.log")).unwrap();
+    bench.belay(&["run", "--resume", "my-session", "Go on."]).output().unwrap();
+    assert!(agent.log().argv().contains(&"--resume=my-session".to_owned()));
+    let shown = bench.shown(&["run", "--resume", &short, "-a", "codex", "Go on."]);
+    assert!(shown.contains("is claude-code's; codex cannot go on in it"), "{shown}");
+}

@@ -261,7 +261,7 @@ impl Client {
         Ok(Installed { path, version })
     }
 
-    fn error(&self, failure: Failure) -> Error {
+    pub(crate) fn error(&self, failure: Failure) -> Error {
         let agent = self.agent.name().to_owned();
         Error::new(failure, Outcome { agent, ..Outcome::default() })
     }
@@ -316,6 +316,7 @@ pub(crate) fn check_request(request: &RunRequest) -> Result<(), Failure> {
     if request.prompt.trim().is_empty() {
         return Err(invalid("the prompt is empty".to_owned()));
     }
+    check_surroundings(request)?;
     if request.max_turns == Some(0) {
         return Err(invalid(
             "max_turns is 0: an agent needs at least one turn to answer".to_owned(),
@@ -327,10 +328,16 @@ pub(crate) fn check_request(request: &RunRequest) -> Result<(), Failure> {
     if let Some(id) = &request.trace_id {
         TraceId::new(id.clone()).map_err(|error| invalid(error.to_string()))?;
     }
-    if let Some(cwd) = &request.cwd
-        && !cwd.is_dir()
-    {
-        return Err(invalid(format!("the working directory {} does not exist", cwd.display())));
-    }
     Ok(())
+}
+
+/// What is wrong with the place where an agent is to work.
+pub(crate) fn check_surroundings(request: &RunRequest) -> Result<(), Failure> {
+    match &request.cwd {
+        Some(cwd) if !cwd.is_dir() => Err(Failure::new(
+            FailureKind::InvalidRequest,
+            format!("the working directory {} does not exist", cwd.display()),
+        )),
+        _ => Ok(()),
+    }
 }

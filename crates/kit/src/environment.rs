@@ -44,6 +44,13 @@ impl Environment {
         self.vars.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_os_str())
     }
 
+    /// What an agent with this policy sees when a person sits before it.
+    pub(crate) fn for_person(&self, policy: &EnvPolicy) -> Vec<(OsString, OsString)> {
+        let mut policy = policy.clone();
+        policy.allow.extend(OF_A_TERMINAL);
+        self.for_agent(&policy)
+    }
+
     /// What an agent with this policy sees.
     pub(crate) fn for_agent(&self, policy: &EnvPolicy) -> Vec<(OsString, OsString)> {
         let seen = self.vars.iter().filter(|(name, _)| {
@@ -61,3 +68,31 @@ impl Environment {
         })
     }
 }
+
+/// What a person's terminal, editor, browser and keys need, beyond what an agent needs by itself.
+const OF_A_TERMINAL: [&str; 24] = [
+    "EDITOR",
+    "VISUAL",
+    "PAGER",
+    "LESS",
+    "BROWSER",
+    "SSH_AUTH_SOCK",
+    "SSH_CONNECTION",
+    "SSH_TTY",
+    "GPG_TTY",
+    "DISPLAY",
+    "WAYLAND_DISPLAY",
+    "DBUS_SESSION_BUS_ADDRESS",
+    "COLORFGBG",
+    "COLUMNS",
+    "LINES",
+    "TERM_*",
+    "TERMINFO*",
+    "TMUX*",
+    "STY",
+    "KITTY_*",
+    "WEZTERM_*",
+    "ITERM_*",
+    "VTE_VERSION",
+    "WT_SESSION",
+];

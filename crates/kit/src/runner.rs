@@ -8,7 +8,7 @@ mod attempt;
 mod drain;
 mod handler;
 mod idle;
-mod private_files;
+pub(crate) mod private_files;
 mod publish;
 mod turn_limit;
 

@@ -1,9 +1,11 @@
 //! `belay run`
 
+pub(crate) mod ask;
 mod call;
 pub(crate) mod job;
 pub(crate) mod options;
 pub(crate) mod prompt;
+pub(crate) mod session;
 mod show;
 mod signals;
 mod steer;
@@ -11,7 +13,11 @@ mod steer;
 pub(crate) use self::call::Call;
 use self::job::Job;
 use self::options::Options;
+use self::prompt::Prompt;
+use self::session::{Branch, Chosen, SessionFlags};
+use super::resume::Resume;
 use crate::fail::Fail;
+use crate::surroundings;
 use belaykit::{Candidate, RunRequest};
 use clap::Args;
 
@@ -27,18 +33,12 @@ Examples:
   git diff | belay run -a claude:sonnet --append-system-prompt \"Review this diff.\" -
   belay run --format jsonl \"List the TODOs\" | jq 'select(.type==\"tool_call\")'")]
 pub(crate) struct Run {
-    /// The agent, and after a colon its model: claude, codex:gpt-5.5.
-    #[arg(
-        short,
-        long,
-        value_name = "AGENT[:MODEL]",
-        default_value = "claude",
-        env = "BELAY_AGENT"
-    )]
-    agent: Candidate,
+    /// The agent, and after a colon its model: claude, codex:gpt-5.5 [default: $BELAY_AGENT, or claude].
+    #[arg(short, long, value_name = "AGENT[:MODEL]")]
+    agent: Option<Candidate>,
 
     #[command(flatten)]
-    prompt: prompt::Prompt,
+    prompt: Prompt,
 
     #[command(flatten)]
     session: SessionFlags,
@@ -47,36 +47,35 @@ pub(crate) struct Run {
     options: Options,
 }
 
-/// Which session of the agent the run goes on in.
-#[derive(Debug, Args)]
-struct SessionFlags {
-    /// Go on in this session of the agent.
-    #[arg(long, value_name = "SESSION", group = "session", help_heading = "Session")]
-    resume: Option<String>,
-
-    /// Go on in the latest session of the working directory.
-    #[arg(long = "continue", group = "session", help_heading = "Session")]
-    continue_latest: bool,
-
-    /// Go on in a copy of this session.
-    #[arg(long, value_name = "SESSION", group = "session", help_heading = "Session")]
-    fork: Option<String>,
-}
-
 impl Run {
     pub(crate) fn run(self) -> Result<u8, Fail> {
-        let (prompt, extra_args) = self.prompt.read(&self.options.extra_args)?;
+        let (prompt, extra_args) = self.prompt.read(&self.options.ask.extra_args)?;
+        let state_dir = self.options.state_dir.clone();
+        let session = match self.session.chosen(state_dir)? {
+            Chosen::Session(session) => session,
+            Chosen::Run(run, branch) => {
+                let mut options = self.options;
+                options.ask.extra_args = extra_args;
+                let (prompt, fork) = (Prompt::known(prompt), branch == Branch::Copy);
+                return Resume { run, prompt, fork, agent: self.agent, options }.run();
+            }
+        };
         let mut request = RunRequest::new(prompt).extra_args(extra_args);
         self.options.apply(&mut request);
-        request.cwd = Some(self.options.folder(None)?);
-        let SessionFlags { resume, continue_latest, fork } = self.session;
-        request = match (resume, continue_latest, fork) {
-            (Some(session), ..) => request.resume(session),
-            (None, true, _) => request.continue_latest(),
-            (None, false, Some(session)) => request.fork(session),
-            (None, false, None) => request,
-        };
-        Job { agent: self.agent.agent, request, options: self.options }.carry_out()
+        request.cwd = Some(self.options.ask.folder(None)?);
+        request.session = session;
+        let agent = agent(self.agent)?.agent;
+        Job { agent, request, options: self.options }.carry_out()
+    }
+}
+
+/// The agent that was named, or else the user's own default.
+pub(crate) fn agent(named: Option<Candidate>) -> Result<Candidate, Fail> {
+    match named {
+        Some(named) => Ok(named),
+        None => surroundings::agent().parse().map_err(|error| {
+            Fail::usage(error).hint("BELAY_AGENT names the agent that is meant when none is given")
+        }),
     }
 }
 

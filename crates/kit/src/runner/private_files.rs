@@ -7,20 +7,22 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 /// The private files of a launch, on disk until this is dropped.
-pub(super) struct PrivateFiles {
+#[derive(Debug)]
+pub(crate) struct PrivateFiles {
     paths: Vec<PathBuf>,
     folder: Option<PathBuf>,
 }
 
 /// The arguments of a launch with the files' paths in place.
-pub(super) struct FileArgs {
-    pub(super) args: Vec<OsString>,
+#[derive(Debug)]
+pub(crate) struct FileArgs {
+    pub(crate) args: Vec<OsString>,
     _files: PrivateFiles,
 }
 
 impl PrivateFiles {
     /// Writes them into the run's folder, or without one into a folder of their own below `temp`.
-    pub(super) fn write(
+    pub(crate) fn write(
         launch: &Launch,
         run: Option<&Path>,
         temp: &Path,
@@ -49,7 +51,7 @@ impl PrivateFiles {
         Ok(files)
     }
 
-    pub(super) fn into_args(self, launch: &Launch, leading: &[OsString]) -> FileArgs {
+    pub(crate) fn into_args(self, launch: &Launch, leading: &[OsString]) -> FileArgs {
         let place = |arg: &String| {
             let files = launch.files.iter().zip(&self.paths);
             files.fold(OsString::from(arg), |arg, (file, path)| {

@@ -26,8 +26,8 @@ impl Call {
     pub(crate) fn of(options: &Options) -> Self {
         let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         Self {
-            program: options.program.as_deref().map(absolute),
-            pass_env: options.pass_env.clone(),
+            program: options.ask.program.as_deref().map(absolute),
+            pass_env: options.ask.pass_env.clone(),
             transport: options.transport,
             trace_dir: Some(absolute(options.traces())),
             no_trace: options.no_trace,
@@ -54,13 +54,13 @@ impl Call {
 
     /// Fills in what was not given this time.
     pub(crate) fn fill(self, options: &mut Options) {
-        options.program = options.program.take().or(self.program);
+        options.ask.program = options.ask.program.take().or(self.program);
         options.transport = options.transport.or(self.transport);
         options.trace_dir = options.trace_dir.take().or(self.trace_dir);
         options.no_trace |= self.no_trace;
         for name in self.pass_env {
-            if !options.pass_env.contains(&name) {
-                options.pass_env.push(name);
+            if !options.ask.pass_env.contains(&name) {
+                options.ask.pass_env.push(name);
             }
         }
     }

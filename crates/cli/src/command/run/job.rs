@@ -162,10 +162,11 @@ impl Job {
             return line;
         }
         line = format!("belay run -a {}", outcome.agent);
-        let folders = [("-C", options.cwd.as_ref()), ("--program", options.program.as_ref())];
+        let folders =
+            [("-C", options.ask.cwd.as_ref()), ("--program", options.ask.program.as_ref())];
         let named =
             folders.into_iter().filter_map(|(flag, path)| Some((flag, path?.to_string_lossy())));
-        let passed = options.pass_env.iter().map(|name| ("--pass-env", name.as_str().into()));
+        let passed = options.ask.pass_env.iter().map(|name| ("--pass-env", name.as_str().into()));
         for (flag, value) in named.chain(passed) {
             line.push_str(&format!(" {flag} {}", shell_escape(&value)));
         }
@@ -204,7 +205,7 @@ impl Job {
     }
 }
 
-fn with_hint(error: &Error) -> Fail {
+pub(crate) fn with_hint(error: &Error) -> Fail {
     let fail = Fail::of_check(error);
     match error.kind() {
         FailureKind::NotInstalled => fail.hint(

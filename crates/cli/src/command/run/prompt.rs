@@ -15,11 +15,22 @@ pub(crate) struct Prompt {
     /// Read the prompt from a file; `-` is standard input.
     #[arg(short, long, value_name = "FILE")]
     file: Option<PathBuf>,
+
+    #[arg(skip)]
+    known: Option<String>,
 }
 
 impl Prompt {
+    /// One that is known already.
+    pub(crate) fn known(prompt: String) -> Self {
+        Self { prompt: None, file: None, known: Some(prompt) }
+    }
+
     /// The prompt if the command line names one.
     pub(crate) fn named(&self) -> Result<Option<String>, Fail> {
+        if self.known.is_some() {
+            return Ok(self.known.clone());
+        }
         let prompt = match (&self.prompt, &self.file) {
             (Some(prompt), _) if prompt == "-" => stdin()?,
             (Some(prompt), _) => prompt.clone(),

@@ -1,0 +1,82 @@
+//! `belay interactive`
+
+mod terminal;
+
+use self::terminal::Terminal;
+use super::run::ask::Ask;
+use super::run::session::{self, Chosen, SessionFlags};
+use super::run::{self, job, runtime};
+use super::show::account::Account;
+use crate::fail::{Fail, closed_pipe_is_fine};
+use crate::say::warn;
+use crate::stored;
+use belaykit::{Candidate, Permissions, RunRequest, Transport};
+use clap::Args;
+use std::io::{self, Write as _};
+
+/// Open an agent's own terminal program, with the same flags for every agent.
+///
+/// The session is yours: belay counts and keeps nothing of it, ends with its exit code, and leaves the terminal
+/// as it was, also when the agent dies in the middle of it.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  belay interactive codex
+  belay interactive claude:opus -C ~/project \"Why does the build fail?\"
+  belay interactive claude --resume 4f3c2b1a
+  belay interactive --dry-run opencode")]
+pub(crate) struct Interactive {
+    /// The agent, and after a colon its model: claude, codex:gpt-5.5 [default: $BELAY_AGENT, or claude].
+    #[arg(value_name = "AGENT[:MODEL]")]
+    agent: Option<Candidate>,
+
+    /// What to say first. Other users of this machine can see it in the list of processes.
+    #[arg(value_name = "PROMPT")]
+    prompt: Option<String>,
+
+    #[command(flatten)]
+    session: SessionFlags,
+
+    #[command(flatten)]
+    ask: Ask,
+
+    /// Print the command, and run nothing.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl Interactive {
+    pub(crate) fn run(self) -> Result<u8, Fail> {
+        let mut request = RunRequest::new(self.prompt.clone().unwrap_or_default());
+        request.extra_args.clone_from(&self.ask.extra_args);
+        self.ask.apply(&mut request);
+        let (mut named, mut cwd) = (self.agent, None);
+        request.session = match self.session.chosen(None)? {
+            Chosen::Session(session) => session,
+            Chosen::Run(run, branch) => {
+                let store = stored::store(None)?;
+                let run = stored::find(&store, &run)?;
+                let account = Account::of(&store, &run)?;
+                named = Some(session::agent_of(&account, named)?);
+                cwd = stored::request(&run)?.cwd;
+                branch.of(session::of_run(&account)?)
+            }
+        };
+        let agent = run::agent(named)?.agent;
+        request.cwd = Some(self.ask.folder(cwd.as_deref())?);
+        let client = self.ask.client(agent.clone());
+        if self.dry_run {
+            let launch = agent.launch(&request, Transport::Interactive);
+            let launch = launch.map_err(Fail::usage)?;
+            closed_pipe_is_fine(writeln!(io::stdout(), "{}", launch.to_shell()))?;
+            return Ok(0);
+        }
+        let mut interactive =
+            client.interactive(&request).map_err(|error| job::with_hint(&error))?;
+        let terminal = Terminal::remember()?;
+        if request.permissions == Some(Permissions::Full) {
+            warn("--permit full: the agent may do anything on this machine, unasked");
+        }
+        runtime()?.block_on(terminal.lend(&mut interactive.command))
+    }
+}

@@ -1,0 +1,115 @@
+//! What is asked of an agent, whether it runs by itself or with a person at its terminal.
+
+use crate::fail::Fail;
+use crate::surroundings;
+use belaykit::{Agent, Client, Effort, Permissions, RunRequest};
+use clap::Args;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// How an agent is asked, and in which surroundings.
+#[derive(Debug, Args)]
+pub(crate) struct Ask {
+    /// The model, in the agent's own naming.
+    #[arg(short, long)]
+    pub(crate) model: Option<String>,
+
+    /// How hard the model thinks: low, medium, high, max.
+    #[arg(long)]
+    pub(crate) effort: Option<Effort>,
+
+    /// Replace the agent's system prompt.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) system_prompt: Option<String>,
+
+    /// Add to the agent's system prompt.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) append_system_prompt: Option<String>,
+
+    /// A tool that needs no permission, in the agent's rule language; can be given more than once.
+    #[arg(long, value_name = "RULE")]
+    pub(crate) allowed_tools: Vec<String>,
+
+    /// A tool that the model is not offered; can be given more than once.
+    #[arg(long, value_name = "RULE")]
+    pub(crate) disallowed_tools: Vec<String>,
+
+    /// What the agent may do: read-only, edit or full. Without it, the agent's own default; what an agent
+    /// asks for beyond it is denied. `full` is for machines that may be lost.
+    #[arg(long, value_name = "MODE")]
+    pub(crate) permit: Option<Permissions>,
+
+    /// The agent's working directory.
+    #[arg(short = 'C', long, value_name = "DIR")]
+    pub(crate) cwd: Option<PathBuf>,
+
+    /// Leave an option out that the agent lacks, with a notice, instead of failing.
+    #[arg(long)]
+    pub(crate) lenient: bool,
+
+    /// The agent's program, instead of looking for it on the PATH.
+    #[arg(long, value_name = "PATH", help_heading = "Surroundings")]
+    pub(crate) program: Option<PathBuf>,
+
+    /// Hand an environment variable to the agent, which sees only an allow-list; can be given more than once,
+    /// and may end in `*`.
+    #[arg(long, value_name = "NAME", help_heading = "Surroundings")]
+    pub(crate) pass_env: Vec<String>,
+
+    /// Further arguments for the agent, as they are.
+    #[arg(last = true, value_name = "AGENT ARGS")]
+    pub(crate) extra_args: Vec<String>,
+}
+
+impl Ask {
+    /// Puts what was given into the request; what was not given stays as it is there.
+    pub(crate) fn apply(&self, request: &mut RunRequest) {
+        over(&mut request.model, &self.model);
+        over(&mut request.system_prompt, &self.system_prompt);
+        over(&mut request.append_system_prompt, &self.append_system_prompt);
+        over(&mut request.effort, &self.effort);
+        over(&mut request.permissions, &self.permit);
+        over_list(&mut request.allowed_tools, &self.allowed_tools);
+        over_list(&mut request.disallowed_tools, &self.disallowed_tools);
+        request.lenient |= self.lenient;
+    }
+
+    /// The agent's working directory: the one that was given, or else `other`, or else ours. Absolute, because
+    /// the agent and belay must mean the same folder.
+    pub(crate) fn folder(&self, other: Option<&Path>) -> Result<PathBuf, Fail> {
+        let cwd = match self.cwd.as_deref().or(other) {
+            Some(cwd) => std::path::absolute(cwd),
+            None => std::env::current_dir(),
+        };
+        let cwd = cwd
+            .map_err(|error| Fail::usage(format!("cannot tell the working directory: {error}")))?;
+        if !cwd.is_dir() {
+            let what = if cwd.exists() { "is no directory" } else { "does not exist" };
+            return Err(Fail::usage(format!("the working directory {} {what}", cwd.display()))
+                .hint("make it, or choose another with -C"));
+        }
+        Ok(cwd)
+    }
+
+    /// A client for the agent, whom nobody watches yet.
+    pub(crate) fn client(&self, agent: Arc<dyn Agent>) -> Client {
+        let client = Client::of(agent).environment(surroundings::environment(&self.pass_env));
+        match &self.program {
+            Some(program) => client.program(program),
+            None => client,
+        }
+    }
+}
+
+/// What was given takes the place of what was there.
+pub(crate) fn over<T: Clone>(value: &mut Option<T>, given: &Option<T>) {
+    if given.is_some() {
+        value.clone_from(given);
+    }
+}
+
+fn over_list(values: &mut Vec<String>, given: &[String]) {
+    if !given.is_empty() {
+        *values = given.to_vec();
+    }
+}

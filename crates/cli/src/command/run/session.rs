@@ -1,0 +1,111 @@
+//! Which session of an agent is gone on in: said by the agent's own id of it, or by a run that was in it.
+
+use crate::command::show::account::Account;
+use crate::fail::Fail;
+use crate::stored;
+use belay_trace::{RunState, visible_line};
+use belaykit::{Candidate, Session};
+use clap::Args;
+use std::path::PathBuf;
+
+/// Which session of the agent the run goes on in.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct SessionFlags {
+    /// Go on in this session: a run's id (or a part of it, or `latest`), or the agent's id of the session.
+    #[arg(long, value_name = "RUN|SESSION", group = "session", help_heading = "Session")]
+    resume: Option<String>,
+
+    /// Go on in the latest session of the working directory.
+    #[arg(long = "continue", group = "session", help_heading = "Session")]
+    continue_latest: bool,
+
+    /// Go on in a copy of this session; the session itself stays as it is.
+    #[arg(long, value_name = "RUN|SESSION", group = "session", help_heading = "Session")]
+    fork: Option<String>,
+}
+
+/// What was chosen.
+#[derive(Debug)]
+pub(crate) enum Chosen {
+    /// A session of the agent, or a new one.
+    Session(Session),
+    /// The session of a run, or a copy of it.
+    Run(String, Branch),
+}
+
+/// Whether a session is gone on in itself or in a copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Branch {
+    Itself,
+    Copy,
+}
+
+impl Branch {
+    pub(crate) fn of(self, session: String) -> Session {
+        match self {
+            Self::Itself => Session::Resume(session),
+            Self::Copy => Session::Fork(session),
+        }
+    }
+}
+
+impl SessionFlags {
+    /// What was chosen. A name that no run has is the agent's own id of a session.
+    pub(crate) fn chosen(self, state_dir: Option<PathBuf>) -> Result<Chosen, Fail> {
+        let (named, branch) = match (self.resume, self.fork) {
+            (Some(resume), _) => (resume, Branch::Itself),
+            (None, Some(fork)) => (fork, Branch::Copy),
+            (None, None) if self.continue_latest => return Ok(Chosen::Session(Session::Continue)),
+            (None, None) => return Ok(Chosen::Session(Session::New)),
+        };
+        let Ok(store) = stored::store(state_dir) else {
+            return Ok(Chosen::Session(branch.of(named)));
+        };
+        match store.find(&named) {
+            Err(error) if error.matches == 0 && named != "latest" => {
+                Ok(Chosen::Session(branch.of(named)))
+            }
+            // What is wrong with a run that was meant is told by who looks for it.
+            _ => Ok(Chosen::Run(named, branch)),
+        }
+    }
+}
+
+/// The session of a run.
+pub(crate) fn of_run(account: &Account) -> Result<String, Fail> {
+    let short = &account.short;
+    if account.how == RunState::Running {
+        return Err(Fail::usage(format!("run {short} is still at work")).hint(format_args!(
+            "follow it: belay logs {short} -f; speak to it: belay steer {short} \"…\"; stop it: belay stop {short}"
+        )));
+    }
+    match &account.session_id {
+        Some(session) if account.can_go_on() => Ok(session.clone()),
+        _ => Err(Fail::usage(format!(
+            "run {short} has no session to go on in: it ended before its agent had said anything"
+        ))
+        .hint(format_args!(
+            "begin anew: belay run -a {} \"…\"; `belay show {short}` has the prompt",
+            visible_line(&account.agent)
+        ))),
+    }
+}
+
+/// The agent that the session of a run belongs to; the one that was named can differ from it in its model alone.
+pub(crate) fn agent_of(account: &Account, named: Option<Candidate>) -> Result<Candidate, Fail> {
+    let (theirs, short) = (visible_line(&account.agent), &account.short);
+    match named {
+        Some(named) if named.agent.name() == account.agent => Ok(named),
+        Some(named) => {
+            let agent = named.agent.name();
+            Err(Fail::usage(format!(
+                "the session of run {short} is {theirs}'s; {agent} cannot go on in it"
+            ))
+            .hint(format_args!("leave -a out, or begin anew: belay run -a {agent} \"…\"")))
+        }
+        None => account
+            .agent
+            .parse()
+            .map_err(|error| Fail::local(format!("run {short} cannot be resumed: {error}"))),
+    }
+}
