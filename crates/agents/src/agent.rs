@@ -18,6 +18,17 @@ pub trait Agent: fmt::Debug + Send + Sync {
     /// the one before.
     fn transports(&self) -> &'static [Transport];
 
+    /// The model that a request is for which names none, if the caller has chosen one.
+    fn model(&self) -> Option<&str> {
+        None
+    }
+
+    /// True if a tool call is told only when the tool is through: then what was under way when the agent died is
+    /// not known.
+    fn tells_tools_late(&self, _transport: Transport) -> bool {
+        false
+    }
+
     /// What the agent can honour.
     fn capabilities(&self, transport: Transport) -> Capabilities;
 

@@ -97,6 +97,10 @@ impl Agent for Claude {
         Self::NAME
     }
 
+    fn model(&self) -> Option<&str> {
+        self.model.as_deref()
+    }
+
     fn transports(&self) -> &'static [Transport] {
         &[Transport::Dialogue, Transport::Print]
     }

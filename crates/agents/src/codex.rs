@@ -102,6 +102,10 @@ impl Agent for Codex {
         Self::NAME
     }
 
+    fn model(&self) -> Option<&str> {
+        self.model.as_deref()
+    }
+
     fn transports(&self) -> &'static [Transport] {
         &[Transport::Dialogue, Transport::Print]
     }

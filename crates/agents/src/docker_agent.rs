@@ -82,6 +82,10 @@ impl Agent for DockerAgent {
         Self::NAME
     }
 
+    fn model(&self) -> Option<&str> {
+        self.agent.as_deref()
+    }
+
     fn transports(&self) -> &'static [Transport] {
         &[Transport::Print]
     }

@@ -116,6 +116,14 @@ impl Agent for OpenCode {
         Self::NAME
     }
 
+    fn model(&self) -> Option<&str> {
+        self.model.as_deref()
+    }
+
+    fn tells_tools_late(&self, transport: Transport) -> bool {
+        transport == Transport::Print
+    }
+
     fn transports(&self) -> &'static [Transport] {
         &[Transport::Dialogue, Transport::Print]
     }

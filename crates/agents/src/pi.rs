@@ -100,6 +100,10 @@ impl Agent for Pi {
         Self::NAME
     }
 
+    fn model(&self) -> Option<&str> {
+        self.model.as_deref()
+    }
+
     fn transports(&self) -> &'static [Transport] {
         &[Transport::Dialogue, Transport::Print]
     }

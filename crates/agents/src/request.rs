@@ -32,6 +32,9 @@ pub struct RunRequest {
     pub append_system_prompt: Option<String>,
     /// Stops after this many model responses.
     pub max_turns: Option<u32>,
+    /// Stops the run when it has cost this much, in US dollars, all attempts together; kept by belay for every
+    /// agent whose cost is known while it works.
+    pub max_cost_usd: Option<f64>,
     /// Limits each model response, in tokens.
     pub max_output_tokens: Option<u32>,
     /// Stops the run when it has taken this long; kept by belay for every agent.
@@ -206,6 +209,13 @@ impl RunRequest {
     #[must_use]
     pub fn max_turns(mut self, turns: u32) -> Self {
         self.max_turns = Some(turns);
+        self
+    }
+
+    /// Stops the run when it has cost this many US dollars.
+    #[must_use]
+    pub fn max_cost_usd(mut self, usd: f64) -> Self {
+        self.max_cost_usd = Some(usd);
         self
     }
 

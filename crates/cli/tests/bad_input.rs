@@ -247,7 +247,7 @@ fn a_prompt_and_a_prompt_file() {
     --- stderr
     error: the argument '--file <FILE>' cannot be used with '[PROMPT]'
 
-    Usage: belay run --file <FILE> [PROMPT] [-- <AGENT ARGS>...]
+    Usage: belay run --file <FILE> --max-attempts <N> [PROMPT] [-- <AGENT ARGS>...]
 
     For more information, try '--help'.
     "#);

@@ -1,15 +1,17 @@
 //! Who runs requests: an agent, its surroundings, and those who watch.
 
 use crate::error::UNSUPPORTED;
+use crate::failover::Policy;
 use crate::feed::feed;
 use crate::journal::{Durability, Journal};
 use crate::observe::queue::ObserverHandle;
 use crate::runner::{Command, Runner};
 use crate::{Environment, Error, Observer, Outcome, Run, program};
-use belay_agents::{Agent, Launch, RunRequest, Transport};
+use belay_agents::{Agent, Launch, RunRequest, Session, Transport};
 use belay_trace::{
     Decision, EvidenceSource, Failure, FailureKind, PermissionRequest, Record, TraceId,
 };
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
 use std::io::Write;
@@ -29,7 +31,12 @@ use uuid::Uuid;
 #[derive(Clone)]
 pub struct Client {
     pub(crate) agent: Arc<dyn Agent>,
+    /// Who takes over when the agent fails, in order.
+    backups: Vec<Arc<dyn Agent>>,
+    pub(crate) policy: Policy,
     pub(crate) program: Option<PathBuf>,
+    /// Programs of agents by their names.
+    programs: BTreeMap<String, PathBuf>,
     pub(crate) leading_args: Vec<OsString>,
     pub(crate) env: Arc<Environment>,
     pub(crate) supervisor: Option<PathBuf>,
@@ -68,7 +75,10 @@ impl Client {
     pub fn of(agent: Arc<dyn Agent>) -> Self {
         Self {
             agent,
+            backups: Vec::new(),
+            policy: Policy::default(),
             program: None,
+            programs: BTreeMap::new(),
             leading_args: Vec::new(),
             env: Arc::default(),
             supervisor: None,
@@ -80,6 +90,29 @@ impl Client {
             on_permission: None,
             observers: Vec::new(),
         }
+    }
+
+    /// The agent that takes over when those before it fail; each one has its own model.
+    ///
+    /// Which failures it takes over from, and how, is the [`policy`](Self::policy)'s. The request's model is
+    /// the first agent's.
+    #[must_use]
+    pub fn or(self, agent: impl Agent + 'static) -> Self {
+        self.or_of(Arc::new(agent))
+    }
+
+    /// Like [`or`](Self::or), for an agent that is shared already.
+    #[must_use]
+    pub fn or_of(mut self, agent: Arc<dyn Agent>) -> Self {
+        self.backups.push(agent);
+        self
+    }
+
+    /// What happens when an agent fails.
+    #[must_use]
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
     }
 
     /// The environment in which the agent's program is looked for, and of which the agent sees what its
@@ -96,10 +129,17 @@ impl Client {
         self
     }
 
-    /// The agent's program, instead of looking for it on the PATH.
+    /// The agent's program, instead of looking for it on the PATH; of several agents the first one's.
     #[must_use]
     pub fn program(mut self, path: impl Into<PathBuf>) -> Self {
         self.program = Some(path.into());
+        self
+    }
+
+    /// Like [`program`](Self::program), for the agents of this name in the chain.
+    #[must_use]
+    pub fn program_of(mut self, agent: impl Into<String>, path: impl Into<PathBuf>) -> Self {
+        self.programs.insert(agent.into(), path.into());
         self
     }
 
@@ -219,12 +259,53 @@ impl Client {
     /// # Errors
     /// [`Error`] with the first thing that is wrong.
     pub fn check(&self, request: &RunRequest) -> Result<(), Error> {
-        let checked = check_request(request).and_then(|()| {
-            let launch = self.launch(request, self.transports()[0])?;
-            program::resolve(&launch, self.program.as_deref(), &self.env)?;
-            self.state_dir.as_deref().map_or(Ok(()), Journal::check)
-        });
-        checked.map_err(|failure| self.error(failure))
+        let mut missing = None;
+        let mut found = false;
+        for n in 0..self.chain().count() {
+            let turn = self.turn(n);
+            match turn.check_one(request, n) {
+                Ok(()) => found = true,
+                // Another one may be there.
+                Err(failure) if is_missing(failure.kind) => {
+                    missing = missing.or_else(|| Some(turn.error(failure)));
+                }
+                Err(failure) => return Err(turn.error(failure)),
+            }
+        }
+        if let Some(missing) = missing.filter(|_| !found) {
+            return Err(missing);
+        }
+        let journal = self.state_dir.as_deref().map_or(Ok(()), Journal::check);
+        journal.map_err(|failure| self.error(failure))
+    }
+
+    /// Says whether the agent whose turn it is could serve the request.
+    fn check_one(&self, request: &RunRequest, turn: usize) -> Result<(), Failure> {
+        check_request(request)?;
+        let mut request = request.clone();
+        if turn > 0 {
+            (request.model, request.session) = (None, Session::New);
+        }
+        let launch = self.launch(&request, self.transports()[0])?;
+        program::resolve(&launch, self.program.as_deref(), &self.env).map(drop)
+    }
+
+    /// The agents, in order.
+    pub(crate) fn chain(&self) -> impl Iterator<Item = &Arc<dyn Agent>> {
+        std::iter::once(&self.agent).chain(&self.backups)
+    }
+
+    /// The client of one agent of the chain.
+    pub(crate) fn turn(&self, n: usize) -> Self {
+        let mut turn = self.clone();
+        let Some(agent) = self.chain().nth(n).cloned() else { return turn };
+        if let Some(program) = self.programs.get(agent.name()) {
+            turn.program = Some(program.clone());
+        } else if agent.name() != self.agent.name() {
+            (turn.program, turn.leading_args) = (None, Vec::new());
+        }
+        turn.agent = agent;
+        turn
     }
 
     /// What a run of `request` would start; starts nothing and looks for no program.
@@ -308,6 +389,14 @@ pub struct Installed {
     pub path: PathBuf,
     /// What it says of its version, if it says anything within a few seconds.
     pub version: Option<String>,
+}
+
+/// There is no such agent here, and another one may do.
+fn is_missing(kind: FailureKind) -> bool {
+    matches!(
+        kind,
+        FailureKind::NotInstalled | FailureKind::NotExecutable | FailureKind::VersionUnsupported
+    )
 }
 
 /// What is wrong with a request whatever the agent.

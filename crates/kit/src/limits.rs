@@ -117,3 +117,11 @@ pub const CONTROL_PACE: Duration = Duration::from_millis(10);
 
 /// How long somebody who speaks to a run waits for it to listen.
 pub const CONTROL_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a wait for a time of day sleeps before it looks at the clock again: a machine that was suspended, or
+/// whose clock was set, finds out this soon.
+pub const WALL_CLOCK: Duration = Duration::from_secs(30);
+
+/// How long an agent of a chain may be kept waiting while belay looks at its folder, so that it can tell what was
+/// changed if the next one has to go on. A repository of 50,000 files takes about a second.
+pub const LOOK: Duration = Duration::from_secs(5);

@@ -3,8 +3,9 @@
 use crate::Error;
 use crate::feed::FeedReader;
 use crate::runner::Command;
-use belay_trace::{Denial, Failure, Json, Record, StopReason, Usage};
+use belay_trace::{AttemptSummary, Denial, Failure, Json, Record, StopReason, Usage};
 use futures_core::Stream;
+use jiff::Timestamp;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -30,6 +31,10 @@ pub struct Outcome {
     pub structured: Option<Json>,
     /// Tools that were denied on the way.
     pub denials: Vec<Denial>,
+    /// When a limit ends that stopped the run, if it is known.
+    pub retry_at: Option<Timestamp>,
+    /// The attempts, in order.
+    pub attempts: Vec<AttemptSummary>,
     /// What observers could not do: a trace that could not be written. The run itself is not touched by it.
     pub observer_errors: Vec<String>,
 }

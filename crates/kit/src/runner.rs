@@ -5,6 +5,7 @@
 //! result, made here and nowhere else.
 
 mod attempt;
+mod chain;
 mod drain;
 mod handler;
 mod idle;
@@ -12,6 +13,7 @@ pub(crate) mod private_files;
 mod publish;
 mod turn_limit;
 
+use self::chain::Chain;
 use self::publish::Publisher;
 use crate::client::check_request;
 use crate::control::Control;
@@ -20,7 +22,7 @@ use crate::journal::Journal;
 use crate::{Client, Error, Outcome, RunRequest, limits};
 use belay_agents::AttemptEnd;
 use belay_trace::{
-    Event, Failure, FailureKind, Level, Phase, RunResult, RunStarted, StopReason, Usage,
+    Event, Failure, FailureKind, Level, Phase, RunResult, RunStarted, Start, StopReason, Usage,
 };
 use std::collections::VecDeque;
 use tokio::sync::{mpsc, oneshot};
@@ -54,13 +56,21 @@ struct Caller {
     is_paused: bool,
     /// Wishes that came before there was an agent.
     early: VecDeque<Command>,
-    /// How often the run was asked to stop.
+    /// How often the attempt was asked to stop.
     stops: u32,
+    /// The run itself was asked to stop: nothing more is begun.
+    is_over: bool,
 }
 
 impl Caller {
     /// The next wish: the caller's, or that of his time limit. Never resolves when there can be none.
     async fn next(&mut self) -> Command {
+        let command = self.wish().await;
+        self.is_over |= matches!(command, Command::Stop(_));
+        command
+    }
+
+    async fn wish(&mut self) -> Command {
         if let Some(command) = self.early.pop_front() {
             return command;
         }
@@ -93,6 +103,7 @@ impl Caller {
             _ => None,
         });
         self.stops += u32::from(reason.is_some());
+        self.is_over |= reason.is_some();
         reason
     }
 }
@@ -119,7 +130,11 @@ pub(crate) struct Runner {
     request: RunRequest,
     run_id: String,
     publisher: Publisher,
+    chain: Chain,
     attempts: u32,
+    /// How the current attempt has begun, and who had the last one.
+    start: Start,
+    last_candidate: usize,
     /// Totals over all attempts.
     usage: Usage,
 }
@@ -127,7 +142,18 @@ pub(crate) struct Runner {
 impl Runner {
     pub(crate) fn new(client: Client, request: RunRequest, run_id: String, stream: Feed) -> Self {
         let publisher = Publisher::new(&client, run_id.clone(), stream);
-        Self { client, request, run_id, publisher, attempts: 0, usage: Usage::default() }
+        let chain = Chain::new(&client, &request);
+        Self {
+            client,
+            request,
+            run_id,
+            publisher,
+            chain,
+            attempts: 0,
+            start: Start::Fresh,
+            last_candidate: 0,
+            usage: Usage::default(),
+        }
     }
 
     /// Carries the request to its outcome.
@@ -147,12 +173,13 @@ impl Runner {
             is_paused: false,
             early: VecDeque::new(),
             stops: 0,
+            is_over: false,
         };
         let ready = check_request(&self.request).and_then(|()| self.open_journal());
         caller.control = self.open_control();
         self.begin().await;
         let end = match ready {
-            Ok(()) => self.attempts(&mut caller).await,
+            Ok(()) => self.candidates(&mut caller).await,
             Err(failure) => AttemptEnd::failed(failure),
         };
         self.close_control(caller.control.take());
@@ -186,7 +213,7 @@ impl Runner {
     async fn begin(&mut self) {
         self.publisher.event(Event::RunStarted(RunStarted {
             belay_version: env!("CARGO_PKG_VERSION").to_owned(),
-            agents: vec![self.client.agent.name().to_owned()],
+            agents: self.chain.names(),
             cwd: self.request.cwd.as_ref().map(|cwd| cwd.to_string_lossy().into_owned()),
             trace_id: self.request.trace_id.clone(),
         }));
@@ -197,13 +224,13 @@ impl Runner {
     }
 
     /// Tries the agent's transports, best first; the next one only when the version lacks the one before.
-    async fn attempts(&mut self, caller: &mut Caller) -> AttemptEnd {
+    async fn transports(&mut self, caller: &mut Caller) -> AttemptEnd {
         let mut transports = self.client.transports().into_iter().peekable();
         loop {
             let transport = transports.next().expect("an agent has at least one transport");
             self.attempts += 1;
             let end = self.attempt(transport, caller).await;
-            self.usage.add(&end.usage);
+            self.note_attempt(&end);
             let lacking =
                 end.failure.as_ref().filter(|f| f.kind == FailureKind::VersionUnsupported);
             match (lacking, transports.peek()) {
@@ -230,6 +257,8 @@ impl Runner {
             model: end.model.clone(),
             structured: end.structured.clone(),
             denials: end.denials.clone(),
+            retry_at: self.chain.retry_at,
+            attempts: self.chain.summaries.clone(),
         }));
         self.publisher.flush().await;
         // Durable before the caller is told that the run is over, whatever those who watch do.
@@ -247,6 +276,8 @@ impl Runner {
             structured: end.structured,
             denials: end.denials,
             observer_errors,
+            retry_at: self.chain.retry_at,
+            attempts: self.chain.summaries,
         };
         match end.failure {
             None => Ok(outcome),

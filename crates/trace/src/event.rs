@@ -4,7 +4,7 @@
 //! `tool_call`, `tool_result` and `result` with their JSON field names, `phase` with `phase_name`.
 //! `ARCHITECTURE.md` has the table of what each agent prints for each event.
 
-use crate::{Failure, Json, ToolId, Usage};
+use crate::{AttemptSummary, Effects, Failure, Json, Start, ToolId, Usage};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -60,7 +60,7 @@ pub enum Event {
     Compaction(Compaction),
     /// The state of the account's limits.
     RateLimit(RateLimit),
-    /// The agent itself tries a failed request again.
+    /// A failed request is tried again, by the agent itself or, with a new attempt, by belay.
     Retry(Retry),
     /// belay waits before it goes on.
     Waiting(Waiting),
@@ -405,6 +405,9 @@ pub struct Retry {
     /// The agent's word or sentence for what failed.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
+    /// Why the attempt failed, if it is belay that tries again, with a new attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
 }
 
 /// belay waits before it goes on.
@@ -413,6 +416,12 @@ pub struct Waiting {
     pub until: Timestamp,
     /// What for.
     pub reason: String,
+    /// The candidate that is waited for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub candidate: Option<String>,
+    /// What made it necessary.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
 }
 
 /// The agent asks whether it may use a tool.
@@ -502,6 +511,8 @@ pub enum StopReason {
     TurnLimit,
     /// The run's time is up.
     Deadline,
+    /// The run's money is spent.
+    Budget,
     /// The agent has been silent for too long.
     Stalled,
     /// The agent repeats itself without end.
@@ -552,6 +563,9 @@ pub struct AttemptEnded {
     /// What the agent had started and left running.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left: Vec<LeftProcess>,
+    /// What the attempt may have changed; nothing if it is not there.
+    #[serde(default, skip_serializing_if = "Effects::is_none")]
+    pub effects: Effects,
 }
 
 /// A process that was there when its agent was gone.
@@ -573,6 +587,12 @@ pub struct Failover {
     pub to: String,
     /// Why.
     pub failure: Failure,
+    /// What the attempts so far may have changed.
+    #[serde(default)]
+    pub effects: Effects,
+    /// How the candidate begins.
+    #[serde(default)]
+    pub start: Start,
 }
 
 /// Something worth knowing that is none of the other events.
@@ -656,6 +676,12 @@ pub struct RunResult {
     /// The tools that were denied on the way.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub denials: Vec<Denial>,
+    /// When a limit ends that stopped the run, if it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_at: Option<Timestamp>,
+    /// The attempts, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attempts: Vec<AttemptSummary>,
 }
 
 /// A tool that was denied.

@@ -18,6 +18,12 @@ pub struct Failure {
     /// When a limit ends, if the agent said so as a point in time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resets_at: Option<Timestamp>,
+    /// What `resets_at` was derived from: a field, or the agent's words for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reset_source: Option<EvidenceSource>,
+    /// How long the provider asks to wait before the next request, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_ms: Option<u64>,
     /// When a limit ends in the agent's own words, if it gave no point in time ("resets 3pm").
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reset_hint: Option<String>,
@@ -31,6 +37,8 @@ impl Failure {
             message: message.into(),
             evidence: Vec::new(),
             resets_at: None,
+            reset_source: None,
+            retry_after_ms: None,
             reset_hint: None,
         }
     }
@@ -78,7 +86,7 @@ pub enum EvidenceSource {
 }
 
 /// The kinds of failure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]

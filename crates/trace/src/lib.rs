@@ -4,6 +4,7 @@
 //! wrote (a viewer, a script, a test) needs this crate and no other.
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
+mod attempts;
 mod blob;
 mod control;
 mod event;
@@ -25,6 +26,7 @@ mod tail;
 mod usage;
 mod visible;
 
+pub use crate::attempts::{AttemptSummary, Effects, Start};
 pub use crate::control::{ControlLine, NoControlLine};
 pub use crate::event::{
     AttemptEnded, AttemptResult, AttemptStarted, Compaction, CompactionStatus, Containment,

@@ -2,14 +2,14 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use belay_trace::{
-    AttemptEnded, AttemptResult, AttemptStarted, Compaction, CompactionStatus, Containment,
-    Context, ContextSource, CostSource, Decision, DecisionSource, Denial, Event, EvidenceSource,
-    Failover, Failure, FailureKind, Interrupted, Json, LeftProcess, Level, LogDegraded, ModelUsage,
-    Notice, ObserverDropped, OversizedLine, PermissionDecision, PermissionDenied,
-    PermissionRequest, Phase, Plan, PlanItem, PlanStatus, RateLimit, RateLimitWindow, RawRef,
-    Reasoning, Record, Retry, RunResult, RunStarted, SessionStarted, StopReason, Text,
-    TextRetracted, ToolCall, ToolCallDelta, ToolCallStart, ToolId, ToolKind, ToolResult,
-    TurnStarted, Unknown, Usage, UsageReport, Waiting,
+    AttemptEnded, AttemptResult, AttemptStarted, AttemptSummary, Compaction, CompactionStatus,
+    Containment, Context, ContextSource, CostSource, Decision, DecisionSource, Denial, Effects,
+    Event, EvidenceSource, Failover, Failure, FailureKind, Interrupted, Json, LeftProcess, Level,
+    LogDegraded, ModelUsage, Notice, ObserverDropped, OversizedLine, PermissionDecision,
+    PermissionDenied, PermissionRequest, Phase, Plan, PlanItem, PlanStatus, RateLimit,
+    RateLimitWindow, RawRef, Reasoning, Record, Retry, RunResult, RunStarted, SessionStarted,
+    Start, StopReason, Text, TextRetracted, ToolCall, ToolCallDelta, ToolCallStart, ToolId,
+    ToolKind, ToolResult, TurnStarted, Unknown, Usage, UsageReport, Waiting,
 };
 use std::collections::BTreeSet;
 
@@ -189,10 +189,13 @@ fn events() -> Vec<Event> {
             delay_ms: Some(1098),
             status: Some(429),
             reason: "rate_limit".into(),
+            failure: Some(failure()),
         }),
         Event::Waiting(Waiting {
             until: "2026-11-21T10:53:25Z".parse().unwrap(),
             reason: "usage_limit".into(),
+            candidate: s("claude-code:opus"),
+            failure: Some(failure()),
         }),
         Event::PermissionRequest(PermissionRequest {
             permission_id: "r1".into(),
@@ -229,11 +232,14 @@ fn events() -> Vec<Event> {
             forced: true,
             pipes_held_open: true,
             left: vec![LeftProcess { pid: 43, command: "sleep 60".into(), killed: true }],
+            effects: Effects::Possible,
         }),
         Event::Failover(Failover {
             from: "claude-code:opus".into(),
             to: "codex".into(),
             failure: failure(),
+            effects: Effects::Observed,
+            start: Start::Handover,
         }),
         Event::Notice(Notice { level: Level::Warn, code: s("stderr"), text: "hm".into() }),
         Event::LogDegraded(LogDegraded { message: "disk full".into() }),
@@ -249,6 +255,19 @@ fn events() -> Vec<Event> {
             model: s("opus"),
             structured: Some(args()),
             denials: vec![Denial { tool_id: tool_id(), name: "Bash".into() }],
+            retry_at: "2026-11-21T10:53:25Z".parse().ok(),
+            attempts: vec![AttemptSummary {
+                attempt: 1,
+                agent: "claude-code".into(),
+                model: s("opus"),
+                kind: Some(FailureKind::UsageLimit),
+                total_cost_usd: Some(0.5),
+                cost_source: CostSource::Reported,
+                duration_ms: Some(7),
+                session_id: s("s1"),
+                effects: Effects::ReadOnly,
+                start: Start::Resume,
+            }],
         }),
         // The smallest: what is unknown is null in `usage` and absent elsewhere.
         Event::Result(RunResult::default()),

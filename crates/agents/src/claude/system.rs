@@ -15,6 +15,7 @@ pub(super) fn read(subtype: &str, text: &str, out: &mut Out) -> Option<()> {
             delay_ms: line.retry_delay_ms.map(whole),
             status: line.error_status,
             reason: line.error.unwrap_or_default(),
+            ..Retry::default()
         })),
         "informational" => {
             let level =

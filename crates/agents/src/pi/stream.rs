@@ -265,6 +265,7 @@ impl Stream {
             delay_ms: line.delay_ms.map(|delay| delay as u64),
             status: classify::status(&reason),
             reason,
+            ..Retry::default()
         }));
     }
 

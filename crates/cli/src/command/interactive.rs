@@ -64,7 +64,7 @@ impl Interactive {
         };
         let agent = run::agent(named)?.agent;
         request.cwd = Some(self.ask.folder(cwd.as_deref())?);
-        let client = self.ask.client(agent.clone());
+        let client = self.ask.client(std::slice::from_ref(&agent));
         if self.dry_run {
             let launch = agent.launch(&request, Transport::Interactive);
             let launch = launch.map_err(Fail::usage)?;

@@ -181,5 +181,6 @@ fn result(end: AttemptEnd) -> RunResult {
         model: end.model,
         structured: end.structured,
         denials: end.denials,
+        ..RunResult::default()
     }
 }

@@ -78,7 +78,7 @@ impl Resume {
         request.trace_id.get_or_insert_with(|| run.id().to_owned());
         request.session = self.branch().of(session);
         Call::read(run.folder()).fill(&mut self.options);
-        Job { agent: candidate.agent, request, options: self.options }.carry_out()
+        Job { agents: vec![candidate.agent], request, options: self.options }.carry_out()
     }
 
     fn branch(&self) -> Branch {

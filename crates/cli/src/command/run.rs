@@ -4,6 +4,7 @@ pub(crate) mod ask;
 mod call;
 pub(crate) mod job;
 pub(crate) mod options;
+mod policy;
 pub(crate) mod prompt;
 pub(crate) mod session;
 mod show;
@@ -18,8 +19,9 @@ use self::session::{Branch, Chosen, SessionFlags};
 use super::resume::Resume;
 use crate::fail::Fail;
 use crate::surroundings;
-use belaykit::{Candidate, RunRequest};
+use belaykit::{Agent, Candidate, RunRequest};
 use clap::Args;
+use std::sync::Arc;
 
 /// Run an agent.
 ///
@@ -30,12 +32,14 @@ use clap::Args;
 Examples:
   belay run \"Why does the build fail?\"
   belay run -a codex:gpt-5.5 -C ~/project --permit edit -f task.md
+  belay run -a claude:opus -a codex --permit edit \"Fix the failing test.\"
   git diff | belay run -a claude:sonnet --append-system-prompt \"Review this diff.\" -
   belay run --format jsonl \"List the TODOs\" | jq 'select(.type==\"tool_call\")'")]
 pub(crate) struct Run {
-    /// The agent, and after a colon its model: claude, codex:gpt-5.5 [default: $BELAY_AGENT, or claude].
+    /// The agent, and after a colon its model: claude, codex:gpt-5.5. Given more than once, each one takes over
+    /// from the one before when that fails [default: $BELAY_AGENT, or claude].
     #[arg(short, long, value_name = "AGENT[:MODEL]")]
-    agent: Option<Candidate>,
+    agent: Vec<Candidate>,
 
     #[command(flatten)]
     prompt: Prompt,
@@ -57,15 +61,25 @@ impl Run {
                 let mut options = self.options;
                 options.ask.extra_args = extra_args;
                 let (prompt, fork) = (Prompt::known(prompt), branch == Branch::Copy);
-                return Resume { run, prompt, fork, agent: self.agent, options }.run();
+                let mut agents = self.agent.into_iter();
+                let agent = agents.next();
+                if agents.next().is_some() {
+                    return Err(Fail::usage("a session belongs to one agent; -a names several")
+                        .hint("name one, or leave -a out"));
+                }
+                return Resume { run, prompt, fork, agent, options }.run();
             }
         };
         let mut request = RunRequest::new(prompt).extra_args(extra_args);
         self.options.apply(&mut request);
         request.cwd = Some(self.options.ask.folder(None)?);
         request.session = session;
-        let agent = agent(self.agent)?.agent;
-        Job { agent, request, options: self.options }.carry_out()
+        let agents = chain(self.agent)?;
+        if agents.len() > 1 && request.model.is_some() {
+            return Err(Fail::usage("--model is for one agent; -a names several")
+                .hint("write each model after its agent: -a claude:opus -a codex:gpt-5.5"));
+        }
+        Job { agents, request, options: self.options }.carry_out()
     }
 }
 
@@ -77,6 +91,12 @@ pub(crate) fn agent(named: Option<Candidate>) -> Result<Candidate, Fail> {
             Fail::usage(error).hint("BELAY_AGENT names the agent that is meant when none is given")
         }),
     }
+}
+
+/// The agents that were named, in order.
+fn chain(named: Vec<Candidate>) -> Result<Vec<Arc<dyn Agent>>, Fail> {
+    let named = if named.is_empty() { vec![agent(None)?] } else { named };
+    Ok(named.into_iter().map(|candidate| candidate.agent).collect())
 }
 
 /// The runtime of one run: one thread is enough for pipes.

@@ -44,6 +44,8 @@ impl Bench {
         let mut command = Command::new(cargo_bin("belay"));
         command.args(args).current_dir(self.project()).env_clear();
         command.env("PATH", self.path("bin")).env("HOME", self.path("home"));
+        // One failure is one failure; the tests of what comes after it say so.
+        command.env("BELAY_MAX_ATTEMPTS", "1");
         command.stdin(std::process::Stdio::null());
         command
     }

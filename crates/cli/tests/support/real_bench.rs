@@ -56,7 +56,11 @@ impl Bench {
         let mut command = Command::new(cargo_bin("belay"));
         command.arg("run").args(&self.args).arg("--program").arg(&self.program);
         command.args(["--format", "jsonl"]).args(args).arg("Do the task");
-        command.env_clear().envs(self.vars.iter().cloned()).current_dir(self.sandbox.project());
+        command
+            .env_clear()
+            .envs(self.vars.iter().cloned())
+            .env("BELAY_MAX_ATTEMPTS", "1")
+            .current_dir(self.sandbox.project());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
         command
     }

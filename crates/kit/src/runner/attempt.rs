@@ -124,6 +124,7 @@ impl Runner {
             has_result: false,
             stop: None,
             linger: None,
+            tells_tools_late: self.client.agent.tells_tools_late(transport),
             timers: Vec::new(),
             turn_limit: turn_limit.map(TurnLimit::new),
             idle: IdleWatch::new(self.request.idle, began),
@@ -165,6 +166,8 @@ struct Attempt<'a> {
     stop: Option<Stop>,
     /// When a process that lives on after its turn is a hang.
     linger: Option<Instant>,
+    /// Its tools are told when they are through.
+    tells_tools_late: bool,
     timers: Vec<(Instant, TimerId)>,
     turn_limit: Option<TurnLimit>,
     idle: IdleWatch,
@@ -189,6 +192,8 @@ impl Attempt<'_> {
         let mut pipes_open = 2;
         let mut exited: Option<(Exit, Drain)> = None;
 
+        // Nothing happens before the prompt.
+        self.runner.chain.look().await;
         self.input(Input::Start);
         self.runner.publisher.flush().await;
 
@@ -331,6 +336,10 @@ impl Attempt<'_> {
                     if let Event::PermissionRequest(request) = &emitted.event {
                         asked.push(request.clone());
                     }
+                    self.runner.chain.see(&emitted.event);
+                    if self.tells_tools_late && matches!(emitted.event, Event::TurnStarted(_)) {
+                        self.runner.chain.may_do_unseen();
+                    }
                     self.runner.publisher.event_from(raw, emitted.parent_tool_id, emitted.event);
                 }
                 Action::Stdin(bytes) => self.process.write(bytes),
@@ -453,6 +462,7 @@ impl Attempt<'_> {
             forced: self.forced,
             pipes_held_open,
             left,
+            effects: self.runner.chain.effects(),
         }));
         end
     }

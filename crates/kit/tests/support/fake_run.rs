@@ -3,7 +3,9 @@
 
 use belay_testkit::fake_agent::{FakeAgent, Pause, Play, Until, WaitForStdin};
 use belay_testkit::recordings::{self, Recording};
-use belaykit::{Claude, Client, Codex, Error, Event, Outcome, Record, Run, RunRequest, Transport};
+use belaykit::{
+    Claude, Client, Codex, Error, Event, Outcome, Policy, Record, Run, RunRequest, Transport,
+};
 use std::ffi::OsString;
 use std::future::Future;
 use std::os::unix::fs::PermissionsExt as _;
@@ -35,12 +37,12 @@ impl Stage {
 
     /// A client of the Claude that stands here.
     pub(crate) fn claude(&self) -> Client {
-        Client::new(Claude::new()).supervisor(SUPERVISOR).env(self.env())
+        Client::new(Claude::new()).policy(Policy::single()).supervisor(SUPERVISOR).env(self.env())
     }
 
     /// A client of the Codex that stands here.
     pub(crate) fn codex(&self) -> Client {
-        Client::new(Codex::new()).supervisor(SUPERVISOR).env(self.env())
+        Client::new(Codex::new()).policy(Policy::single()).supervisor(SUPERVISOR).env(self.env())
     }
 
     /// A client of the Codex that stands here, one shot.

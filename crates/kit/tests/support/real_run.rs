@@ -12,7 +12,7 @@ use belaykit::trace::journal::{EVENTS_FILE, Frames, InputKind, input_file};
 use belaykit::trace::{AttemptEnded, CostSource, RunResult, Text, ToolCall, ToolId, ToolResult};
 use belaykit::{
     Agent, Claude, Client, Codex, Environment, Error, Event, FailureKind, OpenCode, Outcome,
-    Record, Run, RunRequest, Transport, Usage,
+    Policy, Record, Run, RunRequest, Transport, Usage,
 };
 use serde_json::Value;
 use std::ffi::OsString;
@@ -162,6 +162,7 @@ impl Stage {
         let mut environment = Environment::new(vars);
         environment.pass("MOCK_KEY");
         let client = Client::of(self.agent())
+            .policy(Policy::single())
             .program(&self.program.program)
             .supervisor(env!("CARGO_BIN_EXE_belay-supervisor"))
             .environment(environment)

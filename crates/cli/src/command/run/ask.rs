@@ -2,9 +2,12 @@
 
 use crate::fail::Fail;
 use crate::surroundings;
-use belaykit::{Agent, Client, Effort, Permissions, RunRequest};
+use belaykit::{Agent, Candidate, Client, Effort, Permissions, RunRequest};
 use clap::Args;
+use serde::{Deserialize, Serialize};
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::sync::Arc;
 
 /// How an agent is asked, and in which surroundings.
@@ -47,9 +50,10 @@ pub(crate) struct Ask {
     #[arg(long)]
     pub(crate) lenient: bool,
 
-    /// The agent's program, instead of looking for it on the PATH.
-    #[arg(long, value_name = "PATH", help_heading = "Surroundings")]
-    pub(crate) program: Option<PathBuf>,
+    /// An agent's program, instead of looking for it on the PATH; with the agent's name before it
+    /// (codex=PATH) for one of several. Can be given more than once.
+    #[arg(long, value_name = "[AGENT=]PATH", help_heading = "Surroundings")]
+    pub(crate) program: Vec<Program>,
 
     /// Hand an environment variable to the agent, which sees only an allow-list; can be given more than once,
     /// and may end in `*`.
@@ -91,13 +95,36 @@ impl Ask {
         Ok(cwd)
     }
 
-    /// A client for the agent, whom nobody watches yet.
-    pub(crate) fn client(&self, agent: Arc<dyn Agent>) -> Client {
-        let client = Client::of(agent).environment(surroundings::environment(&self.pass_env));
-        match &self.program {
-            Some(program) => client.program(program),
-            None => client,
-        }
+    /// A client for a chain of agents, whom nobody watches yet.
+    pub(crate) fn client(&self, agents: &[Arc<dyn Agent>]) -> Client {
+        let (first, backups) = agents.split_first().expect("a chain has an agent");
+        let client = backups.iter().cloned().fold(Client::of(first.clone()), Client::or_of);
+        let client = client.environment(surroundings::environment(&self.pass_env));
+        self.program.iter().fold(client, |client, program| match &program.agent {
+            Some(agent) => client.program_of(agent, &program.path),
+            None => client.program(&program.path),
+        })
+    }
+}
+
+/// Where an agent's program is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Program {
+    /// Whose; that of the first agent if it is not said.
+    pub(crate) agent: Option<String>,
+    pub(crate) path: PathBuf,
+}
+
+impl FromStr for Program {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        // A path may have a `=` in it.
+        let named = text.split_once('=').and_then(|(name, path)| {
+            let agent = name.parse::<Candidate>().ok()?.agent.name().to_owned();
+            Some(Self { agent: Some(agent), path: path.into() })
+        });
+        Ok(named.unwrap_or_else(|| Self { agent: None, path: text.into() }))
     }
 }
 

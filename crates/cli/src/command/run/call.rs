@@ -1,6 +1,7 @@
 //! How the program was called, as far as the request does not say it: kept beside the journal, so that
 //! `belay resume RUN` finds the same agent in the same surroundings.
 
+use super::ask::Program;
 use super::options::{Options, TransportName};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, OpenOptions, Permissions};
@@ -15,7 +16,7 @@ const CALL_FILE: &str = "call.json";
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Call {
-    pub(crate) program: Option<PathBuf>,
+    pub(crate) programs: Vec<Program>,
     pub(crate) pass_env: Vec<String>,
     pub(crate) transport: Option<TransportName>,
     pub(crate) trace_dir: Option<PathBuf>,
@@ -26,7 +27,12 @@ impl Call {
     pub(crate) fn of(options: &Options) -> Self {
         let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         Self {
-            program: options.ask.program.as_deref().map(absolute),
+            programs: options
+                .ask
+                .program
+                .iter()
+                .map(|program| Program { path: absolute(&program.path), ..program.clone() })
+                .collect(),
             pass_env: options.ask.pass_env.clone(),
             transport: options.transport,
             trace_dir: Some(absolute(options.traces())),
@@ -54,7 +60,9 @@ impl Call {
 
     /// Fills in what was not given this time.
     pub(crate) fn fill(self, options: &mut Options) {
-        options.ask.program = options.ask.program.take().or(self.program);
+        if options.ask.program.is_empty() {
+            options.ask.program = self.programs;
+        }
         options.transport = options.transport.or(self.transport);
         options.trace_dir = options.trace_dir.take().or(self.trace_dir);
         options.no_trace |= self.no_trace;

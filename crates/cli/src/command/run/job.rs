@@ -22,7 +22,8 @@ use tokio::signal::unix::SignalKind;
 /// A request with all that is needed to carry it out.
 #[derive(Debug)]
 pub(crate) struct Job {
-    pub(crate) agent: Arc<dyn Agent>,
+    /// Who is asked, and who takes over when he fails.
+    pub(crate) agents: Vec<Arc<dyn Agent>>,
     pub(crate) request: RunRequest,
     pub(crate) options: Options,
 }
@@ -33,7 +34,7 @@ impl Job {
         if self.options.interactive_steer {
             steer::check()?;
         }
-        let client = self.options.client(self.agent.clone());
+        let client = self.options.client(&self.agents);
         if self.options.dry_run {
             return self.print_commands(&client);
         }
@@ -162,12 +163,13 @@ impl Job {
             return line;
         }
         line = format!("belay run -a {}", outcome.agent);
-        let folders =
-            [("-C", options.ask.cwd.as_ref()), ("--program", options.ask.program.as_ref())];
-        let named =
-            folders.into_iter().filter_map(|(flag, path)| Some((flag, path?.to_string_lossy())));
+        let folder = options.ask.cwd.iter().map(|cwd| ("-C", cwd.to_string_lossy()));
+        let programs = options.ask.program.iter();
+        let own = programs
+            .filter(|program| program.agent.as_ref().is_none_or(|agent| *agent == outcome.agent));
+        let programs = own.map(|program| ("--program", program.path.to_string_lossy()));
         let passed = options.ask.pass_env.iter().map(|name| ("--pass-env", name.as_str().into()));
-        for (flag, value) in named.chain(passed) {
+        for (flag, value) in folder.chain(programs).chain(passed) {
             line.push_str(&format!(" {flag} {}", shell_escape(&value)));
         }
         format!("{line} --resume {} \"…\"", visible_line(session))
@@ -188,7 +190,7 @@ impl Job {
 
     fn print_commands(&self, client: &Client) -> Result<u8, Fail> {
         let planned = client.plan(&self.request).map_err(|error| with_hint(&error))?;
-        let one_shot = self.agent.print_command(&self.request);
+        let one_shot = self.agents[0].print_command(&self.request);
         let mut text =
             format!("# {} transport; the prompt goes in by standard input\n", planned.transport);
         for note in &planned.notes {

@@ -1,10 +1,13 @@
 //! What `belay run` and the verbs that run again have in common: everything but the prompt and the session.
 
 use super::ask::{Ask, over};
+use super::policy::PolicyFlags;
 use crate::fail::Fail;
 use crate::say::warn;
 use crate::surroundings::{self, Color};
-use belaykit::{Agent, Client, Durability, IdleLimits, Part, RunRequest, TraceDir, Transport};
+use belaykit::{
+    Agent, Client, Durability, IdleLimits, Part, Policy, RunRequest, TraceDir, Transport,
+};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use jiff::SignedDuration;
@@ -40,9 +43,16 @@ pub(crate) struct Options {
     #[command(flatten)]
     pub(crate) ask: Ask,
 
+    #[command(flatten)]
+    pub(crate) policy: PolicyFlags,
+
     /// Stop after this many model responses.
     #[arg(long, value_name = "N")]
     pub(crate) max_turns: Option<u32>,
+
+    /// Stop the run when it has cost so many US dollars, all agents together.
+    #[arg(long, value_name = "USD", value_parser = dollars)]
+    pub(crate) max_cost: Option<f64>,
 
     /// Limit each model response, in tokens.
     #[arg(long, value_name = "TOKENS")]
@@ -104,6 +114,7 @@ impl Options {
         self.ask.apply(request);
         over(&mut request.max_turns, &self.max_turns);
         over(&mut request.max_output_tokens, &self.max_output_tokens);
+        over(&mut request.max_cost_usd, &self.max_cost);
         over(&mut request.timeout, &self.timeout);
         request.idle = self.idle_timeout.unwrap_or(request.idle);
         request.leave_running |= self.leave_running;
@@ -111,9 +122,9 @@ impl Options {
         over(&mut request.phase, &self.phase);
     }
 
-    /// A client for the agent, whom nobody watches yet.
-    pub(crate) fn client(&self, agent: Arc<dyn Agent>) -> Client {
-        let client = self.ask.client(agent);
+    /// A client for the agents, whom nobody watches yet.
+    pub(crate) fn client(&self, agents: &[Arc<dyn Agent>]) -> Client {
+        let client = self.ask.client(agents).policy(self.policy.apply(Policy::default()));
         match self.transport {
             Some(TransportName::Print) => client.transport(Transport::Print),
             Some(TransportName::Dialogue) => client.transport(Transport::Dialogue),
@@ -195,9 +206,15 @@ pub(crate) enum DurabilityName {
     Strict,
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let parsed = text.parse::<SignedDuration>().ok().and_then(|time| Duration::try_from(time).ok());
     parsed.ok_or_else(|| "write a time such as 90s, 10m or 1h30m".to_owned())
+}
+
+fn dollars(text: &str) -> Result<f64, String> {
+    let parsed = text.trim_start_matches('$').parse().ok();
+    let positive = parsed.filter(|usd: &f64| usd.is_finite() && *usd > 0.0);
+    positive.ok_or_else(|| "write an amount such as 0.50 or 5".to_owned())
 }
 
 /// The parts of the text format by their names.

@@ -1,0 +1,340 @@
+//! What comes after a failure: a pure function of what is known, without clock, dice or files.
+//!
+//! [`State::next`] decides, the runner acts. The table of rules is in [`rule`], the caller's wishes in [`policy`].
+
+mod policy;
+mod rule;
+mod seconds;
+#[cfg(test)]
+mod simulation;
+
+pub use self::policy::{OnEffects, OnLimit, Policy};
+pub use self::rule::{BadRule, Rule};
+use belay_trace::{Effects, Failure, FailureKind, Start};
+use jiff::{SignedDuration, Timestamp};
+use std::time::Duration;
+
+/// A wait this short is part of a retry; a longer one is a wait, which has to be allowed.
+const INLINE_WAIT: Duration = Duration::from_secs(60);
+
+/// The longest pause before a retry that nobody has asked for.
+const BACKOFF_MAX: Duration = Duration::from_secs(60);
+
+/// How long after a reset the run goes on, in seconds: a limit that is said to be over may take a moment, and a
+/// hundred runs that wait for one reset must not come back in the same second.
+const AFTER_RESET: (f64, f64) = (10.0, 60.0);
+
+/// One agent and model of a chain, as far as a decision needs to know it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Link {
+    pub(crate) agent: String,
+    pub(crate) model: Option<String>,
+    /// The context window of the model in tokens, if it is known.
+    pub(crate) window: Option<u64>,
+    /// The agent can go on in a session.
+    pub(crate) can_resume: bool,
+}
+
+/// Why a candidate is passed over: its breaker is open.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Open {
+    pub(crate) until: Timestamp,
+    pub(crate) kind: FailureKind,
+}
+
+/// How an attempt has ended that failed.
+#[derive(Clone, Debug)]
+pub(crate) struct Ended<'a> {
+    pub(crate) failure: &'a Failure,
+    /// When its limit ends, if it is known as a point in time.
+    pub(crate) resets_at: Option<Timestamp>,
+    /// The session in which something was said.
+    pub(crate) session: Option<&'a str>,
+    pub(crate) effects: Effects,
+}
+
+/// What is known when a decision is made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Now<'a> {
+    pub(crate) time: Timestamp,
+    /// Which candidates are known not to work now, in the order of the chain.
+    pub(crate) open: &'a [Option<Open>],
+    /// When the run's own time is up.
+    pub(crate) deadline: Option<Timestamp>,
+    /// A throw of the dice, from 0 up to 1.
+    pub(crate) dice: f64,
+}
+
+/// What comes next.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Next {
+    /// The same candidate again, after a pause.
+    Retry { after: Duration, start: Start },
+    /// Another candidate.
+    Switch { to: usize, start: Start },
+    /// Nothing until this time, and then this candidate.
+    Wait { until: Timestamp, to: usize, start: Start },
+    /// The run ends with the failure that it has.
+    GiveUp { why: GivenUp, retry_at: Option<Timestamp> },
+}
+
+/// Why nothing more is tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum GivenUp {
+    /// The failure is the answer.
+    Rule,
+    /// There were as many attempts as there may be.
+    Attempts,
+    /// The money is spent.
+    Budget,
+    /// The last agent may have changed something, and nobody else may go on with that.
+    Effects,
+    /// Nobody is left who could be tried.
+    Dry,
+}
+
+/// What has happened so far, as far as it decides what comes.
+#[derive(Clone, Debug)]
+pub(crate) struct State {
+    policy: Policy,
+    chain: Vec<Link>,
+    current: usize,
+    /// Who has had his turn, and may not have another one but by waiting.
+    tried: Vec<bool>,
+    retries: Vec<u32>,
+    /// When each one's own limit ends, if it has run into one.
+    resets: Vec<Option<Timestamp>>,
+    attempts: u32,
+    /// The most that any attempt may have done.
+    effects: Effects,
+    waited: SignedDuration,
+    /// The one time that an open breaker was passed by.
+    has_forced: bool,
+}
+
+impl State {
+    pub(crate) fn new(policy: Policy, chain: Vec<Link>) -> Self {
+        let count = chain.len();
+        Self {
+            policy,
+            chain,
+            current: 0,
+            tried: vec![false; count],
+            retries: vec![0; count],
+            resets: vec![None; count],
+            attempts: 0,
+            effects: Effects::None,
+            waited: SignedDuration::ZERO,
+            has_forced: false,
+        }
+    }
+
+    /// The candidate whose turn it is.
+    pub(crate) fn current(&self) -> usize {
+        self.current
+    }
+
+    /// Who begins: the first that is not known to be down, whoever comes back soonest if all are, as long as that
+    /// may be waited for, or else the first, because nobody knows better than to try.
+    pub(crate) fn first(&mut self, now: Now<'_>) -> Next {
+        let open = |n: usize| now.open.get(n).copied().flatten();
+        if let Some(to) = (0..self.chain.len()).find(|n| open(*n).is_none()) {
+            return self.take(Next::Switch { to, start: Start::Fresh }, now);
+        }
+        if let Some(wait) = self.wait(None, now) {
+            return self.take(wait, now);
+        }
+        match self.least_bad(now) {
+            Some(to) => self.take(Next::Switch { to, start: Start::Fresh }, now),
+            None => Next::GiveUp { why: GivenUp::Dry, retry_at: self.retry_at(now) },
+        }
+    }
+
+    /// What comes after an attempt that has failed. `is_spent` says that the budget is.
+    pub(crate) fn next(&mut self, ended: &Ended<'_>, is_spent: bool, now: Now<'_>) -> Next {
+        self.effects = self.effects.max(ended.effects);
+        self.resets[self.current] = ended.resets_at;
+        let next = self.decide(ended, is_spent, now);
+        self.take(next, now)
+    }
+
+    fn decide(&self, ended: &Ended<'_>, is_spent: bool, now: Now<'_>) -> Next {
+        let kind = ended.failure.kind;
+        let rule = self.policy.rule(kind);
+        // What is no more than a moment's pause is no limit that anybody would be asked about.
+        let is_long = is_limit(kind) && self.pause(ended, now) > INLINE_WAIT;
+        let give_up = |why| Next::GiveUp { why, retry_at: self.retry_at(now) };
+        if rule == Rule::STOP {
+            return give_up(GivenUp::Rule);
+        }
+        if self.attempts >= self.policy.max_attempts {
+            return give_up(GivenUp::Attempts);
+        }
+        if is_spent {
+            return give_up(GivenUp::Budget);
+        }
+        let is_limited = is_long || kind == FailureKind::UsageLimit;
+        match self.policy.on_limit {
+            OnLimit::Fail if is_limited => return give_up(GivenUp::Rule),
+            OnLimit::Wait if is_limited && rule.wait => {
+                let wait = ended
+                    .resets_at
+                    .and_then(|reset| self.wait_for(self.current, reset, Some(ended), now));
+                return wait.unwrap_or_else(|| give_up(GivenUp::Dry));
+            }
+            _ => {}
+        }
+        if let Some(retry) = self.retry(ended, rule, now) {
+            return retry;
+        }
+        let others: Vec<usize> = self.others(kind, rule).collect();
+        let is_closed = |n: &&usize| now.open.get(**n).copied().flatten().is_none();
+        let to = others.iter().find(is_closed).copied();
+        let forced = || self.least_bad(now).filter(|n| others.contains(n));
+        if let Some(to) = to.or_else(forced) {
+            let start = self.start(to, Some(ended));
+            if start == Start::Handover && self.policy.on_effects == OnEffects::Stop {
+                return give_up(GivenUp::Effects);
+            }
+            return Next::Switch { to, start };
+        }
+        let wait = if rule.wait { self.wait(Some(ended), now) } else { None };
+        wait.unwrap_or_else(|| give_up(GivenUp::Dry))
+    }
+
+    /// The same candidate again, if the rule lets it and nothing would be done twice.
+    fn retry(&self, ended: &Ended<'_>, rule: Rule, now: Now<'_>) -> Option<Next> {
+        let had = self.retries[self.current];
+        let start = self.start(self.current, Some(ended));
+        if had >= rule.retries.min(self.policy.max_retries) || start == Start::Handover {
+            return None;
+        }
+        let after = self.pause(ended, now);
+        (after <= INLINE_WAIT).then_some(Next::Retry { after, start })
+    }
+
+    /// How long to wait before a retry: as long as was asked for, and at least a while that grows.
+    fn pause(&self, ended: &Ended<'_>, now: Now<'_>) -> Duration {
+        let had = self.retries[self.current];
+        let backoff = Duration::from_secs(1).saturating_mul(2_u32.saturating_pow(had.min(16)));
+        let backoff = backoff.min(BACKOFF_MAX).mul_f64(now.dice.clamp(0.0, 1.0));
+        let asked = ended.failure.retry_after_ms.map(Duration::from_millis);
+        let reset = ended
+            .resets_at
+            .map(|reset| Duration::try_from(reset.duration_since(now.time)).unwrap_or_default());
+        asked.into_iter().chain(reset).fold(backoff, Duration::max)
+    }
+
+    /// Who could go on, in the order of the chain.
+    fn others(&self, kind: FailureKind, rule: Rule) -> impl Iterator<Item = usize> {
+        let failed = &self.chain[self.current];
+        (0..self.chain.len()).filter(move |n| {
+            let other = &self.chain[*n];
+            let may = if other.agent == failed.agent { rule.model } else { rule.agent };
+            // The same conversation would not fit a smaller window either.
+            let fits = kind != FailureKind::ContextOverflow
+                || matches!((other.window, failed.window), (Some(other), Some(failed)) if other > failed);
+            *n != self.current && !self.tried[*n] && may && fits
+        })
+    }
+
+    /// How a candidate would begin.
+    fn start(&self, to: usize, ended: Option<&Ended<'_>>) -> Start {
+        if self.effects.max(ended.map_or(Effects::None, |ended| ended.effects)) < Effects::Possible
+        {
+            return Start::Fresh;
+        }
+        let same_agent = self.chain[to].agent == self.chain[self.current].agent;
+        let session = ended.and_then(|ended| ended.session);
+        if same_agent && session.is_some() && self.chain[to].can_resume {
+            Start::Resume
+        } else {
+            Start::Handover
+        }
+    }
+
+    /// The wait for whoever works again soonest.
+    fn wait(&self, ended: Option<&Ended<'_>>, now: Now<'_>) -> Option<Next> {
+        let resets = (0..self.chain.len()).filter_map(|n| Some((n, self.reset(n, now)?)));
+        let (to, reset) = resets.min_by_key(|(_, reset)| *reset)?;
+        self.wait_for(to, reset, ended, now)
+    }
+
+    /// When a candidate works again, if its limit is why it does not.
+    fn reset(&self, n: usize, now: Now<'_>) -> Option<Timestamp> {
+        let open = now.open.get(n).copied().flatten();
+        let known = open.filter(|open| is_limit(open.kind)).map(|open| open.until);
+        self.resets[n].max(known)
+    }
+
+    /// When the first one works again, if a limit is why any of them does not.
+    fn retry_at(&self, now: Now<'_>) -> Option<Timestamp> {
+        (0..self.chain.len()).filter_map(|n| self.reset(n, now)).min()
+    }
+
+    fn wait_for(
+        &self,
+        to: usize,
+        reset: Timestamp,
+        ended: Option<&Ended<'_>>,
+        now: Now<'_>,
+    ) -> Option<Next> {
+        let (from, upto) = AFTER_RESET;
+        let after = Duration::from_secs_f64(from + (upto - from) * now.dice.clamp(0.0, 1.0));
+        let until = reset.max(now.time).checked_add(after).ok()?;
+        let wait = until.duration_since(now.time);
+        let patience = self.policy.patience();
+        let may = SignedDuration::try_from(patience).unwrap_or(SignedDuration::MAX);
+        let in_time = now.deadline.is_none_or(|deadline| until < deadline);
+        let start = self.start(to, ended);
+        let may_start = start != Start::Handover || self.policy.on_effects == OnEffects::Continue;
+        // The moment after the reset is ours to add, and no reason to give up.
+        let may = may.saturating_add(SignedDuration::from_secs(upto as i64));
+        let allowed = !patience.is_zero() && self.waited.saturating_add(wait) <= may;
+        (allowed && in_time && may_start).then_some(Next::Wait { until, to, start })
+    }
+
+    /// Everybody is known to be down, but for reasons that pass: then the one that comes back first is tried all
+    /// the same, once. A store of bad news must not be what stops the work.
+    fn least_bad(&self, now: Now<'_>) -> Option<usize> {
+        let passing = |kind| {
+            matches!(
+                kind,
+                FailureKind::Overloaded | FailureKind::ServerError | FailureKind::Network
+            )
+        };
+        let opens: Option<Vec<Open>> = (0..self.chain.len())
+            .filter(|n| !self.tried[*n])
+            .map(|n| now.open.get(n).copied().flatten())
+            .collect();
+        let all_pass = opens?.iter().all(|open| passing(open.kind));
+        let untried = (0..self.chain.len()).filter(|n| !self.tried[*n]);
+        let soonest = untried.min_by_key(|n| now.open.get(*n).copied().flatten().map(|o| o.until));
+        soonest.filter(|_| all_pass && !self.has_forced)
+    }
+
+    /// Notes what was decided.
+    fn take(&mut self, next: Next, now: Now<'_>) -> Next {
+        match &next {
+            Next::Retry { .. } => self.retries[self.current] += 1,
+            Next::Switch { to, .. } => {
+                self.has_forced |= now.open.get(*to).copied().flatten().is_some();
+                self.current = *to;
+            }
+            Next::Wait { until, to, .. } => {
+                self.waited = self.waited.saturating_add(until.duration_since(now.time));
+                self.current = *to;
+                self.retries[*to] = 0;
+            }
+            Next::GiveUp { .. } => return next,
+        }
+        self.tried[self.current] = true;
+        self.attempts += 1;
+        next
+    }
+}
+
+/// A limit of an account, which ends by itself.
+fn is_limit(kind: FailureKind) -> bool {
+    matches!(kind, FailureKind::RateLimited | FailureKind::UsageLimit)
+}
