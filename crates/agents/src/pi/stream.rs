@@ -42,6 +42,8 @@ pub(super) struct Stream {
     reached: String,
     /// The last response has called tools.
     called: bool,
+    /// A tool was called in this turn.
+    acted: bool,
     messages: u64,
 }
 
@@ -100,7 +102,7 @@ impl Stream {
         self.meter.turn_started();
         (self.message, self.last, self.broken) = (None, None, None);
         self.reached.clear();
-        self.called = false;
+        (self.called, self.acted) = (false, false);
     }
 
     /// What the process says of itself when it is asked.
@@ -123,7 +125,7 @@ impl Stream {
 
     /// The end of the turn, once Pi has settled.
     pub(super) fn settled(&mut self, aborted: Option<bool>) -> AttemptEnd {
-        let failure = failure(aborted, self.last.as_ref());
+        let failure = failure(aborted, self.last.as_ref(), self.acted);
         self.end(failure)
     }
 
@@ -245,7 +247,7 @@ impl Stream {
 
     fn tool_started(&mut self, line: &Line<'_>, out: &mut Out) -> Option<()> {
         let tool = line.tool_name.as_deref()?;
-        self.called = true;
+        (self.called, self.acted) = (true, true);
         out.event(Event::ToolCall(ToolCall {
             tool_id: Some(ToolId(line.tool_call_id.clone()?.into_owned())),
             name: tools::name(tool),
@@ -298,18 +300,19 @@ fn message<'a>(line: &Line<'a>) -> Option<wire::Message<'a>> {
 fn tool_ended(line: &Line<'_>, out: &mut Out) -> Option<()> {
     let outcome = line.result.map(RawValue::get).and_then(decode::<ToolOutcome<'_>>);
     let outcome = outcome.unwrap_or_default();
+    let structured = outcome.structured_content;
     out.event(Event::ToolResult(ToolResult {
         tool_id: Some(ToolId(line.tool_call_id.clone()?.into_owned())),
         name: line.tool_name.as_deref().map(tools::name),
-        output: flatten_content(outcome.content),
+        exit_code: structured.as_ref().and_then(|content| content.exit_code),
+        output: tools::output(flatten_content(outcome.content), structured),
         tool_error: line.is_error,
-        exit_code: outcome.structured_content.and_then(|content| content.exit_code),
     }));
     Some(())
 }
 
-/// Why a turn that has settled has no answer; none if it has one.
-fn failure(aborted: Option<bool>, last: Option<&Whole>) -> Option<Failure> {
+/// Why a turn that has settled has no answer; none if it has one. Silence is one only after work.
+fn failure(aborted: Option<bool>, last: Option<&Whole>, acted: bool) -> Option<Failure> {
     let interrupted = |name: &str, value: &str| {
         let failure = Failure::new(FailureKind::Interrupted, "interrupted");
         failure.with(EvidenceSource::Field, name, value)
@@ -323,6 +326,10 @@ fn failure(aborted: Option<bool>, last: Option<&Whole>) -> Option<Failure> {
     let reason = last.stop_reason.as_deref().unwrap_or_default();
     let message = last.error.as_deref();
     match reason {
+        "stop" if last.text.is_empty() && !acted => {
+            let failure = Failure::new(FailureKind::Protocol, "the model answered with no word");
+            Some(failure.with(EvidenceSource::Field, "stopReason", reason))
+        }
         "stop" => None,
         "aborted" => Some(interrupted("stopReason", reason)),
         "error" => {

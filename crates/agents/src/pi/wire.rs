@@ -167,6 +167,12 @@ pub(super) struct ToolOutcome<'a> {
 pub(super) struct Structured {
     #[serde(default, deserialize_with = "lenient")]
     pub(super) exit_code: Option<i32>,
+    /// What a shell printed: up to 1 MiB, where the model is given the last 50 kB.
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) output: Option<String>,
+    /// The file with all of it, if that was more.
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) full_output_path: Option<String>,
 }
 
 /// The result of a compaction.
