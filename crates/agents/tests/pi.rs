@@ -262,3 +262,32 @@ fn an_output_is_what_the_shell_printed_and_not_what_the_model_was_given_of_it() 
         "what other tools say"
     );
 }
+
+#[test]
+fn words_that_hit_a_limit_are_void_only_if_pi_writes_them_once_more() {
+    let retracted = |talk: &Talk| {
+        let retracted = talk.actions.iter().filter_map(|action| match action {
+            Action::Emit(emitted) => match &emitted.event {
+                Event::TextRetracted(retracted) => Some(retracted.text.clone()),
+                _ => None,
+            },
+            _ => None,
+        });
+        retracted.collect::<Vec<_>>()
+    };
+    let mut talk = Talk::working();
+    talk.line(response("Half of the", "length"));
+    talk.line(json!({"type": "compaction_end", "reason": "overflow", "willRetry": true,
+        "result": {"summary": "words"}}));
+    assert_eq!(retracted(&talk), ["Half of the"]);
+    talk.line(response("Whole.", "stop"));
+    assert_eq!(retracted(&talk), [] as [&str; 0]);
+    talk.line(json!({"type": "agent_settled", "aborted": false}));
+    assert_eq!(talk.end().answer, "Whole.");
+
+    // Words of the caller go on behind it.
+    let mut talk = Talk::working();
+    talk.line(response("Half of the", "length"));
+    talk.line(response("As you wish.", "stop"));
+    assert_eq!(retracted(&talk), [] as [&str; 0]);
+}

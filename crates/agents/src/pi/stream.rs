@@ -1,6 +1,7 @@
 //! Pi's session events: the same in `--mode json` and `--mode rpc`.
 
 use super::classify;
+use super::ending::{Ending, failure};
 use super::message::Message;
 use super::meter::Meter;
 use super::tools;
@@ -9,9 +10,8 @@ use crate::Out;
 use crate::protocol::AttemptEnd;
 use crate::wire::{decode, flatten_content};
 use belay_trace::{
-    Compaction, CompactionStatus, Context, ContextSource, Event, EvidenceSource, Failure,
-    FailureKind, Json, Level, Retry, SessionStarted, ToolCall, ToolId, ToolResult, TurnStarted,
-    UsageReport,
+    Compaction, CompactionStatus, Context, ContextSource, Event, Failure, Json, Level, Retry,
+    SessionStarted, ToolCall, ToolId, ToolResult, TurnStarted, UsageReport,
 };
 use serde_json::value::RawValue;
 
@@ -35,9 +35,11 @@ pub(super) struct Stream {
     /// The message that is being written.
     message: Option<Message>,
     /// The last message of the turn that is whole.
-    last: Option<Whole>,
+    last: Option<Ending>,
     /// A message that broke off; if Pi tries again, it is void.
     broken: Option<Message>,
+    /// A message that hit a limit; it is void if Pi shortens the context to write it once more.
+    cut: Option<Message>,
     /// The last text of the turn, which counts if the turn fails.
     reached: String,
     /// The last response has called tools.
@@ -45,15 +47,6 @@ pub(super) struct Stream {
     /// A tool was called in this turn.
     acted: bool,
     messages: u64,
-}
-
-/// How a message ended.
-#[derive(Debug)]
-struct Whole {
-    text: String,
-    stop_reason: Option<String>,
-    raw_stop_reason: Option<String>,
-    error: Option<String>,
 }
 
 impl Stream {
@@ -100,7 +93,7 @@ impl Stream {
     /// A turn begins, and what it uses is counted from here.
     pub(super) fn begin(&mut self) {
         self.meter.turn_started();
-        (self.message, self.last, self.broken) = (None, None, None);
+        (self.message, self.last, self.broken, self.cut) = (None, None, None, None);
         self.reached.clear();
         (self.called, self.acted) = (false, false);
     }
@@ -173,7 +166,7 @@ impl Stream {
     fn written(&mut self, begun: Option<&wire::Message<'_>>, out: &mut Out) -> &mut Message {
         if self.message.is_none() {
             self.retract(out);
-            self.called = false;
+            (self.called, self.cut) = (false, None);
             self.messages += 1;
             let number = begun.and_then(|begun| begun.timestamp).unwrap_or(self.messages);
             self.model = begun.and_then(wire::Message::full_model).or(self.model.take());
@@ -193,7 +186,7 @@ impl Stream {
             Some("system" | "user") | None => {}
             Some("toolResult") => {
                 if let Some(tokens) = &ended.usage {
-                    self.meter.aside(tokens);
+                    self.meter.aside(tokens, None);
                 }
             }
             Some(role) => {
@@ -226,10 +219,12 @@ impl Stream {
         if !text.is_empty() {
             self.reached.clone_from(&text);
         }
-        if ended.stop_reason.as_deref() == Some("error") {
-            self.broken = Some(message);
+        match ended.stop_reason.as_deref() {
+            Some("error") => self.broken = Some(message),
+            Some("length") => self.cut = Some(message),
+            _ => {}
         }
-        self.last = Some(Whole {
+        self.last = Some(Ending {
             text,
             stop_reason: ended.stop_reason,
             raw_stop_reason: ended.raw_stop_reason,
@@ -287,8 +282,12 @@ impl Stream {
         };
         out.event(Event::Compaction(Compaction { status, message }));
         if let Some(tokens) = compacted.and_then(|compacted| compacted.usage) {
-            self.meter.aside(&tokens);
+            self.meter.aside(&tokens, self.model.clone());
             self.report(out);
+        }
+        if line.will_retry {
+            self.broken = self.broken.take().or(self.cut.take());
+            self.retract(out);
         }
     }
 }
@@ -309,44 +308,6 @@ fn tool_ended(line: &Line<'_>, out: &mut Out) -> Option<()> {
         tool_error: line.is_error,
     }));
     Some(())
-}
-
-/// Why a turn that has settled has no answer; none if it has one. Silence is one only after work.
-fn failure(aborted: Option<bool>, last: Option<&Whole>, acted: bool) -> Option<Failure> {
-    let interrupted = |name: &str, value: &str| {
-        let failure = Failure::new(FailureKind::Interrupted, "interrupted");
-        failure.with(EvidenceSource::Field, name, value)
-    };
-    if aborted == Some(true) {
-        return Some(interrupted("aborted", "true"));
-    }
-    let Some(last) = last else {
-        return Some(Failure::new(FailureKind::Protocol, "pi settled without a response"));
-    };
-    let reason = last.stop_reason.as_deref().unwrap_or_default();
-    let message = last.error.as_deref();
-    match reason {
-        "stop" if last.text.is_empty() && !acted => {
-            let failure = Failure::new(FailureKind::Protocol, "the model answered with no word");
-            Some(failure.with(EvidenceSource::Field, "stopReason", reason))
-        }
-        "stop" => None,
-        "aborted" => Some(interrupted("stopReason", reason)),
-        "error" => {
-            let message = message.unwrap_or("the response failed");
-            Some(classify::of_error(message, last.raw_stop_reason.as_deref()))
-        }
-        "length" => {
-            let words = "the answer was cut off at its token limit";
-            let failure = Failure::new(FailureKind::OutputLimit, words);
-            Some(failure.with(EvidenceSource::Field, "stopReason", reason))
-        }
-        _ => {
-            let words = format!("pi settled after a response that ended as `{reason}`");
-            let failure = Failure::new(FailureKind::Protocol, words);
-            Some(failure.with(EvidenceSource::Field, "stopReason", reason))
-        }
-    }
 }
 
 /// Lines that repeat what others say, and Pi's own household.

@@ -34,6 +34,9 @@ pub(super) struct Line<'a> {
     pub(super) is_error: bool,
     #[serde(default, deserialize_with = "lenient")]
     pub(super) aborted: Option<bool>,
+    /// Behind a compaction: the turn goes on with another response in place of the last.
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) will_retry: bool,
     #[serde(default, deserialize_with = "lenient")]
     pub(super) attempt: Option<u64>,
     #[serde(default, deserialize_with = "lenient")]
