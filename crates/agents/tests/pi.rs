@@ -291,3 +291,29 @@ fn words_that_hit_a_limit_are_void_only_if_pi_writes_them_once_more() {
     talk.line(response("As you wish.", "stop"));
     assert_eq!(retracted(&talk), [] as [&str; 0]);
 }
+
+#[test]
+fn words_that_come_too_late_are_said_to_be_unheard() {
+    let unheard = |talk: &Talk| talk.actions.contains(&Action::Cannot("steer"));
+    let mut talk = Talk::working();
+    talk.line(response("Done.", "stop"));
+    talk.step(Input::Steer("wait"));
+    assert_eq!(talk.said(), [json!({"type": "steer", "message": "wait", "id": "3"})]);
+    talk.line(json!({"type": "agent_settled", "aborted": false}));
+    assert!(unheard(&talk), "{:?}", talk.actions);
+    talk.step(Input::Steer("wait"));
+    assert!(unheard(&talk) && talk.said().is_empty(), "{:?}", talk.actions);
+
+    // A prompt that was refused never begins a turn.
+    let mut talk = Talk::opened(&"do it".into());
+    talk.step(Input::Steer("and this"));
+    talk.line(json!({"type": "response", "id": "2", "success": false, "error": "no"}));
+    assert!(unheard(&talk), "{:?}", talk.actions);
+
+    let mut talk = Talk::working();
+    talk.step(Input::Steer("and this"));
+    talk.line(json!({"type": "response", "id": "3", "success": true}));
+    talk.line(response("Done.", "stop"));
+    talk.line(json!({"type": "agent_settled", "aborted": false}));
+    assert!(!unheard(&talk), "{:?}", talk.actions);
+}
