@@ -5,6 +5,7 @@
 //! Measured on 1.5.2; facts and their source are in `docs/agents/pi.md`.
 
 mod classify;
+mod ending;
 mod json;
 mod message;
 mod meter;

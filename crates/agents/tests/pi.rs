@@ -219,3 +219,101 @@ fn a_summary_and_what_a_tool_asked_of_a_model_are_paid_for_too() {
     let total = &talk.end().usage;
     assert_eq!((total.input_tokens, total.total_cost_usd), (Some(20), Some(1.0)));
 }
+
+#[test]
+fn a_model_that_says_nothing_has_answered_only_if_it_has_worked() {
+    let mut talk = Talk::working();
+    talk.line(response("", "stop"));
+    talk.line(json!({"type": "agent_settled", "aborted": false}));
+    assert_eq!(talk.failure(), FailureKind::Protocol);
+
+    let mut talk = Talk::working();
+    let call = json!({"type": "tool_execution_start", "toolCallId": "c", "toolName": "write"});
+    talk.line(call);
+    talk.line(response("", "stop"));
+    talk.line(json!({"type": "agent_settled", "aborted": false}));
+    assert_eq!((talk.end().answer.as_str(), &talk.end().failure), ("", &None));
+}
+
+#[test]
+fn an_output_is_what_the_shell_printed_and_not_what_the_model_was_given_of_it() {
+    let output = |given: &str, structured: Value| {
+        let mut talk = Talk::working();
+        let content = json!([{"type": "text", "text": given}]);
+        let result = json!({"content": content, "structuredContent": structured});
+        talk.line(json!({"type": "tool_execution_end", "toolCallId": "c", "toolName": "bash",
+            "isError": false, "result": result}));
+        match talk.actions.remove(0) {
+            Action::Emit(emitted) => match emitted.event {
+                Event::ToolResult(result) => result.output,
+                other => panic!("{other:?}"),
+            },
+            other => panic!("{other:?}"),
+        }
+    };
+    let end = "b\n\n[Showing lines 2-2 of 2. Full output: /tmp/x]";
+    assert_eq!(output(end, json!({"output": "a\nb\n", "truncated": false})), "a\nb\n");
+    let both_ends = json!({"output": "a[...]c", "truncated": true, "full_output_path": "/tmp/x"});
+    assert_eq!(output(end, both_ends), "a[...]c\n\n[Full output: /tmp/x]");
+    let failed = "no\n\n\nCommand exited with code 3";
+    assert_eq!(output(failed, json!({"output": "no\n", "exit_code": 3})), failed);
+    assert_eq!(
+        output("what other tools say", json!({"output": {"odd": 1}})),
+        "what other tools say"
+    );
+}
+
+#[test]
+fn words_that_hit_a_limit_are_void_only_if_pi_writes_them_once_more() {
+    let retracted = |talk: &Talk| {
+        let retracted = talk.actions.iter().filter_map(|action| match action {
+            Action::Emit(emitted) => match &emitted.event {
+                Event::TextRetracted(retracted) => Some(retracted.text.clone()),
+                _ => None,
+            },
+            _ => None,
+        });
+        retracted.collect::<Vec<_>>()
+    };
+    let mut talk = Talk::working();
+    talk.line(response("Half of the", "length"));
+    talk.line(json!({"type": "compaction_end", "reason": "overflow", "willRetry": true,
+        "result": {"summary": "words"}}));
+    assert_eq!(retracted(&talk), ["Half of the"]);
+    talk.line(response("Whole.", "stop"));
+    assert_eq!(retracted(&talk), [] as [&str; 0]);
+    talk.line(json!({"type": "agent_settled", "aborted": false}));
+    assert_eq!(talk.end().answer, "Whole.");
+
+    // Words of the caller go on behind it.
+    let mut talk = Talk::working();
+    talk.line(response("Half of the", "length"));
+    talk.line(response("As you wish.", "stop"));
+    assert_eq!(retracted(&talk), [] as [&str; 0]);
+}
+
+#[test]
+fn words_that_come_too_late_are_said_to_be_unheard() {
+    let unheard = |talk: &Talk| talk.actions.contains(&Action::Cannot("steer"));
+    let mut talk = Talk::working();
+    talk.line(response("Done.", "stop"));
+    talk.step(Input::Steer("wait"));
+    assert_eq!(talk.said(), [json!({"type": "steer", "message": "wait", "id": "3"})]);
+    talk.line(json!({"type": "agent_settled", "aborted": false}));
+    assert!(unheard(&talk), "{:?}", talk.actions);
+    talk.step(Input::Steer("wait"));
+    assert!(unheard(&talk) && talk.said().is_empty(), "{:?}", talk.actions);
+
+    // A prompt that was refused never begins a turn.
+    let mut talk = Talk::opened(&"do it".into());
+    talk.step(Input::Steer("and this"));
+    talk.line(json!({"type": "response", "id": "2", "success": false, "error": "no"}));
+    assert!(unheard(&talk), "{:?}", talk.actions);
+
+    let mut talk = Talk::working();
+    talk.step(Input::Steer("and this"));
+    talk.line(json!({"type": "response", "id": "3", "success": true}));
+    talk.line(response("Done.", "stop"));
+    talk.line(json!({"type": "agent_settled", "aborted": false}));
+    assert!(!unheard(&talk), "{:?}", talk.actions);
+}

@@ -15,11 +15,11 @@ fn working() -> Script {
 }
 
 #[test]
-fn both_agents_answer_with_a_tool_and_the_tokens_of_the_model() {
-    let test = "both_agents_answer_with_a_tool_and_the_tokens_of_the_model";
-    for bench in
-        [Bench::claude(working(), test), Bench::codex(working(), test)].into_iter().flatten()
-    {
+fn each_agent_answers_with_a_tool_and_the_tokens_of_the_model() {
+    let test = "each_agent_answers_with_a_tool_and_the_tokens_of_the_model";
+    let benches =
+        [Bench::claude(working(), test), Bench::codex(working(), test), Bench::pi(working(), test)];
+    for bench in benches.into_iter().flatten() {
         let mut outputs = Vec::new();
         let (result, code) = bench.run(&[], |event, _| {
             if event["type"] == "tool_result" {
@@ -46,9 +46,12 @@ fn ctrl_c_in_the_middle_of_a_tool_keeps_the_bill_and_leaves_nothing_running() {
         let command = format!("python3 -c 'import time; time.sleep(300)' {marker}");
         Script::new().reply(Reply::text("Sleeping.").shell(&command).usage(TOKENS))
     };
-    for bench in
-        [Bench::claude(sleeping(), test), Bench::codex(sleeping(), test)].into_iter().flatten()
-    {
+    let benches = [
+        Bench::claude(sleeping(), test),
+        Bench::codex(sleeping(), test),
+        Bench::pi(sleeping(), test),
+    ];
+    for bench in benches.into_iter().flatten() {
         let (result, code) = bench.run(&[], |event, pid| {
             if event["type"] == "tool_call" {
                 wait_until("the tool was never started", || !marked(&marker).is_empty());

@@ -38,6 +38,14 @@ impl Bench {
         Some(Self::new(agent.program, server, sandbox, vars, &args))
     }
 
+    fn pi(script: Script, test: &str) -> Option<Self> {
+        let agent = skip_unless_installed(real::pi(), "pi", test)?;
+        let (server, sandbox) = (ModelServer::start(script).unwrap(), Sandbox::new().unwrap());
+        let vars = sandbox.env_for_pi(&server).unwrap();
+        let args = ["-a", "pi:lab/mock-model", "--permit", "full"];
+        Some(Self::new(agent.program, server, sandbox, vars, &args))
+    }
+
     fn new(
         program: PathBuf,
         server: ModelServer,
@@ -96,8 +104,9 @@ fn script() -> Script {
 #[test]
 fn a_run_is_stopped_from_outside_resumed_with_what_it_had_and_replayed() {
     let test = "a_run_is_stopped_from_outside_resumed_with_what_it_had_and_replayed";
-    for bench in [Bench::claude(script(), test), Bench::codex(script(), test)].into_iter().flatten()
-    {
+    let benches =
+        [Bench::claude(script(), test), Bench::codex(script(), test), Bench::pi(script(), test)];
+    for bench in benches.into_iter().flatten() {
         let mut command = bench.run(&["Do the task"]);
         let mut run = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let deadline = Instant::now() + Duration::from_secs(60);

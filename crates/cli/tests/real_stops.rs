@@ -58,9 +58,10 @@ fn signal(pid: u32, signal: Signal) {
 fn check(way: &str, by: By) {
     let marker = format!("belay-stop-{way}-{by:?}-{}", std::process::id());
     let test = format!("real_stops::{way}::{by:?}");
-    let bench = match way.starts_with("claude") {
-        true => Bench::claude(script(&marker), &test),
-        false => Bench::codex(script(&marker), &test),
+    let bench = match way {
+        "claude" | "claude_print" => Bench::claude(script(&marker), &test),
+        "pi" | "pi_print" => Bench::pi(script(&marker), &test),
+        _ => Bench::codex(script(&marker), &test),
     };
     let Some(bench) = bench else { return };
     let transport =
@@ -205,4 +206,4 @@ macro_rules! each_way {
         }
     )+};
 }
-each_way!(claude, claude_print, codex, codex_exec);
+each_way!(claude, claude_print, codex, codex_exec, pi, pi_print);

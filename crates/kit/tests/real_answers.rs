@@ -35,14 +35,16 @@ fn the_text_is_the_answer_and_the_usage_is_the_scripts(stage: &Stage) {
     assert!(!played.attempt_ended().forced);
     assert_eq!(played.requests.len(), 1);
 }
-on!(the_text_is_the_answer_and_the_usage_is_the_scripts: claude, claude_print, codex, codex_exec, opencode, opencode_run);
+on!(the_text_is_the_answer_and_the_usage_is_the_scripts: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print);
 
 fn the_model_is_known(stage: &Stage) {
     let played = stage.play(Script::new().reply(Reply::text("Hi.")), "PROMPT");
     let asked = played.requests[0].body["model"].as_str().unwrap();
-    assert_eq!(played.answered("Hi.").model.as_deref(), Some(asked));
+    // Pi's models have their provider in the name; the provider is asked without it.
+    let known = if stage.way.is_pi() { format!("lab/{asked}") } else { asked.to_owned() };
+    assert_eq!(played.answered("Hi.").model, Some(known));
 }
-on!(the_model_is_known: claude, claude_print, codex);
+on!(the_model_is_known: claude, claude_print, codex, pi, pi_print);
 
 fn a_message_streams_in_pieces_and_no_piece_comes_twice(stage: &Stage) {
     let script = Script::new().reply(Reply::text(LONG));
@@ -54,7 +56,7 @@ fn a_message_streams_in_pieces_and_no_piece_comes_twice(stage: &Stage) {
     assert!(texts[0].message_id.is_some());
     assert_eq!(played.said(), LONG);
 }
-on!(a_message_streams_in_pieces_and_no_piece_comes_twice: claude, claude_print, codex);
+on!(a_message_streams_in_pieces_and_no_piece_comes_twice: claude, claude_print, codex, pi, pi_print);
 
 fn the_handler_and_the_output_get_what_the_stream_gets(stage: &Stage) {
     #[derive(Clone, Default)]
@@ -79,7 +81,7 @@ fn the_handler_and_the_output_get_what_the_stream_gets(stage: &Stage) {
     assert_eq!(*output.0.lock().unwrap(), LONG.as_bytes());
     assert_eq!(*seen.lock().unwrap(), played.records);
 }
-on!(the_handler_and_the_output_get_what_the_stream_gets: claude, codex);
+on!(the_handler_and_the_output_get_what_the_stream_gets: claude, codex, pi);
 
 fn reasoning_is_apart_from_the_answer(stage: &Stage) {
     let thought = "First this, then that, and at last the other thing.";
@@ -92,7 +94,7 @@ fn reasoning_is_apart_from_the_answer(stage: &Stage) {
     assert_eq!(outcome.usage.reasoning_output_tokens, Some(40));
     played.used_tokens(stage.way, &tokens);
 }
-on!(reasoning_is_apart_from_the_answer: claude, claude_print, codex, codex_exec, opencode, opencode_run);
+on!(reasoning_is_apart_from_the_answer: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print);
 
 fn the_answer_is_the_last_message_and_usage_sums_the_responses(stage: &Stage) {
     let script = Script::new()
@@ -107,7 +109,7 @@ fn the_answer_is_the_last_message_and_usage_sums_the_responses(stage: &Stage) {
         assert_eq!(outcome.usage.num_turns, Some(2));
     }
 }
-on!(the_answer_is_the_last_message_and_usage_sums_the_responses: claude, claude_print, codex, codex_exec, opencode, opencode_run);
+on!(the_answer_is_the_last_message_and_usage_sums_the_responses: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print);
 
 /// Text, then a tool, then text again within one response is no retraction and no doubling.
 fn two_texts_of_one_response_are_both_said(stage: &Stage) {
@@ -118,7 +120,7 @@ fn two_texts_of_one_response_are_both_said(stage: &Stage) {
     assert_eq!(played.said(), "Before.After.Done.");
     assert!(played.of_type("text_retracted").is_empty());
 }
-on!(two_texts_of_one_response_are_both_said: claude, claude_print, codex, codex_exec);
+on!(two_texts_of_one_response_are_both_said: claude, claude_print, codex, codex_exec, pi, pi_print);
 
 fn the_context_is_what_the_last_response_filled(stage: &Stage) {
     let played = stage.play(Script::new().reply(Reply::text("Hi.").usage(TOKENS)), "PROMPT");
@@ -129,10 +131,16 @@ fn the_context_is_what_the_last_response_filled(stage: &Stage) {
     };
     let all = TOKENS.input + TOKENS.cache_read + TOKENS.cache_write + TOKENS.output;
     assert_eq!(context.used_tokens, all);
-    let window = if stage.way.is_claude() { 200_000 } else { 258_400 };
-    assert_eq!(context.window_tokens, Some(window));
+    let window = match stage.way {
+        Way::Claude | Way::ClaudePrint => Some(200_000),
+        Way::Pi => Some(128_000),
+        // Its stream does not tell.
+        Way::PiPrint => None,
+        _ => Some(258_400),
+    };
+    assert_eq!(context.window_tokens, window);
 }
-on!(the_context_is_what_the_last_response_filled: claude, claude_print, codex);
+on!(the_context_is_what_the_last_response_filled: claude, claude_print, codex, pi, pi_print);
 
 fn a_subagent_is_paid_for_once_and_its_events_are_its_own(stage: &Stage) {
     let task = json!({

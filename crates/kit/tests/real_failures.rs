@@ -86,12 +86,12 @@ fn a_rate_limit_that_passes_is_a_retry_and_then_the_answer(stage: &Stage) {
     assert_eq!(retries[0].retry, Some(1));
     assert!(retries[0].retries_max.is_some());
     assert!(!retries[0].reason.is_empty());
-    if stage.way.is_claude() {
+    if stage.way.is_claude() || stage.way.is_pi() {
         assert_eq!(retries[0].status, Some(429));
         assert!(retries[0].delay_ms.is_some());
     }
 }
-on!(a_rate_limit_that_passes_is_a_retry_and_then_the_answer: claude, claude_print, codex, codex_exec);
+on!(a_rate_limit_that_passes_is_a_retry_and_then_the_answer: claude, claude_print, codex, codex_exec, pi, pi_print);
 
 fn a_rate_limit_for_ever(stage: &Stage) {
     let shown: &[_] = match stage.way {
@@ -103,10 +103,13 @@ fn a_rate_limit_for_ever(stage: &Stage) {
         }
         Way::CodexExec => &[(Text, "message", "exceeded retry limit, last status: 429")],
         Way::OpenCode | Way::OpenCodeRun => &[(Status, "statusCode", "429")],
+        Way::Pi | Way::PiPrint => {
+            &[(Field, "code", "rate_limit_exceeded"), (Status, "errorMessage", "429")]
+        }
     };
     fails(stage, Reply::rate_limited(), FailureKind::RateLimited, shown);
 }
-on!(a_rate_limit_for_ever: claude, claude_print, codex, codex_exec);
+on!(a_rate_limit_for_ever: claude, claude_print, codex, codex_exec, pi, pi_print);
 
 fn a_wrong_key(stage: &Stage) {
     let shown: &[_] = match stage.way {
@@ -118,10 +121,13 @@ fn a_wrong_key(stage: &Stage) {
         Way::OpenCode | Way::OpenCodeRun => {
             &[(Field, "error.name", "APIError"), (Status, "statusCode", "401")]
         }
+        Way::Pi | Way::PiPrint => {
+            &[(Field, "code", "invalid_api_key"), (Status, "errorMessage", "401")]
+        }
     };
     fails(stage, Reply::unauthorized(), FailureKind::Auth, shown);
 }
-on!(a_wrong_key: claude, claude_print, codex, codex_exec, opencode, opencode_run);
+on!(a_wrong_key: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print);
 
 fn an_overloaded_provider(stage: &Stage) {
     let shown: &[_] = match stage.way {
@@ -131,10 +137,13 @@ fn an_overloaded_provider(stage: &Stage) {
         Way::Codex => &[(Field, "codexErrorInfo", "serverOverloaded")],
         Way::CodexExec => &[(Text, "message", "Selected model is at capacity.")],
         Way::OpenCode | Way::OpenCodeRun => &[(Status, "statusCode", "503")],
+        Way::Pi | Way::PiPrint => {
+            &[(Field, "code", "server_is_overloaded"), (Status, "errorMessage", "503")]
+        }
     };
     fails(stage, Reply::overloaded(), FailureKind::Overloaded, shown);
 }
-on!(an_overloaded_provider: claude, claude_print, codex, codex_exec);
+on!(an_overloaded_provider: claude, claude_print, codex, codex_exec, pi, pi_print);
 
 fn a_broken_provider(stage: &Stage) {
     let shown: &[_] = match stage.way {
@@ -144,10 +153,13 @@ fn a_broken_provider(stage: &Stage) {
         Way::Codex => &[(Field, "codexErrorInfo", "")],
         Way::CodexExec => &[(Text, "message", "We\u{2019}re currently experiencing high demand")],
         Way::OpenCode | Way::OpenCodeRun => &[(Status, "statusCode", "500")],
+        Way::Pi | Way::PiPrint => {
+            &[(Field, "code", "server_error"), (Status, "errorMessage", "500")]
+        }
     };
     fails(stage, Reply::server_error(), FailureKind::ServerError, shown);
 }
-on!(a_broken_provider: claude, claude_print, codex, codex_exec);
+on!(a_broken_provider: claude, claude_print, codex, codex_exec, pi, pi_print);
 
 fn a_context_that_is_too_long(stage: &Stage) {
     let shown: &[_] = match stage.way {
@@ -155,10 +167,13 @@ fn a_context_that_is_too_long(stage: &Stage) {
         Way::Codex => &[(Field, "codexErrorInfo", "contextWindowExceeded")],
         Way::CodexExec => &[(Text, "message", "Codex ran out of room")],
         Way::OpenCode | Way::OpenCodeRun => &[(Field, "error.name", "ContextOverflowError")],
+        Way::Pi | Way::PiPrint => {
+            &[(Field, "code", "context_length_exceeded"), (Status, "errorMessage", "400")]
+        }
     };
     fails(stage, Reply::context_too_long(), FailureKind::ContextOverflow, shown);
 }
-on!(a_context_that_is_too_long: claude, claude_print, codex, codex_exec, opencode, opencode_run);
+on!(a_context_that_is_too_long: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print);
 
 fn a_model_that_does_not_exist(stage: &Stage) {
     let shown: &[_] = match stage.way {
@@ -168,20 +183,84 @@ fn a_model_that_does_not_exist(stage: &Stage) {
         Way::Codex => &[(Text, "message", "The model `gpt-5.5` does not exist")],
         Way::CodexExec => &[(Text, "message", "The model `gpt-5.5` does not exist")],
         Way::OpenCode | Way::OpenCodeRun => &[(Status, "statusCode", "404")],
+        Way::Pi | Way::PiPrint => {
+            &[(Field, "code", "model_not_found"), (Status, "errorMessage", "404")]
+        }
     };
     fails(stage, Reply::model_not_found(), FailureKind::ModelUnavailable, shown);
 }
-on!(a_model_that_does_not_exist: claude, claude_print, codex, codex_exec, opencode, opencode_run);
+on!(a_model_that_does_not_exist: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print);
 
 fn an_empty_account(stage: &Stage) {
     let shown: &[_] = match stage.way {
         Way::Claude | Way::ClaudePrint => &[(Field, "error", "billing_error")],
         Way::Codex | Way::CodexExec => &[(Text, "message", "Quota exceeded.")],
         Way::OpenCode | Way::OpenCodeRun => &[(Field, "error.code", "insufficient_quota")],
+        Way::Pi | Way::PiPrint => {
+            &[(Field, "code", "insufficient_quota"), (Status, "errorMessage", "429")]
+        }
     };
     fails(stage, Reply::no_credit(), FailureKind::Billing, shown);
 }
-on!(an_empty_account: claude, claude_print, codex, codex_exec);
+on!(an_empty_account: claude, claude_print, codex, codex_exec, pi, pi_print);
+
+/// Providers that sell credits in advance have a status of their own for it.
+fn a_provider_that_wants_to_be_paid(stage: &Stage) {
+    let shown = &[(Status, "errorMessage", "402")];
+    fails(stage, Reply::payment_required(), FailureKind::Billing, shown);
+}
+on!(a_provider_that_wants_to_be_paid: pi, pi_print);
+
+/// Each of Pi's own retries is told when it begins to wait, with how long it waits.
+fn retries_tell_how_long_they_wait(stage: &Stage) {
+    let shown = &[(Status, "errorMessage", "429")];
+    let limited = Reply::rate_limited().header("retry-after", "1");
+    let played = fails(stage, limited, FailureKind::RateLimited, shown);
+    let retries = played.retries().into_iter();
+    let told: Vec<_> = retries.map(|r| (r.retry, r.retries_max, r.delay_ms, r.status)).collect();
+    let retry = |n, delay| (Some(n), Some(3), Some(delay), Some(429));
+    assert_eq!(told, [retry(1, 2000), retry(2, 4000), retry(3, 8000)], "{played:#?}");
+    assert_eq!(played.requests.len(), 4);
+}
+on!(retries_tell_how_long_they_wait: pi, pi_print);
+
+/// A quota does not come back within seconds, so nothing is tried again.
+fn an_empty_account_is_asked_once(stage: &Stage) {
+    let shown = &[(Field, "code", "insufficient_quota")];
+    let played = fails(stage, Reply::no_credit(), FailureKind::Billing, shown);
+    assert_eq!((played.retries().len(), played.requests.len()), (0, 1));
+}
+on!(an_empty_account_is_asked_once: pi, pi_print);
+
+/// The agent itself has no such model, and asks nobody.
+fn a_model_that_the_agent_does_not_know(stage: &Stage) {
+    let script = Script::new().forever(Reply::text("Never said."));
+    let played = stage.play(script, RunRequest::new("PROMPT").model("nobody/nothing"));
+    let error = played.failed(FailureKind::ModelUnavailable);
+    assert!(!error.failure().evidence.is_empty(), "{error:#?}");
+    assert!(error.failure().message.contains("nobody/nothing"), "{error}");
+    assert_eq!(played.requests.len(), 0);
+    assert_eq!(error.outcome().text, "");
+}
+on!(a_model_that_the_agent_does_not_know: pi, pi_print);
+
+/// A response without a word is no answer.
+fn an_empty_answer_is_no_answer(stage: &Stage) {
+    let played = stage.play(Script::new().forever(Reply::new().usage(TOKENS)), "PROMPT");
+    let error = played.failed(FailureKind::Protocol);
+    assert_eq!(evidence(error.failure()), [(Field, "stopReason", "stop")]);
+    played.used(stage.way, 1);
+}
+on!(an_empty_answer_is_no_answer: pi, pi_print);
+
+/// A model that has worked may end without a word: what it did is its answer. (Claude asks for a word itself.)
+fn silence_after_a_tool_is_an_answer(stage: &Stage) {
+    let script = Script::new().reply(Reply::new().shell("touch touched")).reply(Reply::new());
+    let played = stage.play(script, RunRequest::new("PROMPT").permissions(Permissions::Full));
+    played.answered("");
+    assert!(stage.file("touched").exists());
+}
+on!(silence_after_a_tool_is_an_answer: codex, pi, pi_print);
 
 fn a_used_up_window_says_until_when(stage: &Stage) {
     let resets_at = SystemTime::now() + Duration::from_secs(7200);
@@ -221,7 +300,7 @@ fn streams_that_always_break(stage: &Stage) {
     assert!(!played.retries().is_empty(), "{played:#?}");
     assert_eq!(played.read(), error.outcome().text);
 }
-on!(streams_that_always_break: claude, claude_print, codex, codex_exec);
+on!(streams_that_always_break: claude, claude_print, codex, codex_exec, pi, pi_print);
 
 /// The response broke when some of its words were out already.
 fn words_of_a_broken_response_are_retracted(stage: &Stage) {
@@ -241,7 +320,7 @@ fn words_of_a_broken_response_are_retracted(stage: &Stage) {
     }
     assert_eq!(played.requests.len(), 2);
 }
-on!(words_of_a_broken_response_are_retracted: claude, claude_print, codex, codex_exec);
+on!(words_of_a_broken_response_are_retracted: claude, claude_print, codex, codex_exec, pi, pi_print);
 
 /// The tool has run and is paid for when the provider fails.
 fn what_was_used_before_a_failure_is_kept(stage: &Stage) {
@@ -259,14 +338,14 @@ fn what_was_used_before_a_failure_is_kept(stage: &Stage) {
         }
     }
 }
-on!(what_was_used_before_a_failure_is_kept: claude, codex, codex_exec);
+on!(what_was_used_before_a_failure_is_kept: claude, codex, codex_exec, pi, pi_print);
 
 fn an_answer_that_hits_its_limit_is_a_failure(stage: &Stage) {
     let reply = Reply::text("Half of the").stop(StopReason::MaxTokens);
     let played = stage.play(Script::new().forever(reply), "PROMPT");
     played.failed(FailureKind::OutputLimit);
 }
-on!(an_answer_that_hits_its_limit_is_a_failure: claude, claude_print, codex, codex_exec);
+on!(an_answer_that_hits_its_limit_is_a_failure: claude, claude_print, codex, codex_exec, pi, pi_print);
 
 /// A client whose provider's port nobody listens on.
 fn unreachable(stage: &Stage) -> (ModelServer, Client) {
@@ -283,7 +362,7 @@ fn a_provider_that_is_not_there(stage: &Stage) {
     assert!(!error.failure().evidence.is_empty(), "{error:#?}");
     assert!(!played.retries().is_empty());
 }
-on!(a_provider_that_is_not_there: claude, claude_print);
+on!(a_provider_that_is_not_there: claude, claude_print, pi, pi_print);
 
 /// Codex waits for a network, for ever as it seems (measured: 60 s); it says so, and it can be stopped.
 fn a_wait_for_the_network_is_said_and_can_be_stopped(stage: &Stage) {

@@ -39,7 +39,7 @@ fn a_prompt_is_never_taken_for_an_option(stage: &Stage) {
         check_prompt(stage, prompt);
     }
 }
-on!(a_prompt_is_never_taken_for_an_option: claude, claude_print, codex, codex_exec, opencode, opencode_run);
+on!(a_prompt_is_never_taken_for_an_option: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print);
 
 fn a_prompt_arrives_character_by_character(stage: &Stage) {
     check_prompt(
@@ -47,14 +47,14 @@ fn a_prompt_arrives_character_by_character(stage: &Stage) {
         "Grüße, 日本語, 🦀, \u{2028} \"quotes\" \\n $HOME `id` 'x'\nsecond line\ttab",
     );
 }
-on!(a_prompt_arrives_character_by_character: claude, claude_print, codex, codex_exec, opencode, opencode_run);
+on!(a_prompt_arrives_character_by_character: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print);
 
 fn a_prompt_of_a_megabyte_works(stage: &Stage) {
     let prompt = format!("BEGIN {} END", "0123456789abcde ".repeat(60_000));
     assert!(prompt.len() > 900_000);
     check_prompt(stage, &prompt);
 }
-on!(a_prompt_of_a_megabyte_works: claude, claude_print, codex, codex_exec, opencode, opencode_run);
+on!(a_prompt_of_a_megabyte_works: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print);
 
 fn neither_prompt_nor_system_prompt_is_on_a_command_line(stage: &Stage) {
     let delay = Duration::from_millis(600);
@@ -81,7 +81,7 @@ fn neither_prompt_nor_system_prompt_is_on_a_command_line(stage: &Stage) {
     };
     assert!(started.command.iter().all(|arg| !arg.contains("SECRET")));
 }
-on!(neither_prompt_nor_system_prompt_is_on_a_command_line: claude, claude_print, codex, codex_exec, opencode, opencode_run);
+on!(neither_prompt_nor_system_prompt_is_on_a_command_line: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print);
 
 /// Everything but the conversation: the system prompt and its kin.
 fn body(played: &Played) -> String {
@@ -94,10 +94,10 @@ fn a_system_prompt_replaces_the_agents_own(stage: &Stage) {
         stage.play(answer(), RunRequest::new("PROMPT").system_prompt("You are a SYSTEM-MARK."));
     played.answered("Done.");
     assert!(body(&played).contains("SYSTEM-MARK"));
-    let own = if stage.way.is_claude() {
-        "You are an agent working with the user"
-    } else {
-        "You are Codex"
+    let own = match stage.way {
+        Way::Claude | Way::ClaudePrint => "You are an agent working with the user",
+        Way::Pi | Way::PiPrint => "You are a coding assistant running inside pi",
+        _ => "You are Codex",
     };
     assert!(body(&without).contains(own), "{}", body(&without));
     // Exec has no way to replace it; there the words stand before the prompt.
@@ -108,7 +108,7 @@ fn a_system_prompt_replaces_the_agents_own(stage: &Stage) {
     left.sort();
     assert_eq!(left, ["events.jsonl", "input.1.log", "request.json"]);
 }
-on!(a_system_prompt_replaces_the_agents_own: claude, claude_print, codex, codex_exec);
+on!(a_system_prompt_replaces_the_agents_own: claude, claude_print, codex, codex_exec, pi, pi_print);
 
 fn an_appended_system_prompt_is_added(stage: &Stage) {
     let request = RunRequest::new("PROMPT").append_system_prompt("Always APPEND-MARK.");
@@ -116,26 +116,34 @@ fn an_appended_system_prompt_is_added(stage: &Stage) {
     played.answered("Done.");
     assert!(body(&played).contains("Always APPEND-MARK."));
 }
-on!(an_appended_system_prompt_is_added: claude, claude_print, codex, codex_exec);
+on!(an_appended_system_prompt_is_added: claude, claude_print, codex, codex_exec, pi, pi_print);
 
 fn the_effort_arrives(stage: &Stage) {
     for (effort, claude, codex) in
         [(Effort::Low, "low", "low"), (Effort::High, "high", "high"), (Effort::Max, "max", "xhigh")]
     {
         // Claude sends an effort to models that know it only.
-        let model = if stage.way.is_claude() { "claude-opus-5-5" } else { "gpt-5.5" };
+        let model = match stage.way {
+            Way::Claude | Way::ClaudePrint => "claude-opus-5-5",
+            Way::Pi | Way::PiPrint => "lab/mock-model",
+            _ => "gpt-5.5",
+        };
         let played = stage.play(answer(), RunRequest::new("PROMPT").model(model).effort(effort));
         played.answered("Done.");
         let body = &played.requests[0].body;
-        let (sent, want) = match stage.way.is_claude() {
-            true => (&body["output_config"]["effort"], claude),
-            false => (&body["reasoning"]["effort"], codex),
+        let (sent, want) = match stage.way {
+            Way::Claude | Way::ClaudePrint => (&body["output_config"]["effort"], claude),
+            // Pi takes the nearest level that the model has.
+            Way::Pi | Way::PiPrint => {
+                (&body["reasoning_effort"], if effort == Effort::Max { "high" } else { claude })
+            }
+            _ => (&body["reasoning"]["effort"], codex),
         };
         assert_eq!(*sent, want, "{effort}");
-        assert_eq!(body["model"], model);
+        assert_eq!(body["model"], model.trim_start_matches("lab/"));
     }
 }
-on!(the_effort_arrives: claude, codex, codex_exec);
+on!(the_effort_arrives: claude, codex, codex_exec, pi, pi_print);
 
 fn the_output_limit_arrives(stage: &Stage) {
     let played = stage.play(answer(), RunRequest::new("PROMPT").max_output_tokens(1234));
@@ -147,17 +155,20 @@ on!(the_output_limit_arrives: claude, claude_print);
 fn a_disallowed_tool_is_not_offered(stage: &Stage) {
     let tools = |played: &Played| {
         let tools = played.requests[0].body["tools"].as_array().unwrap().iter();
-        tools.map(|tool| tool["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        let names = tools.map(|tool| tool["name"].as_str().or(tool["function"]["name"].as_str()));
+        names.map(|name| name.unwrap().to_owned()).collect::<Vec<_>>()
     };
+    let [bash, write] = if stage.way.is_pi() { ["bash", "write"] } else { ["Bash", "Write"] };
     let all = tools(&stage.play(answer(), "PROMPT"));
-    assert!(all.iter().any(|tool| tool == "Bash") && all.iter().any(|tool| tool == "Write"));
-    let request = RunRequest::new("PROMPT").disallowed_tools(["Bash", "Write"]);
+    assert!(all.iter().any(|tool| tool == bash) && all.iter().any(|tool| tool == write));
+    let request = RunRequest::new("PROMPT").disallowed_tools([bash, write]);
     let played = stage.play(answer(), request);
     played.answered("Done.");
     let rest = tools(&played);
-    assert!(!rest.iter().any(|tool| tool == "Bash" || tool == "Write"), "{rest:?}");
+    assert!(!rest.is_empty());
+    assert!(!rest.iter().any(|tool| tool == bash || tool == write), "{rest:?}");
 }
-on!(a_disallowed_tool_is_not_offered: claude, claude_print);
+on!(a_disallowed_tool_is_not_offered: claude, claude_print, pi, pi_print);
 
 fn an_allowed_tool_needs_no_permission(stage: &Stage) {
     let touch = format!("touch {}", stage.file("touched").display());
@@ -185,9 +196,11 @@ fn an_agent_sees_only_what_it_is_meant_to(stage: &Stage) {
     ] {
         vars.push((name.into(), "HELD-BACK".into()));
     }
-    let others = match stage.way.is_claude() {
-        true => "OPENAI_API_KEY",
-        false => "ANTHROPIC_API_KEY",
+    let others = match stage.way {
+        Way::Claude | Way::ClaudePrint => "OPENAI_API_KEY",
+        // Pi speaks with every provider; what an outer Pi tells its tools is not for it.
+        Way::Pi | Way::PiPrint => "PI_SESSION_ID",
+        _ => "ANTHROPIC_API_KEY",
     };
     vars.push((others.into(), "HELD-BACK".into()));
     let (mut pid, mut seen) = (None, Vec::new());
@@ -205,4 +218,4 @@ fn an_agent_sees_only_what_it_is_meant_to(stage: &Stage) {
     assert!(seen.iter().any(|var| var.starts_with("HOME=")), "{seen:?}");
     assert!(!seen.iter().any(|var| var.contains("HELD-BACK")), "{seen:?}");
 }
-on!(an_agent_sees_only_what_it_is_meant_to: claude, claude_print, codex, codex_exec);
+on!(an_agent_sees_only_what_it_is_meant_to: claude, claude_print, codex, codex_exec, pi, pi_print);

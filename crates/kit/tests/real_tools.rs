@@ -6,7 +6,7 @@ mod real_run;
 
 use belay_testkit::model_server::{ModelServer, Reply, Script};
 use belaykit::trace::{DecisionSource, PermissionDecision, ToolKind};
-use belaykit::{Decision, Event, PermissionRequest, Permissions, RunRequest};
+use belaykit::{Decision, Event, FailureKind, PermissionRequest, Permissions, RunRequest};
 use real_run::{Played, Stage, Way, on};
 use serde_json::json;
 use std::fs;
@@ -54,7 +54,7 @@ fn a_shell_call_has_its_output(stage: &Stage) {
     assert!(!result.tool_error);
     assert!(result.exit_code.is_none_or(|code| code == 0));
 }
-on!(a_shell_call_has_its_output: claude, claude_print, codex, codex_exec, opencode, opencode_run);
+on!(a_shell_call_has_its_output: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print);
 
 fn parallel_calls_have_a_result_each_and_a_failing_one_its_code(stage: &Stage) {
     let calls =
@@ -73,7 +73,7 @@ fn parallel_calls_have_a_result_each_and_a_failing_one_its_code(stage: &Stage) {
     assert_eq!(end_of("exit 3"), (true, 3, false), "{played:#?}");
     assert_eq!(end_of("echo fine two"), (false, 0, true), "{played:#?}");
 }
-on!(parallel_calls_have_a_result_each_and_a_failing_one_its_code: claude, claude_print, codex, codex_exec, opencode, opencode_run);
+on!(parallel_calls_have_a_result_each_and_a_failing_one_its_code: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print);
 
 fn the_same_call_twice_is_two_calls(stage: &Stage) {
     let played = stage.play(one_call(Reply::new().shell("echo same").shell("echo same")), full());
@@ -85,14 +85,18 @@ fn the_same_call_twice_is_two_calls(stage: &Stage) {
         assert_eq!(played.result_of(call.tool_id.as_ref()).output.trim_end(), "same");
     }
 }
-on!(the_same_call_twice_is_two_calls: claude, codex, codex_exec);
+on!(the_same_call_twice_is_two_calls: claude, codex, codex_exec, pi, pi_print);
 
 fn a_file_is_written_and_then_changed(stage: &Stage) {
     let path = stage.path_for_model("notes.txt");
-    let edit = match stage.way.is_claude() {
-        true => Reply::new()
+    let edit = match stage.way {
+        Way::Claude | Way::ClaudePrint => Reply::new()
             .tool("Edit", json!({"file_path": path, "old_string": "one", "new_string": "1"})),
-        false => Reply::new().tool(
+        Way::Pi | Way::PiPrint => {
+            let edits = json!([{"oldText": "one", "newText": "1"}]);
+            Reply::new().tool("edit", json!({"path": path, "edits": edits}))
+        }
+        _ => Reply::new().tool(
             "apply_patch",
             "*** Begin Patch\n*** Update File: notes.txt\n@@\n-one\n+1\n two\n*** End Patch\n"
                 .into(),
@@ -111,7 +115,7 @@ fn a_file_is_written_and_then_changed(stage: &Stage) {
         assert!(!played.result_of(call.tool_id.as_ref()).tool_error);
     }
 }
-on!(a_file_is_written_and_then_changed: claude, claude_print, codex, codex_exec);
+on!(a_file_is_written_and_then_changed: claude, claude_print, codex, codex_exec, pi, pi_print);
 
 /// Arguments that were streamed in pieces are whole in the call, and the pieces add up to them.
 fn the_pieces_of_a_call_are_the_call(stage: &Stage) {
@@ -127,7 +131,7 @@ fn the_pieces_of_a_call_are_the_call(stage: &Stage) {
     assert_eq!(whole, call.args.to_value());
     assert_eq!(played.of_type("tool_call_start").len(), 1);
 }
-on!(the_pieces_of_a_call_are_the_call: claude, claude_print);
+on!(the_pieces_of_a_call_are_the_call: claude, claude_print, pi, pi_print);
 
 fn a_megabyte_of_tool_output_arrives(stage: &Stage) {
     let command = "python3 -c 'print(\"x\" * 99 + \"\\n\", end=\"\"); print(\"y\" * 2000000)'";
@@ -137,7 +141,7 @@ fn a_megabyte_of_tool_output_arrives(stage: &Stage) {
     assert!(result.output.contains("xxx") && !result.tool_error, "{:.200}", result.output);
     assert!(played.of_type("oversized_line").is_empty());
 }
-on!(a_megabyte_of_tool_output_arrives: claude, codex, codex_exec);
+on!(a_megabyte_of_tool_output_arrives: claude, codex, codex_exec, pi, pi_print);
 
 // Who may do what.
 
@@ -154,9 +158,9 @@ fn touch(stage: &Stage) -> Reply {
 /// that the sandbox is too narrow for the command.
 fn beyond(reply: Reply, stage: &Stage, file: &str) -> Reply {
     let command = format!("touch {}", stage.file(file).display());
-    match stage.way.is_claude() {
-        true => reply.shell(command),
-        false => {
+    match stage.way.is_codex() {
+        false => reply.shell(command),
+        true => {
             let (permissions, why) = ("require_escalated", "the file is outside");
             let call =
                 json!({"cmd": command, "sandbox_permissions": permissions, "justification": why});
@@ -255,7 +259,7 @@ fn read_only_writes_nothing(stage: &Stage) {
     assert!(!stage.file("notes.txt").exists(), "{played:#?}");
     assert!(!stage.file("touched").exists(), "{played:#?}");
 }
-on!(read_only_writes_nothing: claude, claude_print, codex, codex_exec, opencode, opencode_run);
+on!(read_only_writes_nothing: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print);
 
 /// The user lets Claude do as it likes in this project; the request asks for less, and less it is.
 fn read_only_is_stricter_than_the_users_own_rules(stage: &Stage) {
@@ -274,6 +278,7 @@ fn read_only_reads(stage: &Stage) {
     let read = match stage.way {
         Way::Claude | Way::ClaudePrint => Reply::new().tool("Read", json!({"file_path": path})),
         Way::OpenCode | Way::OpenCodeRun => Reply::new().tool("read", json!({"filePath": path})),
+        Way::Pi | Way::PiPrint => Reply::new().tool("read", json!({"path": path})),
         Way::Codex | Way::CodexExec => Reply::new().shell("cat notes.txt"),
     };
     let played =
@@ -282,7 +287,7 @@ fn read_only_reads(stage: &Stage) {
     let result = played.result_of(played.calls()[0].tool_id.as_ref());
     assert!(result.output.contains("the contents"), "{played:#?}");
 }
-on!(read_only_reads: claude, claude_print, codex, codex_exec, opencode, opencode_run);
+on!(read_only_reads: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print);
 
 fn edit_writes_files_in_the_project(stage: &Stage) {
     let stage = &asking(stage);
@@ -294,6 +299,16 @@ fn edit_writes_files_in_the_project(stage: &Stage) {
     assert!(outcome.denials.is_empty());
 }
 on!(edit_writes_files_in_the_project: claude, claude_print, codex, codex_exec, opencode, opencode_run);
+
+/// Pi confines nothing: it would write anywhere, so it does not start.
+fn edit_is_refused_where_nothing_keeps_it_in_the_project(stage: &Stage) {
+    let script = Script::new().forever(Reply::text("Never said."));
+    let played = stage.play(script, RunRequest::new("PROMPT").permissions(Permissions::Edit));
+    let error = played.failed(FailureKind::InvalidRequest);
+    assert!(error.to_string().contains("use read-only or full"), "{error}");
+    assert_eq!(played.requests.len(), 0);
+}
+on!(edit_is_refused_where_nothing_keeps_it_in_the_project: pi, pi_print);
 
 fn edit_does_not_write_elsewhere(stage: &Stage) {
     // Not in /tmp, which Codex counts to the workspace.

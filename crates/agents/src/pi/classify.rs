@@ -47,7 +47,17 @@ pub(super) fn of_error(message: &str, raw_stop_reason: Option<&str>) -> Failure 
     if let Some(status) = status {
         failure = failure.with(EvidenceSource::Status, "errorMessage", status);
     }
-    failure.with(EvidenceSource::Text, "errorMessage", message)
+    failure = failure.with(EvidenceSource::Text, "errorMessage", message);
+    if failure.kind == FailureKind::UsageLimit {
+        failure.reset_hint = reset_hint(words);
+    }
+    failure
+}
+
+/// "… usage limit (plus plan). Try again in ~42 min." gives "~42 min".
+fn reset_hint(words: &str) -> Option<String> {
+    let (_, hint) = words.split_once("Try again in ")?;
+    Some(hint.trim_end().trim_end_matches('.').to_owned()).filter(|hint| !hint.is_empty())
 }
 
 /// The failure that a line on standard error tells, when Pi gives up before it asks a model.
@@ -81,8 +91,11 @@ fn of_code(code: &str) -> Option<FailureKind> {
         "context_length_exceeded" | "request_too_large" | "model_context_window_exceeded" => {
             FailureKind::ContextOverflow
         }
+        "usage_limit_reached" | "GoUsageLimitError" | "FreeUsageLimitError" => {
+            FailureKind::UsageLimit
+        }
         "rate_limit_exceeded" | "rate_limit_error" => FailureKind::RateLimited,
-        "overloaded_error" => FailureKind::Overloaded,
+        "overloaded_error" | "server_is_overloaded" => FailureKind::Overloaded,
         "invalid_api_key" | "authentication_error" | "permission_error" => FailureKind::Auth,
         "model_not_found" | "not_found_error" => FailureKind::ModelUnavailable,
         "content_filter" | "content_policy_violation" => FailureKind::Refused,
@@ -104,6 +117,8 @@ const TEXTS: &[(&str, FailureKind)] = &[
     ("This model's maximum context length is", FailureKind::ContextOverflow),
     ("Your input exceeds the context window", FailureKind::ContextOverflow),
     ("Your credit balance is too low", FailureKind::Billing),
+    ("You have hit your ChatGPT usage limit", FailureKind::UsageLimit),
+    ("Monthly usage limit reached", FailureKind::UsageLimit),
 ];
 
 fn of_text(words: &str) -> Option<FailureKind> {
@@ -150,6 +165,18 @@ mod tests {
             r#"400 {"type":"error","error":{"type":"invalid_request_error","message":"prompt is too long: 9 tokens"}}"#,
             FailureKind::ContextOverflow,
         );
+    }
+
+    #[test]
+    fn a_used_up_plan_is_no_rate_limit_and_says_when_it_comes_back() {
+        check(
+            r#"429: {"message":"The usage limit has been reached.","code":"usage_limit_reached"}"#,
+            FailureKind::UsageLimit,
+        );
+        let words = "You have hit your ChatGPT usage limit (plus plan). Try again in ~42 min.";
+        let failure = of_error(words, None);
+        assert_eq!(failure.kind, FailureKind::UsageLimit);
+        assert_eq!(failure.reset_hint.as_deref(), Some("~42 min"));
     }
 
     #[test]

@@ -28,9 +28,10 @@ impl Meter {
         }
     }
 
-    /// Takes what was used beside the responses: a summary, models that a tool has asked.
-    pub(super) fn aside(&mut self, tokens: &Tokens) {
-        self.total.add(&self.usage_of(None, tokens));
+    /// Takes what was used beside the responses: a summary by the model, models of unknown name that a tool has
+    /// asked.
+    pub(super) fn aside(&mut self, tokens: &Tokens, model: Option<String>) {
+        self.total.add(&self.usage_of(model, tokens));
     }
 
     /// The sum; unknown if nothing is known of the only responses that there were.

@@ -79,6 +79,7 @@ impl Protocol for Rpc {
                 self.told = self.told.take().or(told);
                 self.stderr.line(line, out);
             }
+            Input::Steer(_) if !self.turn_open => out.cannot("steer"),
             Input::Steer(text) => {
                 self.steers.push(text.to_owned());
                 self.send_steers(out);
@@ -216,6 +217,11 @@ impl Rpc {
     fn end_turn(&mut self, end: AttemptEnd, out: &mut Out) {
         (self.turn_open, self.works) = (false, false);
         (self.interrupted, self.abort_sent) = (false, false);
+        // Words that Pi has not taken by now are taken by nobody.
+        let unheard = self.asked.values().any(|asked| *asked == Asked::Steer);
+        if unheard || !std::mem::take(&mut self.steers).is_empty() {
+            out.cannot("steer");
+        }
         out.turn_ended(end);
         out.close_stdin();
     }

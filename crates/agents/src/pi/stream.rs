@@ -1,6 +1,7 @@
 //! Pi's session events: the same in `--mode json` and `--mode rpc`.
 
 use super::classify;
+use super::ending::{Ending, failure};
 use super::message::Message;
 use super::meter::Meter;
 use super::tools;
@@ -9,9 +10,8 @@ use crate::Out;
 use crate::protocol::AttemptEnd;
 use crate::wire::{decode, flatten_content};
 use belay_trace::{
-    Compaction, CompactionStatus, Context, ContextSource, Event, EvidenceSource, Failure,
-    FailureKind, Json, Level, Retry, SessionStarted, ToolCall, ToolId, ToolResult, TurnStarted,
-    UsageReport,
+    Compaction, CompactionStatus, Context, ContextSource, Event, Failure, Json, Level, Retry,
+    SessionStarted, ToolCall, ToolId, ToolResult, TurnStarted, UsageReport,
 };
 use serde_json::value::RawValue;
 
@@ -35,23 +35,18 @@ pub(super) struct Stream {
     /// The message that is being written.
     message: Option<Message>,
     /// The last message of the turn that is whole.
-    last: Option<Whole>,
+    last: Option<Ending>,
     /// A message that broke off; if Pi tries again, it is void.
     broken: Option<Message>,
+    /// A message that hit a limit; it is void if Pi shortens the context to write it once more.
+    cut: Option<Message>,
     /// The last text of the turn, which counts if the turn fails.
     reached: String,
     /// The last response has called tools.
     called: bool,
+    /// A tool was called in this turn.
+    acted: bool,
     messages: u64,
-}
-
-/// How a message ended.
-#[derive(Debug)]
-struct Whole {
-    text: String,
-    stop_reason: Option<String>,
-    raw_stop_reason: Option<String>,
-    error: Option<String>,
 }
 
 impl Stream {
@@ -98,9 +93,9 @@ impl Stream {
     /// A turn begins, and what it uses is counted from here.
     pub(super) fn begin(&mut self) {
         self.meter.turn_started();
-        (self.message, self.last, self.broken) = (None, None, None);
+        (self.message, self.last, self.broken, self.cut) = (None, None, None, None);
         self.reached.clear();
-        self.called = false;
+        (self.called, self.acted) = (false, false);
     }
 
     /// What the process says of itself when it is asked.
@@ -123,7 +118,7 @@ impl Stream {
 
     /// The end of the turn, once Pi has settled.
     pub(super) fn settled(&mut self, aborted: Option<bool>) -> AttemptEnd {
-        let failure = failure(aborted, self.last.as_ref());
+        let failure = failure(aborted, self.last.as_ref(), self.acted);
         self.end(failure)
     }
 
@@ -171,7 +166,7 @@ impl Stream {
     fn written(&mut self, begun: Option<&wire::Message<'_>>, out: &mut Out) -> &mut Message {
         if self.message.is_none() {
             self.retract(out);
-            self.called = false;
+            (self.called, self.cut) = (false, None);
             self.messages += 1;
             let number = begun.and_then(|begun| begun.timestamp).unwrap_or(self.messages);
             self.model = begun.and_then(wire::Message::full_model).or(self.model.take());
@@ -191,7 +186,7 @@ impl Stream {
             Some("system" | "user") | None => {}
             Some("toolResult") => {
                 if let Some(tokens) = &ended.usage {
-                    self.meter.aside(tokens);
+                    self.meter.aside(tokens, None);
                 }
             }
             Some(role) => {
@@ -224,10 +219,12 @@ impl Stream {
         if !text.is_empty() {
             self.reached.clone_from(&text);
         }
-        if ended.stop_reason.as_deref() == Some("error") {
-            self.broken = Some(message);
+        match ended.stop_reason.as_deref() {
+            Some("error") => self.broken = Some(message),
+            Some("length") => self.cut = Some(message),
+            _ => {}
         }
-        self.last = Some(Whole {
+        self.last = Some(Ending {
             text,
             stop_reason: ended.stop_reason,
             raw_stop_reason: ended.raw_stop_reason,
@@ -245,7 +242,7 @@ impl Stream {
 
     fn tool_started(&mut self, line: &Line<'_>, out: &mut Out) -> Option<()> {
         let tool = line.tool_name.as_deref()?;
-        self.called = true;
+        (self.called, self.acted) = (true, true);
         out.event(Event::ToolCall(ToolCall {
             tool_id: Some(ToolId(line.tool_call_id.clone()?.into_owned())),
             name: tools::name(tool),
@@ -286,8 +283,12 @@ impl Stream {
         };
         out.event(Event::Compaction(Compaction { status, message }));
         if let Some(tokens) = compacted.and_then(|compacted| compacted.usage) {
-            self.meter.aside(&tokens);
+            self.meter.aside(&tokens, self.model.clone());
             self.report(out);
+        }
+        if line.will_retry {
+            self.broken = self.broken.take().or(self.cut.take());
+            self.retract(out);
         }
     }
 }
@@ -299,48 +300,15 @@ fn message<'a>(line: &Line<'a>) -> Option<wire::Message<'a>> {
 fn tool_ended(line: &Line<'_>, out: &mut Out) -> Option<()> {
     let outcome = line.result.map(RawValue::get).and_then(decode::<ToolOutcome<'_>>);
     let outcome = outcome.unwrap_or_default();
+    let structured = outcome.structured_content;
     out.event(Event::ToolResult(ToolResult {
         tool_id: Some(ToolId(line.tool_call_id.clone()?.into_owned())),
         name: line.tool_name.as_deref().map(tools::name),
-        output: flatten_content(outcome.content),
+        exit_code: structured.as_ref().and_then(|content| content.exit_code),
+        output: tools::output(flatten_content(outcome.content), structured),
         tool_error: line.is_error,
-        exit_code: outcome.structured_content.and_then(|content| content.exit_code),
     }));
     Some(())
-}
-
-/// Why a turn that has settled has no answer; none if it has one.
-fn failure(aborted: Option<bool>, last: Option<&Whole>) -> Option<Failure> {
-    let interrupted = |name: &str, value: &str| {
-        let failure = Failure::new(FailureKind::Interrupted, "interrupted");
-        failure.with(EvidenceSource::Field, name, value)
-    };
-    if aborted == Some(true) {
-        return Some(interrupted("aborted", "true"));
-    }
-    let Some(last) = last else {
-        return Some(Failure::new(FailureKind::Protocol, "pi settled without a response"));
-    };
-    let reason = last.stop_reason.as_deref().unwrap_or_default();
-    let message = last.error.as_deref();
-    match reason {
-        "stop" => None,
-        "aborted" => Some(interrupted("stopReason", reason)),
-        "error" => {
-            let message = message.unwrap_or("the response failed");
-            Some(classify::of_error(message, last.raw_stop_reason.as_deref()))
-        }
-        "length" => {
-            let words = "the answer was cut off at its token limit";
-            let failure = Failure::new(FailureKind::OutputLimit, words);
-            Some(failure.with(EvidenceSource::Field, "stopReason", reason))
-        }
-        _ => {
-            let words = format!("pi settled after a response that ended as `{reason}`");
-            let failure = Failure::new(FailureKind::Protocol, words);
-            Some(failure.with(EvidenceSource::Field, "stopReason", reason))
-        }
-    }
 }
 
 /// Lines that repeat what others say, and Pi's own household.

@@ -34,6 +34,9 @@ pub(super) struct Line<'a> {
     pub(super) is_error: bool,
     #[serde(default, deserialize_with = "lenient")]
     pub(super) aborted: Option<bool>,
+    /// Behind a compaction: the turn goes on with another response in place of the last.
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) will_retry: bool,
     #[serde(default, deserialize_with = "lenient")]
     pub(super) attempt: Option<u64>,
     #[serde(default, deserialize_with = "lenient")]
@@ -167,6 +170,12 @@ pub(super) struct ToolOutcome<'a> {
 pub(super) struct Structured {
     #[serde(default, deserialize_with = "lenient")]
     pub(super) exit_code: Option<i32>,
+    /// What a shell printed: up to 1 MiB, where the model is given the last 50 kB.
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) output: Option<String>,
+    /// The file with all of it, if that was more.
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) full_output_path: Option<String>,
 }
 
 /// The result of a compaction.

@@ -11,7 +11,7 @@ use belay_testkit::real::{self, CodexPolicy, RealAgent, Sandbox, skip_unless_ins
 use belaykit::trace::journal::{EVENTS_FILE, Frames, InputKind, input_file};
 use belaykit::trace::{AttemptEnded, CostSource, RunResult, Text, ToolCall, ToolId, ToolResult};
 use belaykit::{
-    Agent, Claude, Client, Codex, Environment, Error, Event, FailureKind, OpenCode, Outcome,
+    Agent, Claude, Client, Codex, Environment, Error, Event, FailureKind, OpenCode, Outcome, Pi,
     Policy, Record, Run, RunRequest, Transport, Usage,
 };
 use serde_json::Value;
@@ -50,6 +50,10 @@ pub(crate) enum Way {
     OpenCode,
     /// `opencode run`.
     OpenCodeRun,
+    /// `pi --mode rpc`.
+    Pi,
+    /// `pi -p --mode json`.
+    PiPrint,
 }
 
 impl Way {
@@ -61,6 +65,8 @@ impl Way {
             "codex_exec" => Self::CodexExec,
             "opencode" => Self::OpenCode,
             "opencode_run" => Self::OpenCodeRun,
+            "pi" => Self::Pi,
+            "pi_print" => Self::PiPrint,
             _ => panic!("there is no way `{name}` to run an agent"),
         }
     }
@@ -77,10 +83,16 @@ impl Way {
         matches!(self, Self::OpenCode | Self::OpenCodeRun)
     }
 
+    pub(crate) fn is_pi(self) -> bool {
+        matches!(self, Self::Pi | Self::PiPrint)
+    }
+
     pub(crate) fn transport(self) -> Transport {
         match self {
-            Self::Claude | Self::Codex | Self::OpenCode => Transport::Dialogue,
-            Self::ClaudePrint | Self::CodexExec | Self::OpenCodeRun => Transport::Print,
+            Self::Claude | Self::Codex | Self::OpenCode | Self::Pi => Transport::Dialogue,
+            Self::ClaudePrint | Self::CodexExec | Self::OpenCodeRun | Self::PiPrint => {
+                Transport::Print
+            }
         }
     }
 }
@@ -122,6 +134,8 @@ impl Stage {
             skip_unless_installed(real::claude(), "claude", test)?
         } else if way.is_codex() {
             skip_unless_installed(real::codex(), "codex", test)?
+        } else if way.is_pi() {
+            skip_unless_installed(real::pi(), "pi", test)?
         } else {
             skip_unless_installed(real::opencode(), "opencode", test)?
         };
@@ -141,6 +155,7 @@ impl Stage {
             Way::Claude | Way::ClaudePrint => Arc::new(Claude::new().model(CLAUDE_MODEL)),
             Way::Codex | Way::CodexExec => Arc::new(Codex::new()),
             Way::OpenCode | Way::OpenCodeRun => Arc::new(OpenCode::new().model(LAB_MODEL)),
+            Way::Pi | Way::PiPrint => Arc::new(Pi::new().model(LAB_MODEL)),
         }
     }
 
@@ -149,6 +164,7 @@ impl Stage {
             Way::Claude | Way::ClaudePrint => self.sandbox.env_for_claude(server),
             Way::Codex | Way::CodexExec => self.sandbox.env_for_codex(server, self.policy).unwrap(),
             Way::OpenCode | Way::OpenCodeRun => self.sandbox.env_for_opencode(server).unwrap(),
+            Way::Pi | Way::PiPrint => self.sandbox.env_for_pi(server).unwrap(),
         };
         vars.into_iter().map(|(name, value)| (name.into(), value.into())).collect()
     }
@@ -451,7 +467,7 @@ impl Played {
             assert_eq!(usage.cost_source, CostSource::Reported);
             let (cost, reported) = (usage.total_cost_usd.unwrap(), self.claude_cost());
             assert!((cost - reported).abs() < 1e-9 && cost > 0.0, "{cost} is not {reported}");
-        } else if way.is_opencode() {
+        } else if way.is_opencode() || way.is_pi() {
             assert_eq!(usage.cost_source, CostSource::Reported);
             let (input, output) = (tokens.input as f64, tokens.output as f64);
             let want = (input * 2.0 + output * 8.0 + tokens.cache_read as f64 * 0.5) / 1e6;

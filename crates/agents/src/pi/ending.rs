@@ -1,0 +1,55 @@
+//! How the last response of a turn ended, and what the turn comes to by that.
+
+use super::classify;
+use belay_trace::{EvidenceSource, Failure, FailureKind};
+
+/// How a message ended.
+#[derive(Debug)]
+pub(super) struct Ending {
+    pub(super) text: String,
+    pub(super) stop_reason: Option<String>,
+    pub(super) raw_stop_reason: Option<String>,
+    pub(super) error: Option<String>,
+}
+
+/// Why a turn that has settled has no answer; none if it has one. Silence is one only after work.
+pub(super) fn failure(
+    aborted: Option<bool>,
+    last: Option<&Ending>,
+    acted: bool,
+) -> Option<Failure> {
+    let interrupted = |name: &str, value: &str| {
+        let failure = Failure::new(FailureKind::Interrupted, "interrupted");
+        failure.with(EvidenceSource::Field, name, value)
+    };
+    if aborted == Some(true) {
+        return Some(interrupted("aborted", "true"));
+    }
+    let Some(last) = last else {
+        return Some(Failure::new(FailureKind::Protocol, "pi settled without a response"));
+    };
+    let reason = last.stop_reason.as_deref().unwrap_or_default();
+    let message = last.error.as_deref();
+    match reason {
+        "stop" if last.text.is_empty() && !acted => {
+            let failure = Failure::new(FailureKind::Protocol, "the model answered with no word");
+            Some(failure.with(EvidenceSource::Field, "stopReason", reason))
+        }
+        "stop" => None,
+        "aborted" => Some(interrupted("stopReason", reason)),
+        "error" => {
+            let message = message.unwrap_or("the response failed");
+            Some(classify::of_error(message, last.raw_stop_reason.as_deref()))
+        }
+        "length" => {
+            let words = "the answer was cut off at its token limit";
+            let failure = Failure::new(FailureKind::OutputLimit, words);
+            Some(failure.with(EvidenceSource::Field, "stopReason", reason))
+        }
+        _ => {
+            let words = format!("pi settled after a response that ended as `{reason}`");
+            let failure = Failure::new(FailureKind::Protocol, words);
+            Some(failure.with(EvidenceSource::Field, "stopReason", reason))
+        }
+    }
+}
