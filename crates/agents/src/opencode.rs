@@ -9,6 +9,8 @@ mod meter;
 mod parts;
 mod run;
 mod serve;
+mod subagents;
+mod wire;
 
 use crate::agent::{check_name, check_options};
 use crate::{
@@ -84,7 +86,7 @@ const SERVE: Capabilities = Capabilities::new(&[
     (Capability::Continue, Support::Native),
     (Capability::Fork, Support::Native),
     (Capability::NativeInterrupt, Support::Native),
-    (Capability::Steer, Support::No),
+    (Capability::Steer, Support::Native),
     (Capability::PermissionRequests, Support::Native),
     (Capability::ReportedUsage, Support::Native),
     (Capability::ReportedCost, Support::Native),
@@ -184,7 +186,9 @@ impl OpenCode {
         }
         let is_person = transport == Transport::Interactive;
         if !is_person {
-            ["run", "--format=json", "--thinking"].iter().for_each(|arg| launch.arg(*arg));
+            // The log is where it says why it waits, and why it failed.
+            let how = ["run", "--format=json", "--thinking", "--print-logs", "--log-level=ERROR"];
+            how.iter().for_each(|arg| launch.arg(*arg));
         }
         if let Some(model) = model {
             launch.bind("--model", model);
@@ -252,11 +256,11 @@ mod tests {
     #[test]
     fn the_prompt_is_read_from_the_input_and_values_are_bound() {
         let request = RunRequest::new("-x --help").model("lab/m").resume("ses_1");
-        let want = "run --format=json --thinking --model=lab/m --session=ses_1";
+        let want = "run --format=json --thinking --print-logs --log-level=ERROR --model=lab/m --session=ses_1";
         assert_eq!(args(request), want);
         assert_eq!(
             OpenCode::new().print_command(&"it's".into()).unwrap(),
-            "printf %s 'it'\\''s' | OPENCODE_DISABLE_AUTOUPDATE=1 opencode run --format=json --thinking"
+            "printf %s 'it'\\''s' | OPENCODE_DISABLE_AUTOUPDATE=1 opencode run --format=json --thinking --print-logs --log-level=ERROR"
         );
     }
 

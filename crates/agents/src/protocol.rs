@@ -193,6 +193,10 @@ impl Out {
         self.actions.push(Action::OpenSse(id, path.into()));
     }
 
+    pub(crate) fn timer(&mut self, id: TimerId, after: Duration) {
+        self.actions.push(Action::Timer(id, after));
+    }
+
     pub(crate) fn no_progress(&mut self) {
         self.actions.push(Action::NoProgress);
     }

@@ -399,6 +399,9 @@ pub struct Retry {
     /// How long the agent sleeps first, in milliseconds, if it says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delay_ms: Option<u64>,
+    /// Until when it sleeps, if it says that instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
     /// The HTTP status of the failed request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,

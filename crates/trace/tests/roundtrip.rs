@@ -187,6 +187,7 @@ fn events() -> Vec<Event> {
             retry: Some(1),
             retries_max: Some(10),
             delay_ms: Some(1098),
+            until: "2026-11-24T10:53:25Z".parse().ok(),
             status: Some(429),
             reason: "rate_limit".into(),
             failure: Some(failure()),

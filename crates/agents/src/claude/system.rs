@@ -13,6 +13,7 @@ pub(super) fn read(subtype: &str, text: &str, out: &mut Out) -> Option<()> {
             retry: line.attempt,
             retries_max: line.max_retries,
             delay_ms: line.retry_delay_ms.map(whole),
+            until: None,
             status: line.error_status,
             reason: line.error.unwrap_or_default(),
             ..Retry::default()

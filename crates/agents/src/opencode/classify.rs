@@ -20,6 +20,9 @@ pub(super) struct Error {
 struct Data {
     #[serde(deserialize_with = "lenient")]
     message: String,
+    /// Under which its log has more to say.
+    #[serde(rename = "ref", deserialize_with = "lenient")]
+    reference: Option<String>,
     #[serde(rename = "statusCode", deserialize_with = "lenient")]
     status: Option<u16>,
     #[serde(rename = "responseBody", deserialize_with = "lenient")]
@@ -65,6 +68,10 @@ impl Error {
         if !self.name.is_empty() {
             failure = failure.with(EvidenceSource::Field, "error.name", &self.name);
         }
+        // Where only the words decide, they are the evidence.
+        if of_name(&self.name).is_none() && of_text(&self.data.message).is_some() {
+            failure = failure.with(EvidenceSource::Text, "message", &self.data.message);
+        }
         if let Some(status) = self.data.status {
             failure = failure.with(EvidenceSource::Status, "statusCode", status);
         }
@@ -73,6 +80,25 @@ impl Error {
         }
         failure
     }
+}
+
+/// The failure of an error that says nothing itself and stands in the log: `opencode run` hides that a model is
+/// unknown behind "Unexpected server error".
+pub(super) fn with_log(error: &Error, log: &[String]) -> Failure {
+    let failure = error.failure();
+    let Some(reference) = &error.data.reference else { return failure };
+    let is_it = |line: &&String| line.split(' ').any(|word| word == format!("ref={reference}"));
+    let cause = log.iter().find(is_it).and_then(|line| line.split_once(" error=\""));
+    let Some((_, cause)) = cause else { return failure };
+    let cause = cause.split('"').next().unwrap_or_default();
+    let class = cause.split(':').next().unwrap_or_default();
+    let known = failure
+        .evidence
+        .into_iter()
+        .fold(Failure::new(of_name(class).unwrap_or(failure.kind), cause), |failure, e| {
+            failure.with(e.source, &e.name, e.value)
+        });
+    known.with(EvidenceSource::Text, "log", cause)
 }
 
 /// What a class alone decides; `APIError` and `UnknownError` decide nothing.

@@ -2,7 +2,7 @@
 
 use super::parts::Tokens;
 use crate::Out;
-use belay_trace::{Context, ContextSource, CostSource, Event, Usage, UsageReport};
+use belay_trace::{Context, ContextSource, CostSource, Event, ToolId, Usage, UsageReport};
 
 /// Adds steps up. A step's cost is computed by OpenCode from its own price table; a model that is not in it
 /// costs 0, which is not the same as nothing.
@@ -12,13 +12,26 @@ pub(super) struct Meter {
 }
 
 impl Meter {
+    /// Something was used of which nothing is known.
+    pub(super) fn unknown_use(&mut self) {
+        if self.usage.total_cost_usd.is_some() {
+            self.usage.cost_source = CostSource::Partial;
+        }
+    }
+
     /// What was used so far; nothing known before the first step has ended.
     pub(super) fn usage(&self) -> Usage {
         self.usage.clone()
     }
 
-    /// A step has ended.
-    pub(super) fn step(&mut self, tokens: Option<Tokens>, cost: Option<f64>, out: &mut Out) {
+    /// A step has ended, perhaps one of a subagent.
+    pub(super) fn step(
+        &mut self,
+        tokens: Option<Tokens>,
+        cost: Option<f64>,
+        under: Option<&ToolId>,
+        out: &mut Out,
+    ) {
         let Some(tokens) = tokens else { return };
         let used =
             [tokens.input, tokens.output, tokens.reasoning, tokens.cache.read, tokens.cache.write];
@@ -34,17 +47,16 @@ impl Meter {
             cache_read_input_tokens: Some(tokens.cache.read),
             cache_creation_input_tokens: Some(tokens.cache.write),
             total_cost_usd: cost,
-            num_turns: Some(1),
+            // A subagent's steps are no turns of the run.
+            num_turns: Some(u64::from(under.is_none())),
             reasoning_output_tokens: Some(tokens.reasoning),
             cost_source: cost.map_or(CostSource::Unknown, |_| CostSource::Reported),
             ..Usage::default()
         };
         self.usage.add(&step);
-        out.event(Event::Usage(UsageReport { usage: self.usage() }));
-        out.event(Event::Context(Context {
-            used_tokens: total,
-            window_tokens: None,
-            source: ContextSource::Agent,
-        }));
+        out.event_under(under.cloned(), Event::Usage(UsageReport { usage: self.usage() }));
+        let (used_tokens, source) = (total, ContextSource::Agent);
+        let context = Context { used_tokens, window_tokens: None, source };
+        out.event_under(under.cloned(), Event::Context(context));
     }
 }

@@ -61,8 +61,11 @@ struct State<'a> {
 
 #[derive(Debug, Default, Deserialize)]
 struct Metadata {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     exit: Option<i32>,
+    /// The session of the subagent that a `task` starts.
+    #[serde(default, rename = "sessionId", deserialize_with = "lenient")]
+    session_id: Option<String>,
 }
 
 /// What a step has used. `input` excludes what the cache gave, `output` excludes reasoning: their sum is
@@ -83,9 +86,16 @@ pub(super) struct Cache {
     pub(super) write: u64,
 }
 
+/// A subagent that was set to work: its session, and the call that did so.
+pub(super) type Delegated = (String, ToolId);
+
 /// Turns parts into events. A part may arrive in pieces, be told again and again while it grows, or once.
 #[derive(Debug, Default)]
 pub(super) struct Parts {
+    /// The call of the subagent whose parts these are.
+    pub(super) under: Option<ToolId>,
+    /// The subagent that was just set to work.
+    pub(super) delegated: Option<Delegated>,
     /// What was said of the parts that are not whole yet, oldest first; and whether it is reasoning.
     said: Vec<(String, String, bool)>,
     /// Tool calls that have begun, by their ids.
@@ -97,17 +107,21 @@ pub(super) struct Parts {
     answer_of: Option<String>,
     /// How the last step ended.
     pub(super) reason: Option<String>,
-    pub(super) meter: Meter,
 }
 
 impl Parts {
+    /// What a subagent says that this call has begun.
+    pub(super) fn of_subagent(&self, call: ToolId) -> Self {
+        Self { under: Some(call), ..Self::default() }
+    }
+
     /// The answer, or what is reached of it.
     pub(super) fn answer(&self) -> String {
         self.answer.clone()
     }
 
     /// Takes a part; `None` if this version does not know its kind.
-    pub(super) fn part(&mut self, part: Part<'_>, out: &mut Out) -> Option<()> {
+    pub(super) fn part(&mut self, part: Part<'_>, meter: &mut Meter, out: &mut Out) -> Option<()> {
         if self.done.contains(&*part.id) {
             // Told again.
             return Some(());
@@ -116,14 +130,17 @@ impl Parts {
             "step-start" => {
                 self.done.insert(part.id.into_owned());
                 let message_id = part.message_id.map(Cow::into_owned);
-                out.event(Event::TurnStarted(TurnStarted { message_id, model: None }));
+                out.event_under(
+                    self.under.clone(),
+                    Event::TurnStarted(TurnStarted { message_id, model: None }),
+                );
             }
             "text" | "reasoning" => self.words(part, out),
             "tool" => self.tool(part, out)?,
             "step-finish" => {
                 self.done.insert(part.id.into_owned());
                 self.reason = part.reason.map(Cow::into_owned);
-                self.meter.step(part.tokens, part.cost, out);
+                meter.step(part.tokens, part.cost, self.under.as_ref(), out);
             }
             // The state of the working folder, which belay does not show.
             "snapshot" | "patch" | "file" | "agent" | "retry" | "compaction" | "subtask" => {}
@@ -175,7 +192,10 @@ impl Parts {
     fn say(&mut self, text: String, message_id: Option<&str>, is_reasoning: bool, out: &mut Out) {
         let id = message_id.map(str::to_owned);
         if is_reasoning {
-            out.event(Event::Reasoning(Reasoning { reasoning: text, message_id: id }));
+            out.event_under(
+                self.under.clone(),
+                Event::Reasoning(Reasoning { reasoning: text, message_id: id }),
+            );
             return;
         }
         if self.answer_of != id {
@@ -183,7 +203,7 @@ impl Parts {
             self.answer_of.clone_from(&id);
         }
         self.answer.push_str(&text);
-        out.event(Event::Text(Text { text, message_id: id }));
+        out.event_under(self.under.clone(), Event::Text(Text { text, message_id: id }));
     }
 
     fn tool(&mut self, part: Part<'_>, out: &mut Out) -> Option<()> {
@@ -194,16 +214,22 @@ impl Parts {
             return Some(());
         }
         let tool_id = Some(ToolId::from(id.as_str()));
+        if let Some(session) = state.metadata.session_id.clone().filter(|_| name == "task") {
+            self.delegated = Some((session, ToolId::from(id.as_str())));
+        }
         if self.calls.insert(id.clone()) {
             let args = state.input.map(Json::from_raw).unwrap_or_default();
             if name == "todowrite"
                 && let Some(plan) = plan(&args)
             {
-                out.event(Event::Plan(plan));
+                out.event_under(self.under.clone(), Event::Plan(plan));
             }
             let (name, kind) = sort(name);
             let tool_id = tool_id.clone();
-            out.event(Event::ToolCall(ToolCall { tool_id, name, args, kind }));
+            out.event_under(
+                self.under.clone(),
+                Event::ToolCall(ToolCall { tool_id, name, args, kind }),
+            );
         }
         let tool_error = match state.status.as_ref() {
             "completed" => state.metadata.exit.is_some_and(|exit| exit != 0) || name == "invalid",
@@ -211,13 +237,16 @@ impl Parts {
             _ => return Some(()),
         };
         self.done.insert(id);
-        out.event(Event::ToolResult(ToolResult {
-            tool_id,
-            name: Some(sort(name).0),
-            output: state.output.or(state.error).unwrap_or_default(),
-            tool_error,
-            exit_code: state.metadata.exit,
-        }));
+        out.event_under(
+            self.under.clone(),
+            Event::ToolResult(ToolResult {
+                tool_id,
+                name: Some(sort(name).0),
+                output: state.output.or(state.error).unwrap_or_default(),
+                tool_error,
+                exit_code: state.metadata.exit,
+            }),
+        );
         Some(())
     }
 }

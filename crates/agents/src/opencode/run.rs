@@ -1,6 +1,7 @@
 //! `opencode run --format json`: one line a whole part, no deltas, and no line that says it is over.
 
-use super::classify::Error;
+use super::classify::{self, Error};
+use super::meter::Meter;
 use super::parts::{Part, Parts};
 use crate::protocol::{AttemptEnd, Exit, Input, Out, Protocol};
 use crate::stderr::StderrTail;
@@ -10,13 +11,21 @@ use belay_trace::{Event, EvidenceSource, Failure, FailureKind, Level, SessionSta
 use serde::Deserialize;
 use std::borrow::Cow;
 
+/// How many lines of its log are kept for the end: an error is in one.
+const LOG_LINES_MAX: usize = 100;
+
 /// The state of one stream.
 #[derive(Debug)]
 pub(super) struct Run {
     prompt: String,
     session_id: Option<String>,
     parts: Parts,
-    error: Option<Failure>,
+    meter: Meter,
+    /// A subagent has worked, of which this stream tells its answer and nothing else.
+    delegated: bool,
+    error: Option<Error>,
+    /// What the log says of errors that the stream only refers to, by their reference.
+    log: Vec<String>,
     ended: bool,
     interrupted: bool,
     stderr: StderrTail,
@@ -41,7 +50,10 @@ impl Run {
             prompt: request.composed_prompt(),
             session_id: None,
             parts: Parts::default(),
+            meter: Meter::default(),
+            delegated: false,
             error: None,
+            log: Vec::new(),
             ended: false,
             interrupted: false,
             stderr: StderrTail::default(),
@@ -63,7 +75,7 @@ impl Protocol for Run {
                 self.seen_stdout = true;
                 self.line(line, out)
             }),
-            Input::Stderr(line) => self.stderr.line(line, out),
+            Input::Stderr(line) => self.stderr(line, out),
             Input::Steer(_) => out.cannot("steer"),
             Input::Interrupt => {
                 self.interrupted = true;
@@ -84,16 +96,27 @@ impl Run {
         }
         match line.kind.as_ref() {
             "step_start" | "text" | "reasoning" | "tool_use" | "step_finish" => {
-                self.parts.part(line.part?, out)
+                self.parts.part(line.part?, &mut self.meter, out)?;
+                self.delegated |= self.parts.delegated.take().is_some();
+                Some(())
             }
             "error" => {
-                let failure = line.error?.failure();
-                out.event(Event::notice(Level::Error, "error", failure.message.clone()));
-                self.error = Some(failure);
+                let error = line.error?;
+                out.event(Event::notice(Level::Error, "error", error.failure().message));
+                self.error = Some(error);
                 Some(())
             }
             _ => None,
         }
+    }
+
+    /// Beside its log, it says on standard error what it has denied by itself.
+    fn stderr(&mut self, line: &[u8], out: &mut Out) {
+        let text = String::from_utf8_lossy(line);
+        if text.contains(" ref=") && self.log.len() < LOG_LINES_MAX {
+            self.log.push(text.into_owned());
+        }
+        self.stderr.line(line, out);
     }
 
     /// The stream has no end of its own: it is over when the process is, and an answer if its last step ended
@@ -102,8 +125,9 @@ impl Run {
         if std::mem::replace(&mut self.ended, true) {
             return;
         }
+        let error = self.error.take().map(|error| classify::with_log(&error, &self.log));
         let failure =
-            match (self.error.take(), self.parts.reason.as_deref()) {
+            match (error, self.parts.reason.as_deref()) {
                 _ if self.interrupted && exit != Exit::Code(0) => {
                     Some(exit::failure("opencode", exit, true, self.seen_stdout, &self.stderr))
                 }
@@ -121,10 +145,16 @@ impl Run {
                     &self.stderr,
                 )),
             };
+        if self.delegated {
+            self.meter.unknown_use();
+            let words =
+                "`opencode run` does not tell what subagents have used; the usage is without them";
+            out.event(Event::notice(Level::Warn, "usage_partial", words));
+        }
         out.turn_ended(AttemptEnd {
             answer: self.parts.answer(),
             failure,
-            usage: self.parts.meter.usage(),
+            usage: self.meter.usage(),
             session_id: self.session_id.clone(),
             ..AttemptEnd::default()
         });

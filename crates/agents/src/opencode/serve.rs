@@ -4,20 +4,23 @@
 //! after them.
 
 use super::classify::Error;
-use super::parts::{Part, Parts};
-use crate::protocol::{AttemptEnd, Exit, HttpId, Input, Out, Protocol};
+use super::meter::Meter;
+use super::parts::Parts;
+use super::subagents::Subagents;
+use super::wire::{Message, Properties, ServerEvent, SessionInfo};
+use crate::protocol::{AttemptEnd, Exit, HttpId, Input, Out, Protocol, TimerId};
 use crate::stderr::StderrTail;
-use crate::wire::{decode, lenient, lenient_text};
+use crate::wire::decode;
 use crate::{Effort, RunRequest, Session, exit};
 use belay_trace::{
     Decision, Event, EvidenceSource, Failure, FailureKind, Json, Level, PermissionRequest, Retry,
     SessionStarted, ToolId, ToolKind, Unknown,
 };
-use serde::Deserialize;
+use jiff::Timestamp;
 use serde_json::json;
 use serde_json::value::RawValue;
-use std::borrow::Cow;
 use std::collections::HashSet;
+use std::time::Duration;
 
 const EVENTS: HttpId = HttpId(0);
 const SESSION: HttpId = HttpId(1);
@@ -26,6 +29,18 @@ const ABORT: HttpId = HttpId(3);
 const REPLY: HttpId = HttpId(4);
 const LIST: HttpId = HttpId(5);
 const MESSAGES: HttpId = HttpId(6);
+const STEER: HttpId = HttpId(7);
+
+/// The events have ended, and the process has not yet.
+const DEAF: TimerId = TimerId(0);
+/// The session is idle, and words for it are on their way.
+const IDLE: TimerId = TimerId(1);
+
+/// How long a server whose events have ended may take to be gone: how it ended says more than that they did.
+const GONE: Duration = Duration::from_secs(1);
+
+/// How long words that were said to an idle session may take to begin its next turn.
+const HEARD: Duration = Duration::from_secs(5);
 
 /// The state of one conversation.
 #[derive(Debug)]
@@ -39,106 +54,21 @@ pub(super) struct Serve {
     /// Messages that are the user's own, or came with the copy of a session.
     not_ours: HashSet<String>,
     parts: Parts,
+    meter: Meter,
+    subagents: Subagents,
     model_used: Option<String>,
     failure: Option<Failure>,
+    /// What the caller has said before there was a session.
+    early_words: Vec<String>,
+    /// How often the caller has said something that the session has not heard yet.
+    unheard: u32,
+    /// The session has nothing to do.
+    idle: bool,
+    /// Why there are no events any more.
+    deaf: Option<Failure>,
     interrupted: bool,
     ended: bool,
     stderr: StderrTail,
-}
-
-#[derive(Debug, Deserialize)]
-struct ServerEvent<'a> {
-    #[serde(borrow, rename = "type")]
-    kind: Cow<'a, str>,
-    #[serde(borrow, default)]
-    properties: Option<&'a RawValue>,
-}
-
-/// The union of the properties of the events that say something.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Properties<'a> {
-    #[serde(borrow, rename = "sessionID", deserialize_with = "lenient_text")]
-    session_id: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    part: Option<Part<'a>>,
-    #[serde(borrow, rename = "partID", deserialize_with = "lenient_text")]
-    part_id: Option<Cow<'a, str>>,
-    #[serde(borrow, rename = "messageID", deserialize_with = "lenient_text")]
-    message_id: Option<Cow<'a, str>>,
-    #[serde(borrow, deserialize_with = "lenient_text")]
-    delta: Option<Cow<'a, str>>,
-    #[serde(deserialize_with = "lenient")]
-    info: Info,
-    #[serde(deserialize_with = "lenient")]
-    status: Status,
-    #[serde(deserialize_with = "lenient")]
-    error: Option<Error>,
-    // A permission request.
-    #[serde(borrow, deserialize_with = "lenient_text")]
-    id: Option<Cow<'a, str>>,
-    #[serde(borrow, deserialize_with = "lenient_text")]
-    permission: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    metadata: Option<&'a RawValue>,
-    #[serde(deserialize_with = "lenient")]
-    tool: Called,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Info {
-    id: String,
-    role: String,
-    #[serde(rename = "modelID", deserialize_with = "lenient")]
-    model_id: Option<String>,
-    #[serde(deserialize_with = "lenient")]
-    error: Option<Error>,
-    #[serde(deserialize_with = "lenient")]
-    finish: Option<String>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Status {
-    #[serde(rename = "type")]
-    kind: String,
-    attempt: Option<u64>,
-    message: String,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Called {
-    #[serde(rename = "callID")]
-    call_id: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-struct SessionInfo {
-    id: String,
-    #[serde(default)]
-    version: Option<String>,
-    #[serde(default)]
-    directory: Option<String>,
-    /// Only a subagent's session has one.
-    #[serde(default, rename = "parentID")]
-    parent_id: Option<String>,
-    #[serde(default, deserialize_with = "lenient")]
-    time: Times,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Times {
-    updated: f64,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Message {
-    #[serde(deserialize_with = "lenient")]
-    info: Info,
 }
 
 impl Serve {
@@ -153,8 +83,14 @@ impl Serve {
             prompted: false,
             not_ours: HashSet::new(),
             parts: Parts::default(),
+            meter: Meter::default(),
+            subagents: Subagents::default(),
             model_used: None,
             failure: None,
+            early_words: Vec::new(),
+            unheard: 0,
+            idle: false,
+            deaf: None,
             interrupted: false,
             ended: false,
             stderr: StderrTail::default(),
@@ -172,8 +108,8 @@ impl Protocol for Serve {
             Input::Http { id, status, body } => self.http(id, status, body, out),
             Input::Interrupt => self.interrupt(out),
             Input::Permission { id, answer } => self.permission(id, answer, out),
-            Input::Steer(_) => out.cannot("steer"),
-            Input::Timer(_) => {}
+            Input::Steer(words) => self.steer(words, out),
+            Input::Timer(id) => self.timer(id, out),
             Input::Exit(exit) => self.exit(exit, out),
         }
     }
@@ -229,9 +165,13 @@ impl Serve {
                 self.prompt(out);
             }
             PROMPT if !is_ok && !self.ended => self.prompt_answered(status, &text, out),
-            EVENTS if !self.ended => {
-                let words = format!("the events of opencode have ended (status {status}): {text}");
-                out.event(Event::notice(Level::Warn, "events_ended", words));
+            EVENTS if !self.ended => self.events_ended(status, &text, out),
+            STEER if !is_ok && !self.ended => {
+                let words = format!(
+                    "what was said to the session is lost: opencode answers {status}: {text}"
+                );
+                out.event(Event::notice(Level::Warn, "steer", words));
+                self.heard(out);
             }
             ABORT | REPLY if !is_ok && !self.ended => {
                 let words = format!("opencode answers {status}: {text}");
@@ -259,12 +199,19 @@ impl Serve {
     }
 
     fn prompt(&mut self, out: &mut Out) {
-        let Some(id) = &self.session_id else { return };
+        let mut words = vec![self.request.prompt.clone()];
+        words.append(&mut self.early_words);
+        self.prompted = true;
+        self.say(PROMPT, &words, out);
+    }
+
+    /// Says something to the session: the prompt, or more while it is busy, which its next request takes along.
+    fn say(&self, id: HttpId, words: &[String], out: &mut Out) {
+        let Some(session) = &self.session_id else { return };
+        let parts: Vec<_> =
+            words.iter().map(|text| json!({ "type": "text", "text": text })).collect();
         // Nobody is there to answer a question of the model's, and it would wait for ever.
-        let mut body = json!({
-            "parts": [{ "type": "text", "text": self.request.prompt }],
-            "tools": { "question": false },
-        });
+        let mut body = json!({ "parts": parts, "tools": { "question": false } });
         if let Some((provider, model)) = &self.model {
             body["model"] = json!({ "providerID": provider, "modelID": model });
         }
@@ -276,8 +223,48 @@ impl Serve {
         if let Some(effort) = self.request.effort.map(Effort::name) {
             body["variant"] = json!(effort);
         }
-        self.prompted = true;
-        out.post(PROMPT, format!("/session/{id}/prompt_async"), &body);
+        out.post(id, format!("/session/{session}/prompt_async"), &body);
+    }
+
+    fn steer(&mut self, words: &str, out: &mut Out) {
+        if self.ended || self.interrupted {
+            out.cannot("steer");
+        } else if self.prompted {
+            self.unheard += 1;
+            self.say(STEER, &[words.to_owned()], out);
+        } else {
+            self.early_words.push(words.to_owned());
+        }
+    }
+
+    /// The session has taken in what was said to it, or never will.
+    fn heard(&mut self, out: &mut Out) {
+        self.unheard = self.unheard.saturating_sub(1);
+        if self.idle && self.unheard == 0 {
+            self.end(out);
+        }
+    }
+
+    fn timer(&mut self, id: TimerId, out: &mut Out) {
+        if let Some(deaf) = self.deaf.take().filter(|_| id == DEAF) {
+            self.failure = Some(deaf);
+            self.end(out);
+        } else if id == IDLE && self.idle {
+            self.end(out);
+        }
+    }
+
+    /// Without events nothing is known of the turn any more: not even when it ends.
+    fn events_ended(&mut self, status: u16, text: &str, out: &mut Out) {
+        let words = "opencode's stream of events has ended in mid-turn";
+        out.event(Event::notice(Level::Warn, "events_ended", words));
+        let failure =
+            Failure::new(FailureKind::Protocol, words).with(EvidenceSource::Status, "http", status);
+        self.deaf = Some(match text {
+            "" => failure,
+            text => failure.with(EvidenceSource::Text, "error", text),
+        });
+        out.timer(DEAF, GONE);
     }
 
     /// Nothing but an error is of interest: the turn has begun, or it has not.
@@ -317,15 +304,21 @@ impl Serve {
 
     fn known_event(&mut self, kind: &str, what: Properties<'_>, out: &mut Out) -> Option<()> {
         let is_ours = what.session_id.as_deref() == self.session_id.as_deref();
-        // A subagent's session, or one of another time; its tokens are in no total of ours.
-        let is_copied = kind.starts_with("message.") && !self.prompted;
-        if !is_ours || is_copied {
+        if !is_ours {
+            // The session of a subagent, or one of another time.
+            return self.subagent_event(kind, what, out);
+        }
+        if kind.starts_with("message.") && !self.prompted {
+            // Of a session that was copied; its tokens are in no total of ours.
             return Some(());
         }
         match kind {
             "message.updated" => {
                 if what.info.role == "user" {
-                    self.not_ours.insert(what.info.id);
+                    if self.not_ours.insert(what.info.id) {
+                        self.idle = false;
+                        self.heard(out);
+                    }
                 } else {
                     self.model_used = what.info.model_id.or(self.model_used.take());
                     self.parts.reason = what.info.finish.or(self.parts.reason.take());
@@ -338,7 +331,10 @@ impl Serve {
                 let part = what.part?;
                 let of = part.message_id.as_deref().unwrap_or_default();
                 if !self.not_ours.contains(of) {
-                    self.parts.part(part, out)?;
+                    self.parts.part(part, &mut self.meter, out)?;
+                    if let Some(delegated) = self.parts.delegated.take() {
+                        self.subagents.delegated(delegated, &self.parts);
+                    }
                 }
             }
             "message.part.delta" => {
@@ -348,11 +344,7 @@ impl Serve {
                 }
             }
             "session.status" if what.status.kind == "retry" => {
-                out.event(Event::Retry(Retry {
-                    retry: what.status.attempt,
-                    reason: what.status.message,
-                    ..Retry::default()
-                }));
+                out.event(retry(what));
             }
             "session.status" => {}
             "session.error" => {
@@ -363,43 +355,70 @@ impl Serve {
                 self.failure.get_or_insert(failure);
             }
             "session.idle" => {
-                if self.prompted {
+                self.idle = true;
+                if self.unheard > 0 && self.failure.is_none() && !self.interrupted {
+                    // It was busy when that was said, and goes on.
+                    out.timer(IDLE, HEARD);
+                } else if self.prompted {
                     self.end(out);
                 }
             }
-            "permission.asked" => self.asked(&what, out)?,
-            "permission.replied"
-            | "session.created"
-            | "session.updated"
-            | "session.diff"
-            | "session.compacted"
-            | "todo.updated"
-            | "message.removed"
-            | "message.part.removed"
-            | "command.executed"
-            | "file.edited"
-            | "file.watcher.updated" => {}
+            "permission.asked" => out.event(asked(&what)?),
+            _ if is_aside_of_session(kind) => {}
             _ => return None,
         }
         Some(())
     }
 
-    fn asked(&self, what: &Properties<'_>, out: &mut Out) -> Option<()> {
-        let permission = what.permission.as_deref().unwrap_or_default();
-        let (name, kind) = match permission {
-            "bash" => ("Bash", ToolKind::Execute),
-            "edit" => ("edit", ToolKind::Edit),
-            "webfetch" => ("webfetch", ToolKind::Network),
-            other => (other, ToolKind::Other),
-        };
-        out.event(Event::PermissionRequest(PermissionRequest {
-            permission_id: what.id.as_deref()?.to_owned(),
-            tool_id: what.tool.call_id.as_deref().map(ToolId::from),
-            name: name.to_owned(),
-            args: what.metadata.map(Json::from_raw).unwrap_or_default(),
-            kind,
-            reason: None,
-        }));
+    /// What the session of a subagent does; how it ends, the call says that has begun it.
+    fn subagent_event(&mut self, kind: &str, what: Properties<'_>, out: &mut Out) -> Option<()> {
+        let session = what.session_id.as_deref()?.to_owned();
+        if kind == "session.created" {
+            let parent = what.info.parent_id.as_deref();
+            if parent.is_some_and(|id| {
+                self.session_id.as_deref() == Some(id) || self.subagents.knows(id)
+            }) {
+                self.subagents.created(session, &self.parts);
+            }
+            return Some(());
+        }
+        let Some(parts) = self.subagents.parts_of(&session) else { return Some(()) };
+        let under = parts.under.clone();
+        match kind {
+            "message.updated" => {
+                if what.info.role == "user" {
+                    self.not_ours.insert(what.info.id);
+                }
+            }
+            "message.part.updated" => {
+                let part = what.part?;
+                let of = part.message_id.as_deref().unwrap_or_default();
+                if !self.not_ours.contains(of) {
+                    parts.part(part, &mut self.meter, out)?;
+                    if let Some(delegated) = parts.delegated.take() {
+                        self.subagents.delegated(delegated, &self.parts);
+                    }
+                }
+            }
+            "message.part.delta" => {
+                let (part, delta) = (what.part_id?, what.delta?);
+                if !what.message_id.as_deref().is_some_and(|id| self.not_ours.contains(id)) {
+                    parts.delta(&part, what.message_id.as_deref(), &delta, out);
+                }
+            }
+            "session.status" if what.status.kind == "retry" => out.event_under(under, retry(what)),
+            "session.error" => {
+                let failure = what.error?.failure();
+                if failure.kind != FailureKind::Interrupted {
+                    let notice = Event::notice(Level::Error, "error", failure.message);
+                    out.event_under(under, notice);
+                }
+            }
+            "permission.asked" => out.event_under(under, asked(&what)?),
+            "session.status" | "session.idle" => {}
+            _ if is_aside_of_session(kind) => {}
+            _ => return None,
+        }
         Some(())
     }
 
@@ -457,7 +476,7 @@ impl Serve {
         out.turn_ended(AttemptEnd {
             answer: self.parts.answer(),
             failure,
-            usage: self.parts.meter.usage(),
+            usage: self.meter.usage(),
             session_id: self.session_id.clone(),
             model: self.model_used.clone(),
             ..AttemptEnd::default()
@@ -474,8 +493,55 @@ impl Serve {
     }
 }
 
+/// The model's request failed, and OpenCode tries it again then.
+fn retry(what: Properties<'_>) -> Event {
+    let status = what.status;
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a time in milliseconds, or beyond all time"
+    )]
+    let until = status.next.and_then(|next| Timestamp::from_millisecond(next as i64).ok());
+    Event::Retry(Retry { retry: status.attempt, reason: status.message, until, ..Retry::default() })
+}
+
+fn asked(what: &Properties<'_>) -> Option<Event> {
+    let permission = what.permission.as_deref().unwrap_or_default();
+    let (name, kind) = match permission {
+        "bash" => ("Bash", ToolKind::Execute),
+        "edit" => ("edit", ToolKind::Edit),
+        "webfetch" => ("webfetch", ToolKind::Network),
+        other => (other, ToolKind::Other),
+    };
+    Some(Event::PermissionRequest(PermissionRequest {
+        permission_id: what.id.as_deref()?.to_owned(),
+        tool_id: what.tool.call_id.as_deref().map(ToolId::from),
+        name: name.to_owned(),
+        args: what.metadata.map(Json::from_raw).unwrap_or_default(),
+        kind,
+        reason: None,
+    }))
+}
+
 /// As long as the titles that OpenCode makes itself.
 const TITLE_CHARS: usize = 50;
+
+/// Events about a session that say nothing beyond what others say of it. (1.18.33)
+fn is_aside_of_session(kind: &str) -> bool {
+    const ASIDES: &[&str] = &[
+        "permission.replied",
+        "session.created",
+        "session.updated",
+        "session.diff",
+        "session.compacted",
+        "todo.updated",
+        "message.removed",
+        "message.part.removed",
+        "command.executed",
+        "file.edited",
+        "file.watcher.updated",
+    ];
+    ASIDES.contains(&kind)
+}
 
 /// Events about the server and its plugins, which say nothing about the run. (1.18.33)
 fn is_aside(kind: &str) -> bool {

@@ -260,6 +260,7 @@ impl Stream {
             retries_max: line.max_attempts,
             // A negative or endless delay is none.
             delay_ms: line.delay_ms.map(|delay| delay as u64),
+            until: None,
             status: classify::status(&reason),
             reason,
             ..Retry::default()

@@ -469,6 +469,9 @@ fn retry_words(retry: &Retry) -> String {
     if let Some(ms) = retry.delay_ms {
         let _ = write!(words, " in {}", duration(ms));
     }
+    if let Some(until) = retry.until {
+        let _ = write!(words, " at {until:.0}");
+    }
     if let Some(status) = retry.status {
         let _ = write!(words, " after {status}");
     }

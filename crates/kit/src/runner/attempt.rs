@@ -21,6 +21,7 @@ use belay_trace::{
     FailureKind, Interrupted, LeftProcess, Level, OversizedLine, PermissionDecision,
     PermissionRequest, StopReason,
 };
+use jiff::Timestamp;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -324,7 +325,7 @@ impl Attempt<'_> {
         for action in std::mem::take(&mut self.out.actions) {
             match action {
                 Action::Emit(emitted) => {
-                    self.idle.event(&emitted.event);
+                    self.idle.event(&emitted.event, Timestamp::now());
                     if let Some(limit) = &mut self.turn_limit
                         && emitted.parent_tool_id.is_none()
                         && limit.is_reached_with(&emitted.event)

@@ -2,7 +2,8 @@
 
 use crate::limits::{EMPTY_TURNS_MAX, RETRY_SLACK, SAME_CALLS_MAX};
 use belay_agents::IdleLimits;
-use belay_trace::{Event, StopReason, ToolId};
+use belay_trace::{Event, Retry, StopReason, ToolId};
+use jiff::Timestamp;
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hasher as _};
 use std::time::Duration;
@@ -56,7 +57,7 @@ impl IdleWatch {
     }
 
     /// An event that was made of what the agent has printed.
-    pub(super) fn event(&mut self, event: &Event) {
+    pub(super) fn event(&mut self, event: &Event, wall: Timestamp) {
         match event {
             Event::ToolCall(call) => self.tools.extend(call.tool_id.clone()),
             Event::ToolResult(result) => {
@@ -64,7 +65,7 @@ impl IdleWatch {
                     self.tools.remove(id);
                 }
             }
-            Event::Retry(announced) => self.retry = Some(announced.delay_ms.unwrap_or(0)),
+            Event::Retry(announced) => self.retry = Some(delay_ms(announced, wall)),
             _ => {}
         }
         self.repeats.count(event);
@@ -153,6 +154,13 @@ impl IdleWatch {
         );
         Some(Alarm::Stop(StopReason::Stalled, words))
     }
+}
+
+/// How long the agent sleeps before it tries again, by its own account; a time that is past is now.
+fn delay_ms(retry: &Retry, wall: Timestamp) -> u64 {
+    let until = retry.until.map(|until| until.as_millisecond() - wall.as_millisecond());
+    let until = until.and_then(|left| u64::try_from(left).ok());
+    retry.delay_ms.or(until).unwrap_or(0)
 }
 
 /// Counts what an agent does again and again.
@@ -250,7 +258,7 @@ mod tests {
             events: impl Iterator<Item = &'a Event>,
             now: Instant,
         ) -> Option<Alarm> {
-            events.for_each(|event| self.event(event));
+            events.for_each(|event| self.event(event, Timestamp::UNIX_EPOCH));
             self.line(now)
         }
     }
@@ -294,6 +302,22 @@ mod tests {
             words,
             "it means to try again in 3 days, and no more than 10 min are waited for"
         );
+    }
+
+    #[test]
+    fn a_retry_that_is_announced_for_a_time_of_the_day_is_one_with_a_delay() {
+        let at = |seconds| Timestamp::from_second(seconds).ok();
+        let retry = |seconds| Event::Retry(Retry { until: at(seconds), ..Retry::default() });
+        let (mut watch, now) = watch();
+        watch.limits.model = Some(5 * SECOND);
+        watch.event(&retry(1060), at(1000).unwrap());
+        assert_eq!(watch.line(now), None);
+        assert_eq!(stopped_after(&mut watch, now), 90 * SECOND);
+        watch.event(&retry(1000 + 3 * 86_400), at(1000).unwrap());
+        assert!(matches!(watch.line(now), Some(Alarm::Stop(StopReason::Stalled, _))));
+        // A clock that was set back.
+        watch.event(&retry(0), at(1000).unwrap());
+        assert_eq!(watch.line(now), None);
     }
 
     #[test]

@@ -12,7 +12,8 @@ use tokio::time::Instant;
 /// A stop that is under way.
 #[derive(Clone, Debug)]
 pub(super) struct Stop {
-    pub(super) reason: StopReason,
+    /// What for; nothing, if the turn is over and the process alone lives on.
+    pub(super) reason: Option<StopReason>,
     /// Why, if that is more than the reason.
     pub(super) words: Option<String>,
     pub(super) rung: Rung,
@@ -47,7 +48,8 @@ impl Attempt<'_> {
     fn begin_to_stop(&mut self, reason: StopReason, words: Option<String>) {
         // An agent that has said nothing has nothing to report, and may not hear a signal yet.
         let rung = if self.has_spoken { Rung::first(self.plan) } else { Rung::Kill };
-        self.stop = Some(Stop { reason, words, rung, haste: Haste::of(reason), climb: None });
+        let haste = Haste::of(reason);
+        self.stop = Some(Stop { reason: Some(reason), words, rung, haste, climb: None });
         self.take(rung);
         // The driver hears of it in any case: how the turn ended is its to say.
         self.input(Input::Interrupt);
@@ -58,7 +60,7 @@ impl Attempt<'_> {
         self.linger = None;
         let rung = Rung::after_the_result(self.plan);
         let stop = self.stop.get_or_insert(Stop {
-            reason: StopReason::Stalled,
+            reason: None,
             words: None,
             rung: Rung::Native,
             haste: Haste::Insisted,
@@ -178,9 +180,9 @@ impl Stop {
     /// Says why a run was stopped, of which the agent says only that it was.
     pub(super) fn explain(&self, failure: &mut Failure, request: &RunRequest) {
         let kind = match self.reason {
-            StopReason::TurnLimit => FailureKind::LimitReached,
-            StopReason::Deadline => FailureKind::Deadline,
-            StopReason::Stalled | StopReason::Loop => FailureKind::Stalled,
+            Some(StopReason::TurnLimit) => FailureKind::LimitReached,
+            Some(StopReason::Deadline) => FailureKind::Deadline,
+            Some(StopReason::Stalled | StopReason::Loop) => FailureKind::Stalled,
             _ => return,
         };
         failure.kind = kind;

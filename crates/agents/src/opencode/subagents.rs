@@ -1,0 +1,34 @@
+//! The sessions of OpenCode's subagents, and the calls that have begun them.
+
+use super::parts::{Delegated, Parts};
+use belay_trace::ToolId;
+use std::collections::HashMap;
+
+/// The subagents of one run, by their sessions.
+#[derive(Debug, Default)]
+pub(super) struct Subagents {
+    parts: HashMap<String, Parts>,
+}
+
+impl Subagents {
+    pub(super) fn knows(&self, session: &str) -> bool {
+        self.parts.contains_key(session)
+    }
+
+    /// What a subagent's session has said; `None` if the session is no subagent's of this run.
+    pub(super) fn parts_of(&mut self, session: &str) -> Option<&mut Parts> {
+        self.parts.get_mut(session)
+    }
+
+    /// A session was opened for a subagent; until its call is known, it goes by its own name.
+    pub(super) fn created(&mut self, session: String, main: &Parts) {
+        let call = ToolId::from(session.as_str());
+        self.parts.entry(session).or_insert_with(|| main.of_subagent(call));
+    }
+
+    /// A call has set a subagent to work, perhaps one that has worked before.
+    pub(super) fn delegated(&mut self, (session, call): Delegated, main: &Parts) {
+        let parts = self.parts.entry(session).or_insert_with(|| main.of_subagent(call.clone()));
+        parts.under = Some(call);
+    }
+}

@@ -1,0 +1,305 @@
+//! OpenCode's drivers where no recording leads: subagents, words to a running turn, and servers that fall silent.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use belay_agents::{
+    Action, Agent as _, AttemptEnd, Exit, HttpId, Input, OpenCode, Out, Protocol, RunRequest,
+    TimerId, Transport,
+};
+use belay_trace::{Decision, Event, EvidenceSource, FailureKind};
+use serde_json::{Value, json};
+
+const EVENTS: HttpId = HttpId(0);
+const SESSION: HttpId = HttpId(1);
+const STEER: HttpId = HttpId(7);
+const DEAF: TimerId = TimerId(0);
+const IDLE: TimerId = TimerId(1);
+
+/// A protocol and all that came out of it.
+struct Talk {
+    protocol: Box<dyn Protocol>,
+    out: Out,
+}
+
+impl Talk {
+    fn new(transport: Transport) -> Self {
+        let request = RunRequest::new("PROMPT").model("lab/mock-model");
+        let protocol = OpenCode::new().protocol(&request, transport);
+        Self { protocol, out: Out::default() }
+    }
+
+    /// A server that was prompted.
+    fn prompted() -> Self {
+        let mut talk = Self::connected();
+        talk.opened();
+        talk
+    }
+
+    fn connected() -> Self {
+        let mut talk = Self::new(Transport::Dialogue);
+        talk.step(Input::Start);
+        talk.step(Input::Stdout(b"opencode server listening on http://127.0.0.1:1"));
+        talk.hear("server.connected", &json!({}));
+        talk
+    }
+
+    fn opened(&mut self) {
+        self.step(Input::Http { id: SESSION, status: 200, body: br#"{"id":"ses_1"}"# });
+    }
+
+    fn step(&mut self, input: Input<'_>) {
+        self.protocol.step(input, &mut self.out);
+    }
+
+    fn hear(&mut self, kind: &str, properties: &Value) {
+        let event = json!({ "id": "evt_1", "type": kind, "properties": properties });
+        self.step(Input::Sse(event.to_string().as_bytes()));
+    }
+
+    fn part(&mut self, session: &str, part: &Value) {
+        self.hear("message.part.updated", &json!({ "sessionID": session, "part": part }));
+    }
+
+    fn idle(&mut self) {
+        self.hear("session.idle", &json!({ "sessionID": "ses_1" }));
+    }
+
+    /// The session has taken in words of its user.
+    fn user(&mut self, id: &str) {
+        let info = json!({ "id": id, "role": "user" });
+        self.hear("message.updated", &json!({ "sessionID": "ses_1", "info": info }));
+    }
+
+    fn step_ended(&mut self, session: &str, id: &str, reason: &str) {
+        let tokens = json!({ "input": 100, "output": 10, "reasoning": 0, "cache": { "read": 0, "write": 0 } });
+        let part = json!({ "id": id, "type": "step-finish", "reason": reason, "tokens": tokens, "cost": 0.25 });
+        self.part(session, &part);
+    }
+
+    fn ends(&self) -> Vec<&AttemptEnd> {
+        let ends = self.out.actions.iter().filter_map(|action| match action {
+            Action::TurnEnded(end) => Some(&**end),
+            _ => None,
+        });
+        ends.collect()
+    }
+
+    /// Each event's type, with the call of the subagent that it belongs to.
+    fn told(&self) -> Vec<(&str, Option<&str>)> {
+        let told = self.out.actions.iter().filter_map(|action| match action {
+            Action::Emit(one) => {
+                Some((one.event.type_name(), one.parent_tool_id.as_ref().map(|id| id.0.as_str())))
+            }
+            _ => None,
+        });
+        told.collect()
+    }
+
+    /// What was posted to this path, as far as it is text.
+    fn said(&self) -> Vec<Vec<String>> {
+        let posts = self.out.actions.iter().filter_map(|action| match action {
+            Action::Http { path, body: Some(body), .. } if path.ends_with("/prompt_async") => {
+                serde_json::from_slice::<Value>(body).ok()
+            }
+            _ => None,
+        });
+        let texts = |body: Value| {
+            let parts = body["parts"].as_array().unwrap().iter();
+            parts.map(|part| part["text"].as_str().unwrap().to_owned()).collect()
+        };
+        posts.map(texts).collect()
+    }
+}
+
+#[test]
+fn a_server_whose_events_end_in_mid_turn_is_a_failure_and_is_ended() {
+    let mut talk = Talk::prompted();
+    talk.part(
+        "ses_1",
+        &json!({ "id": "p1", "type": "text", "text": "So f", "time": { "end": 1 } }),
+    );
+    talk.step(Input::Http { id: EVENTS, status: 0, body: b"connection reset" });
+    assert!(talk.out.actions.iter().any(|action| matches!(action, Action::Timer(DEAF, _))));
+    assert!(talk.ends().is_empty(), "how it ends says more than that it fell silent");
+    talk.step(Input::Timer(DEAF));
+    let end = talk.ends()[0];
+    let failure = end.failure.as_ref().unwrap();
+    assert_eq!((failure.kind, end.answer.as_str()), (FailureKind::Protocol, "So f"));
+    let words: Vec<_> = failure.evidence.iter().map(|e| (e.source, e.value.as_str())).collect();
+    assert!(words.contains(&(EvidenceSource::Text, "connection reset")), "{words:?}");
+    assert_eq!(end.session_id.as_deref(), Some("ses_1"));
+    assert_eq!(talk.out.actions.last(), Some(&Action::Finish));
+}
+
+#[test]
+fn a_server_that_is_gone_has_crashed_whatever_its_events_did() {
+    let mut talk = Talk::prompted();
+    talk.step(Input::Http { id: EVENTS, status: 200, body: b"" });
+    talk.step(Input::Exit(Exit::Signal(9)));
+    talk.step(Input::Timer(DEAF));
+    let ends = talk.ends();
+    assert_eq!(ends.len(), 1);
+    assert_eq!(ends[0].failure.as_ref().unwrap().kind, FailureKind::Crashed);
+}
+
+#[test]
+fn a_subagent_is_heard_under_its_call_and_paid_for() {
+    let mut talk = Talk::prompted();
+    let task = |status: &str| {
+        let metadata = json!({ "sessionId": "ses_2", "parentSessionId": "ses_1" });
+        let state = json!({ "status": status, "input": {}, "output": "0", "metadata": metadata });
+        json!({ "id": "p1", "type": "tool", "tool": "task", "callID": "call_task", "state": state })
+    };
+    talk.hear(
+        "session.created",
+        &json!({ "sessionID": "ses_2", "info": { "id": "ses_2", "parentID": "ses_1" } }),
+    );
+    talk.part("ses_1", &task("running"));
+    let ask = json!({
+        "id": "per_1", "sessionID": "ses_2", "permission": "bash", "metadata": { "command": "ls" },
+        "tool": { "messageID": "m2", "callID": "call_bash" },
+    });
+    let bash = |status: &str| {
+        let state =
+            json!({ "status": status, "input": {}, "output": "x", "metadata": { "exit": 0 } });
+        json!({ "id": "p2", "type": "tool", "tool": "bash", "callID": "call_bash", "state": state })
+    };
+    talk.part("ses_2", &bash("running"));
+    talk.hear("permission.asked", &ask);
+    talk.step(Input::Permission { id: "per_1", answer: Decision::Deny });
+    talk.part("ses_2", &bash("completed"));
+    talk.step_ended("ses_2", "p3", "stop");
+    let words =
+        json!({ "id": "p4", "type": "text", "text": "There are none.", "time": { "end": 1 } });
+    talk.part("ses_2", &words);
+    talk.hear("session.idle", &json!({ "sessionID": "ses_2" }));
+    assert!(talk.ends().is_empty(), "the run is not over when its subagent is");
+    talk.part("ses_1", &task("completed"));
+    let words = json!({ "id": "p5", "type": "text", "text": "None.", "time": { "end": 1 } });
+    talk.part("ses_1", &words);
+    talk.step_ended("ses_1", "p6", "stop");
+    talk.idle();
+    let sub = Some("call_task");
+    let told: Vec<_> =
+        talk.told().into_iter().filter(|(name, _)| *name != "session_started").collect();
+    assert_eq!(
+        told,
+        [
+            ("tool_call", None),
+            ("tool_call", sub),
+            ("permission_request", sub),
+            ("tool_result", sub),
+            ("usage", sub),
+            ("context", sub),
+            ("text", sub),
+            ("tool_result", None),
+            ("text", None),
+            ("usage", None),
+            ("context", None),
+        ]
+    );
+    let end = talk.ends()[0];
+    assert_eq!((end.answer.as_str(), &end.failure), ("None.", &None));
+    assert_eq!(
+        (end.usage.input_tokens, end.usage.total_cost_usd, end.usage.num_turns),
+        (Some(200), Some(0.5), Some(1))
+    );
+    let replied = talk.out.actions.iter().any(
+        |action| matches!(action, Action::Http { path, .. } if path == "/permission/per_1/reply"),
+    );
+    assert!(replied);
+}
+
+#[test]
+fn a_subagent_that_fails_is_not_the_runs_failure_and_strangers_are_not_heard() {
+    let mut talk = Talk::prompted();
+    talk.hear(
+        "session.created",
+        &json!({ "sessionID": "ses_2", "info": { "id": "ses_2", "parentID": "ses_1" } }),
+    );
+    talk.hear(
+        "session.created",
+        &json!({ "sessionID": "ses_3", "info": { "id": "ses_3", "parentID": "ses_2" } }),
+    );
+    talk.hear(
+        "session.created",
+        &json!({ "sessionID": "ses_9", "info": { "id": "ses_9", "parentID": "ses_8" } }),
+    );
+    let error = json!({ "name": "APIError", "data": { "message": "bad key", "statusCode": 401 } });
+    for session in ["ses_2", "ses_3", "ses_9"] {
+        talk.hear("session.error", &json!({ "sessionID": session, "error": error }));
+    }
+    talk.step_ended("ses_1", "p6", "stop");
+    talk.idle();
+    let notices: Vec<_> = talk.told().into_iter().filter(|(name, _)| *name == "notice").collect();
+    assert_eq!(notices, [("notice", Some("ses_2")), ("notice", Some("ses_3"))]);
+    assert_eq!(talk.ends()[0].failure, None);
+}
+
+#[test]
+fn words_to_a_running_turn_are_posted_and_early_ones_go_with_the_prompt() {
+    let mut talk = Talk::connected();
+    talk.step(Input::Steer("EARLY"));
+    talk.opened();
+    talk.step(Input::Steer("LATE"));
+    assert_eq!(talk.said(), [vec!["PROMPT", "EARLY"], vec!["LATE"]]);
+}
+
+#[test]
+fn words_that_reach_an_idle_session_make_it_go_on() {
+    let mut talk = Talk::prompted();
+    talk.user("m1");
+    talk.step_ended("ses_1", "p1", "stop");
+    talk.step(Input::Steer("MORE"));
+    talk.idle();
+    assert!(talk.ends().is_empty(), "the words are on their way");
+    talk.user("m2");
+    talk.step_ended("ses_1", "p2", "stop");
+    talk.idle();
+    // It was for the other idle time.
+    talk.step(Input::Timer(IDLE));
+    assert_eq!(talk.ends().len(), 1);
+    assert_eq!(talk.ends()[0].usage.num_turns, Some(2));
+}
+
+#[test]
+fn words_that_are_refused_or_never_heard_do_not_keep_the_turn_open() {
+    for lost in [Input::Http { id: STEER, status: 500, body: b"no" }, Input::Timer(IDLE)] {
+        let mut talk = Talk::prompted();
+        talk.user("m1");
+        talk.step_ended("ses_1", "p1", "stop");
+        talk.step(Input::Steer("MORE"));
+        talk.idle();
+        talk.step(lost);
+        assert_eq!(talk.ends().len(), 1);
+        assert_eq!(talk.ends()[0].failure, None);
+        talk.step(Input::Steer("TOO LATE"));
+        assert_eq!(talk.out.actions.last(), Some(&Action::Cannot("steer")));
+    }
+}
+
+#[test]
+fn a_hidden_sleep_of_three_days_has_its_end() {
+    let mut talk = Talk::prompted();
+    let status = json!({ "type": "retry", "attempt": 1, "message": "Rate limit", "next": 1_795_539_208_815_i64 });
+    talk.hear("session.status", &json!({ "sessionID": "ses_1", "status": status }));
+    let Some(Action::Emit(last)) = talk.out.actions.last() else { panic!("nothing was told") };
+    let Event::Retry(retry) = &last.event else { panic!("{last:?}") };
+    assert_eq!(retry.until.unwrap().to_string(), "2026-11-24T16:53:28.815Z");
+    assert_eq!((retry.retry, retry.reason.as_str()), (Some(1), "Rate limit"));
+}
+
+#[test]
+fn what_a_one_shot_run_hides_is_found_in_its_log() {
+    let mut talk = Talk::new(Transport::Print);
+    talk.step(Input::Start);
+    let log = br#"timestamp=2026-11-21T17:00:28.509Z level=ERROR run=5ab01a0b message=failed ref=err_04ff1d60 error="ProviderModelNotFoundError: Model not found: lab/nope." cause="ProviderModelNotFoundError: x""#;
+    talk.step(Input::Stderr(log));
+    let error = json!({ "name": "UnknownError", "data": { "message": "Unexpected server error. Check server logs for details.", "ref": "err_04ff1d60" } });
+    let line = json!({ "type": "error", "timestamp": 1, "sessionID": "ses_1", "error": error });
+    talk.step(Input::Stdout(line.to_string().as_bytes()));
+    talk.step(Input::Exit(Exit::Code(1)));
+    let failure = talk.ends()[0].failure.as_ref().unwrap();
+    assert_eq!(failure.kind, FailureKind::ModelUnavailable);
+    assert_eq!(failure.message, "ProviderModelNotFoundError: Model not found: lab/nope.");
+    assert!(failure.evidence.iter().any(|e| e.name == "log"), "{failure:?}");
+}
