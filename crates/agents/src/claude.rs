@@ -14,6 +14,7 @@ mod usage;
 mod wire;
 
 use crate::agent::{check_name, check_options};
+use crate::session::is_id;
 use crate::{
     Agent, Capabilities, Capability, EnvPolicy, Launch, Permissions, Protocol, Response,
     RunRequest, Session, SessionFiles, StopPlan, Support, Transport, Unsupported,
@@ -147,7 +148,7 @@ impl Agent for Claude {
     }
 
     fn session_files(&self, session_id: &str) -> Option<SessionFiles> {
-        Some(transcript::files(session_id))
+        is_id(session_id).then(|| transcript::files(session_id))
     }
 
     fn read_session(

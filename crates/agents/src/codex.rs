@@ -17,6 +17,7 @@ mod rollout;
 mod rpc;
 
 use crate::agent::{check_name, check_options};
+use crate::session::is_id;
 use crate::{
     Agent, Capabilities, Capability, Effort, EnvPolicy, Launch, Permissions, Protocol, Response,
     RunRequest, Session, SessionFiles, StopPlan, Support, Transport, Unsupported,
@@ -142,7 +143,7 @@ impl Agent for Codex {
     }
 
     fn session_files(&self, session_id: &str) -> Option<SessionFiles> {
-        Some(rollout::files(session_id))
+        is_id(session_id).then(|| rollout::files(session_id))
     }
 
     fn read_session(

@@ -17,12 +17,18 @@ pub struct SessionFiles {
     pub folder: &'static str,
     /// How many folders lie between that one and the file: by day, by project.
     pub levels: usize,
-    /// What the file's name begins with.
+    /// What the file's name begins with; if that is nothing, its end is the whole name.
     pub prefix: &'static str,
     /// What it ends with: the id of the session, and what the agent puts behind it.
     pub suffix: String,
     /// A folder beside the file with more of the same: the sessions of subagents.
     pub beside: Option<String>,
+}
+
+/// True for what agents call their sessions. An id is what an agent has printed, and becomes part of a path.
+pub(crate) fn is_id(id: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+    (8..=100).contains(&id.len()) && id.bytes().all(allowed)
 }
 
 /// What one response of a model has used.

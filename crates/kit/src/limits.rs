@@ -117,3 +117,16 @@ pub const CONTROL_PACE: Duration = Duration::from_millis(10);
 
 /// How long somebody who speaks to a run waits for it to listen.
 pub const CONTROL_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How many responses of an attempt are priced one by one; what is beyond is priced as a sum. Nobody has seen an
+/// attempt with a tenth of it.
+pub const RESPONSES_MAX: usize = 10_000;
+
+/// How long an agent's own account of a session may take to be found and read: it is a file on this machine.
+pub const ACCOUNT: Duration = Duration::from_secs(5);
+
+/// How much of such an account is read, from its end: a turn of hours is some megabytes.
+pub const ACCOUNT_BYTES_MAX: u64 = 32 << 20;
+
+/// How many entries of folders are looked at to find it: ten years of a hundred sessions a day.
+pub const ACCOUNT_ENTRIES_MAX: usize = 400_000;
