@@ -40,6 +40,8 @@ pub struct Response {
     pub model: Option<String>,
     /// Its tokens.
     pub tokens: Tokens,
+    /// The model's context window, if the agent has written it down.
+    pub context_window: Option<u64>,
     /// The tier of the service, where it has a price of its own: `priority`, `flex`.
     pub service_tier: Option<String>,
 }

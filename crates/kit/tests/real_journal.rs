@@ -99,13 +99,9 @@ fn the_trace_has_the_phase_with_its_figures_and_the_calls(stage: &Stage) {
     assert_eq!(tokens, (count(want.0), count(want.1), count(want.2), count(want.3)));
     assert_eq!(phase.error, "");
     assert_eq!(phase.run, outcome.run_id);
-    match stage.way.is_claude() {
-        true => {
-            assert!((phase.cost_usd - outcome.usage.total_cost_usd.unwrap()).abs() < 1e-9);
-            assert_eq!(phase.cost_source, None);
-        }
-        false => assert_eq!((phase.cost_usd, phase.cost_source), (0.0, Some(CostSource::Unknown))),
-    }
+    assert!((phase.cost_usd - outcome.usage.total_cost_usd.unwrap()).abs() < 1e-9);
+    let source = if stage.way.is_claude() { CostSource::Reported } else { CostSource::Priced };
+    assert_eq!(phase.cost_source, Some(source));
     if let Some(model) = &outcome.model {
         assert_eq!(phase.model, *model);
         assert!(phase.context_window >= 200_000 && phase.context_used > 0);

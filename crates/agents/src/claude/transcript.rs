@@ -106,7 +106,13 @@ fn response(since: Timestamp, line: &[u8]) -> Option<(String, Response)> {
     let service_tier = counts.service_tier;
     Some((
         line.message.id,
-        Response { at: Some(at), model: line.message.model, tokens, service_tier },
+        Response {
+            at: Some(at),
+            model: line.message.model,
+            tokens,
+            context_window: None,
+            service_tier,
+        },
     ))
 }
 
@@ -150,6 +156,7 @@ mod tests {
             at: "2026-11-21T16:54:45.651Z".parse().ok(),
             model: Some("claude-opus-5-5".to_owned()),
             tokens,
+            context_window: None,
             service_tier: Some("standard".to_owned()),
         };
         assert_eq!(read(since, &mut text.iter().map(|line| line.as_bytes())), [want]);

@@ -41,6 +41,12 @@ struct TurnContext {
 }
 
 #[derive(Deserialize)]
+struct TaskStarted {
+    #[serde(default)]
+    model_context_window: Option<u64>,
+}
+
+#[derive(Deserialize)]
 struct UsageRecord {
     usage: Counts,
 }
@@ -56,14 +62,21 @@ struct Counts {
 }
 
 pub(super) fn read(since: Timestamp, lines: &mut dyn Iterator<Item = &[u8]>) -> Vec<Response> {
-    let words = ["\"turn_context\"", "\"token_usage_record\""].map(memmem::Finder::new);
+    let words =
+        ["\"turn_context\"", "\"task_started\"", "\"token_usage_record\""].map(memmem::Finder::new);
     let mut turn = TurnContext { model: None, service_tier: None };
+    let mut context_window = None;
     let mut responses = Vec::new();
     for line in lines.filter(|line| words.iter().any(|word| word.find(line).is_some())) {
         let text = lines::text(line);
         let Some(line) = decode::<Line<'_>>(&text) else { continue };
         match line.kind.as_ref() {
             "turn_context" => turn = decode(line.payload.get()).unwrap_or(turn),
+            "event_msg" => {
+                let started = decode::<TaskStarted>(line.payload.get());
+                context_window =
+                    started.and_then(|task| task.model_context_window).or(context_window);
+            }
             "token_usage_record" => {
                 let at = line.timestamp.filter(|at| *at >= since);
                 let record = decode::<UsageRecord>(line.payload.get());
@@ -72,6 +85,7 @@ pub(super) fn read(since: Timestamp, lines: &mut dyn Iterator<Item = &[u8]>) -> 
                     at: Some(at),
                     model: turn.model.clone(),
                     tokens: record.usage.tokens(),
+                    context_window,
                     service_tier: turn.service_tier.clone(),
                 });
             }
@@ -120,6 +134,7 @@ mod tests {
         let text = [
             context("gpt-5.1"),
             record(10),
+            r#"{"timestamp":"2026-11-21T16:54:40Z","type":"event_msg","payload":{"type":"task_started","model_context_window":258400}}"#.to_owned(),
             context("gpt-5.5"),
             record(49),
             r#"{"type":"response_item","payload":{"text":"\"token_usage_record\""}}"#.to_owned(),
@@ -137,6 +152,7 @@ mod tests {
                 cache_write_1h: 0,
                 reasoning: 5,
             },
+            context_window: Some(258_400),
             service_tier: None,
         };
         assert_eq!(read(since, &mut text.iter().map(|line| line.as_bytes())), [want]);

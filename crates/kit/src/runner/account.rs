@@ -150,3 +150,127 @@ fn end_of(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
     }
     Ok(text)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use belay_agents::{Claude, Codex};
+    use std::os::unix::fs::symlink;
+    use std::time::Duration;
+    use tempfile::TempDir;
+
+    const ID: &str = "01a1ff08-3074-7d90-bf25-c517911e63d1";
+
+    fn record(input: u64) -> String {
+        format!(
+            "{{\"timestamp\":\"2026-11-21T16:54:49Z\",\"type\":\"token_usage_record\",\
+             \"payload\":{{\"usage\":{{\"input_tokens\":{input}}}}}}}\n"
+        )
+    }
+
+    /// The inputs of the responses that are found in this home.
+    fn inputs(vars: &[(&str, &Path)], agent: Arc<dyn Agent>) -> Vec<u64> {
+        let vars: Vec<_> = vars.iter().map(|(name, dir)| ((*name).into(), (*dir).into())).collect();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let since = "2026-11-21T16:54:00Z".parse().unwrap();
+        let read = runtime.block_on(read(agent, Homes::of(&vars), ID, since));
+        read.iter().map(|response| response.tokens.input).collect()
+    }
+
+    fn of_codex(home: &TempDir) -> Vec<u64> {
+        inputs(
+            &[("HOME", Path::new("/nowhere")), ("CODEX_HOME", home.path())],
+            Arc::new(Codex::new()),
+        )
+    }
+
+    fn write(path: &Path, text: &str) {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    fn rollout(home: &TempDir, day: &str) -> PathBuf {
+        home.path()
+            .join(format!("sessions/2026/11/{day}/rollout-2026-11-{day}T16-54-49-{ID}.jsonl"))
+    }
+
+    #[test]
+    fn the_newest_file_of_the_session_is_read_and_no_other() {
+        let home = tempfile::tempdir().unwrap();
+        assert_eq!(of_codex(&home), [0; 0]);
+        let path = rollout(&home, "20");
+        write(&path, &record(1));
+        write(&rollout(&home, "21"), &record(2));
+        write(&rollout(&home, "22").with_file_name("rollout-2026-other.jsonl"), &record(3));
+        let old = SystemTime::now() - Duration::from_secs(60);
+        File::open(&path).unwrap().set_modified(old).unwrap();
+        assert_eq!(of_codex(&home), [2]);
+    }
+
+    #[test]
+    fn a_link_leads_nowhere() {
+        let (home, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let real = rollout(&elsewhere, "21");
+        write(&real, &record(1));
+        fs::create_dir_all(rollout(&home, "21").parent().unwrap()).unwrap();
+        symlink(&real, rollout(&home, "21")).unwrap();
+        assert_eq!(of_codex(&home), [0; 0], "a linked file");
+        let day = rollout(&home, "21").parent().unwrap().to_owned();
+        fs::remove_dir_all(&day).unwrap();
+        symlink(real.parent().unwrap(), &day).unwrap();
+        assert_eq!(of_codex(&home), [0; 0], "a linked folder");
+        fs::remove_dir_all(home.path().join("sessions")).unwrap();
+        symlink(elsewhere.path().join("sessions"), home.path().join("sessions")).unwrap();
+        assert_eq!(of_codex(&home), [0; 0], "a linked folder of all sessions");
+    }
+
+    #[test]
+    fn a_file_that_is_too_long_is_read_from_a_line_near_its_end() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("log");
+        write(&path, "one\ntwo\nthree\n");
+        assert_eq!(end_of(&path, 100).unwrap(), b"one\ntwo\nthree\n");
+        assert_eq!(end_of(&path, 12).unwrap(), b"two\nthree\n");
+        assert_eq!(end_of(&path, 3).unwrap(), b"");
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_waited_for() {
+        let home = tempfile::tempdir().unwrap();
+        let path = rollout(&home, "21");
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let kind = rustix::fs::FileType::Fifo;
+        rustix::fs::mknodat(rustix::fs::CWD, &path, kind, Mode::from_raw_mode(0o600), 0).unwrap();
+        assert_eq!(of_codex(&home), [0; 0]);
+        assert!(end_of(&path, 100).is_err());
+    }
+
+    #[test]
+    fn the_sessions_of_subagents_stand_beside_that_of_claude() {
+        let home = tempfile::tempdir().unwrap();
+        let line = |id: &str, input: u64| {
+            format!(
+                "{{\"type\":\"assistant\",\"timestamp\":\"2026-11-21T16:54:49Z\",\"message\":\
+                 {{\"id\":\"{id}\",\"usage\":{{\"input_tokens\":{input}}}}}}}\n"
+            )
+        };
+        let projects = home.path().join(".claude/projects");
+        write(&projects.join(format!("-a/{ID}.jsonl")), &line("m1", 1));
+        write(&projects.join(format!("-a/{ID}/subagents/agent-1.jsonl")), &line("m2", 2));
+        write(&projects.join(format!("-a/{ID}/subagents/agent-1.meta.json")), &line("m3", 3));
+        write(&projects.join(format!("-b/x{ID}.jsonl")), &line("m4", 4));
+        let vars = [("HOME", home.path())];
+        assert_eq!(inputs(&vars, Arc::new(Claude::new())), [1, 2]);
+        let other = tempfile::tempdir().unwrap();
+        let vars = [("HOME", home.path()), ("CLAUDE_CONFIG_DIR", other.path())];
+        assert_eq!(inputs(&vars, Arc::new(Claude::new())), [0; 0]);
+    }
+
+    #[test]
+    fn an_id_that_is_a_path_is_no_id() {
+        for id in ["../../../etc/passwd", "a/b/c/d/e/f", "", "short", "*********"] {
+            assert_eq!(Claude::new().session_files(id), None, "{id}");
+            assert_eq!(Codex::new().session_files(id), None, "{id}");
+        }
+    }
+}

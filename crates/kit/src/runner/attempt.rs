@@ -430,6 +430,9 @@ impl Attempt<'_> {
                 account::read(agent, homes, &session_id, self.bill.began()).await
             }
         };
+        if let Some(context) = self.bill.context(&account) {
+            self.runner.publisher.event(Event::Context(context));
+        }
         self.bill.settle(end, account);
     }
 

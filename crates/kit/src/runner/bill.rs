@@ -5,7 +5,7 @@
 
 use crate::{Prices, limits};
 use belay_agents::{AttemptEnd, Response, Tokens};
-use belay_trace::{ContextSource, CostSource, Event, ModelUsage, Usage};
+use belay_trace::{Context, ContextSource, CostSource, Event, ModelUsage, Usage};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
@@ -19,6 +19,8 @@ pub(super) struct Bill {
     model: Option<String>,
     /// A response has begun.
     has_begun: bool,
+    /// The agent has told how full the context is.
+    tells_context: bool,
     responses: Vec<Response>,
     /// The driver's last sum.
     sum: Tokens,
@@ -34,6 +36,7 @@ impl Bill {
             tells_window,
             model,
             has_begun: false,
+            tells_context: false,
             responses: Vec::new(),
             sum: Tokens::default(),
             window: None,
@@ -56,12 +59,32 @@ impl Bill {
                 }
             }
             Event::Usage(report) => self.report(&report.usage),
-            Event::Context(context) if is_main && context.window_tokens.is_none() => {
-                if let Some((window, source)) = self.window() {
-                    (context.window_tokens, context.source) = (Some(window), source);
-                }
+            Event::Context(context) if is_main => {
+                self.tells_context = true;
+                self.put_window(context);
             }
             _ => {}
+        }
+    }
+
+    /// How full the context was in the end, if the agent has written down what it did not tell.
+    pub(super) fn context(&mut self, account: &[Response]) -> Option<Context> {
+        let last = account.last().filter(|_| !self.tells_context)?;
+        let mut context = Context {
+            used_tokens: last.tokens.total(),
+            window_tokens: last.context_window,
+            source: ContextSource::Agent,
+        };
+        self.runs(last.model.as_ref());
+        self.put_window(&mut context);
+        Some(context)
+    }
+
+    fn put_window(&mut self, context: &mut Context) {
+        if context.window_tokens.is_none()
+            && let Some((window, source)) = self.window()
+        {
+            (context.window_tokens, context.source) = (Some(window), source);
         }
     }
 
@@ -77,7 +100,7 @@ impl Bill {
         self.sum = sum;
         if tokens.total() > 0 && self.responses.len() < limits::RESPONSES_MAX {
             let model = self.model.clone();
-            self.responses.push(Response { at: None, model, tokens, service_tier: None });
+            self.responses.push(Response { model, tokens, ..Response::default() });
         }
     }
 

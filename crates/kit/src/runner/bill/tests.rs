@@ -1,6 +1,6 @@
 use super::*;
 use belay_agents::AttemptEnd;
-use belay_trace::{Context, Failure, FailureKind, SessionStarted, TurnStarted, UsageReport};
+use belay_trace::{Failure, FailureKind, SessionStarted, TurnStarted, UsageReport};
 
 fn usage(input: u64, output: u64, cache_read: u64) -> Usage {
     Usage {
@@ -182,4 +182,24 @@ fn a_window_is_put_in_where_the_agent_tells_none() {
     let session = SessionStarted { model: Some("x".to_owned()), ..SessionStarted::default() };
     bill.event(&mut Event::SessionStarted(session), true);
     check(&mut bill, None, Some(9), ContextSource::Config);
+}
+
+#[test]
+fn how_full_the_context_was_is_in_the_account_of_an_agent_that_does_not_tell() {
+    let tokens = Tokens { input: 100, output: 5, cache_read: 1000, ..Tokens::default() };
+    let model = Some("gpt-5.1".to_owned());
+    let account = [Response { model, tokens, ..Response::default() }];
+    let mut bill = bill(None);
+    assert_eq!(bill.context(&[]), None);
+    let (source, window_tokens) = (ContextSource::Prices, Some(400_000));
+    let want = Context { used_tokens: 1105, window_tokens, source };
+    assert_eq!(bill.context(&account), Some(want.clone()));
+    let told = [Response { context_window: Some(7), ..account[0].clone() }];
+    let source = ContextSource::Agent;
+    assert_eq!(
+        bill.context(&told),
+        Some(Context { window_tokens: Some(7), source, ..want.clone() })
+    );
+    bill.event(&mut Event::Context(want), true);
+    assert_eq!(bill.context(&account), None);
 }
