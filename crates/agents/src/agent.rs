@@ -1,8 +1,12 @@
 //! One kind of coding agent.
 
 use crate::shell_escape;
-use crate::{Capabilities, Capability, Launch, Protocol, RunRequest, Session, Support};
+use crate::{
+    Capabilities, Capability, Launch, Protocol, Response, RunRequest, Session, SessionFiles,
+    Support,
+};
 use belay_trace::ToolCall;
+use jiff::Timestamp;
 use std::fmt;
 
 /// One kind of coding agent: how to start it and how to talk with it.
@@ -40,6 +44,21 @@ pub trait Agent: fmt::Debug + Send + Sync {
 
     /// A fresh conversation for one attempt.
     fn protocol(&self, request: &RunRequest, transport: Transport) -> Box<dyn Protocol>;
+
+    /// Where the agent itself writes down what a session uses, for a turn whose stream did not tell it to the end;
+    /// `None` if it does not, or in a form that belay cannot read.
+    fn session_files(&self, _session_id: &str) -> Option<SessionFiles> {
+        None
+    }
+
+    /// What the responses since `since` have used, from the lines of the session's files.
+    fn read_session(
+        &self,
+        _since: Timestamp,
+        _lines: &mut dyn Iterator<Item = &[u8]>,
+    ) -> Vec<Response> {
+        Vec::new()
+    }
 
     /// The arguments of a tool call as the seed's harness printed them.
     fn harness_args(&self, call: &ToolCall) -> String {

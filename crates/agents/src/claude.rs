@@ -9,14 +9,17 @@ mod limit;
 mod protocol;
 mod system;
 mod tools;
+mod transcript;
 mod usage;
 mod wire;
 
 use crate::agent::{check_name, check_options};
+use crate::session::is_id;
 use crate::{
-    Agent, Capabilities, Capability, EnvPolicy, Launch, Permissions, Protocol, RunRequest, Session,
-    StopPlan, Support, Transport, Unsupported,
+    Agent, Capabilities, Capability, EnvPolicy, Launch, Permissions, Protocol, Response,
+    RunRequest, Session, SessionFiles, StopPlan, Support, Transport, Unsupported,
 };
+use jiff::Timestamp;
 
 /// Claude Code, the CLI `claude`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -146,6 +149,18 @@ impl Agent for Claude {
             launch.arg(&request.prompt);
         }
         Ok(launch)
+    }
+
+    fn session_files(&self, session_id: &str) -> Option<SessionFiles> {
+        is_id(session_id).then(|| transcript::files(session_id))
+    }
+
+    fn read_session(
+        &self,
+        since: Timestamp,
+        lines: &mut dyn Iterator<Item = &[u8]>,
+    ) -> Vec<Response> {
+        transcript::read(since, lines)
     }
 
     fn protocol(&self, request: &RunRequest, transport: Transport) -> Box<dyn Protocol> {

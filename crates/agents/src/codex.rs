@@ -13,14 +13,17 @@ mod items;
 mod limits;
 mod meter;
 mod retry;
+mod rollout;
 mod rpc;
 
 use crate::agent::{check_name, check_options};
+use crate::session::is_id;
 use crate::{
-    Agent, Capabilities, Capability, Effort, EnvPolicy, Launch, Permissions, Protocol, RunRequest,
-    Session, StopPlan, Support, Transport, Unsupported,
+    Agent, Capabilities, Capability, Effort, EnvPolicy, Launch, Permissions, Protocol, Response,
+    RunRequest, Session, SessionFiles, StopPlan, Support, Transport, Unsupported,
 };
 use belay_trace::ToolCall;
+use jiff::Timestamp;
 use std::env::consts::{ARCH, OS};
 
 /// OpenAI Codex, the CLI `codex`.
@@ -141,6 +144,18 @@ impl Agent for Codex {
             Transport::Interactive => interactive_args(&mut launch, request, model.as_deref()),
         }
         Ok(launch)
+    }
+
+    fn session_files(&self, session_id: &str) -> Option<SessionFiles> {
+        is_id(session_id).then(|| rollout::files(session_id))
+    }
+
+    fn read_session(
+        &self,
+        since: Timestamp,
+        lines: &mut dyn Iterator<Item = &[u8]>,
+    ) -> Vec<Response> {
+        rollout::read(since, lines)
     }
 
     fn protocol(&self, request: &RunRequest, transport: Transport) -> Box<dyn Protocol> {

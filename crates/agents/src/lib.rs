@@ -38,6 +38,7 @@ mod protocol;
 mod registry;
 mod replay;
 mod request;
+mod session;
 mod stderr;
 mod wire;
 
@@ -58,3 +59,4 @@ pub use crate::protocol::{
 pub use crate::registry::{AGENTS, Candidate, UnknownAgent};
 pub use crate::replay::Replay;
 pub use crate::request::{Effort, Permissions, RunRequest, Session};
+pub use crate::session::{Response, SessionFiles, Tokens};

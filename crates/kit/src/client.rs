@@ -6,7 +6,7 @@ use crate::feed::feed;
 use crate::journal::{Durability, Journal};
 use crate::observe::queue::ObserverHandle;
 use crate::runner::{Command, Runner};
-use crate::{Environment, Error, Observer, Outcome, Run, program};
+use crate::{Environment, Error, Observer, Outcome, Prices, Run, program};
 use belay_agents::{Agent, Launch, RunRequest, Session, Transport};
 use belay_trace::{
     Decision, EvidenceSource, Failure, FailureKind, PermissionRequest, Record, TraceId,
@@ -43,6 +43,7 @@ pub struct Client {
     pub(crate) state_dir: Option<PathBuf>,
     pub(crate) durability: Durability,
     pub(crate) transport: Option<Transport>,
+    pub(crate) prices: Prices,
     pub(crate) on_event: Option<Handler>,
     pub(crate) output: Option<Output>,
     pub(crate) on_permission: Option<PermissionHandler>,
@@ -85,6 +86,7 @@ impl Client {
             state_dir: None,
             durability: Durability::default(),
             transport: None,
+            prices: Prices::bundled(),
             on_event: None,
             output: None,
             on_permission: None,
@@ -181,6 +183,14 @@ impl Client {
     #[must_use]
     pub fn transport(mut self, transport: Transport) -> Self {
         self.transport = Some(transport);
+        self
+    }
+
+    /// What tokens cost, where the agent does not report it: list prices, unless this says otherwise. What an agent
+    /// reports always goes before them.
+    #[must_use]
+    pub fn prices(mut self, prices: Prices) -> Self {
+        self.prices = prices;
         self
     }
 

@@ -14,6 +14,7 @@ mod interactive;
 mod journal;
 pub mod limits;
 pub mod observe;
+mod price;
 mod program;
 mod run;
 mod runner;
@@ -28,11 +29,12 @@ pub use crate::journal::Durability;
 pub use crate::observe::logger::{Logger, Part};
 pub use crate::observe::trace_dir::TraceDir;
 pub use crate::observe::{Observer, ObserverError};
+pub use crate::price::{BadPrices, Prices};
 pub use crate::run::{Interrupter, Outcome, Run};
 pub use belay_agents::{
     AGENTS, Agent, BadIdleLimits, Candidate, Capabilities, Capability, Claude, Codex, DockerAgent,
-    Effort, IdleLimits, OpenCode, Permissions, Pi, RunRequest, Session, Support, Transport,
-    Unsupported, shell_escape,
+    Effort, IdleLimits, OpenCode, Permissions, Pi, Response, RunRequest, Session, Support, Tokens,
+    Transport, Unsupported, shell_escape,
 };
 pub use belay_trace as trace;
 pub use belay_trace::{Decision, Event, Failure, FailureKind, PermissionRequest, Record, Usage};

@@ -125,3 +125,16 @@ pub const WALL_CLOCK: Duration = Duration::from_secs(30);
 /// How long an agent of a chain may be kept waiting while belay looks at its folder, so that it can tell what was
 /// changed if the next one has to go on. A repository of 50,000 files takes about a second.
 pub const LOOK: Duration = Duration::from_secs(5);
+
+/// How many responses of an attempt are priced one by one; what is beyond is priced as a sum. Nobody has seen an
+/// attempt with a tenth of it.
+pub const RESPONSES_MAX: usize = 10_000;
+
+/// How long an agent's own account of a session may take to be found and read: it is a file on this machine.
+pub const ACCOUNT: Duration = Duration::from_secs(5);
+
+/// How much of such an account is read, from its end: a turn of hours is some megabytes.
+pub const ACCOUNT_BYTES_MAX: u64 = 32 << 20;
+
+/// How many entries of folders are looked at to find it: ten years of a hundred sessions a day.
+pub const ACCOUNT_ENTRIES_MAX: usize = 400_000;

@@ -4,7 +4,9 @@
 //! of the stream and of the caller's handler, and the observers. A run is one or more attempts and ends with exactly one
 //! result, made here and nowhere else.
 
+mod account;
 mod attempt;
+mod bill;
 mod chain;
 mod drain;
 mod handler;

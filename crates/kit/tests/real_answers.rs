@@ -105,9 +105,7 @@ fn the_answer_is_the_last_message_and_usage_sums_the_responses(stage: &Stage) {
     assert_eq!(played.said(), "I will look.It says hi.");
     assert_eq!(played.of_type("turn_started").len(), 2);
     played.used(stage.way, 2);
-    if stage.way != Way::CodexExec {
-        assert_eq!(outcome.usage.num_turns, Some(2));
-    }
+    assert_eq!(outcome.usage.num_turns, Some(2));
 }
 on!(the_answer_is_the_last_message_and_usage_sums_the_responses: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print);
 

@@ -99,13 +99,9 @@ fn the_trace_has_the_phase_with_its_figures_and_the_calls(stage: &Stage) {
     assert_eq!(tokens, (count(want.0), count(want.1), count(want.2), count(want.3)));
     assert_eq!(phase.error, "");
     assert_eq!(phase.run, outcome.run_id);
-    match !stage.way.is_codex() {
-        true => {
-            assert!((phase.cost_usd - outcome.usage.total_cost_usd.unwrap()).abs() < 1e-9);
-            assert_eq!(phase.cost_source, None);
-        }
-        false => assert_eq!((phase.cost_usd, phase.cost_source), (0.0, Some(CostSource::Unknown))),
-    }
+    assert!((phase.cost_usd - outcome.usage.total_cost_usd.unwrap()).abs() < 1e-9);
+    let source = if stage.way.is_codex() { CostSource::Priced } else { CostSource::Reported };
+    assert_eq!(phase.cost_source, Some(source));
     if let Some(model) = &outcome.model {
         // The line that opens a session of one shot names no model.
         assert!(phase.model == *model || stage.way == Way::PiPrint, "{phase:#?}");

@@ -6,7 +6,7 @@ mod real_run;
 
 use belay_testkit::model_server::{Reply, Script, Tokens};
 use belaykit::{FailureKind, Permissions, RunRequest};
-use real_run::{Played, Stage, TOKENS, Way, counted, on, times};
+use real_run::{Played, Stage, TOKENS, on, times};
 
 /// What the second run of a session uses: not what the first has used.
 const MORE: Tokens =
@@ -28,14 +28,10 @@ fn second(stage: &Stage, request: RunRequest) -> Played {
     played
 }
 
-/// Exec knows the sum over the thread and not the share of a run; then the share is unknown, not wrong.
+/// Exec tells the sum over the thread; the share of a run is in the file of the session.
 fn used_only(stage: &Stage, played: &Played, tokens: &Tokens) {
-    match stage.way {
-        Way::CodexExec if counted(&played.outcome().usage).is_none() => {
-            assert!(played.notices().iter().any(|(code, _)| *code == "usage_unknown"));
-        }
-        _ => played.used_tokens(stage.way, tokens),
-    }
+    played.used_tokens(stage.way, tokens);
+    assert!(!played.outcome().usage.partial, "{played:#?}");
 }
 
 fn a_resumed_run_pays_for_itself_only(stage: &Stage) {

@@ -737,6 +737,18 @@ impl Event {
         }
     }
 
+    /// The event as the agent's driver made it: without the context window that belay has put in for an agent
+    /// that does not tell it.
+    #[must_use]
+    pub fn of_driver(mut self) -> Self {
+        if let Self::Context(context) = &mut self
+            && context.source != ContextSource::Agent
+        {
+            (context.window_tokens, context.source) = (None, ContextSource::Agent);
+        }
+        self
+    }
+
     /// A notice.
     pub fn notice(level: Level, code: &str, text: impl Into<String>) -> Self {
         Self::Notice(Notice { level, code: Some(code.to_owned()), text: text.into() })

@@ -1,8 +1,7 @@
 //! From records to a tree: a pure function of the journal, so that a lost tree can always be made again.
 
 use crate::{
-    Context, CostSource, Event, Node, NodeType, Record, RunResult, ToolCall, ToolId, ToolResult,
-    Usage,
+    Context, Event, Node, NodeType, Record, RunResult, ToolCall, ToolId, ToolResult, Usage,
 };
 use jiff::Timestamp;
 use std::collections::HashMap;
@@ -160,8 +159,7 @@ impl Fold {
         let phase = &mut self.root.children[index];
         phase.model = model;
         phase.cost_usd = usage.total_cost_usd.unwrap_or(0.0);
-        phase.cost_source =
-            (usage.cost_source != CostSource::Reported).then_some(usage.cost_source);
+        phase.cost_source = Some(usage.cost_source);
         phase.input_tokens = count(usage.input_tokens);
         phase.output_tokens = count(usage.output_tokens);
         phase.cache_read_tokens = count(usage.cache_read_input_tokens);
@@ -173,6 +171,10 @@ impl Fold {
 
     fn finish(&mut self, record: &Record, result: &RunResult) {
         let error = result.failure.as_ref().map(ToString::to_string).unwrap_or_default();
+        // Some agents do not name it when the session begins.
+        if let (true, Some(model)) = (self.model.is_empty(), &result.model) {
+            self.model.clone_from(model);
+        }
         self.fill_phase(record, &result.usage, error);
         self.close_phase(record);
     }
@@ -208,7 +210,7 @@ fn node_id(run: &str, number: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Json, Phase};
+    use crate::{CostSource, Json, Phase};
 
     fn record(seq: u64, parent: Option<&str>, event: Event) -> Record {
         let mut record = Record::new("run", event);
@@ -284,6 +286,21 @@ mod tests {
         let json = serde_json::to_string(&tree).unwrap();
         assert_eq!(json.matches("tool_call_id").count(), names.len());
         assert_eq!(serde_json::from_str::<Node>(&json).unwrap(), tree);
+    }
+
+    #[test]
+    fn a_phase_says_who_says_what_it_cost_and_the_model_that_was_named_last() {
+        let usage = Usage {
+            total_cost_usd: Some(0.5),
+            cost_source: CostSource::Priced,
+            ..Usage::default()
+        };
+        let model = Some("gpt-5.5".to_owned());
+        let result = RunResult { usage, model, ..RunResult::default() };
+        let tree = fold(vec![(None, Event::Result(result))]);
+        let phase = &tree.children[1];
+        assert_eq!((phase.cost_usd, phase.cost_source), (0.5, Some(CostSource::Priced)));
+        assert_eq!(phase.model, "gpt-5.5");
     }
 
     #[test]

@@ -43,7 +43,8 @@ pub struct Node {
     /// The run that a phase's figures come from.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub run: String,
-    /// Where the cost comes from; `unknown` means that the 0 in `cost_usd` is no figure.
+    /// Where the cost comes from; `unknown` means that the 0 in `cost_usd` is no figure. Traces of older versions
+    /// leave it out where the agent has reported the cost.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost_source: Option<crate::CostSource>,
     /// Input tokens read from the prompt cache.

@@ -30,6 +30,9 @@ pub struct Usage {
     pub reasoning_output_tokens: Option<u64>,
     /// Where `total_cost_usd` comes from.
     pub cost_source: CostSource,
+    /// The tokens are estimated or not all of them: the agent did not live to say what its last response used.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub partial: bool,
     /// The same figures for each model, by its full name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub models: BTreeMap<String, ModelUsage>,
@@ -48,8 +51,12 @@ pub struct ModelUsage {
     pub cache_read_input_tokens: u64,
     /// Input tokens written to the prompt cache.
     pub cache_creation_input_tokens: u64,
-    /// US dollars, if the agent knows this model's price.
+    /// US dollars, if anybody knows this model's price.
     pub cost_usd: Option<f64>,
+    /// Where `cost_usd` comes from; a run says it of each part. What only an agent has said leaves it out, and
+    /// then it is as reported.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost_source: Option<CostSource>,
     /// The model's context window in tokens, as the agent reports it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub context_window: Option<u64>,
@@ -62,7 +69,7 @@ pub struct ModelUsage {
 pub enum CostSource {
     /// The agent reported it.
     Reported,
-    /// Computed from tokens and a price table.
+    /// Computed from tokens and list prices: what the tokens cost who pays by token, whatever the contract.
     Priced,
     /// A lower bound: part of the work has no known cost.
     Partial,
@@ -75,21 +82,14 @@ impl Usage {
     /// Adds another attempt's figures: the total of a run over all its attempts, failed ones included.
     ///
     /// A figure that only one side knows counts as that figure; a cost that only one side knows is
-    /// [`CostSource::Partial`], unless the other side used nothing.
+    /// [`CostSource::Partial`], unless the other side used nothing. A sum is as good as its weakest part.
     pub fn add(&mut self, other: &Self) {
         let cost_source = match (self.is_unused(), other.is_unused()) {
             (true, _) => other.cost_source,
             (_, true) => self.cost_source,
-            _ if self.cost_source == other.cost_source => self.cost_source,
-            _ => match (self.total_cost_usd, other.total_cost_usd) {
-                (Some(_), Some(_))
-                    if ![self.cost_source, other.cost_source].contains(&CostSource::Partial) =>
-                {
-                    CostSource::Priced
-                }
-                _ => CostSource::Partial,
-            },
+            _ => self.cost_source.with(other.cost_source),
         };
+        self.partial |= other.partial;
         self.cost_source = cost_source;
         for (mine, theirs) in [
             (&mut self.input_tokens, other.input_tokens),
@@ -104,20 +104,26 @@ impl Usage {
         }
         self.total_cost_usd = sum(self.total_cost_usd, other.total_cost_usd, add_costs);
         for (name, theirs) in &other.models {
-            let mine = self.models.entry(name.clone()).or_default();
+            let Some(mine) = self.models.get_mut(name) else {
+                self.models.insert(name.clone(), theirs.clone());
+                continue;
+            };
             mine.input_tokens = mine.input_tokens.saturating_add(theirs.input_tokens);
             mine.output_tokens = mine.output_tokens.saturating_add(theirs.output_tokens);
             mine.cache_read_input_tokens =
                 mine.cache_read_input_tokens.saturating_add(theirs.cache_read_input_tokens);
             mine.cache_creation_input_tokens =
                 mine.cache_creation_input_tokens.saturating_add(theirs.cache_creation_input_tokens);
-            mine.cost_usd = sum(mine.cost_usd, theirs.cost_usd, add_costs);
+            mine.add_cost(theirs);
             mine.context_window = theirs.context_window.or(mine.context_window);
         }
     }
 
-    /// True if no token and no money is known to have been used.
+    /// True if no token and no money was used, as far as anybody can tell.
     fn is_unused(&self) -> bool {
+        if self.partial {
+            return false;
+        }
         let tokens = [
             self.input_tokens,
             self.output_tokens,
@@ -125,6 +131,38 @@ impl Usage {
             self.cache_creation_input_tokens,
         ];
         tokens.iter().all(|t| t.unwrap_or(0) == 0) && self.total_cost_usd.unwrap_or(0.0) == 0.0
+    }
+}
+
+impl CostSource {
+    /// The source of the sum of two costs: the weaker one. A known cost and an unknown one are a lower bound.
+    #[must_use]
+    pub fn with(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Reported, Self::Reported) => Self::Reported,
+            (Self::Unknown, Self::Unknown) => Self::Unknown,
+            (Self::Partial | Self::Unknown, _) | (_, Self::Partial | Self::Unknown) => {
+                Self::Partial
+            }
+            (Self::Reported | Self::Priced, Self::Reported | Self::Priced) => Self::Priced,
+        }
+    }
+}
+
+impl ModelUsage {
+    /// Where the cost comes from, also where nobody has said so.
+    pub fn source(&self) -> CostSource {
+        let said = self.cost_source.or(self.cost_usd.map(|_| CostSource::Reported));
+        said.unwrap_or_default()
+    }
+
+    fn add_cost(&mut self, other: &Self) {
+        if self.cost_source.is_some() || other.cost_source.is_some() {
+            self.cost_source = Some(self.source().with(other.source()));
+        } else if self.cost_usd.is_some() != other.cost_usd.is_some() {
+            self.cost_source = Some(CostSource::Partial);
+        }
+        self.cost_usd = sum(self.cost_usd, other.cost_usd, add_costs);
     }
 }
 
@@ -168,6 +206,46 @@ mod tests {
         let mut total = usage(1, Some(f64::MAX), CostSource::Reported);
         total.add(&total.clone());
         assert_eq!(total.total_cost_usd, Some(f64::MAX));
+    }
+
+    #[test]
+    fn a_sum_is_as_good_as_its_weakest_part() {
+        use CostSource::{Partial, Priced, Reported, Unknown};
+        for (a, b, want) in [
+            (Reported, Reported, Reported),
+            (Reported, Priced, Priced),
+            (Priced, Partial, Partial),
+            (Reported, Partial, Partial),
+            (Partial, Unknown, Partial),
+            (Unknown, Priced, Partial),
+            (Unknown, Unknown, Unknown),
+        ] {
+            assert_eq!((a.with(b), b.with(a)), (want, want), "{a:?} with {b:?}");
+        }
+    }
+
+    #[test]
+    fn an_attempt_that_used_nobody_knows_what_makes_the_cost_partial() {
+        let mut total = Usage { partial: true, ..Usage::default() };
+        total.add(&usage(5, Some(0.25), CostSource::Reported));
+        let want = usage(5, Some(0.25), CostSource::Partial);
+        assert_eq!(total, Usage { partial: true, ..want });
+    }
+
+    #[test]
+    fn the_parts_of_models_say_their_sources_too() {
+        let part = |cost_usd, cost_source| {
+            let part = ModelUsage { cost_usd, cost_source, ..ModelUsage::default() };
+            Usage {
+                models: [("m".to_owned(), part)].into(),
+                ..usage(1, cost_usd, CostSource::Unknown)
+            }
+        };
+        let mut total = part(Some(0.5), None);
+        total.add(&part(Some(0.5), Some(CostSource::Priced)));
+        assert_eq!(total.models, part(Some(1.0), Some(CostSource::Priced)).models);
+        total.add(&part(None, Some(CostSource::Unknown)));
+        assert_eq!(total.models, part(Some(1.0), Some(CostSource::Partial)).models);
     }
 
     #[test]

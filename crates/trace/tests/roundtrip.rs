@@ -282,6 +282,7 @@ fn usage() -> Usage {
         cache_read_input_tokens: 3,
         cache_creation_input_tokens: 4,
         cost_usd: Some(0.5),
+        cost_source: Some(CostSource::Priced),
         context_window: Some(200_000),
     };
     Usage {
@@ -294,6 +295,7 @@ fn usage() -> Usage {
         duration_ms: Some(7),
         reasoning_output_tokens: Some(1),
         cost_source: CostSource::Reported,
+        partial: true,
         models: [("claude-opus".to_owned(), model)].into(),
     }
 }

@@ -170,6 +170,7 @@ fn model_usage(model: &ModelTokens) -> ModelUsage {
         cache_creation_input_tokens: model.cache_creation_input_tokens,
         cost_usd: priced(model),
         context_window: model.context_window,
+        ..ModelUsage::default()
     }
 }
 

@@ -191,7 +191,7 @@ impl Exec {
     fn completed(&mut self, tokens: Option<Tokens>, out: &mut Out) {
         // Cumulative over the thread, and this process knows only its own part of it.
         let usage = if self.resumed {
-            let words = "codex exec reports only the sum over a resumed thread; this run's tokens are unknown";
+            let words = "codex exec reports only the sum over a resumed thread, which says nothing of this run";
             out.event(Event::notice(Level::Warn, "usage_unknown", words));
             Usage::default()
         } else {

@@ -369,6 +369,7 @@ fn usage(tokens: &Tokens, context_window: Option<u64>, is_root: bool) -> Usage {
         cache_creation_input_tokens: tokens.cached_write_tokens,
         cost_usd: cost,
         context_window: context_window.filter(|limit| *limit > 0),
+        ..ModelUsage::default()
     };
     Usage {
         input_tokens: Some(tokens.input_tokens),

@@ -54,6 +54,7 @@ impl Meter {
             cache_creation_input_tokens: tokens.cache_write,
             cost_usd: cost,
             context_window: self.window,
+            ..ModelUsage::default()
         };
         Usage {
             input_tokens: Some(tokens.input),

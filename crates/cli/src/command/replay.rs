@@ -166,7 +166,10 @@ fn again(attempt: &Attempt, stored: Option<&Stored>, now: &Emitted) -> Result<Ve
     if stored.is_none() {
         record.raw = None;
     }
-    record.event = now.event.clone();
+    // What belay has added to an event is no part of what the driver makes.
+    if record.event.clone().of_driver() != now.event {
+        record.event = now.event.clone();
+    }
     record.parent_tool_id.clone_from(&now.parent_tool_id);
     serde_json::to_vec(&record).map_err(Fail::local)
 }

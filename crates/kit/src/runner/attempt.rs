@@ -3,6 +3,8 @@
 mod stopping;
 
 use self::stopping::Stop;
+use super::account::{self, Homes};
+use super::bill::Bill;
 use super::drain::Drain;
 use super::idle::{Alarm, IdleWatch};
 use super::private_files::{FileArgs, PrivateFiles};
@@ -81,6 +83,7 @@ impl Runner {
                     .map_err(local_io("cannot find a free port on 127.0.0.1"))?,
             ),
         };
+        let (homes, bill) = (Homes::of(&env), self.bill(transport));
         // Before the agent costs anything.
         self.publisher.open_input_log().map_err(local_io("cannot write the journal"))?;
         let start = Start {
@@ -134,12 +137,24 @@ impl Runner {
             paused: None,
             alarm: None,
             denials: Vec::new(),
+            bill,
+            homes,
             forced: false,
             began,
             _files: args,
             runner: self,
         };
         Ok((attempt, output))
+    }
+
+    fn bill(&self, transport: Transport) -> Bill {
+        let (client, capabilities) = (&self.client, self.client.agent.capabilities(transport));
+        let tells = |what| capabilities.support(what) != Support::No;
+        if !tells(Capability::ReportedCost) || !tells(Capability::ReportedWindow) {
+            client.prices.warm_up();
+        }
+        let tells_window = tells(Capability::ReportedWindow);
+        Bill::new(client.prices.clone(), self.request.model.clone(), tells_window)
     }
 }
 
@@ -181,6 +196,9 @@ struct Attempt<'a> {
     /// What our own limits have to say about what was just read.
     alarm: Option<Alarm>,
     denials: Vec<Denial>,
+    bill: Bill,
+    /// Where the agent keeps its own account of what it uses.
+    homes: Homes,
     forced: bool,
     began: Instant,
     _files: FileArgs,
@@ -275,6 +293,7 @@ impl Attempt<'_> {
         // Paid for and on disk, before anything is cleaned up.
         self.runner.publisher.flush().await;
         let left = self.process.sweep(self.runner.request.leave_running).await;
+        self.settle().await;
         self.finish(exit, left, pipes_open > 0)
     }
 
@@ -324,7 +343,8 @@ impl Attempt<'_> {
         let mut asked = Vec::new();
         for action in std::mem::take(&mut self.out.actions) {
             match action {
-                Action::Emit(emitted) => {
+                Action::Emit(mut emitted) => {
+                    self.bill.event(&mut emitted.event, emitted.parent_tool_id.is_none());
                     self.idle.event(&emitted.event, Timestamp::now());
                     if let Some(limit) = &mut self.turn_limit
                         && emitted.parent_tool_id.is_none()
@@ -402,12 +422,28 @@ impl Attempt<'_> {
         end.usage.duration_ms.get_or_insert(elapsed);
         let result = AttemptResult {
             result: end.answer.clone(),
-            usage: end.usage.clone(),
+            usage: self.bill.preview(end),
             failure: end.failure.clone(),
             session_id: end.session_id.clone(),
             model: end.model.clone(),
         };
         self.runner.publisher.event(Event::AttemptResult(result));
+    }
+
+    /// Completes what the attempt has used and cost, when the agent can write no more about it.
+    async fn settle(&mut self) {
+        let Some(end) = &mut self.end else { return };
+        let account = match end.session_id.clone().filter(|_| self.bill.wants_account(end)) {
+            None => Vec::new(),
+            Some(session_id) => {
+                let (agent, homes) = (self.runner.client.agent.clone(), self.homes.clone());
+                account::read(agent, homes, &session_id, self.bill.began()).await
+            }
+        };
+        if let Some(context) = self.bill.context(&account) {
+            self.runner.publisher.event(Event::Context(context));
+        }
+        self.bill.settle(end, account);
     }
 
     fn cannot(&mut self, what: &str) {

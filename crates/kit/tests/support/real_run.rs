@@ -267,6 +267,19 @@ impl Stage {
         played
     }
 
+    /// Waits until so many responses stand in the agent's own account of its session.
+    pub(crate) fn wait_for_accounts(&self, responses: usize) {
+        let (folder, word) = match self.way.is_codex() {
+            true => (".codex/sessions", "token_usage_record"),
+            false => (".claude/projects", r#""output_tokens":"#),
+        };
+        let since = Instant::now();
+        while lines_below(&self.sandbox.home().join(folder), word) < responses {
+            assert!(since.elapsed() < Duration::from_secs(10), "the agent writes nothing down");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     /// The command lines of processes that live in this home, after some patience.
     pub(crate) fn processes_left(&self) -> Vec<String> {
         let deadline = Instant::now() + Duration::from_secs(3);
@@ -283,6 +296,19 @@ impl Stage {
     pub(crate) fn processes(&self) -> Vec<(u32, String)> {
         processes_of(self.sandbox.home())
     }
+}
+
+/// How many lines of the files below a folder have this word.
+fn lines_below(folder: &Path, word: &str) -> usize {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let lines = entries.map(|entry| match entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+        true => lines_below(&entry.path(), word),
+        false => {
+            let text = fs::read_to_string(entry.path()).unwrap_or_default();
+            text.lines().filter(|line| line.contains(word)).count()
+        }
+    });
+    lines.sum()
 }
 
 /// The processes that have this home in their environment, with their command lines.
@@ -473,7 +499,15 @@ impl Played {
             let want = (input * 2.0 + output * 8.0 + tokens.cache_read as f64 * 0.5) / 1e6;
             assert!((usage.total_cost_usd.unwrap() - want).abs() < 1e-9, "{usage:?}");
         } else {
-            assert_eq!((usage.total_cost_usd, usage.cost_source), (None, CostSource::Unknown));
+            // Codex reports none; `gpt-5.5` costs 5, 30 and 0.5 dollars, and writing to the cache what input does.
+            let input = (tokens.input + tokens.cache_write) as f64;
+            let (output, cached) = (tokens.output as f64, tokens.cache_read as f64);
+            let want = (input * 5.0 + output * 30.0 + cached * 0.5) / 1e6;
+            let cost = usage.total_cost_usd.unwrap_or_else(|| panic!("no cost: {self:#?}"));
+            assert!((cost - want).abs() < 1e-9, "{cost} is not {want}: {self:#?}");
+            let source = if usage.partial { CostSource::Partial } else { CostSource::Priced };
+            assert_eq!(usage.cost_source, source);
+            assert_eq!(usage.models["gpt-5.5"].cost_source, Some(source));
         }
     }
 
@@ -518,7 +552,7 @@ impl Played {
             let inputs: Vec<_> = Frames::new(&log).map(|frame| frame.bytes).collect();
             let mine = |record: &&Record| record.attempt == started.attempt && record.raw.is_some();
             let recorded: Vec<_> = self.records.iter().filter(mine).collect();
-            let envelope = |r: &&Record| (r.event.clone(), r.parent_tool_id.clone());
+            let envelope = |r: &&Record| (r.event.clone().of_driver(), r.parent_tool_id.clone());
             let recorded_events: Vec<_> = recorded.iter().map(envelope).collect();
             let envelope = |(_, e): &(usize, Emitted)| (e.event.clone(), e.parent_tool_id.clone());
             assert_eq!(replay.events.iter().map(envelope).collect::<Vec<_>>(), recorded_events);

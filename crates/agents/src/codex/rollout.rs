@@ -1,0 +1,160 @@
+//! What Codex writes down about a session: `$CODEX_HOME/sessions/YYYY/MM/DD/rollout-TIME-SESSION.jsonl`.
+//!
+//! One record for each response that has ended, also of turns that were killed later (measured, 0.169.0).
+
+use crate::lines;
+use crate::session::{Response, SessionFiles, Tokens};
+use crate::wire::decode;
+use jiff::Timestamp;
+use memchr::memmem;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+
+pub(super) fn files(session_id: &str) -> SessionFiles {
+    SessionFiles {
+        home_env: "CODEX_HOME",
+        home: ".codex",
+        folder: "sessions",
+        levels: 3,
+        prefix: "rollout-",
+        suffix: format!("-{session_id}.jsonl"),
+        beside: None,
+    }
+}
+
+#[derive(Deserialize)]
+struct Line<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Cow<'a, str>,
+    timestamp: Option<Timestamp>,
+    #[serde(borrow)]
+    payload: &'a RawValue,
+}
+
+#[derive(Deserialize)]
+struct TurnContext {
+    #[serde(default)]
+    model: Option<String>,
+    #[serde(default)]
+    service_tier: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct TaskStarted {
+    #[serde(default)]
+    model_context_window: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct UsageRecord {
+    usage: Counts,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Counts {
+    input_tokens: u64,
+    cached_input_tokens: u64,
+    cache_write_input_tokens: u64,
+    output_tokens: u64,
+    reasoning_output_tokens: u64,
+}
+
+pub(super) fn read(since: Timestamp, lines: &mut dyn Iterator<Item = &[u8]>) -> Vec<Response> {
+    let words =
+        ["\"turn_context\"", "\"task_started\"", "\"token_usage_record\""].map(memmem::Finder::new);
+    let mut turn = TurnContext { model: None, service_tier: None };
+    let mut context_window = None;
+    let mut responses = Vec::new();
+    for line in lines.filter(|line| words.iter().any(|word| word.find(line).is_some())) {
+        let text = lines::text(line);
+        let Some(line) = decode::<Line<'_>>(&text) else { continue };
+        match line.kind.as_ref() {
+            "turn_context" => turn = decode(line.payload.get()).unwrap_or(turn),
+            "event_msg" => {
+                let started = decode::<TaskStarted>(line.payload.get());
+                context_window =
+                    started.and_then(|task| task.model_context_window).or(context_window);
+            }
+            "token_usage_record" => {
+                let at = line.timestamp.filter(|at| *at >= since);
+                let record = decode::<UsageRecord>(line.payload.get());
+                let (Some(at), Some(record)) = (at, record) else { continue };
+                responses.push(Response {
+                    at: Some(at),
+                    model: turn.model.clone(),
+                    tokens: record.usage.tokens(),
+                    context_window,
+                    service_tier: turn.service_tier.clone(),
+                });
+            }
+            _ => {}
+        }
+    }
+    responses
+}
+
+impl Counts {
+    /// Codex counts what was cached as input, too.
+    fn tokens(&self) -> Tokens {
+        let cached = self.cached_input_tokens.saturating_add(self.cache_write_input_tokens);
+        Tokens {
+            input: self.input_tokens.saturating_sub(cached),
+            output: self.output_tokens,
+            cache_read: self.cached_input_tokens,
+            cache_write: self.cache_write_input_tokens,
+            cache_write_1h: 0,
+            reasoning: self.reasoning_output_tokens,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(second: u32) -> String {
+        format!(
+            r#"{{"timestamp":"2026-11-21T16:54:{second:02}.317Z","ordinal":12,"type":"token_usage_record","payload":{{"thread_id":"t","usage":
+            {{"input_tokens":10500,"cached_input_tokens":9000,"cache_write_input_tokens":300,"output_tokens":85,"reasoning_output_tokens":5,"total_tokens":10585}},
+            "thread_token_usage":{{"input_tokens":21000}}}}}}"#
+        )
+        .replace('\n', "")
+    }
+
+    fn context(model: &str) -> String {
+        format!(
+            r#"{{"timestamp":"2026-11-21T16:54:00Z","type":"turn_context","payload":{{"turn_id":"1","model":"{model}"}}}}"#
+        )
+    }
+
+    #[test]
+    fn a_response_has_the_model_of_its_turn_and_those_of_earlier_turns_are_left_out() {
+        let text = [
+            context("gpt-5.1"),
+            record(10),
+            r#"{"timestamp":"2026-11-21T16:54:40Z","type":"event_msg","payload":{"type":"task_started","model_context_window":258400}}"#.to_owned(),
+            context("gpt-5.5"),
+            record(49),
+            r#"{"type":"response_item","payload":{"text":"\"token_usage_record\""}}"#.to_owned(),
+            record(50)[..90].to_owned(),
+        ];
+        let since = "2026-11-21T16:54:40Z".parse().unwrap();
+        let want = Response {
+            at: "2026-11-21T16:54:49.317Z".parse().ok(),
+            model: Some("gpt-5.5".to_owned()),
+            tokens: Tokens {
+                input: 1200,
+                output: 85,
+                cache_read: 9000,
+                cache_write: 300,
+                cache_write_1h: 0,
+                reasoning: 5,
+            },
+            context_window: Some(258_400),
+            service_tier: None,
+        };
+        assert_eq!(read(since, &mut text.iter().map(|line| line.as_bytes())), [want]);
+    }
+}

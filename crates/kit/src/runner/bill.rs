@@ -1,0 +1,279 @@
+//! What an attempt has used, response by response, and what that costs.
+//!
+//! A price can depend on the length of a response's input, so a sum is no basis for one. Drivers report the sum
+//! after each response: its growth is that response.
+
+use crate::{Prices, limits};
+use belay_agents::{AttemptEnd, Response, Tokens};
+use belay_trace::{Context, ContextSource, CostSource, Event, ModelUsage, Usage};
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+
+/// The bill of one attempt.
+pub(super) struct Bill {
+    prices: Prices,
+    began: Timestamp,
+    /// The agent tells how large its window is, at the latest when its turn ends; a list may be wrong about it.
+    tells_window: bool,
+    /// The model that runs, as far as it is known.
+    model: Option<String>,
+    /// A response has begun.
+    has_begun: bool,
+    /// The agent has told how full the context is.
+    tells_context: bool,
+    responses: Vec<Response>,
+    /// The driver's last sum.
+    sum: Tokens,
+    /// The window of the model with this name.
+    window: Option<(String, Option<(u64, ContextSource)>)>,
+}
+
+impl Bill {
+    pub(super) fn new(prices: Prices, model: Option<String>, tells_window: bool) -> Self {
+        Self {
+            prices,
+            began: Timestamp::now(),
+            tells_window,
+            model,
+            has_begun: false,
+            tells_context: false,
+            responses: Vec::new(),
+            sum: Tokens::default(),
+            window: None,
+        }
+    }
+
+    /// When the attempt began.
+    pub(super) fn began(&self) -> Timestamp {
+        self.began
+    }
+
+    /// Takes the agent's next event; puts in a context window that the agent does not tell.
+    pub(super) fn event(&mut self, event: &mut Event, is_main: bool) {
+        match event {
+            Event::SessionStarted(session) => self.runs(session.model.as_ref()),
+            Event::TurnStarted(turn) => {
+                self.has_begun = true;
+                if is_main {
+                    self.runs(turn.model.as_ref());
+                }
+            }
+            Event::Usage(report) => self.report(&report.usage),
+            Event::Context(context) if is_main => {
+                self.tells_context = true;
+                self.put_window(context);
+            }
+            _ => {}
+        }
+    }
+
+    /// How full the context was in the end, if the agent has written down what it did not tell.
+    pub(super) fn context(&mut self, account: &[Response]) -> Option<Context> {
+        let last = account.last().filter(|_| !self.tells_context)?;
+        let mut context = Context {
+            used_tokens: last.tokens.total(),
+            window_tokens: last.context_window,
+            source: ContextSource::Agent,
+        };
+        self.runs(last.model.as_ref());
+        self.put_window(&mut context);
+        Some(context)
+    }
+
+    fn put_window(&mut self, context: &mut Context) {
+        if context.window_tokens.is_none()
+            && let Some((window, source)) = self.window()
+        {
+            (context.window_tokens, context.source) = (Some(window), source);
+        }
+    }
+
+    fn runs(&mut self, model: Option<&String>) {
+        if let Some(model) = model {
+            self.model = Some(model.clone());
+        }
+    }
+
+    fn report(&mut self, usage: &Usage) {
+        let sum = tokens(usage).unwrap_or_default();
+        let tokens = sum.beyond(self.sum);
+        self.sum = sum;
+        if tokens.total() > 0 && self.responses.len() < limits::RESPONSES_MAX {
+            let model = self.model.clone();
+            self.responses.push(Response { model, tokens, ..Response::default() });
+        }
+    }
+
+    fn window(&mut self) -> Option<(u64, ContextSource)> {
+        let model = self.model.as_ref()?;
+        let known = self.window.as_ref().filter(|(name, _)| name == model);
+        if known.is_none() {
+            let window = self.prices.context_window(model);
+            self.window = Some((model.clone(), window));
+        }
+        let window = self.window.as_ref().and_then(|(_, window)| *window);
+        window.filter(|(_, source)| *source == ContextSource::Config || !self.tells_window)
+    }
+
+    /// True if the agent's own account of its session may say more than its stream has.
+    pub(super) fn wants_account(&self, end: &AttemptEnd) -> bool {
+        let is_known = tokens(&end.usage).is_some() && end.model.is_some();
+        let is_whole = end.failure.is_none() || !self.has_begun;
+        end.usage.total_cost_usd.is_none() && !(is_known && is_whole)
+    }
+
+    /// Completes the end of the turn by the agent's own account, and then the cost.
+    pub(super) fn settle(&self, end: &mut AttemptEnd, account: Vec<Response>) {
+        let (accounted, counted) = (sum_of(&account), sum_of(&self.responses));
+        let is_account_better = accounted.total() > 0 && accounted.total() >= counted.total();
+        if accounted.total() > 0 {
+            let model = account.iter().rev().find_map(|response| response.model.clone());
+            end.model = end.model.take().or(model);
+            let usage = &mut end.usage;
+            set_tokens(usage, tokens(usage).unwrap_or_default().or_more(accounted));
+            usage.num_turns.get_or_insert(account.len() as u64);
+        }
+        // A turn that ended well has nothing that is not in the account.
+        let is_whole = end.failure.is_none() && tokens(&end.usage).is_some();
+        self.price(end, if is_account_better { &account } else { &self.responses }, is_whole);
+    }
+
+    /// Completes the cost by what the stream has told.
+    pub(super) fn preview(&self, end: &AttemptEnd) -> Usage {
+        let mut end = end.clone();
+        self.settle(&mut end, Vec::new());
+        end.usage
+    }
+
+    fn price(&self, end: &mut AttemptEnd, responses: &[Response], is_whole: bool) {
+        let usage = &mut end.usage;
+        for part in usage.models.values_mut() {
+            part.cost_source = Some(part.source());
+        }
+        let is_reported = usage.total_cost_usd.is_some()
+            && usage.models.values().all(|part| part.cost_usd.is_some());
+        if is_reported {
+            return;
+        }
+        usage.partial |= self.has_begun && !is_whole;
+        let main = end.model.as_deref().or(self.model.as_deref());
+        let Some(tokens) = tokens(usage) else { return };
+        if usage.models.is_empty() {
+            usage.models = self.parts(tokens, main, responses);
+        }
+        let only = usage.models.len() == 1;
+        for (model, part) in &mut usage.models {
+            if part.cost_usd.is_none() {
+                let of_part = |response: &&Response| {
+                    only || response.model.as_deref().or(main) == Some(model.as_str())
+                };
+                let responses: Vec<_> = responses.iter().filter(of_part).collect();
+                let (cost, source) = self.price_of_part(model, part, &responses);
+                (part.cost_usd, part.cost_source) = (cost, Some(source));
+            }
+            if usage.partial && part.source() == CostSource::Priced {
+                part.cost_source = Some(CostSource::Partial);
+            }
+        }
+        let costs: Vec<f64> = usage.models.values().filter_map(|part| part.cost_usd).collect();
+        // Not `sum()`: of nothing it is -0.0.
+        let total = costs.iter().fold(0.0, |total: f64, cost| total + cost);
+        let source = usage.models.values().map(ModelUsage::source).reduce(CostSource::with);
+        usage.total_cost_usd = (!costs.is_empty() && total.is_finite()).then_some(total);
+        usage.cost_source = match usage.total_cost_usd {
+            Some(_) => source.unwrap_or_default(),
+            None => CostSource::Unknown,
+        };
+    }
+
+    /// The tokens of each model; what no response explains is the main one's.
+    fn parts(
+        &self,
+        tokens: Tokens,
+        main: Option<&str>,
+        responses: &[Response],
+    ) -> BTreeMap<String, ModelUsage> {
+        let mut parts: BTreeMap<&str, Tokens> = BTreeMap::new();
+        for response in responses {
+            let Some(model) = response.model.as_deref().or(main) else { continue };
+            let part = parts.entry(model).or_default();
+            *part = part.plus(response.tokens);
+        }
+        let explained = parts.values().fold(Tokens::default(), |sum, part| sum.plus(*part));
+        if let Some(main) = main {
+            let part = parts.entry(main).or_default();
+            *part = part.plus(tokens.beyond(explained));
+        }
+        let part = |(model, tokens): (&str, Tokens)| {
+            let part = ModelUsage {
+                input_tokens: tokens.input,
+                output_tokens: tokens.output,
+                cache_read_input_tokens: tokens.cache_read,
+                cache_creation_input_tokens: tokens.cache_write,
+                ..ModelUsage::default()
+            };
+            (model.to_owned(), part)
+        };
+        parts.into_iter().filter(|(_, tokens)| tokens.total() > 0).map(part).collect()
+    }
+
+    fn price_of_part(
+        &self,
+        model: &str,
+        part: &ModelUsage,
+        responses: &[&Response],
+    ) -> (Option<f64>, CostSource) {
+        let tokens = Tokens {
+            input: part.input_tokens,
+            output: part.output_tokens,
+            cache_read: part.cache_read_input_tokens,
+            cache_write: part.cache_creation_input_tokens,
+            ..Tokens::default()
+        };
+        let explained = responses.iter().fold(Tokens::default(), |sum, r| sum.plus(r.tokens));
+        // Responses that are more than the sum are none of its parts.
+        let fits = explained.beyond(tokens).total() == 0;
+        let (responses, explained) =
+            if fits { (responses, explained) } else { (&[][..], Tokens::default()) };
+        let named =
+            |response: &Response| Response { model: Some(model.to_owned()), ..response.clone() };
+        let costs =
+            responses.iter().map(|response| self.prices.price(&named(response), self.began));
+        let Some(cost) = costs.sum::<Option<f64>>() else { return (None, CostSource::Unknown) };
+        let rest = named(&Response { tokens: tokens.beyond(explained), ..Response::default() });
+        match self.prices.price_of_sum(&rest, self.began) {
+            Some((rest, true)) => (Some(cost + rest), CostSource::Priced),
+            Some((rest, false)) => (Some(cost + rest), CostSource::Partial),
+            None => (None, CostSource::Unknown),
+        }
+    }
+}
+
+fn sum_of(responses: &[Response]) -> Tokens {
+    responses.iter().fold(Tokens::default(), |sum, response| sum.plus(response.tokens))
+}
+
+/// The tokens of a usage; `None` if the agent has told none at all.
+fn tokens(usage: &Usage) -> Option<Tokens> {
+    let counts = [
+        usage.input_tokens,
+        usage.output_tokens,
+        usage.cache_read_input_tokens,
+        usage.cache_creation_input_tokens,
+    ];
+    let [input, output, cache_read, cache_write] = counts.map(Option::unwrap_or_default);
+    let reasoning = usage.reasoning_output_tokens.unwrap_or_default();
+    let tokens = Tokens { input, output, cache_read, cache_write, cache_write_1h: 0, reasoning };
+    counts.iter().any(Option::is_some).then_some(tokens)
+}
+
+fn set_tokens(usage: &mut Usage, tokens: Tokens) {
+    usage.input_tokens = Some(tokens.input);
+    usage.output_tokens = Some(tokens.output);
+    usage.cache_read_input_tokens = Some(tokens.cache_read);
+    usage.cache_creation_input_tokens = Some(tokens.cache_write);
+    usage.reasoning_output_tokens = Some(tokens.reasoning);
+}
+
+#[cfg(test)]
+mod tests;
