@@ -3,8 +3,9 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::symlink;
+use std::sync::OnceLock;
 
-use super::{CodexPolicy, Sandbox, claude, codex, opencode, pi, skip_unless_installed};
+use super::{CodexPolicy, RealAgent, Sandbox, claude, codex, opencode, pi, skip_unless_installed};
 use crate::model_server::ModelServer;
 
 /// The names by which the agents are called.
@@ -27,10 +28,12 @@ impl Everyone {
     ///
     /// When the home cannot be written.
     pub fn enter(server: &ModelServer, test: &str) -> Option<Self> {
-        let agents = [claude(), codex(), opencode(), pi()];
+        // Each is asked for its version, which takes seconds together.
+        static AGENTS: OnceLock<[Option<RealAgent>; 4]> = OnceLock::new();
+        let agents = AGENTS.get_or_init(|| [claude(), codex(), opencode(), pi()]);
         let mut programs = Vec::new();
-        for (agent, name) in agents.into_iter().zip(EVERYONE) {
-            programs.push((skip_unless_installed(agent, name, test)?.program, name));
+        for (agent, name) in agents.iter().zip(EVERYONE) {
+            programs.push((skip_unless_installed(agent.clone(), name, test)?.program, name));
         }
         let sandbox = Sandbox::new().expect("a home can be made");
         let bin = sandbox.home().join("bin");
