@@ -60,6 +60,13 @@ pub trait Agent: fmt::Debug + Send + Sync {
         Vec::new()
     }
 
+    /// The same for a stream that somebody saved: it is fed as lines of standard output, and nobody answers.
+    ///
+    /// Only an agent that waits for answers before it listens has another one.
+    fn reader(&self, request: &RunRequest, transport: Transport) -> Box<dyn Protocol> {
+        self.protocol(request, transport)
+    }
+
     /// The arguments of a tool call as the seed's harness printed them.
     fn harness_args(&self, call: &ToolCall) -> String {
         call.args.get().to_owned()

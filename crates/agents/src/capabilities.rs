@@ -63,7 +63,8 @@ pub struct Capabilities {
 }
 
 impl Capabilities {
-    pub(crate) const fn new(rows: &'static [(Capability, Support)]) -> Self {
+    /// The table of an agent; what it does not name, nobody honours.
+    pub const fn new(rows: &'static [(Capability, Support)]) -> Self {
         Self { rows, without: &[] }
     }
 

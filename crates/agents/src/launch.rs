@@ -110,7 +110,7 @@ impl EnvPolicy {
     ];
 
     /// The common variables and those of the agent's own.
-    pub(crate) fn with(own: &[&'static str]) -> Self {
+    pub fn with(own: &[&'static str]) -> Self {
         let allow = Self::COMMON.iter().chain(own).copied().collect();
         Self { allow, ..Self::default() }
     }
@@ -145,16 +145,17 @@ pub struct StopPlan {
 
 impl Launch {
     /// A launch of `program` with nothing else.
-    pub(crate) fn new(program: &str) -> Self {
+    pub fn new(program: &str) -> Self {
         Self { program: program.to_owned(), ..Self::default() }
     }
 
-    pub(crate) fn arg(&mut self, arg: impl Into<String>) {
+    /// Adds an argument.
+    pub fn arg(&mut self, arg: impl Into<String>) {
         self.args.push(arg.into());
     }
 
     /// Adds `--flag=value`, so that a value can never be taken for a flag.
-    pub(crate) fn bind(&mut self, flag: &str, value: &str) {
+    pub fn bind(&mut self, flag: &str, value: &str) {
         self.args.push(format!("{flag}={value}"));
     }
 

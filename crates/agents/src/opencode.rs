@@ -5,6 +5,7 @@
 //! parts, nothing at its end, and hides its retries. Measured on 1.18.33; facts and their source are in `docs/agents/opencode.md`.
 
 mod classify;
+mod heard;
 mod meter;
 mod parts;
 mod run;
@@ -164,6 +165,13 @@ impl Agent for OpenCode {
                 Box::new(serve::Serve::new(request, model.as_deref()))
             }
             Transport::Print | Transport::Interactive => Box::new(run::Run::new(request)),
+        }
+    }
+
+    fn reader(&self, request: &RunRequest, transport: Transport) -> Box<dyn Protocol> {
+        match transport {
+            Transport::Dialogue => Box::new(heard::Heard::new()),
+            Transport::Print | Transport::Interactive => self.protocol(request, transport),
         }
     }
 }

@@ -23,7 +23,7 @@ impl StreamParser {
     /// A parser for one stream of `agent`. Of the request only the session matters: a resumed stream may
     /// repeat the figures of the runs before.
     pub fn new(agent: &dyn Agent, request: &RunRequest, transport: Transport) -> Self {
-        let protocol = agent.protocol(request, transport);
+        let protocol = agent.reader(request, transport);
         let mut parser = Self { protocol, out: Out::default(), ended: Vec::new() };
         parser.step(Input::Start);
         parser

@@ -139,6 +139,11 @@ pub struct AttemptEnd {
 }
 
 impl AttemptEnd {
+    /// An answer, and what it has used.
+    pub fn answered(answer: impl Into<String>, usage: Usage) -> Self {
+        Self { answer: answer.into(), usage, ..Self::default() }
+    }
+
     /// An end without an answer and without any use.
     pub fn failed(failure: Failure) -> Self {
         Self { failure: Some(failure), ..Self::default() }
@@ -153,7 +158,8 @@ pub struct Out {
 }
 
 impl Out {
-    pub(crate) fn event(&mut self, event: Event) {
+    /// Something happened.
+    pub fn event(&mut self, event: Event) {
         self.event_under(None, event);
     }
 
@@ -167,11 +173,13 @@ impl Out {
         self.actions.push(Action::Stdin(bytes));
     }
 
-    pub(crate) fn stdin(&mut self, bytes: Vec<u8>) {
+    /// Writes to the agent's standard input.
+    pub fn stdin(&mut self, bytes: Vec<u8>) {
         self.actions.push(Action::Stdin(bytes));
     }
 
-    pub(crate) fn close_stdin(&mut self) {
+    /// Closes the agent's standard input.
+    pub fn close_stdin(&mut self) {
         self.actions.push(Action::CloseStdin);
     }
 
@@ -205,11 +213,13 @@ impl Out {
         self.actions.push(Action::Finish);
     }
 
-    pub(crate) fn turn_ended(&mut self, end: AttemptEnd) {
+    /// The turn is over: once a turn.
+    pub fn turn_ended(&mut self, end: AttemptEnd) {
         self.actions.push(Action::TurnEnded(Box::new(end)));
     }
 
-    pub(crate) fn cannot(&mut self, what: &'static str) {
+    /// The agent has no words for the input.
+    pub fn cannot(&mut self, what: &'static str) {
         self.actions.push(Action::Cannot(what));
     }
 }

@@ -191,3 +191,35 @@ fn docker_agents_responses_are_added_up_and_not_its_last_request_or_its_session(
         assert_eq!(usage(version).num_turns, Some(2));
     }
 }
+
+#[test]
+fn opencodes_steps_are_added_up_over_both_transports() {
+    for (name, want, cost_usd) in [
+        ("opencode/b-shell", [1200, 70, 1000, 0], 0.00346),
+        ("opencode/serve-b-shell", [1200, 70, 1000, 0], 0.00346),
+        ("opencode/c-tools", [2400, 150, 600, 0], 0.0063),
+        // A resumed session costs only what this run added.
+        ("opencode/p-resume-2", [800, 50, 200, 0], 0.0021),
+    ] {
+        let usage = usage(name);
+        assert_eq!(tokens(&usage), want.map(Some), "{name}");
+        assert_eq!(usage.cost_source, CostSource::Reported, "{name}");
+        assert!((usage.total_cost_usd.unwrap() - cost_usd).abs() < 1e-9, "{name}: {usage:?}");
+    }
+}
+
+#[test]
+fn opencodes_reasoning_is_part_of_our_output_and_not_of_its_own() {
+    for name in ["opencode/d-reason", "opencode/serve-d-reason"] {
+        let usage = usage(name);
+        // It says 20 and 60.
+        assert_eq!((usage.output_tokens, usage.reasoning_output_tokens), (Some(80), Some(60)));
+    }
+}
+
+#[test]
+fn an_opencode_turn_without_a_whole_step_has_unknown_tokens_and_not_zero() {
+    for name in ["h-401", "serve-h-401", "int-int-pid", "serve-r-sleep-abort"] {
+        assert_eq!(usage(&format!("opencode/{name}")), Usage::default(), "{name}");
+    }
+}

@@ -34,7 +34,8 @@ fn in_pieces(stream: &[u8], bytes: usize) -> Vec<Vec<u8>> {
 fn line_ends_and_byte_order_marks_change_no_event() {
     let mut count = Count::of("line ends, byte order marks, pieces");
     let bom = b"\xef\xbb\xbf".as_slice();
-    for recording in recorded::all() {
+    // Who reads server-sent events has taken line ends and the mark off before the driver sees their data.
+    for recording in recorded::all().into_iter().filter(|one| one.answers.is_none()) {
         let lines = recording.lines();
         let whole = answers(&recording, &lines);
         let join = |before: &[u8], after: &[u8]| {
@@ -77,7 +78,9 @@ fn a_broken_byte_costs_no_event_of_another_line() {
         let lines = recording.lines();
         let whole = answers(&recording, &lines);
         let step = if is_long() { 1 } else { STEP };
-        for (at, which) in (0..recording.stdout.len()).step_by(step).zip((0..BROKEN.len()).cycle())
+        for (at, which) in (recording.handshake()..recording.stdout.len())
+            .step_by(step)
+            .zip((0..BROKEN.len()).cycle())
         {
             let variants = if is_long() { 0..BROKEN.len() } else { which..which + 1 };
             for variant in variants {

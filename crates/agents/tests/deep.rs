@@ -86,6 +86,8 @@ fn what_is_nested_ten_thousand_deep_is_kept_in_every_field_that_is_passed_on() {
         let unknown = format!(r#"{{"type":"news","deep":{deep}}}"#);
         check("claude-code/b-shell", &unknown, &["unknown"]);
         check("codex/b-shell", &unknown, &["unknown"]);
+        check("opencode/b-shell", &unknown, &["unknown"]);
+        check("opencode/serve-b-shell", &unknown, &["unknown"]);
 
         for field in ["arguments", "result"] {
             let item = format!(

@@ -125,6 +125,25 @@ fn pi_exits_with_0_and_its_message_begins_with_the_status() {
 }
 
 #[test]
+fn opencode_names_the_class_the_status_and_the_code() {
+    use EvidenceSource::{Field, Status};
+    for name in ["opencode/h-401", "opencode/serve-h-401"] {
+        check(
+            name,
+            FailureKind::Auth,
+            &[
+                (Field, "error.name", "APIError"),
+                (Status, "statusCode", "401"),
+                (Field, "error.code", "invalid_api_key"),
+            ],
+        );
+    }
+    // Somebody else's abort is one, too.
+    let aborted = [(Field, "error.name", "MessageAbortedError")];
+    check("opencode/serve-r-sleep-abort", FailureKind::Interrupted, &aborted);
+}
+
+#[test]
 fn an_agent_that_somebody_else_ended_has_crashed() {
     use EvidenceSource::Exit;
     for (name, evidence) in [
@@ -132,6 +151,7 @@ fn an_agent_that_somebody_else_ended_has_crashed() {
         ("codex/int-int1", (Exit, "code", "1")),
         ("codex/int-term", (Exit, "signal", "15")),
         ("pi/int-term-pid", (Exit, "code", "143")),
+        ("opencode/int-int-pid", (Exit, "signal", "2")),
     ] {
         check(name, FailureKind::Crashed, &[evidence]);
     }
@@ -139,7 +159,13 @@ fn an_agent_that_somebody_else_ended_has_crashed() {
 
 #[test]
 fn an_agent_that_we_ended_was_interrupted_whatever_its_exit_code() {
-    for name in ["claude-code/int-term", "codex/int-int1", "codex/int-term", "pi/int-term-pid"] {
+    for name in [
+        "claude-code/int-term",
+        "codex/int-int1",
+        "codex/int-term",
+        "pi/int-term-pid",
+        "opencode/int-int-pid",
+    ] {
         let recording = recorded::named(name);
         let mut protocol = recording.agent.protocol(&recording.request, recording.transport);
         let mut out = Out::default();
@@ -158,7 +184,14 @@ fn an_agent_that_we_ended_was_interrupted_whatever_its_exit_code() {
 
 #[test]
 fn the_last_words_on_stderr_explain_a_command_line_that_did_not_please() {
-    for name in ["claude-code/a-text", "codex/a-text", "pi/a-text", "pi/rpc"] {
+    for name in [
+        "claude-code/a-text",
+        "codex/a-text",
+        "pi/a-text",
+        "pi/rpc",
+        "opencode/a-text",
+        "opencode/serve-a-text",
+    ] {
         let recording = recorded::named(name);
         let mut protocol = recording.agent.protocol(&recording.request, recording.transport);
         let mut out = Out::default();

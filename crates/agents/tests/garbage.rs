@@ -110,7 +110,13 @@ fn without_garbage(mut said: Vec<Said>) -> Vec<Said> {
 
 #[test]
 fn each_line_of_garbage_leaves_a_trace() {
-    for name in ["claude-code/a-text", "codex/a-text", "codex/t-appserver"] {
+    for name in [
+        "claude-code/a-text",
+        "codex/a-text",
+        "codex/t-appserver",
+        "opencode/a-text",
+        "opencode/serve-a-text",
+    ] {
         let recording = recorded::named(name);
         for line in garbage().iter().filter(|line| !line.trim_ascii().is_empty()) {
             let said = recording.said_of(&[line], Exit::Code(0));

@@ -114,13 +114,21 @@ fn whole_texts(line: &[u8]) -> Vec<String> {
             let text: String = blocks.into_iter().flatten().filter_map(text).collect();
             return Some(text).filter(|text| !text.is_empty()).into_iter().collect();
         }
+        _ if line["type"] == "text" => &line["part"],
+        // The user's own words have no time.
+        _ if line["type"] == "message.part.updated"
+            && !line["properties"]["part"]["time"]["end"].is_null() =>
+        {
+            &line["properties"]["part"]
+        }
         _ if line["type"] == "assistant" && line["error"].is_null() => {
             let blocks = line["message"]["content"].as_array().unwrap();
             return blocks.iter().filter_map(text).collect();
         }
         _ => return Vec::new(),
     };
-    let is_message = ["agentMessage", "agent_message"].map(Value::from).contains(&item["type"]);
+    let is_message =
+        ["agentMessage", "agent_message", "text"].map(Value::from).contains(&item["type"]);
     text(item).filter(|_| is_message).into_iter().collect()
 }
 

@@ -26,6 +26,8 @@ fn parse(agent: &str, stream: &[u8], options: &[&str]) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
+const AGENTS: [&str; 5] = ["claude-code", "codex", "opencode", "pi", "docker-agent"];
+
 /// How many turns a stream ends, by the agents' own words; a stream without an end is one turn.
 fn turns(recording: &Recording) -> usize {
     let text = String::from_utf8_lossy(&recording.stdout).into_owned();
@@ -42,18 +44,75 @@ fn turns(recording: &Recording) -> usize {
             ];
             ENDS.contains(&word)
         });
+    // OpenCode has no word for the end of a turn in one mode, and says twice in the other that it is idle.
     ends.count().max(1)
 }
 
 #[test]
 fn every_recording_gives_one_result_a_turn_and_nothing_unknown() {
-    for agent in ["claude-code", "codex", "pi", "docker-agent"] {
+    for agent in AGENTS {
         for recording in recordings::all(agent) {
             let events = parse(agent, &recording.stdout, &[]);
             let count = |kind: &str| events.iter().filter(|event| event["type"] == kind).count();
             assert_eq!(count("result"), turns(&recording), "{agent}/{}", recording.name);
             assert_eq!(count("unknown"), 0, "{agent}/{}", recording.name);
+            let seqs = events.iter().map(|event| event["seq"].as_u64().unwrap());
+            assert!(seqs.eq(0..events.len() as u64), "{agent}/{}", recording.name);
         }
+    }
+}
+
+/// The seed's shapes hold all that the seed had: the same words, tools, answers and figures.
+#[test]
+fn every_recording_says_the_same_in_the_harness_format() {
+    const SEEDS: [&str; 7] = [
+        "text",
+        "reasoning",
+        "tool_call_start",
+        "tool_call_delta",
+        "tool_call",
+        "tool_result",
+        "result",
+    ];
+    for agent in AGENTS {
+        for recording in recordings::all(agent) {
+            let own = parse(agent, &recording.stdout, &[]);
+            let seeds = parse(agent, &recording.stdout, &["--format", "harness"]);
+            let of_seed = |event: &&Value| SEEDS.contains(&event["type"].as_str().unwrap());
+            let own: Vec<&Value> = own.iter().filter(of_seed).collect();
+            assert_eq!(own.len(), seeds.len(), "{agent}/{}", recording.name);
+            for (own, seed) in own.into_iter().zip(&seeds) {
+                for field in ["type", "text", "reasoning", "tool_id", "output"] {
+                    // The seed leaves out what is empty.
+                    let said = &own[field];
+                    let is_empty = said.as_str().is_none_or(str::is_empty);
+                    let same = if is_empty { seed[field].is_null() } else { *said == seed[field] };
+                    assert!(same, "{agent}/{}: {own} {seed}", recording.name);
+                }
+                if let Some(used) = own["usage"]["input_tokens"].as_u64() {
+                    assert_eq!(seed["usage"]["input_tokens"], used, "{agent}/{}", recording.name);
+                }
+            }
+        }
+    }
+}
+
+/// What a person has saved with curl, and what a program has taken the `data:` off.
+#[test]
+fn the_events_of_a_server_are_read_with_their_field_names_and_without() {
+    for name in ["serve-a-text", "serve-b-shell", "serve-h-401", "serve-r-sleep-abort"] {
+        let stdout = recordings::one("opencode", name).stdout;
+        let lines = stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        let saved: Vec<u8> = lines.flat_map(|line| [b"data: ", line, b"\n\n"].concat()).collect();
+        let mut bare = parse("opencode", &stdout, &[]);
+        let mut saved = parse("opencode", &saved, &[]);
+        for event in bare.iter_mut().chain(&mut saved) {
+            event.as_object_mut().unwrap().remove("ts");
+        }
+        assert_eq!(bare, saved, "{name}");
+        let cut = &stdout[..stdout.len() / 2];
+        let result = parse("opencode", cut, &[]).pop().unwrap();
+        assert_eq!((&result["type"], &result["is_error"]), (&"result".into(), &true.into()));
     }
 }
 
@@ -64,6 +123,7 @@ fn an_exit_code_of_0_makes_no_success_of_a_stream_without_an_end() {
         ("codex", "int-int1"),
         ("codex", "int-term"),
         ("pi", "int-term-pid"),
+        ("opencode", "int-int-pid"),
     ] {
         let recording = recordings::one(agent, name);
         let events = parse(agent, &recording.stdout, &[]);
@@ -101,7 +161,7 @@ fn the_harness_format_is_the_seeds_own() {
 
 /// The seed reported no tool call of Pi at all, and of Docker Agent neither reasoning nor a tool's return.
 #[test]
-fn the_harness_format_has_the_tools_of_pi_and_docker_agent() {
+fn the_harness_format_has_the_tools_of_pi_opencode_and_docker_agent() {
     let lines = |agent: &str, name: &str| {
         let recording = recordings::one(agent, name);
         let events = parse(agent, &recording.stdout, &["--format", "harness"]);
@@ -113,6 +173,13 @@ fn the_harness_format_has_the_tools_of_pi_and_docker_agent() {
     {"type":"tool_call_delta","tool_id":"call_lab_1_0","name":"Bash","args":"{\"command\": \"echo lab-out; echo lab-err >&2\"}"}
     {"type":"tool_call","tool_id":"call_lab_1_0","name":"Bash","args":"{\"command\":\"echo lab-out; echo lab-err >&2\"}"}
     {"type":"tool_result","tool_id":"call_lab_1_0","name":"Bash","output":"lab-out\nlab-err\n"}
+    {"type":"result","result":"The command printed lab-out.","usage":{"input_tokens":1200,"output_tokens":70,"cache_read_input_tokens":1000,"cache_creation_input_tokens":0,"total_cost_usd":0.00346,"num_turns":2,"duration_ms":0}}
+    "#);
+    let run = lines("opencode", "b-shell");
+    assert_eq!(run.replace("call_lab_2", "call_lab_1"), lines("opencode", "serve-b-shell"));
+    assert_snapshot!(run, @r#"
+    {"type":"tool_call","tool_id":"call_lab_2_0","name":"Bash","args":"{\"command\":\"echo lab-out; echo lab-err >&2\"}"}
+    {"type":"tool_result","tool_id":"call_lab_2_0","name":"Bash","output":"lab-out\nlab-err\n"}
     {"type":"result","result":"The command printed lab-out.","usage":{"input_tokens":1200,"output_tokens":70,"cache_read_input_tokens":1000,"cache_creation_input_tokens":0,"total_cost_usd":0.00346,"num_turns":2,"duration_ms":0}}
     "#);
     assert_snapshot!(lines("docker-agent", "constructed"), @r#"

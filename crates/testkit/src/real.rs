@@ -1,5 +1,6 @@
 //! The real agent CLIs: where they are, how they are installed, and a home to run them in.
 
+mod everyone;
 mod install;
 mod pi;
 mod sandbox;
@@ -11,6 +12,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+pub use everyone::{EVERYONE, Everyone};
 pub use install::install;
 pub use sandbox::{CodexPolicy, Sandbox};
 pub use skip::skip_unless_installed;

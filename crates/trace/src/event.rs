@@ -753,4 +753,9 @@ impl Event {
     pub fn notice(level: Level, code: &str, text: impl Into<String>) -> Self {
         Self::Notice(Notice { level, code: Some(code.to_owned()), text: text.into() })
     }
+
+    /// A line of the agent's that its driver does not know.
+    pub fn unknown(line: &[u8]) -> Self {
+        Self::Unknown(Unknown { line: String::from_utf8_lossy(line).into_owned() })
+    }
 }

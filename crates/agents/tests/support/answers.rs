@@ -8,9 +8,16 @@ use belay_agents::{Action, Input};
 /// What the driver of a recording does on each of these lines, and last at the end of the process.
 pub(crate) fn answers(recording: &Recording, lines: &[&[u8]]) -> Vec<Vec<Action>> {
     let mut watched = Watched::new(dialect(recording), &recording.request);
-    watched.step(Input::Start);
-    let mut answers: Vec<_> = lines.iter().map(|line| watched.step(Input::Stdout(line))).collect();
-    answers.push(watched.step(Input::Exit(recording.exit)));
+    let mut step = |input: Input<'_>| {
+        let mut actions = watched.step(input);
+        for (id, status, body) in recording.answers_to(&actions) {
+            actions.extend(watched.step(Input::Http { id, status, body: body.as_bytes() }));
+        }
+        actions
+    };
+    step(Input::Start);
+    let mut answers: Vec<_> = lines.iter().map(|line| step(recording.input(line))).collect();
+    answers.push(step(Input::Exit(recording.exit)));
     answers
 }
 

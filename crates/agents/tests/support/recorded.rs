@@ -2,7 +2,8 @@
 #![allow(dead_code, reason = "each test needs a part of it")]
 
 use belay_agents::{
-    Agent, AttemptEnd, Candidate, Emitted, Exit, RunRequest, StreamParser, Transport,
+    Action, Agent, AttemptEnd, Candidate, Emitted, Exit, HttpId, Input, Out, RunRequest,
+    StreamParser, Transport,
 };
 use serde_json::Value;
 use std::fs;
@@ -16,8 +17,20 @@ pub(crate) struct Recording {
     pub(crate) agent: Arc<dyn Agent>,
     pub(crate) request: RunRequest,
     pub(crate) transport: Transport,
+    /// What the agent printed, or the events of a server, one a line.
     pub(crate) stdout: Vec<u8>,
+    /// The answers of a server.
+    pub(crate) answers: Option<Vec<Answer>>,
     pub(crate) exit: Exit,
+}
+
+/// What a server answered to a request.
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    method: String,
+    path: String,
+    status: u16,
+    body: String,
 }
 
 /// What a driver made of a stream, in order.
@@ -27,7 +40,7 @@ pub(crate) enum Said {
     End(AttemptEnd),
 }
 
-/// Every recording of the agents that print lines.
+/// Every recording.
 pub(crate) fn all() -> Vec<Recording> {
     VERSIONS.iter().copied().flat_map(of_version).collect()
 }
@@ -38,6 +51,7 @@ const VERSIONS: &[&str] = &[
     "pi/1.5.2",
     "docker-agent/1.32.3",
     "docker-agent/71f377e5",
+    "opencode/1.18.33",
 ];
 
 pub(crate) fn named(name: &str) -> Recording {
@@ -70,10 +84,11 @@ fn read(version: &str, folder: PathBuf) -> Recording {
     let meta: Value = serde_json::from_str(&meta).unwrap();
     let argv: Vec<&str> =
         meta["argv"].as_array().unwrap().iter().map(|arg| arg.as_str().unwrap()).collect();
-    let resumed = argv.iter().position(|arg| ["resume", "--resume", "--session"].contains(arg));
+    let resumed =
+        argv.iter().position(|arg| ["resume", "--resume", "--session", "-s"].contains(arg));
     let request = RunRequest::new("do it");
     let is_dialogue =
-        ["app-server", "--input-format", "rpc"].iter().any(|word| argv.contains(word));
+        ["app-server", "--input-format", "rpc", "serve"].iter().any(|word| argv.contains(word));
     let (agent, number) = version.split_once('/').unwrap();
     let folder_name = folder.file_name().unwrap().to_str().unwrap();
     // What is made by hand is the same for each version.
@@ -87,17 +102,38 @@ fn read(version: &str, folder: PathBuf) -> Recording {
             None => request,
         },
         transport: if is_dialogue { Transport::Dialogue } else { Transport::Print },
-        stdout: fs::read(folder.join("stdout.jsonl")).unwrap_or_else(|_| from_agent(&folder)),
+        stdout: fs::read(folder.join("stdout.jsonl"))
+            .or_else(|_| from_agent(&folder))
+            .unwrap_or_else(|_| events(&folder)),
+        answers: fs::read_to_string(folder.join("http.jsonl")).ok().map(|text| answers(&text)),
         exit: if exit < 0 { Exit::Signal(-exit) } else { Exit::Code(exit) },
     }
 }
 
 /// What the agent said in a recorded dialogue.
-fn from_agent(folder: &Path) -> Vec<u8> {
-    let text = fs::read_to_string(folder.join("dialogue.jsonl")).unwrap();
+fn from_agent(folder: &Path) -> std::io::Result<Vec<u8>> {
+    let text = fs::read_to_string(folder.join("dialogue.jsonl"))?;
     let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     let lines = lines.filter(|line| line["dir"] == "<-").map(|line| format!("{}\n", line["msg"]));
-    lines.collect::<String>().into_bytes()
+    Ok(lines.collect::<String>().into_bytes())
+}
+
+/// The data of a server's events.
+fn events(folder: &Path) -> Vec<u8> {
+    let text = fs::read_to_string(folder.join("sse.jsonl")).unwrap();
+    let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    lines.map(|line| format!("{}\n", line["data"])).collect::<String>().into_bytes()
+}
+
+fn answers(text: &str) -> Vec<Answer> {
+    let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let answer = |line: Value| Answer {
+        method: line["method"].as_str().unwrap().to_owned(),
+        path: line["path"].as_str().unwrap().to_owned(),
+        status: u16::try_from(line["status"].as_u64().unwrap()).unwrap(),
+        body: line["response"].to_string(),
+    };
+    lines.map(answer).collect()
 }
 
 impl Recording {
@@ -110,8 +146,58 @@ impl Recording {
         self.said_of(&self.lines(), self.exit)
     }
 
+    /// What the line of a recording is to its driver.
+    pub(crate) fn input<'a>(&self, line: &'a [u8]) -> Input<'a> {
+        match self.answers {
+            Some(_) => Input::Sse(line),
+            None => Input::Stdout(line),
+        }
+    }
+
+    /// What the server answered to the requests among these actions.
+    pub(crate) fn answers_to(&self, actions: &[Action]) -> Vec<(HttpId, u16, String)> {
+        let asked = actions.iter().filter_map(|action| match action {
+            Action::Http { id, method, path, .. } => Some((*id, *method, path)),
+            _ => None,
+        });
+        let recorded = self.answers.iter().flatten();
+        asked
+            .map(|(id, method, path)| {
+                let found =
+                    recorded.clone().find(|one| (&*one.method, &one.path) == (method, path));
+                // The recorder waited for each answer, and belay for the events of it.
+                found.map_or((id, 204, String::new()), |one| (id, one.status, one.body.clone()))
+            })
+            .collect()
+    }
+
+    /// The same with a server that answers.
+    fn said_of_server(&self, lines: &[&[u8]], exit: Exit) -> Vec<Said> {
+        let mut protocol = self.agent.protocol(&self.request, self.transport);
+        let mut said = Vec::new();
+        let mut step = |input: Input<'_>| {
+            let mut out = Out::default();
+            protocol.step(input, &mut out);
+            for (id, status, body) in self.answers_to(&out.actions) {
+                protocol.step(Input::Http { id, status, body: body.as_bytes() }, &mut out);
+            }
+            said.extend(out.actions.into_iter().filter_map(|action| match action {
+                Action::Emit(emitted) => Some(Said::Event(emitted)),
+                Action::TurnEnded(end) => Some(Said::End(*end)),
+                _ => None,
+            }));
+        };
+        step(Input::Start);
+        lines.iter().for_each(|line| step(self.input(line)));
+        step(Input::Exit(exit));
+        said
+    }
+
     /// Other lines in the place of the recorded ones.
     pub(crate) fn said_of(&self, lines: &[&[u8]], exit: Exit) -> Vec<Said> {
+        if self.answers.is_some() {
+            return self.said_of_server(lines, exit);
+        }
         let mut parser = StreamParser::new(&*self.agent, &self.request, self.transport);
         let mut said = Vec::new();
         for line in lines {
@@ -147,8 +233,35 @@ impl Recording {
             // Whether the turn has answered stands in an earlier line, and no recording has both.
             "agent_settled" => Some(line["aborted"] == false && self.has_whole_response()),
             "stream_stopped" => Some(true),
+            // The first of two, if the turn was aborted.
+            "session.idle" if line["id"] == self.first_idle() => {
+                Some(self.stdout_has(r#""finish":"stop""#))
+            }
+            // It says nothing at its end: that its last step ended so is all there is, if it exits with 0.
+            "step_finish" if line["part"]["reason"] == "stop" => Some(true),
             _ => None,
         }
+    }
+
+    /// True for the one stream without a line that ends it: that of `opencode run`.
+    pub(crate) fn ends_with_its_process(&self) -> bool {
+        self.agent.name() == "opencode" && self.transport == Transport::Print
+    }
+
+    /// So many bytes say that a server is there; no session is opened before them, and nothing is read.
+    pub(crate) fn handshake(&self) -> usize {
+        self.answers.as_ref().map_or(0, |_| self.lines()[0].len() + 1)
+    }
+
+    fn stdout_has(&self, text: &str) -> bool {
+        String::from_utf8_lossy(&self.stdout).contains(text)
+    }
+
+    /// The id of the event that says for the first time that the session is idle.
+    fn first_idle(&self) -> Value {
+        let lines = self.lines().into_iter().map(serde_json::from_slice::<Value>);
+        let mut idle = lines.flatten().filter(|line| line["type"] == "session.idle");
+        idle.next().map_or(Value::Null, |mut line| line["id"].take())
     }
 
     /// True if a response of Pi has come to its end.

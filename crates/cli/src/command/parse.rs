@@ -16,10 +16,13 @@ use std::io::{self, ErrorKind, Read as _, Write};
 ///
 /// One `result` is printed for each turn of the stream; a stream that stops in mid-turn ends in a failure.
 /// Exits with 0 if the stream could be read, whatever it says.
+///
+/// What an agent prints in its one-shot mode is read, and what it says in its dialogue: JSON-RPC, one message a
+/// line, or the events of a server as curl saves them, with `data:` before each or without.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Example: claude -p --output-format stream-json --verbose hi | belay parse -a claude"
-)]
+#[command(after_help = "Examples:
+  claude -p --output-format stream-json --verbose hi | belay parse -a claude
+  curl -sN http://127.0.0.1:4096/event | belay parse -a opencode")]
 pub(crate) struct Parse {
     /// The agent that printed the stream.
     #[arg(short, long, value_name = "AGENT")]
@@ -163,12 +166,16 @@ impl<W: Write> Reader<'_, W> {
     }
 }
 
-/// JSON-RPC is spoken in dialogues only; everything else reads the same in both transports.
+/// JSON-RPC and a server's events are spoken in dialogues only; everything else reads the same in both
+/// transports.
 fn transport(first_line: &[u8]) -> Transport {
+    const SERVER_SENT: [&[u8]; 4] = [b":", b"data:", b"event:", b"id:"];
     let object = harness::parse_json(&String::from_utf8_lossy(first_line)).unwrap_or_default();
     let is_rpc = object.contains_key("method")
         || (object.contains_key("id") && object.contains_key("result"));
-    if is_rpc { Transport::Dialogue } else { Transport::Print }
+    let is_event = object.contains_key("properties")
+        || SERVER_SENT.iter().any(|field| first_line.starts_with(field));
+    if is_rpc || is_event { Transport::Dialogue } else { Transport::Print }
 }
 
 fn result(end: AttemptEnd) -> RunResult {
