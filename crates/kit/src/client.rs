@@ -145,7 +145,7 @@ impl Client {
         self
     }
 
-    /// Arguments before the agent's own, for a [`program`](Self::program) that starts the agent:
+    /// Arguments before the agent's own, for programs that were given and start the agent:
     /// `docker exec -i sandbox claude` is the program `docker` with four leading arguments.
     #[must_use]
     pub fn leading_args<T: Into<OsString>>(mut self, args: impl IntoIterator<Item = T>) -> Self {
@@ -419,6 +419,11 @@ pub(crate) fn check_request(request: &RunRequest) -> Result<(), Failure> {
     if request.max_turns == Some(0) {
         return Err(invalid(
             "max_turns is 0: an agent needs at least one turn to answer".to_owned(),
+        ));
+    }
+    if request.max_cost_usd.is_some_and(|usd| !usd.is_finite() || usd <= 0.0) {
+        return Err(invalid(
+            "max_cost_usd is not more than 0: an agent costs something".to_owned(),
         ));
     }
     if request.timeout.is_some_and(|timeout| timeout.is_zero()) {

@@ -6,7 +6,7 @@ use crate::fail::{Fail, closed_pipe_is_fine};
 use crate::say::say;
 use crate::surroundings::{self, Color};
 use belay_trace::{Node, NodeType, TraceId, read_file};
-use belaykit::{Claude, Client, Logger, RunRequest, TraceDir};
+use belaykit::{Claude, Client, Codex, Logger, RunRequest, TraceDir, Transport};
 use clap::Args;
 use std::env;
 use std::io::{self, Write as _};
@@ -27,9 +27,10 @@ pub(crate) struct Demo {
 impl Demo {
     pub(crate) fn run(self) -> Result<u8, Fail> {
         say(
-            "belay demo: this is a REPLAY of a real Claude Code 2.1.329 run, recorded on 2026-11-21.",
+            "belay demo: this is a REPLAY of real runs of Codex 0.169.0 and Claude Code 2.1.329, recorded on 2026-11-21.",
         );
-        say("No agent, network or account is used; belay starts and reads it like a real one.\n");
+        say("No agent, network or account is used; belay starts and reads them like real ones.");
+        say("Codex is asked first and has used up its limit, so Claude Code goes on.\n");
         let belay = env::current_exe()
             .map_err(|error| Fail::local(format!("cannot find my own program: {error}")))?;
         let traces = TraceDir::new(&self.trace_dir).map_err(|error| {
@@ -37,8 +38,11 @@ impl Demo {
                 .hint("choose another folder with --trace-dir, or go where you may write")
         })?;
         let mut logger = Logger::new(io::stderr()).color(self.color.paints(&io::stderr()));
-        let client = Client::new(Claude::new())
-            .program(belay)
+        let client = Client::new(Codex::new())
+            .or(Claude::new())
+            .transport(Transport::Print)
+            .program(&belay)
+            .program_of(Claude::NAME, &belay)
             .leading_args([play::NAME])
             .environment(surroundings::environment(&[]))
             .observe(traces)
@@ -64,7 +68,8 @@ impl Demo {
 const NEXT: &str = "\
 Next:
   belay agents                    which agents are on this machine
-  belay run -a claude \"…\"         run one (or -a codex)
+  belay run -a claude \"…\"         run one
+  belay run -a codex -a claude \"…\"   run one, and the other one if it fails
   belay show                      what happened in the last run";
 
 fn trace_path(dir: &Path, run_id: &str) -> Result<PathBuf, Fail> {

@@ -1,10 +1,12 @@
 //! The run as text for people: belaykit's logger, with real figures.
 
+mod going_on;
+
 use super::{Observer, ObserverError};
 use anstyle::{AnsiColor, Style};
 use belay_trace::{
-    Context, Decision, DecisionSource, Event, Level, Notice, Record, Retry, RunResult,
-    SessionStarted, StopReason, ToolCall, ToolResult, Usage, visible, visible_line,
+    Context, Decision, DecisionSource, Event, Level, Notice, Record, RunResult, SessionStarted,
+    StopReason, ToolCall, ToolResult, Usage, visible, visible_line,
 };
 use std::fmt::{self, Write as _};
 use std::io::{self, Write};
@@ -154,7 +156,7 @@ impl<W: Write> Logger<W> {
             Event::ToolResult(result) => self.tool_result(under, result)?,
             Event::Context(context) if record.parent_tool_id.is_none() => self.context(context)?,
             Event::Retry(retry) => {
-                self.head(Part::System, under, "retry", YELLOW, &retry_words(retry))?;
+                self.head(Part::System, under, "retry", YELLOW, &going_on::retry(retry))?;
             }
             Event::RateLimit(limit) => {
                 let windows = limit.windows.iter().map(|window| {
@@ -220,8 +222,12 @@ impl<W: Write> Logger<W> {
                 }
             }
             Event::Failover(failover) => {
-                let words = format!("{} → {}: {}", failover.from, failover.to, failover.failure);
-                self.head(Part::System, under, "failover", YELLOW, &visible_line(&words))?;
+                let words = going_on::failover(failover);
+                self.head(Part::System, under, "failover", YELLOW, &words)?;
+            }
+            Event::Waiting(waiting) => {
+                let words = going_on::waiting(waiting, record.ts);
+                self.head(Part::System, under, "waiting", YELLOW, &words)?;
             }
             Event::Notice(notice) => self.notice(under, notice)?,
             Event::LogDegraded(log) => {
@@ -408,6 +414,12 @@ impl<W: Write> Logger<W> {
         for denial in &result.denials {
             self.head(Part::Result, "", "denied", YELLOW, &visible_line(&denial.name))?;
         }
+        if result.attempts.len() > 1 {
+            for attempt in &result.attempts {
+                let words = going_on::attempt(attempt);
+                self.head(Part::Result, "", "attempt", DIM, &words)?;
+            }
+        }
         let figures = Figures(&result.usage).to_string();
         match &result.failure {
             None => self.head(Part::Result, "", "result", GREEN, &figures),
@@ -460,27 +472,6 @@ impl fmt::Display for Figures<'_> {
     }
 }
 
-fn retry_words(retry: &Retry) -> String {
-    let mut words = match (retry.retry, retry.retries_max) {
-        (Some(n), Some(max)) => format!("{n}/{max}"),
-        (Some(n), None) => n.to_string(),
-        _ => "again".to_owned(),
-    };
-    if let Some(ms) = retry.delay_ms {
-        let _ = write!(words, " in {}", duration(ms));
-    }
-    if let Some(until) = retry.until {
-        let _ = write!(words, " at {until:.0}");
-    }
-    if let Some(status) = retry.status {
-        let _ = write!(words, " after {status}");
-    }
-    if !retry.reason.is_empty() {
-        let _ = write!(words, ": {}", visible_line(&retry.reason));
-    }
-    words
-}
-
 /// The family of a model: `claude-opus-4-6` is `opus`; what has no known family stays as it is.
 fn short_model(model: &str) -> &str {
     let families = ["opus", "sonnet", "haiku"];
@@ -516,6 +507,16 @@ fn duration(ms: u64) -> String {
         0..1_000 => format!("{ms}ms"),
         1_000..60_000 => format!("{:.1}s", ms as f64 / 1e3),
         _ => format!("{:.1}m", ms as f64 / 6e4),
+    }
+}
+
+/// A time to wait: `2h 5m`, `5m 3s`, `12s`.
+fn count_of_seconds(seconds: u64) -> String {
+    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    match (hours, minutes) {
+        (0, 0) => format!("{seconds}s"),
+        (0, _) => format!("{minutes}m {seconds}s"),
+        _ => format!("{hours}h {minutes}m"),
     }
 }
 

@@ -21,7 +21,7 @@ use belay_agents::{
 use belay_trace::{
     AttemptEnded, AttemptResult, AttemptStarted, Decision, DecisionSource, Denial, Event, Failure,
     FailureKind, Interrupted, LeftProcess, Level, OversizedLine, PermissionDecision,
-    PermissionRequest, StopReason,
+    PermissionRequest, StopReason, Usage,
 };
 use jiff::Timestamp;
 use std::io;
@@ -128,6 +128,7 @@ impl Runner {
             has_result: false,
             stop: None,
             linger: None,
+            budget_is_blind: false,
             tells_tools_late: self.client.agent.tells_tools_late(transport),
             timers: Vec::new(),
             turn_limit: turn_limit.map(TurnLimit::new),
@@ -184,6 +185,8 @@ struct Attempt<'a> {
     linger: Option<Instant>,
     /// Its tools are told when they are through.
     tells_tools_late: bool,
+    /// Nobody knows the price, and that was said.
+    budget_is_blind: bool,
     timers: Vec<(Instant, TimerId)>,
     turn_limit: Option<TurnLimit>,
     idle: IdleWatch,
@@ -354,6 +357,9 @@ impl Attempt<'_> {
                         let words = format!("stopped after {turns} turns (max_turns)");
                         self.alarm.get_or_insert(Alarm::Stop(StopReason::TurnLimit, words));
                     }
+                    if let Event::Usage(report) = &emitted.event {
+                        self.keep_to_the_budget(&report.usage);
+                    }
                     if let Event::PermissionRequest(request) = &emitted.event {
                         asked.push(request.clone());
                     }
@@ -385,6 +391,27 @@ impl Attempt<'_> {
         }
         for request in asked {
             self.answer(&request);
+        }
+    }
+
+    /// Stops the agent when the run has cost what it may: the attempts before, and this one so far.
+    fn keep_to_the_budget(&mut self, used: &Usage) {
+        let Some(max) = self.runner.request.max_cost_usd else { return };
+        let mut end = AttemptEnd::default();
+        end.usage = used.clone();
+        let used = self.bill.preview(&end);
+        let Some(cost) = used.total_cost_usd else {
+            if !std::mem::replace(&mut self.budget_is_blind, true) {
+                let words =
+                    "nobody knows what this model costs: the limit on the cost cannot be kept";
+                self.runner.publisher.event(Event::notice(Level::Warn, "max_cost", words));
+            }
+            return;
+        };
+        let cost = cost + self.runner.usage.total_cost_usd.unwrap_or(0.0);
+        if cost >= max {
+            let words = format!("stopped at ${cost:.4} of ${max} (max_cost)");
+            self.alarm.get_or_insert(Alarm::Stop(StopReason::Budget, words));
         }
     }
 

@@ -180,7 +180,7 @@ impl Stop {
     /// Says why a run was stopped, of which the agent says only that it was.
     pub(super) fn explain(&self, failure: &mut Failure, request: &RunRequest) {
         let kind = match self.reason {
-            Some(StopReason::TurnLimit) => FailureKind::LimitReached,
+            Some(StopReason::TurnLimit | StopReason::Budget) => FailureKind::LimitReached,
             Some(StopReason::Deadline) => FailureKind::Deadline,
             Some(StopReason::Stalled | StopReason::Loop) => FailureKind::Stalled,
             _ => return,
