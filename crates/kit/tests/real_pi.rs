@@ -173,6 +173,18 @@ fn a_session_of_another_folder_is_an_invalid_request(stage: &Stage) {
 }
 on!(a_session_of_another_folder_is_an_invalid_request: pi, pi_print);
 
+/// A provider that Pi knows and has no key for.
+fn a_provider_without_a_key_is_a_matter_of_the_login(stage: &Stage) {
+    let script = Script::new().forever(Reply::text("Never said."));
+    let request = RunRequest::new("PROMPT").model("anthropic/claude-sonnet-4-5");
+    let played = stage.play(script, request);
+    let error = played.failed(FailureKind::Auth);
+    assert!(error.failure().message.starts_with("No API key found for"), "{error}");
+    assert!(!error.failure().evidence.is_empty());
+    assert_eq!(played.requests.len(), 0);
+}
+on!(a_provider_without_a_key_is_a_matter_of_the_login: pi, pi_print);
+
 /// An extension that asks a person is answered no at once; over one shot it hears so from Pi itself.
 fn an_extension_that_asks_is_told_no_and_the_run_goes_on(stage: &Stage) {
     let folder = stage.sandbox.home().join(".pi/agent/extensions");

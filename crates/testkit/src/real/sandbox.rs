@@ -113,8 +113,13 @@ impl Sandbox {
         let folder = self.home().join(".pi/agent");
         fs::create_dir_all(&folder)?;
         fs::write(folder.join("models.json"), pi_models(&server.url()).to_string())?;
+        // It leaves the whole of a long output in a temporary file.
+        let temp = self.home().join("tmp");
+        fs::create_dir_all(&temp)?;
         let mut env = self.base_env();
-        env.extend([("PI_OFFLINE", "1"), ("PI_TELEMETRY", "0")].map(owned));
+        let own =
+            [("PI_OFFLINE", "1"), ("PI_TELEMETRY", "0"), ("TMPDIR", &*temp.to_string_lossy())];
+        env.extend(own.map(owned));
         Ok(env)
     }
 
