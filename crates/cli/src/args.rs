@@ -1,8 +1,8 @@
 //! The command line: what was typed, nothing more.
 
 use crate::command::{
-    agents, completions, demo, interactive, logs, parse, play, prune, replay, resume, run, runs,
-    schema, show, steer, stop,
+    agents, completions, demo, handoff, interactive, logs, parse, play, prune, replay, resume, run,
+    runs, schema, show, steer, stop,
 };
 use clap::{Parser, Subcommand};
 
@@ -27,6 +27,7 @@ pub(crate) enum Command {
     Stop(stop::Stop),
     Steer(steer::Steer),
     Resume(Box<resume::Resume>),
+    Handoff(handoff::Handoff),
     Replay(replay::Replay),
     Prune(prune::Prune),
     Parse(parse::Parse),

@@ -3,6 +3,7 @@
 pub(crate) mod agents;
 pub(crate) mod completions;
 pub(crate) mod demo;
+pub(crate) mod handoff;
 pub(crate) mod interactive;
 pub(crate) mod logs;
 pub(crate) mod parse;
@@ -31,6 +32,7 @@ pub(crate) fn dispatch(cli: Cli) -> Result<u8, Fail> {
         Command::Stop(stop) => stop.run(),
         Command::Steer(steer) => steer.run(),
         Command::Resume(resume) => resume.run(),
+        Command::Handoff(handoff) => handoff.run(),
         Command::Replay(replay) => replay.run(),
         Command::Prune(prune) => prune.run(),
         Command::Parse(parse) => parse.run(),

@@ -9,7 +9,8 @@ mod work;
 
 pub(crate) use self::tree::Base;
 pub(crate) use self::work::Work;
-use belay_trace::FailureKind;
+use belay_trace::{Event, Failure, FailureKind, Record};
+use std::path::Path;
 
 /// What an agent is told that goes on in its own session.
 pub(crate) fn go_on(kind: FailureKind) -> String {
@@ -17,4 +18,39 @@ pub(crate) fn go_on(kind: FailureKind) -> String {
         "Your last turn was cut off ({kind}) before it was done. Look at the state of the work first, since what \
          you did last may be half done or may not have taken effect, and then go on until the task is done."
     )
+}
+
+/// The prompt for an agent that goes on with the work of a stored run: its task, why the run ended, what was done
+/// and changed, and what was under way.
+///
+/// `folder` is where the run worked; what is not committed there is told, because nobody knows what it was like
+/// before.
+pub fn handoff(
+    task: &str,
+    folder: Option<&Path>,
+    records: impl IntoIterator<Item = Record>,
+) -> String {
+    let (mut work, mut from) = (Work::default(), "an agent".to_owned());
+    let message = "it was cut off: nobody has noted how it ended";
+    let mut failure = Failure::new(FailureKind::Crashed, message);
+    for record in records {
+        match &record.event {
+            Event::AttemptStarted(started) => {
+                from = match &started.model {
+                    Some(model) => format!("{}:{model}", record.agent),
+                    None => record.agent.clone(),
+                };
+                work.begin(&record.agent);
+            }
+            Event::AttemptEnded(ended) => {
+                let message = "it had answered";
+                let answered = || Failure::new(FailureKind::Unknown, message);
+                failure = ended.failure.clone().unwrap_or_else(answered);
+            }
+            event => work.see(event),
+        }
+    }
+    let nowhere = || tree::Changes::unknown("nobody knows where the run worked");
+    let changes = folder.map_or_else(nowhere, tree::uncommitted);
+    work.brief(task, &from, &failure, &changes)
 }

@@ -24,6 +24,7 @@ pub use crate::client::{Client, Installed, Plan};
 pub use crate::environment::Environment;
 pub use crate::error::Error;
 pub use crate::failover::{BadRule, OnEffects, OnLimit, Policy, Rule};
+pub use crate::handover::handoff;
 pub use crate::interactive::Interactive;
 pub use crate::journal::Durability;
 pub use crate::observe::logger::{Logger, Part};

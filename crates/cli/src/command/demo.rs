@@ -6,7 +6,7 @@ use crate::fail::{Fail, closed_pipe_is_fine};
 use crate::say::say;
 use crate::surroundings::{self, Color};
 use belay_trace::{Node, NodeType, TraceId, read_file};
-use belaykit::{Claude, Client, Codex, Logger, RunRequest, TraceDir, Transport};
+use belaykit::{Agent as _, Claude, Client, Codex, Logger, RunRequest, TraceDir, Transport};
 use clap::Args;
 use std::env;
 use std::io::{self, Write as _};
@@ -42,7 +42,7 @@ impl Demo {
             .or(Claude::new())
             .transport(Transport::Print)
             .program(&belay)
-            .program_of(Claude::NAME, &belay)
+            .program_of(Claude::new().name(), &belay)
             .leading_args([play::NAME])
             .environment(surroundings::environment(&[]))
             .observe(traces)
@@ -67,10 +67,10 @@ impl Demo {
 
 const NEXT: &str = "\
 Next:
-  belay agents                    which agents are on this machine
-  belay run -a claude \"…\"         run one
+  belay agents                       which agents are on this machine
+  belay run -a codex \"…\"             run one
   belay run -a codex -a claude \"…\"   run one, and the other one if it fails
-  belay show                      what happened in the last run";
+  belay show                         what happened in the last run";
 
 fn trace_path(dir: &Path, run_id: &str) -> Result<PathBuf, Fail> {
     let id = TraceId::new(run_id).map_err(Fail::local)?;

@@ -90,7 +90,7 @@ impl Work {
         if !changes.diff.is_empty() {
             let room = BRIEF_BYTES_MAX.saturating_sub(text.len()).min(DIFF_BYTES_MAX);
             let diff = head(&changes.diff, room);
-            let _ = writeln!(text, "\nThe changes since the run began:\n{diff}");
+            let _ = writeln!(text, "\nThe changes {}:\n{diff}", changes.since);
             if diff.len() < changes.diff.len() {
                 text.push_str("[the rest of the changes is left out: look at the files]\n");
             }
@@ -104,12 +104,13 @@ impl Work {
                 return;
             }
             Ok(files) if files.is_empty() => {
-                text.push_str("\nNo file was changed since the run began.\n");
+                let _ = writeln!(text, "\nThere are no changes {}.", changes.since);
                 return;
             }
             Ok(files) => files,
         };
-        text.push_str("\nFiles changed since the run began (A added, M modified, D deleted):\n");
+        let since = changes.since;
+        let _ = writeln!(text, "\nFiles with changes {since} (A added, M modified, D deleted):");
         for (letter, path) in files.iter().take(FILES_MAX) {
             let _ = writeln!(text, "  {letter} {}", one_line(path));
         }

@@ -58,11 +58,19 @@ pub(crate) struct Changes {
     pub(crate) files: Result<Vec<(char, String)>, String>,
     /// The diff, or its beginning; nothing outside of git.
     pub(crate) diff: String,
+    /// Since when.
+    pub(crate) since: &'static str,
 }
 
+/// The beginning of the run that looks.
+const RUN: &str = "since the run began";
+
+/// What nobody has looked at before.
+const COMMIT: &str = "that are not committed";
+
 impl Changes {
-    fn unknown(why: &str) -> Self {
-        Self { files: Err(why.to_owned()), diff: String::new() }
+    pub(super) fn unknown(why: &str) -> Self {
+        Self { files: Err(why.to_owned()), diff: String::new(), since: RUN }
     }
 }
 
@@ -101,6 +109,24 @@ impl Base {
     }
 }
 
+/// What is in a folder and not in its last commit, for a run whose beginning nobody has seen.
+pub(super) fn uncommitted(folder: &Path) -> Changes {
+    let changes = git(folder, &["rev-parse", "--show-toplevel"]).and_then(|top| {
+        let top = PathBuf::from(line(&top));
+        // Before the first commit there is nothing.
+        let head = git(&top, &["rev-parse", "--verify", "--quiet", "HEAD^{tree}"]);
+        let head = head.map_or_else(|_| EMPTY_TREE.to_owned(), |head| line(&head));
+        git_compare(&top, &head)
+    });
+    match changes {
+        Ok(changes) => Changes { since: COMMIT, ..changes },
+        Err(_) => Changes::unknown("the folder is no git repository"),
+    }
+}
+
+/// git's name for a tree without files.
+const EMPTY_TREE: &str = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
+
 fn snapshot(folder: &Path) -> Snapshot {
     if let Some(snapshot) = git_snapshot(folder) {
         return snapshot;
@@ -133,7 +159,7 @@ fn compare(folder: &Path, before: &Snapshot) -> Changes {
             });
             let mut files: Vec<_> = there.chain(gone).collect();
             files.sort_by(|(_, a), (_, b)| a.cmp(b));
-            Changes { files: Ok(files), diff: String::new() }
+            Changes { files: Ok(files), diff: String::new(), since: RUN }
         }
     }
 }
@@ -219,7 +245,8 @@ fn git_compare(top: &Path, before: &str) -> io::Result<Changes> {
     let mut diff =
         git(top, &["diff", "--no-renames", "--no-color", "--no-ext-diff", before, &now])?;
     diff.truncate(DIFF_BYTES_MAX);
-    Ok(Changes { files: Ok(files), diff: String::from_utf8_lossy(&diff).into_owned() })
+    let diff = String::from_utf8_lossy(&diff).into_owned();
+    Ok(Changes { files: Ok(files), diff, since: RUN })
 }
 
 fn git(folder: &Path, args: &[&str]) -> io::Result<Vec<u8>> {

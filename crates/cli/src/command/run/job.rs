@@ -184,6 +184,11 @@ impl Job {
             (FailureKind::Interrupted, Some(signal)) => {
                 u8::try_from(128 + signal.as_raw_value()).unwrap_or(exit_code::INTERRUPTED)
             }
+            // Whatever came last: there is a time to come back at.
+            (FailureKind::Interrupted | FailureKind::Deadline, _) => {
+                exit_code::of_failure(error.kind())
+            }
+            _ if error.outcome().retry_at.is_some() => exit_code::RETRY_LATER,
             (kind, _) => exit_code::of_failure(kind),
         }
     }

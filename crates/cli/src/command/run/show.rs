@@ -6,9 +6,11 @@ use super::options::Format;
 use crate::say::warn;
 use belay_trace::{Event, Level, Record, visible_json, visible_line};
 use belaykit::Logger;
+use jiff::Timestamp;
 use std::io::{self, BufWriter, IsTerminal as _, Stderr, Stdout, Write as _};
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
@@ -16,6 +18,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 /// How much may wait to be shown, in KiB: enough for a screen that is busy for a moment, little beside what the
 /// run itself keeps for a slow reader.
 const WAITING_KIB_MAX: u32 = 1024;
+
+/// How often a countdown is looked at: often enough for every second, and for what comes meanwhile.
+const TICK: Duration = Duration::from_millis(200);
 
 /// The thread that shows records, in order.
 pub(super) struct Screen {
@@ -64,6 +69,8 @@ pub(super) struct View {
     look: Look,
     /// Why nothing can be written any more. A reader that is gone is no failure: he has seen enough.
     failed: Option<io::Error>,
+    /// When a wait ends of which a person sees how long it still takes.
+    countdown: Option<Timestamp>,
 }
 
 enum Look {
@@ -78,16 +85,16 @@ enum Look {
 
 impl View {
     pub(super) fn text(logger: Logger<Stderr>) -> Self {
-        Self { look: Look::Text(logger), failed: None }
+        Self { look: Look::Text(logger), failed: None, countdown: None }
     }
 
     pub(super) fn json(format: Format) -> Self {
         let out = Some(BufWriter::new(io::stdout()));
-        Self { look: Look::Json { format, out }, failed: None }
+        Self { look: Look::Json { format, out }, failed: None, countdown: None }
     }
 
     pub(super) fn quiet() -> Self {
-        Self { look: Look::Quiet, failed: None }
+        Self { look: Look::Quiet, failed: None, countdown: None }
     }
 
     fn show(&mut self, incoming: &mut UnboundedReceiver<Waiting>) {
@@ -98,6 +105,10 @@ impl View {
                 Err(TryRecvError::Empty) => {
                     // What has come is shown before we wait for more.
                     self.flush();
+                    if let Some(until) = self.countdown.take() {
+                        count_down(until, incoming);
+                        continue;
+                    }
                     match incoming.blocking_recv() {
                         Some(waiting) => waiting,
                         None => return,
@@ -110,7 +121,13 @@ impl View {
 
     fn record(&mut self, record: &Record) {
         match &mut self.look {
-            Look::Text(logger) => logger.record(record),
+            Look::Text(logger) => {
+                logger.record(record);
+                self.countdown = match &record.event {
+                    Event::Waiting(waiting) if io::stderr().is_terminal() => Some(waiting.until),
+                    _ => None,
+                };
+            }
             Look::Json { format, .. } => {
                 let format = *format;
                 if format == Format::Jsonl || matches!(record.event, Event::Result(_)) {
@@ -138,6 +155,23 @@ impl View {
             self.failed = Some(error);
         }
     }
+}
+
+/// Shows how long a wait still takes, by the clock on the wall, until something comes or the time is there.
+fn count_down(until: Timestamp, incoming: &UnboundedReceiver<Waiting>) {
+    let mut stderr = io::stderr();
+    while incoming.is_empty() && !incoming.is_closed() {
+        let left = until.duration_since(Timestamp::now()).as_secs();
+        if left <= 0 {
+            break;
+        }
+        let (hours, minutes, seconds) = (left / 3600, left / 60 % 60, left % 60);
+        let _ = write!(stderr, "\r  {hours}:{minutes:02}:{seconds:02} left\x1b[K");
+        let _ = stderr.flush();
+        thread::sleep(TICK);
+    }
+    let _ = write!(stderr, "\r\x1b[K");
+    let _ = stderr.flush();
 }
 
 fn write_line(out: &mut BufWriter<Stdout>, record: &Record) -> io::Result<()> {
