@@ -116,7 +116,7 @@ fn an_appended_system_prompt_is_added(stage: &Stage) {
     played.answered("Done.");
     assert!(body(&played).contains("Always APPEND-MARK."));
 }
-on!(an_appended_system_prompt_is_added: claude, claude_print, codex, codex_exec);
+on!(an_appended_system_prompt_is_added: claude, claude_print, codex, codex_exec, opencode, opencode_run);
 
 fn the_effort_arrives(stage: &Stage) {
     for (effort, claude, codex) in
@@ -185,9 +185,11 @@ fn an_agent_sees_only_what_it_is_meant_to(stage: &Stage) {
     ] {
         vars.push((name.into(), "HELD-BACK".into()));
     }
-    let others = match stage.way.is_claude() {
-        true => "OPENAI_API_KEY",
-        false => "ANTHROPIC_API_KEY",
+    let others = match stage.way {
+        Way::Claude | Way::ClaudePrint => "OPENAI_API_KEY",
+        Way::Codex | Way::CodexExec => "ANTHROPIC_API_KEY",
+        // OpenCode knows them all.
+        Way::OpenCode | Way::OpenCodeRun => "CODEX_API_KEY",
     };
     vars.push((others.into(), "HELD-BACK".into()));
     let (mut pid, mut seen) = (None, Vec::new());
@@ -205,4 +207,4 @@ fn an_agent_sees_only_what_it_is_meant_to(stage: &Stage) {
     assert!(seen.iter().any(|var| var.starts_with("HOME=")), "{seen:?}");
     assert!(!seen.iter().any(|var| var.contains("HELD-BACK")), "{seen:?}");
 }
-on!(an_agent_sees_only_what_it_is_meant_to: claude, claude_print, codex, codex_exec);
+on!(an_agent_sees_only_what_it_is_meant_to: claude, claude_print, codex, codex_exec, opencode, opencode_run);
