@@ -4,6 +4,7 @@
 //! as they happen, and has an interrupt. `opencode run --format json` is the second transport: it prints whole
 //! parts, nothing at its end, and hides its retries. Measured on 1.18.33; facts and their source are in `docs/agents/opencode.md`.
 
+mod asides;
 mod classify;
 mod heard;
 mod meter;

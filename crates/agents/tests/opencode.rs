@@ -277,6 +277,20 @@ fn words_that_are_refused_or_never_heard_do_not_keep_the_turn_open() {
     }
 }
 
+/// One denial takes along all that is asked for at the same time, and then there is nothing to go on with.
+#[test]
+fn a_turn_that_a_denial_has_ended_says_so() {
+    let mut talk = Talk::prompted();
+    talk.step(Input::Permission { id: "per_1", answer: Decision::Deny });
+    let Some(Action::Http { body: Some(body), .. }) = talk.out.actions.last() else { panic!() };
+    let body: Value = serde_json::from_slice(body).unwrap();
+    assert_eq!(body["reply"], "reject");
+    assert!(body["message"].is_string(), "without a reason every denial ends the turn");
+    talk.step_ended("ses_1", "p1", "tool-calls");
+    talk.idle();
+    assert_eq!(talk.ends()[0].failure.as_ref().unwrap().kind, FailureKind::PermissionDenied);
+}
+
 #[test]
 fn a_hidden_sleep_of_three_days_has_its_end() {
     let mut talk = Talk::prompted();

@@ -61,6 +61,7 @@ fn check(way: &str, by: By) {
     let bench = match way {
         "claude" | "claude_print" => Bench::claude(script(&marker), &test),
         "pi" | "pi_print" => Bench::pi(script(&marker), &test),
+        "opencode" | "opencode_print" => Bench::opencode(script(&marker), &test),
         _ => Bench::codex(script(&marker), &test),
     };
     let Some(bench) = bench else { return };
@@ -78,7 +79,9 @@ fn check(way: &str, by: By) {
             agent = u32::try_from(event["pid"].as_u64().unwrap()).unwrap();
             assert_eq!(event["containment"], "subreaper");
         }
-        let is_call = event["type"] == "tool_call";
+        // `opencode run` tells of a tool when it has ended.
+        let call = if way == "opencode_print" { "session_started" } else { "tool_call" };
+        let is_call = event["type"] == call;
         shown.push(event);
         if is_call {
             // Each loop and its sleep; the loops alone carry the marker.
@@ -147,7 +150,9 @@ fn check_bill(way: &str, by: By, journal: &[Value]) {
     };
     // Codex tells what a response has used when its tool has returned or the turn is interrupted; exec at the end
     // of a turn, which a stopped one does not have.
-    if way == "codex_exec" || (way == "codex" && matches!(by, By::KillOfBelay | By::KillOfAgent)) {
+    // OpenCode tells it when its tool has returned, and forgets it when the turn is aborted.
+    let is_untold = way == "codex_exec" || way.starts_with("opencode");
+    if is_untold || (way == "codex" && matches!(by, By::KillOfBelay | By::KillOfAgent)) {
         return;
     }
     let usage = usage.unwrap();
@@ -206,4 +211,4 @@ macro_rules! each_way {
         }
     )+};
 }
-each_way!(claude, claude_print, codex, codex_exec, pi, pi_print);
+each_way!(claude, claude_print, codex, codex_exec, opencode, opencode_print, pi, pi_print);

@@ -102,6 +102,10 @@ pub const RETRY_SLACK: Duration = Duration::from_secs(30);
 /// times, and OpenCode 1.18.33 without end.
 pub const EMPTY_TURNS_MAX: u32 = 20;
 
+/// How many responses in a row may break off and be asked for again at once: OpenCode 1.18.33 does so without end,
+/// five times a second; agents that count give up long before.
+pub const BROKEN_TURNS_MAX: u32 = 30;
+
 /// How often in a row the same tool call may have the same result: whoever waits for a build asks for its state
 /// some dozens of times.
 pub const SAME_CALLS_MAX: u32 = 100;

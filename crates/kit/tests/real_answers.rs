@@ -5,7 +5,8 @@
 mod real_run;
 
 use belay_testkit::model_server::{ModelServer, Reply, Script, Tokens};
-use belaykit::{Event, Permissions, RunRequest};
+use belaykit::trace::CostSource;
+use belaykit::{Decision, Event, Permissions, RunRequest};
 use real_run::{Stage, TOKENS, Way, on};
 use serde_json::json;
 use std::io::Write;
@@ -44,7 +45,7 @@ fn the_model_is_known(stage: &Stage) {
     let known = if stage.way.is_pi() { format!("lab/{asked}") } else { asked.to_owned() };
     assert_eq!(played.answered("Hi.").model, Some(known));
 }
-on!(the_model_is_known: claude, claude_print, codex, pi, pi_print);
+on!(the_model_is_known: claude, claude_print, codex, opencode, pi, pi_print);
 
 fn a_message_streams_in_pieces_and_no_piece_comes_twice(stage: &Stage) {
     let script = Script::new().reply(Reply::text(LONG));
@@ -56,7 +57,7 @@ fn a_message_streams_in_pieces_and_no_piece_comes_twice(stage: &Stage) {
     assert!(texts[0].message_id.is_some());
     assert_eq!(played.said(), LONG);
 }
-on!(a_message_streams_in_pieces_and_no_piece_comes_twice: claude, claude_print, codex, pi, pi_print);
+on!(a_message_streams_in_pieces_and_no_piece_comes_twice: claude, claude_print, codex, opencode, pi, pi_print);
 
 fn the_handler_and_the_output_get_what_the_stream_gets(stage: &Stage) {
     #[derive(Clone, Default)]
@@ -81,7 +82,7 @@ fn the_handler_and_the_output_get_what_the_stream_gets(stage: &Stage) {
     assert_eq!(*output.0.lock().unwrap(), LONG.as_bytes());
     assert_eq!(*seen.lock().unwrap(), played.records);
 }
-on!(the_handler_and_the_output_get_what_the_stream_gets: claude, codex, pi);
+on!(the_handler_and_the_output_get_what_the_stream_gets: claude, codex, opencode, pi);
 
 fn reasoning_is_apart_from_the_answer(stage: &Stage) {
     let thought = "First this, then that, and at last the other thing.";
@@ -171,3 +172,66 @@ fn a_subagent_is_paid_for_once_and_its_events_are_its_own(stage: &Stage) {
     assert_eq!(played.of_type("turn_started").len(), 2);
 }
 on!(a_subagent_is_paid_for_once_and_its_events_are_its_own: claude, claude_print);
+
+/// OpenCode's subagents work in sessions of their own: what they ask for is asked of us, and what they use is used.
+fn a_subagent_of_opencode_asks_and_is_paid_for(stage: &Stage) {
+    let stage = &stage.with_policy("on-request", "read-only");
+    let task = json!({
+        "description": "count files", "prompt": "SUB-PROMPT count the files",
+        "subagent_type": "general",
+    });
+    let script = Script::new()
+        .reply(Reply::text("Delegating.").tool("task", task).usage(TOKENS))
+        .reply(Reply::text("It says 0.").usage(TOKENS))
+        .when(
+            "SUB-PROMPT",
+            [
+                Reply::text("Counting.").shell("ls | wc -l").usage(TOKENS),
+                Reply::text("There are 0 files.").usage(TOKENS),
+            ],
+        );
+    let server = ModelServer::start(script).unwrap();
+    let client = stage.client(&server).on_permission(|_| Decision::Allow);
+    let played = stage.play_on(&server, &client, "PROMPT", |_, _| {});
+    played.answered("It says 0.");
+    played.used(stage.way, 4);
+    assert_eq!(played.said(), "Delegating.It says 0.");
+    let task = played.calls()[0].tool_id.clone();
+    assert_eq!(played.calls()[0].name, "task");
+    let nested: Vec<_> = played.records.iter().filter(|r| r.parent_tool_id.is_some()).collect();
+    assert!(nested.iter().all(|record| record.parent_tool_id == task), "{nested:#?}");
+    let types: Vec<_> = nested.iter().map(|record| record.event.type_name()).collect();
+    for name in ["permission_request", "tool_call", "tool_result", "text", "usage"] {
+        assert!(types.contains(&name), "{name}: {types:?}");
+    }
+    let bash = played.calls()[1];
+    assert!(!played.result_of(bash.tool_id.as_ref()).tool_error, "{played:#?}");
+    assert_eq!(played.outcome().usage.num_turns, Some(2));
+}
+on!(a_subagent_of_opencode_asks_and_is_paid_for: opencode);
+
+/// `opencode run` tells the answer of a subagent, and not what it has used.
+fn what_a_hidden_subagent_has_cost_is_said_to_be_unknown(stage: &Stage) {
+    let task = json!({
+        "description": "count files", "prompt": "SUB-PROMPT count", "subagent_type": "general",
+    });
+    let script = Script::new()
+        .reply(Reply::text("Delegating.").tool("task", task).usage(TOKENS))
+        .reply(Reply::text("It says 0.").usage(TOKENS))
+        .when("SUB-PROMPT", Reply::text("There are 0 files.").usage(TOKENS));
+    let played = stage.play(script, RunRequest::new("PROMPT").permissions(Permissions::Full));
+    let outcome = played.answered("It says 0.");
+    assert_eq!(outcome.usage.cost_source, CostSource::Partial);
+    assert_eq!(outcome.usage.output_tokens, Some(2 * TOKENS.output));
+    assert!(played.notices().iter().any(|(code, _)| *code == "usage_partial"), "{played:#?}");
+}
+on!(what_a_hidden_subagent_has_cost_is_said_to_be_unknown: opencode_run);
+
+/// `opencode run` ends before its output is read, and what the pipe does not hold is lost (measured).
+fn an_answer_of_a_megabyte_arrives(stage: &Stage) {
+    let answer = "0123456789abcdé ".repeat(62_500);
+    let played = stage.play(Script::new().reply(Reply::text(answer.as_str())), "PROMPT");
+    played.answered(&answer);
+    assert!(played.said() == answer);
+}
+on!(an_answer_of_a_megabyte_arrives: opencode);

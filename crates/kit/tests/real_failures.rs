@@ -7,7 +7,7 @@ mod real_run;
 use belay_testkit::model_server::{ModelServer, Reply, Script, StopReason};
 use belaykit::trace::EvidenceSource::{self, Field, Status, Text};
 use belaykit::trace::{Retry, TextRetracted};
-use belaykit::{Client, Event, Failure, FailureKind, Permissions, RunRequest};
+use belaykit::{Client, Event, Failure, FailureKind, IdleLimits, Permissions, RunRequest};
 use real_run::{Played, Stage, TOKENS, Way, on};
 use std::time::{Duration, SystemTime};
 
@@ -84,14 +84,15 @@ fn a_rate_limit_that_passes_is_a_retry_and_then_the_answer(stage: &Stage) {
     let retries = played.retries();
     assert_eq!(retries.len(), 1, "{played:#?}");
     assert_eq!(retries[0].retry, Some(1));
-    assert!(retries[0].retries_max.is_some());
+    assert_eq!(retries[0].retries_max.is_some(), !stage.way.is_opencode());
     assert!(!retries[0].reason.is_empty());
     if stage.way.is_claude() || stage.way.is_pi() {
         assert_eq!(retries[0].status, Some(429));
         assert!(retries[0].delay_ms.is_some());
     }
+    assert_eq!(retries[0].until.is_some(), stage.way.is_opencode());
 }
-on!(a_rate_limit_that_passes_is_a_retry_and_then_the_answer: claude, claude_print, codex, codex_exec, pi, pi_print);
+on!(a_rate_limit_that_passes_is_a_retry_and_then_the_answer: claude, claude_print, codex, codex_exec, opencode, pi, pi_print);
 
 fn a_rate_limit_for_ever(stage: &Stage) {
     let shown: &[_] = match stage.way {
@@ -335,14 +336,14 @@ fn what_was_used_before_a_failure_is_kept(stage: &Stage) {
     }
     played.used(stage.way, 1);
 }
-on!(what_was_used_before_a_failure_is_kept: claude, codex, codex_exec, pi, pi_print);
+on!(what_was_used_before_a_failure_is_kept: claude, codex, codex_exec, opencode, opencode_run, pi, pi_print);
 
 fn an_answer_that_hits_its_limit_is_a_failure(stage: &Stage) {
     let reply = Reply::text("Half of the").stop(StopReason::MaxTokens);
     let played = stage.play(Script::new().forever(reply), "PROMPT");
     played.failed(FailureKind::OutputLimit);
 }
-on!(an_answer_that_hits_its_limit_is_a_failure: claude, claude_print, codex, codex_exec, pi, pi_print);
+on!(an_answer_that_hits_its_limit_is_a_failure: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print);
 
 /// A client whose provider's port nobody listens on.
 fn unreachable(stage: &Stage) -> (ModelServer, Client) {
@@ -381,7 +382,7 @@ fn a_time_limit_ends_a_wait_that_has_no_end(stage: &Stage) {
     let played = stage.play_on(&server, &client, request, |_, _| {});
     played.failed(FailureKind::Deadline);
 }
-on!(a_time_limit_ends_a_wait_that_has_no_end: codex, codex_exec);
+on!(a_time_limit_ends_a_wait_that_has_no_end: codex, codex_exec, opencode, opencode_run);
 
 fn without_a_key_the_failure_is_the_login(stage: &Stage) {
     let server = ModelServer::start(Script::new().forever(Reply::unauthorized())).unwrap();
@@ -394,3 +395,90 @@ fn without_a_key_the_failure_is_the_login(stage: &Stage) {
     assert_eq!(played.requests.len(), 0);
 }
 on!(without_a_key_the_failure_is_the_login: claude, claude_print, codex, codex_exec);
+
+/// OpenCode tries for 73 s and says so at once; whoever knows better need not wait.
+#[track_caller]
+fn is_tried_again(stage: &Stage, reply: Reply, words: &str) {
+    let played = stage.play_with(Script::new().forever(reply), "PROMPT", |record, run| {
+        if let Event::Retry(_) = &record.event {
+            run.interrupter().interrupt();
+        }
+    });
+    played.failed(FailureKind::Interrupted);
+    let retry = played.retries()[0];
+    assert!(retry.until.is_some() && retry.reason.contains(words), "{retry:?}");
+    assert_eq!(played.requests.len(), 1);
+}
+
+fn what_opencode_tries_again_is_said_at_once(stage: &Stage) {
+    is_tried_again(stage, Reply::rate_limited(), "Rate limit reached");
+    is_tried_again(stage, Reply::no_credit(), "exceeded your current quota");
+    is_tried_again(stage, Reply::server_error(), "The server had an error");
+    is_tried_again(stage, Reply::overloaded(), "overloaded");
+}
+on!(what_opencode_tries_again_is_said_at_once: opencode);
+
+fn a_sleep_of_three_days_is_not_waited_for(stage: &Stage) {
+    let limited = Reply::rate_limited().header("retry-after", "259200");
+    let played = stage.play(Script::new().forever(limited), "PROMPT");
+    let error = played.failed(FailureKind::Stalled);
+    assert!(error.failure().message.contains("try again in"), "{error}");
+    let until = played.retries()[0].until.unwrap();
+    let sleep = until.as_second() - played.records[0].ts.as_second();
+    assert!((259_190..259_400).contains(&sleep), "{sleep}");
+}
+on!(a_sleep_of_three_days_is_not_waited_for: opencode);
+
+/// A one-shot run waits for a minute without an event; what it waits for stands in its log, and our limit ends it.
+fn a_silent_wait_has_its_reason_and_its_end(stage: &Stage) {
+    let mut idle = IdleLimits::default();
+    idle.start = Some(Duration::from_secs(30));
+    let request = RunRequest::new("PROMPT").idle(idle);
+    let played = stage.play(Script::new().forever(Reply::rate_limited()), request);
+    played.failed(FailureKind::Stalled);
+    let said = played.notices().into_iter().any(|(_, words)| words.contains("Rate limit reached"));
+    assert!(said, "{played:#?}");
+}
+on!(a_silent_wait_has_its_reason_and_its_end: opencode_run);
+
+fn a_model_that_opencode_does_not_know(stage: &Stage) {
+    let script = Script::new().forever(Reply::text("Never said."));
+    let played = stage.play(script, RunRequest::new("PROMPT").model("lab/nope"));
+    let failure = played.failed(FailureKind::ModelUnavailable).failure();
+    assert!(failure.message.contains("Model not found: lab/nope"), "{failure}");
+    let evidence = evidence(failure);
+    assert!(evidence.contains(&(Field, "error.name", "UnknownError")), "{evidence:?}");
+    assert!(evidence.iter().any(|(source, ..)| *source == Text), "{evidence:?}");
+    assert_eq!(played.requests.len(), 0);
+}
+on!(a_model_that_opencode_does_not_know: opencode, opencode_run);
+
+/// OpenCode asks again five times a second, without end; whether words came each time or none.
+fn an_agent_that_asks_for_ever_is_stopped(stage: &Stage) {
+    for events in [2, 1] {
+        let played = stage.play(Script::new().forever(Reply::text("cut").end_after(events)), "P");
+        let error = played.failed(FailureKind::Stalled);
+        assert!(error.failure().message.contains("times in a row"), "{error}");
+        let reasons = played.events().filter_map(|e| match e {
+            Event::Interrupted(interrupted) => Some(interrupted.reason),
+            _ => None,
+        });
+        assert_eq!(reasons.collect::<Vec<_>>(), [belaykit::trace::StopReason::Loop]);
+        assert!(played.requests.len() < 100, "{}", played.requests.len());
+        assert!(error.outcome().session_id.is_some());
+    }
+}
+on!(an_agent_that_asks_for_ever_is_stopped: opencode, opencode_run);
+
+fn a_stream_that_breaks_once_is_tried_again(stage: &Stage) {
+    let cut = Reply::text("These words are out already.").usage(TOKENS).drop_after(3);
+    let script = Script::new().reply(cut).reply(Reply::text("Whole.").usage(TOKENS));
+    let played = stage.play(script, "PROMPT");
+    played.answered("Whole.");
+    assert_eq!(played.requests.len(), 2);
+    if stage.way == Way::OpenCode {
+        assert_eq!(played.read(), "Whole.", "{played:#?}");
+        assert!(!played.retries().is_empty(), "{played:#?}");
+    }
+}
+on!(a_stream_that_breaks_once_is_tried_again: opencode, opencode_run);

@@ -116,7 +116,7 @@ fn an_appended_system_prompt_is_added(stage: &Stage) {
     played.answered("Done.");
     assert!(body(&played).contains("Always APPEND-MARK."));
 }
-on!(an_appended_system_prompt_is_added: claude, claude_print, codex, codex_exec, pi, pi_print);
+on!(an_appended_system_prompt_is_added: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print);
 
 fn the_effort_arrives(stage: &Stage) {
     for (effort, claude, codex) in
@@ -198,9 +198,11 @@ fn an_agent_sees_only_what_it_is_meant_to(stage: &Stage) {
     }
     let others = match stage.way {
         Way::Claude | Way::ClaudePrint => "OPENAI_API_KEY",
+        Way::Codex | Way::CodexExec => "ANTHROPIC_API_KEY",
+        // OpenCode knows them all.
+        Way::OpenCode | Way::OpenCodeRun => "CODEX_API_KEY",
         // Pi speaks with every provider; what an outer Pi tells its tools is not for it.
         Way::Pi | Way::PiPrint => "PI_SESSION_ID",
-        _ => "ANTHROPIC_API_KEY",
     };
     vars.push((others.into(), "HELD-BACK".into()));
     let (mut pid, mut seen) = (None, Vec::new());
@@ -218,4 +220,4 @@ fn an_agent_sees_only_what_it_is_meant_to(stage: &Stage) {
     assert!(seen.iter().any(|var| var.starts_with("HOME=")), "{seen:?}");
     assert!(!seen.iter().any(|var| var.contains("HELD-BACK")), "{seen:?}");
 }
-on!(an_agent_sees_only_what_it_is_meant_to: claude, claude_print, codex, codex_exec, pi, pi_print);
+on!(an_agent_sees_only_what_it_is_meant_to: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print);

@@ -57,7 +57,7 @@ fn a_resumed_run_of_several_responses_pays_for_all_of_them(stage: &Stage) {
     used_only(stage, &played, &times(MORE, 2));
     assert_eq!(played.said(), "Done.");
 }
-on!(a_resumed_run_of_several_responses_pays_for_all_of_them: claude, codex, codex_exec, pi, pi_print);
+on!(a_resumed_run_of_several_responses_pays_for_all_of_them: claude, codex, codex_exec, opencode, opencode_run, pi, pi_print);
 
 fn a_fork_has_the_history_and_an_id_of_its_own(stage: &Stage) {
     let (_, session) = first(stage);

@@ -124,7 +124,7 @@ fn an_interrupt_while_the_model_writes_keeps_what_it_wrote(stage: &Stage) {
         assert_eq!(usage.input_tokens, Some(TOKENS.input));
     }
 }
-on!(an_interrupt_while_the_model_writes_keeps_what_it_wrote: claude, claude_print, codex, pi, pi_print);
+on!(an_interrupt_while_the_model_writes_keeps_what_it_wrote: claude, claude_print, codex, opencode, pi, pi_print);
 
 fn an_interrupt_before_the_first_word_of_the_model(stage: &Stage) {
     let script = Script::new().forever(Reply::text("Never said.").stall());
@@ -156,7 +156,7 @@ fn an_interrupt_before_the_first_word_of_the_model(stage: &Stage) {
         assert_eq!(played.outcome().usage.input_tokens, None);
     }
 }
-on!(an_interrupt_before_the_first_word_of_the_model: claude, claude_print, codex, codex_exec, pi, pi_print);
+on!(an_interrupt_before_the_first_word_of_the_model: claude, claude_print, codex, codex_exec, opencode, pi, pi_print);
 
 fn an_interrupt_at_once_ends_the_run_before_anything_is_paid(stage: &Stage) {
     let script = Script::new().forever(Reply::text("Never said."));
@@ -171,7 +171,7 @@ fn an_interrupt_at_once_ends_the_run_before_anything_is_paid(stage: &Stage) {
     assert_eq!(played.outcome().text, "", "{played:#?}");
     assert!(played.requests.len() <= 1, "{played:#?}");
 }
-on!(an_interrupt_at_once_ends_the_run_before_anything_is_paid: claude, claude_print, codex, codex_exec, pi, pi_print);
+on!(an_interrupt_at_once_ends_the_run_before_anything_is_paid: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print);
 
 fn an_interrupt_after_the_session_opened(stage: &Stage) {
     let script = Script::new().forever(Reply::text("Never said.").delay(Duration::from_secs(5)));
@@ -185,7 +185,7 @@ fn an_interrupt_after_the_session_opened(stage: &Stage) {
     was_interrupted(&played, since);
     assert!(played.outcome().session_id.is_some());
 }
-on!(an_interrupt_after_the_session_opened: claude, claude_print, codex, codex_exec, pi, pi_print);
+on!(an_interrupt_after_the_session_opened: claude, claude_print, codex, codex_exec, opencode, pi, pi_print);
 
 /// Impatience may cost the bill, never the result, and never leaves anything behind.
 fn two_interrupts_at_once_end_the_run_too(stage: &Stage) {
@@ -201,7 +201,7 @@ fn two_interrupts_at_once_end_the_run_too(stage: &Stage) {
     played.failed(FailureKind::Interrupted);
     assert_eq!(played.of_type("interrupted").len(), 1);
 }
-on!(two_interrupts_at_once_end_the_run_too: claude, claude_print, codex, codex_exec, pi, pi_print);
+on!(two_interrupts_at_once_end_the_run_too: claude, claude_print, codex, codex_exec, opencode, pi, pi_print);
 
 fn an_interrupt_after_the_answer_changes_nothing(stage: &Stage) {
     let script = Script::new().reply(Reply::text("Done.").usage(TOKENS));
@@ -213,7 +213,7 @@ fn an_interrupt_after_the_answer_changes_nothing(stage: &Stage) {
     played.answered("Done.");
     played.used(stage.way, 1);
 }
-on!(an_interrupt_after_the_answer_changes_nothing: claude, codex, pi);
+on!(an_interrupt_after_the_answer_changes_nothing: claude, codex, opencode, pi);
 
 fn a_dropped_run_stops_the_agent_and_its_tools(stage: &Stage) {
     let server = ModelServer::start(sleeping_script()).unwrap();
@@ -257,7 +257,7 @@ fn words_to_a_running_turn_reach_its_next_request(stage: &Stage) {
     assert!(played.requests[1].body.to_string().contains("STEER-MARK: be quick."));
     played.used_tokens(stage.way, &times(TOKENS, 2));
 }
-on!(words_to_a_running_turn_reach_its_next_request: claude, codex, pi);
+on!(words_to_a_running_turn_reach_its_next_request: claude, codex, opencode, pi);
 
 fn a_one_shot_run_says_that_it_cannot_listen(stage: &Stage) {
     let script = Script::new().reply(Reply::text("Done."));
@@ -270,7 +270,7 @@ fn a_one_shot_run_says_that_it_cannot_listen(stage: &Stage) {
     let notices = played.notices();
     assert!(notices.iter().any(|(code, _)| *code == "steer"), "{notices:?}");
 }
-on!(a_one_shot_run_says_that_it_cannot_listen: claude_print, codex_exec, pi_print);
+on!(a_one_shot_run_says_that_it_cannot_listen: claude_print, codex_exec, opencode_run, pi_print);
 
 /// A kill reaches only the agent and its group; its tools live in sessions of their own.
 fn a_kill_leaves_nothing_behind(stage: &Stage) {
@@ -316,7 +316,7 @@ fn a_turn_limit_is_kept(stage: &Stage) {
         assert_eq!(interrupted.reason, StopReason::TurnLimit);
     }
 }
-on!(a_turn_limit_is_kept: claude, claude_print, codex, codex_exec, pi, pi_print);
+on!(a_turn_limit_is_kept: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print);
 
 fn an_answer_within_the_turn_limit_is_an_answer(stage: &Stage) {
     let script = Script::new().reply(Reply::new().shell("echo hi")).reply(Reply::text("Done."));

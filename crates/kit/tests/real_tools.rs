@@ -85,7 +85,7 @@ fn the_same_call_twice_is_two_calls(stage: &Stage) {
         assert_eq!(played.result_of(call.tool_id.as_ref()).output.trim_end(), "same");
     }
 }
-on!(the_same_call_twice_is_two_calls: claude, codex, codex_exec, pi, pi_print);
+on!(the_same_call_twice_is_two_calls: claude, codex, codex_exec, opencode, opencode_run, pi, pi_print);
 
 fn a_file_is_written_and_then_changed(stage: &Stage) {
     let path = stage.path_for_model("notes.txt");
@@ -143,6 +143,30 @@ fn a_megabyte_of_tool_output_arrives(stage: &Stage) {
 }
 on!(a_megabyte_of_tool_output_arrives: claude, codex, codex_exec, pi, pi_print);
 
+/// Words of all the world, colours and a NUL, which no terminal of ours ever sees.
+fn what_a_tool_prints_arrives_character_by_character(stage: &Stage) {
+    let command = r"printf '\033[31mröt\033[0m 日本語 🦀 \342\200\250 end\n'";
+    let played = stage.play(one_call(Reply::new().shell(command)), full());
+    played.answered("Done.");
+    let result = played.result_of(played.calls()[0].tool_id.as_ref());
+    assert_eq!(result.output.trim_end(), "\u{1b}[31mröt\u{1b}[0m 日本語 🦀 \u{2028} end");
+}
+on!(what_a_tool_prints_arrives_character_by_character: opencode, opencode_run);
+
+/// OpenCode shows its model, and us, the last 50 kB of an output, and where the whole of it is.
+fn of_two_megabytes_of_tool_output_the_end_arrives_and_where_the_rest_is(stage: &Stage) {
+    let command =
+        "python3 -c 'print(\"FIRST\"); print((\"y\" * 99 + \"\\n\") * 20000); print(\"LAST\")'";
+    let played = stage.play(one_call(Reply::new().shell(command)), full());
+    played.answered("Done.");
+    let result = played.result_of(played.calls()[0].tool_id.as_ref());
+    assert!(!result.tool_error && result.output.contains("LAST"), "{:.300}", result.output);
+    assert!(!result.output.contains("FIRST") && result.output.len() < 60_000);
+    assert!(result.output.contains("truncated"), "{:.300}", result.output);
+    assert!(played.of_type("oversized_line").is_empty());
+}
+on!(of_two_megabytes_of_tool_output_the_end_arrives_and_where_the_rest_is: opencode, opencode_run);
+
 // Who may do what.
 
 /// The agent as its user has it configured: it asks before it touches anything.
@@ -186,7 +210,7 @@ fn without_a_handler_what_is_asked_for_is_denied_at_once(stage: &Stage) {
     let denials: Vec<_> = outcome.denials.iter().map(|d| (&d.tool_id, d.name.as_str())).collect();
     assert_eq!(denials, [(&asked[0].tool_id, "Bash")]);
 }
-on!(without_a_handler_what_is_asked_for_is_denied_at_once: claude, codex);
+on!(without_a_handler_what_is_asked_for_is_denied_at_once: claude, codex, opencode);
 
 fn a_handler_that_allows_lets_the_tool_run(stage: &Stage) {
     let stage = &asking(stage);
@@ -205,7 +229,7 @@ fn a_handler_that_allows_lets_the_tool_run(stage: &Stage) {
     assert!(outcome.denials.is_empty());
     assert!(!played.result_of(played.calls()[0].tool_id.as_ref()).tool_error);
 }
-on!(a_handler_that_allows_lets_the_tool_run: claude, codex);
+on!(a_handler_that_allows_lets_the_tool_run: claude, codex, opencode);
 
 fn a_handler_that_denies_is_heard(stage: &Stage) {
     let stage = &asking(stage);
@@ -216,7 +240,7 @@ fn a_handler_that_denies_is_heard(stage: &Stage) {
     assert!(!stage.file("touched").exists());
     assert_eq!(played.decided(), [(Decision::Deny, DecisionSource::Caller)]);
 }
-on!(a_handler_that_denies_is_heard: claude, codex);
+on!(a_handler_that_denies_is_heard: claude, codex, opencode);
 
 /// Two calls of one response are asked for one by one; each decision is about its own call.
 fn each_of_two_calls_has_its_own_decision(stage: &Stage) {
@@ -249,6 +273,16 @@ fn one_shot_runs_deny_themselves_and_answer(stage: &Stage) {
     }
 }
 on!(one_shot_runs_deny_themselves_and_answer: claude_print, codex_exec);
+
+/// OpenCode denies what it would ask for, and then ends its turn.
+fn a_one_shot_run_that_denies_itself_is_a_failure_that_says_so(stage: &Stage) {
+    let stage = &asking(stage);
+    let played = stage.play(one_call(touch(stage)), "PROMPT");
+    played.failed(FailureKind::PermissionDenied);
+    assert!(!stage.file("touched").exists());
+    assert_eq!(played.of_type("permission_denied").len(), 1, "{played:#?}");
+}
+on!(a_one_shot_run_that_denies_itself_is_a_failure_that_says_so: opencode_run);
 
 /// The user's own configuration allows everything; the request does not.
 fn read_only_writes_nothing(stage: &Stage) {

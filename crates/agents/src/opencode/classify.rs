@@ -101,6 +101,16 @@ pub(super) fn with_log(error: &Error, log: &[String]) -> Failure {
     known.with(EvidenceSource::Text, "log", cause)
 }
 
+/// A turn that ended with the denial of a tool.
+pub(super) fn denied() -> Failure {
+    let words = "opencode ended its turn when a tool was denied";
+    Failure::new(FailureKind::PermissionDenied, words).with(
+        EvidenceSource::Field,
+        "finish",
+        "tool-calls",
+    )
+}
+
 /// What a class alone decides; `APIError` and `UnknownError` decide nothing.
 fn of_name(name: &str) -> Option<FailureKind> {
     Some(match name {

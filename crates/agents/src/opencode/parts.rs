@@ -4,7 +4,7 @@ use super::meter::Meter;
 use crate::Out;
 use crate::wire::{lenient, lenient_text, unsaid};
 use belay_trace::{
-    Event, Json, Plan, PlanItem, PlanStatus, Reasoning, Text, ToolCall, ToolId, ToolKind,
+    Event, Json, Plan, PlanItem, PlanStatus, Reasoning, Retry, Text, ToolCall, ToolId, ToolKind,
     ToolResult, TurnStarted,
 };
 use serde::Deserialize;
@@ -139,6 +139,12 @@ impl Parts {
             "tool" => self.tool(part, out)?,
             "step-finish" => {
                 self.done.insert(part.id.into_owned());
+                if part.reason.as_deref() == Some("unknown") {
+                    // It asks the model again at once, and without end; what came stays in the conversation.
+                    let reason = "the model's stream ended without its end".to_owned();
+                    let retry = Event::Retry(Retry { reason, ..Retry::default() });
+                    out.event_under(self.under.clone(), retry);
+                }
                 self.reason = part.reason.map(Cow::into_owned);
                 meter.step(part.tokens, part.cost, self.under.as_ref(), out);
             }

@@ -7,7 +7,9 @@ use crate::protocol::{AttemptEnd, Exit, Input, Out, Protocol};
 use crate::stderr::StderrTail;
 use crate::wire::{decode, read_line};
 use crate::{RunRequest, exit};
-use belay_trace::{Event, EvidenceSource, Failure, FailureKind, Level, SessionStarted};
+use belay_trace::{
+    Event, EvidenceSource, Failure, FailureKind, Level, PermissionDenied, SessionStarted,
+};
 use serde::Deserialize;
 use std::borrow::Cow;
 
@@ -26,6 +28,8 @@ pub(super) struct Run {
     error: Option<Error>,
     /// What the log says of errors that the stream only refers to, by their reference.
     log: Vec<String>,
+    /// It has denied a tool by itself.
+    denied: bool,
     ended: bool,
     interrupted: bool,
     stderr: StderrTail,
@@ -54,6 +58,7 @@ impl Run {
             delegated: false,
             error: None,
             log: Vec::new(),
+            denied: false,
             ended: false,
             interrupted: false,
             stderr: StderrTail::default(),
@@ -114,7 +119,21 @@ impl Run {
     fn stderr(&mut self, line: &[u8], out: &mut Out) {
         let text = String::from_utf8_lossy(line);
         if text.contains(" ref=") && self.log.len() < LOG_LINES_MAX {
-            self.log.push(text.into_owned());
+            self.log.push(text.clone().into_owned());
+        }
+        let denied = text
+            .split_once("permission requested: ")
+            .filter(|(_, rest)| rest.contains("; auto-rejecting"));
+        if let Some((_, rest)) = denied {
+            self.denied = true;
+            let (name, what) = rest.split_once(' ').unwrap_or((rest, ""));
+            let name = if name == "bash" { "Bash" } else { name }.to_owned();
+            out.event(Event::PermissionDenied(PermissionDenied {
+                tool_id: None,
+                name,
+                reason: Some(what.to_owned()),
+            }));
+            return;
         }
         self.stderr.line(line, out);
     }
@@ -133,6 +152,7 @@ impl Run {
                 }
                 (Some(failure), _) => Some(failure),
                 (None, Some("stop")) if exit == Exit::Code(0) => None,
+                (None, Some("tool-calls")) if self.denied => Some(classify::denied()),
                 (None, Some("length")) if exit == Exit::Code(0) => Some(
                     Failure::new(FailureKind::OutputLimit, "the answer was cut off at its limit")
                         .with(EvidenceSource::Field, "reason", "length"),

@@ -3,7 +3,8 @@
 //! The turn is over when the session is idle, which it says once before the events of an aborted tool and once
 //! after them.
 
-use super::classify::Error;
+use super::asides::{is_aside, is_aside_of_session};
+use super::classify::{self, Error};
 use super::meter::Meter;
 use super::parts::Parts;
 use super::subagents::Subagents;
@@ -13,10 +14,8 @@ use crate::stderr::StderrTail;
 use crate::wire::decode;
 use crate::{Effort, RunRequest, Session, exit};
 use belay_trace::{
-    Decision, Event, EvidenceSource, Failure, FailureKind, Json, Level, PermissionRequest, Retry,
-    SessionStarted, ToolId, ToolKind, Unknown,
+    Decision, Event, EvidenceSource, Failure, FailureKind, Level, SessionStarted, Unknown,
 };
-use jiff::Timestamp;
 use serde_json::json;
 use serde_json::value::RawValue;
 use std::collections::HashSet;
@@ -64,6 +63,8 @@ pub(super) struct Serve {
     unheard: u32,
     /// The session has nothing to do.
     idle: bool,
+    /// A tool was denied. With it go all that are asked for at the same time, and the turn, too (1.18.33).
+    denied: bool,
     /// Why there are no events any more.
     deaf: Option<Failure>,
     interrupted: bool,
@@ -90,6 +91,7 @@ impl Serve {
             early_words: Vec::new(),
             unheard: 0,
             idle: false,
+            denied: false,
             deaf: None,
             interrupted: false,
             ended: false,
@@ -327,32 +329,10 @@ impl Serve {
                     }
                 }
             }
-            "message.part.updated" => {
-                let part = what.part?;
-                let of = part.message_id.as_deref().unwrap_or_default();
-                if !self.not_ours.contains(of) {
-                    self.parts.part(part, &mut self.meter, out)?;
-                    if let Some(delegated) = self.parts.delegated.take() {
-                        self.subagents.delegated(delegated, &self.parts);
-                    }
-                }
-            }
-            "message.part.delta" => {
-                let (part, delta) = (what.part_id?, what.delta?);
-                if !what.message_id.as_deref().is_some_and(|id| self.not_ours.contains(id)) {
-                    self.parts.delta(&part, what.message_id.as_deref(), &delta, out);
-                }
-            }
-            "session.status" if what.status.kind == "retry" => {
-                out.event(retry(what));
-            }
-            "session.status" => {}
             "session.error" => {
-                let failure = what.error?.failure();
-                if failure.kind != FailureKind::Interrupted {
-                    out.event(Event::notice(Level::Error, "error", failure.message.clone()));
-                }
+                let failure = what.error.as_ref()?.failure();
                 self.failure.get_or_insert(failure);
+                return self.common_event(kind, what, out);
             }
             "session.idle" => {
                 self.idle = true;
@@ -363,9 +343,7 @@ impl Serve {
                     self.end(out);
                 }
             }
-            "permission.asked" => out.event(asked(&what)?),
-            _ if is_aside_of_session(kind) => {}
-            _ => return None,
+            _ => return self.common_event(kind, what, out),
         }
         Some(())
     }
@@ -382,14 +360,25 @@ impl Serve {
             }
             return Some(());
         }
-        let Some(parts) = self.subagents.parts_of(&session) else { return Some(()) };
+        if !self.subagents.knows(&session) {
+            return Some(());
+        }
+        match kind {
+            "message.updated" if what.info.role == "user" => {
+                self.not_ours.insert(what.info.id);
+                Some(())
+            }
+            "message.updated" | "session.idle" => Some(()),
+            _ => self.common_event(kind, what, out),
+        }
+    }
+
+    /// What means the same in the run's own session and in that of a subagent.
+    fn common_event(&mut self, kind: &str, what: Properties<'_>, out: &mut Out) -> Option<()> {
+        let session = what.session_id.as_deref().unwrap_or_default();
+        let parts = self.subagents.parts_of(session).unwrap_or(&mut self.parts);
         let under = parts.under.clone();
         match kind {
-            "message.updated" => {
-                if what.info.role == "user" {
-                    self.not_ours.insert(what.info.id);
-                }
-            }
             "message.part.updated" => {
                 let part = what.part?;
                 let of = part.message_id.as_deref().unwrap_or_default();
@@ -406,7 +395,8 @@ impl Serve {
                     parts.delta(&part, what.message_id.as_deref(), &delta, out);
                 }
             }
-            "session.status" if what.status.kind == "retry" => out.event_under(under, retry(what)),
+            "session.status" if what.status.kind == "retry" => out.event_under(under, what.retry()),
+            "session.status" => {}
             "session.error" => {
                 let failure = what.error?.failure();
                 if failure.kind != FailureKind::Interrupted {
@@ -414,20 +404,21 @@ impl Serve {
                     out.event_under(under, notice);
                 }
             }
-            "permission.asked" => out.event_under(under, asked(&what)?),
-            "session.status" | "session.idle" => {}
+            "permission.asked" => out.event_under(under, what.asked()?),
             _ if is_aside_of_session(kind) => {}
             _ => return None,
         }
         Some(())
     }
 
-    fn permission(&self, id: &str, answer: Decision, out: &mut Out) {
-        let reply = match answer {
-            Decision::Allow => "once",
-            Decision::Deny => "reject",
+    fn permission(&mut self, id: &str, answer: Decision, out: &mut Out) {
+        let body = match answer {
+            Decision::Allow => json!({ "reply": "once" }),
+            // Without a reason it ends the whole turn; with one, the model reads it and goes on.
+            Decision::Deny => json!({ "reply": "reject", "message": "It is not permitted." }),
         };
-        out.post(REPLY, format!("/permission/{id}/reply"), &json!({ "reply": reply }));
+        self.denied |= answer == Decision::Deny;
+        out.post(REPLY, format!("/permission/{id}/reply"), &body);
     }
 
     fn interrupt(&mut self, out: &mut Out) {
@@ -462,6 +453,7 @@ impl Serve {
                         .with(EvidenceSource::Field, "finish", "length"),
                 )
             }
+            (None, Some("tool-calls")) if self.denied => Some(classify::denied()),
             (None, reason) => {
                 let words = "opencode ended its turn without an answer";
                 let failure = Failure::new(FailureKind::Protocol, words);
@@ -493,73 +485,5 @@ impl Serve {
     }
 }
 
-/// The model's request failed, and OpenCode tries it again then.
-fn retry(what: Properties<'_>) -> Event {
-    let status = what.status;
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "a time in milliseconds, or beyond all time"
-    )]
-    let until = status.next.and_then(|next| Timestamp::from_millisecond(next as i64).ok());
-    Event::Retry(Retry { retry: status.attempt, reason: status.message, until, ..Retry::default() })
-}
-
-fn asked(what: &Properties<'_>) -> Option<Event> {
-    let permission = what.permission.as_deref().unwrap_or_default();
-    let (name, kind) = match permission {
-        "bash" => ("Bash", ToolKind::Execute),
-        "edit" => ("edit", ToolKind::Edit),
-        "webfetch" => ("webfetch", ToolKind::Network),
-        other => (other, ToolKind::Other),
-    };
-    Some(Event::PermissionRequest(PermissionRequest {
-        permission_id: what.id.as_deref()?.to_owned(),
-        tool_id: what.tool.call_id.as_deref().map(ToolId::from),
-        name: name.to_owned(),
-        args: what.metadata.map(Json::from_raw).unwrap_or_default(),
-        kind,
-        reason: None,
-    }))
-}
-
 /// As long as the titles that OpenCode makes itself.
 const TITLE_CHARS: usize = 50;
-
-/// Events about a session that say nothing beyond what others say of it. (1.18.33)
-fn is_aside_of_session(kind: &str) -> bool {
-    const ASIDES: &[&str] = &[
-        "permission.replied",
-        "session.created",
-        "session.updated",
-        "session.diff",
-        "session.compacted",
-        "todo.updated",
-        "message.removed",
-        "message.part.removed",
-        "command.executed",
-        "file.edited",
-        "file.watcher.updated",
-    ];
-    ASIDES.contains(&kind)
-}
-
-/// Events about the server and its plugins, which say nothing about the run. (1.18.33)
-fn is_aside(kind: &str) -> bool {
-    const ASIDES: &[&str] = &[
-        "server.connected",
-        "server.heartbeat",
-        "server.instance.disposed",
-        "plugin.added",
-        "catalog.updated",
-        "reference.updated",
-        "integration.updated",
-        "installation.updated",
-        "installation.update-available",
-        "project.updated",
-        "lsp.client.diagnostics",
-        "lsp.updated",
-        "mcp.tools.changed",
-        "vcs.branch.updated",
-    ];
-    ASIDES.contains(&kind)
-}

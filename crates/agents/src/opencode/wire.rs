@@ -3,6 +3,8 @@
 use super::classify::Error;
 use super::parts::Part;
 use crate::wire::{lenient, lenient_text};
+use belay_trace::{Event, Json, PermissionRequest, Retry, ToolId, ToolKind};
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -107,4 +109,41 @@ pub(super) struct Times {
 pub(super) struct Message {
     #[serde(deserialize_with = "lenient")]
     pub(super) info: Info,
+}
+
+impl Properties<'_> {
+    /// The model's request failed, and OpenCode tries it again then.
+    pub(super) fn retry(self) -> Event {
+        let status = self.status;
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "a time in milliseconds, or beyond all time"
+        )]
+        let until = status.next.and_then(|next| Timestamp::from_millisecond(next as i64).ok());
+        Event::Retry(Retry {
+            retry: status.attempt,
+            reason: status.message,
+            until,
+            ..Retry::default()
+        })
+    }
+
+    /// The model wants something for which OpenCode asks.
+    pub(super) fn asked(&self) -> Option<Event> {
+        let permission = self.permission.as_deref().unwrap_or_default();
+        let (name, kind) = match permission {
+            "bash" => ("Bash", ToolKind::Execute),
+            "edit" => ("edit", ToolKind::Edit),
+            "webfetch" => ("webfetch", ToolKind::Network),
+            other => (other, ToolKind::Other),
+        };
+        Some(Event::PermissionRequest(PermissionRequest {
+            permission_id: self.id.as_deref()?.to_owned(),
+            tool_id: self.tool.call_id.as_deref().map(ToolId::from),
+            name: name.to_owned(),
+            args: self.metadata.map(Json::from_raw).unwrap_or_default(),
+            kind,
+            reason: None,
+        }))
+    }
 }

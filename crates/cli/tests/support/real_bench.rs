@@ -48,6 +48,14 @@ impl Bench {
         Some(Self::new(agent, server, sandbox, vars, args))
     }
 
+    pub(crate) fn opencode(script: Script, test: &str) -> Option<Self> {
+        let agent = skip_unless_installed(real::opencode(), "opencode", test)?;
+        let (server, sandbox) = (ModelServer::start(script).unwrap(), Sandbox::new().unwrap());
+        let vars = sandbox.env_for_opencode(&server).unwrap();
+        let args = vec!["-a", "opencode:lab/mock-model", "--permit", "full"];
+        Some(Self::new(agent, server, sandbox, vars, args))
+    }
+
     fn new(
         agent: RealAgent,
         server: ModelServer,

@@ -1,6 +1,6 @@
 //! Watches for an agent that no longer gets on: one that is silent, and one that repeats itself.
 
-use crate::limits::{EMPTY_TURNS_MAX, RETRY_SLACK, SAME_CALLS_MAX};
+use crate::limits::{BROKEN_TURNS_MAX, EMPTY_TURNS_MAX, RETRY_SLACK, SAME_CALLS_MAX};
 use belay_agents::IdleLimits;
 use belay_trace::{Event, Retry, StopReason, ToolId};
 use jiff::Timestamp;
@@ -170,6 +170,8 @@ fn delay_ms(retry: &Retry, wall: Timestamp) -> u64 {
 struct Repeats {
     /// Responses without a word or a tool call.
     empty_turns: u32,
+    /// Responses that broke off and were asked for again at once.
+    broken_turns: u32,
     /// The last tool call with its result, and how often it came in a row.
     call: u64,
     last: u64,
@@ -181,8 +183,12 @@ impl Repeats {
         match event {
             Event::TurnStarted(_) => self.empty_turns += 1,
             Event::Text(_) | Event::Reasoning(_) | Event::ToolCallStart(_) => self.empty_turns = 0,
+            Event::Retry(retry) if retry.delay_ms.is_none() && retry.until.is_none() => {
+                self.broken_turns += 1;
+            }
+            Event::Usage(_) => self.broken_turns = 0,
             Event::ToolCall(call) => {
-                self.empty_turns = 0;
+                (self.empty_turns, self.broken_turns) = (0, 0);
                 self.call = hash(&(&call.name, call.args.get()));
             }
             Event::ToolResult(result) => {
@@ -199,6 +205,8 @@ impl Repeats {
             format!(
                 "the model has responded {EMPTY_TURNS_MAX} times in a row without a word or a tool call"
             )
+        } else if self.broken_turns > BROKEN_TURNS_MAX {
+            format!("the model's response broke off {BROKEN_TURNS_MAX} times in a row")
         } else if self.times >= SAME_CALLS_MAX {
             format!("the same tool call has had the same result {SAME_CALLS_MAX} times in a row")
         } else {
@@ -349,6 +357,22 @@ mod tests {
         let work = || [turn()[0].clone(), call(), returned()];
         let times = (1..).find(|_| watch.heard(work().iter(), now).is_some());
         assert_eq!(times, Some(SAME_CALLS_MAX));
+    }
+
+    #[test]
+    fn an_agent_that_asks_again_and_again_for_what_breaks_off_is_stopped() {
+        let (mut watch, now) = watch();
+        let said = || Event::Text(Text { text: "So f".into(), message_id: None });
+        let turn = || Event::TurnStarted(TurnStarted::default());
+        let work = || [turn(), said(), Event::Retry(Retry::default())];
+        let times = (1..).find(|_| watch.heard(work().iter(), now).is_some());
+        assert_eq!(times, Some(BROKEN_TURNS_MAX + 1));
+        // A response that comes to its end in between is progress.
+        let (mut watch, _) = self::watch();
+        for _ in 0..100 {
+            let work = [turn(), Event::Retry(Retry::default()), call(), returned()];
+            assert_eq!(watch.heard(work.iter().take(3), now), None);
+        }
     }
 
     #[test]

@@ -163,10 +163,20 @@ impl Stage {
         let vars = match self.way {
             Way::Claude | Way::ClaudePrint => self.sandbox.env_for_claude(server),
             Way::Codex | Way::CodexExec => self.sandbox.env_for_codex(server, self.policy).unwrap(),
-            Way::OpenCode | Way::OpenCodeRun => self.sandbox.env_for_opencode(server).unwrap(),
+            Way::OpenCode | Way::OpenCodeRun => self.opencode_vars(server),
             Way::Pi | Way::PiPrint => self.sandbox.env_for_pi(server).unwrap(),
         };
         vars.into_iter().map(|(name, value)| (name.into(), value.into())).collect()
+    }
+
+    /// Where Codex would ask, OpenCode asks for its shell.
+    fn opencode_vars(&self, server: &ModelServer) -> Vec<(String, String)> {
+        let mut vars = self.sandbox.env_for_opencode(server).unwrap();
+        if self.policy.approval == "on-request" {
+            let asks = r#"{"bash":"ask"}"#;
+            vars.push(("OPENCODE_PERMISSION".to_owned(), asks.to_owned()));
+        }
+        vars
     }
 
     /// A client for the agent, with a journal.

@@ -125,6 +125,7 @@ fn stream_frames(
     http::write_chunked_head(stream, 200, &headers)?;
     let (sent, then) = match reply.fault {
         Some(Fault::DropAfter(n)) => (n, After::Drop),
+        Some(Fault::EndAfter(n)) => (n, After::End),
         Some(Fault::StallAfter(n)) => (n, After::Stall),
         Some(Fault::Stall) | None => (frames.len(), After::End),
     };
@@ -164,7 +165,7 @@ fn whole(stream: &TcpStream, shared: &Shared, reply: &Reply, body: &Value) -> io
             shared.pulse.wait_for_stop();
             Ok(())
         }
-        None => write_json(stream, 200, &reply.headers, body),
+        Some(Fault::EndAfter(_)) | None => write_json(stream, 200, &reply.headers, body),
     }
 }
 

@@ -71,6 +71,8 @@ pub(crate) enum Part {
 pub(crate) enum Fault {
     /// The connection closes after so many events.
     DropAfter(usize),
+    /// The stream ends in an orderly way after so many events, without what should end it.
+    EndAfter(usize),
     /// Nothing more comes after so many events.
     StallAfter(usize),
     /// Not even the status line comes.
@@ -205,6 +207,15 @@ impl Reply {
     /// An answer that is not streamed is cut in the middle of its body.
     pub fn drop_after(mut self, events: usize) -> Self {
         self.fault = Some(Fault::DropAfter(events));
+        self
+    }
+
+    /// Ends the stream after `events` events as if that was all: a proxy that closes what it should not. An
+    /// answer that is not streamed comes whole.
+    ///
+    /// OpenCode asks again after each such answer, without end.
+    pub fn end_after(mut self, events: usize) -> Self {
+        self.fault = Some(Fault::EndAfter(events));
         self
     }
 

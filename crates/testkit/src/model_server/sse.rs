@@ -19,10 +19,14 @@ pub(crate) fn frame(event: &Value) -> String {
     format!("event: {name}\ndata: {event}\n\n")
 }
 
-/// The text in pieces of about 20 characters.
+/// Into how many pieces a long text is cut at most: OpenCode needs a millisecond for each.
+const CHUNKS_MAX: usize = 2000;
+
+/// The text in pieces of about 20 characters, or of more where they would be too many.
 pub(crate) fn pieces(text: &str) -> Vec<String> {
     let chars: Vec<char> = text.chars().collect();
-    chars.chunks(CHUNK_CHARS).map(|piece| piece.iter().collect()).collect()
+    let size = CHUNK_CHARS.max(chars.len().div_ceil(CHUNKS_MAX));
+    chars.chunks(size).map(|piece| piece.iter().collect()).collect()
 }
 
 #[cfg(test)]
