@@ -5,8 +5,8 @@
 mod real_run;
 
 use belay_testkit::model_server::{ModelServer, Reply, Script};
-use belaykit::trace::CostSource;
-use belaykit::{Event, FailureKind, Permissions, Prices, RunRequest};
+use belaykit::trace::{ContextSource, CostSource, TraceId, read_file};
+use belaykit::{Event, FailureKind, Permissions, Prices, RunRequest, TraceDir};
 use real_run::{Played, SLEEP, Stage, TOKENS, Way, counted, on, times};
 use std::process::Command;
 
@@ -131,3 +131,23 @@ fn without_prices_what_is_not_reported_stays_unknown(stage: &Stage) {
     assert_eq!(usage.input_tokens, Some(TOKENS.input));
 }
 on!(without_prices_what_is_not_reported_stays_unknown: codex);
+
+fn a_window_that_the_agent_does_not_tell_is_that_of_the_price_file(stage: &Stage) {
+    let text = "[models.\"lab/mock-model\"]\ncontext_window = 128000\n";
+    let prices = Prices::bundled().with_toml(text, "prices.toml").unwrap();
+    let server = ModelServer::start(Script::new().reply(Reply::text("Hi.").usage(TOKENS))).unwrap();
+    let traces = stage.sandbox.home().join("traces");
+    let client = stage.client(&server).prices(prices).observe(TraceDir::new(&traces).unwrap());
+    let request = RunRequest::new("PROMPT").model("lab/mock-model").trace_id("the-trace");
+    let played = stage.play_on(&server, &client, request, |_, _| {});
+    played.answered("Hi.");
+    let contexts = played.events().filter_map(|event| match event {
+        Event::Context(context) => Some((context.window_tokens, context.source)),
+        _ => None,
+    });
+    let contexts: Vec<_> = contexts.collect();
+    assert_eq!(contexts, [(Some(128_000), ContextSource::Config)], "{played:#?}");
+    let tree = read_file(&TraceDir::path(&traces, &TraceId::new("the-trace").unwrap())).unwrap();
+    assert_eq!(tree.children[1].context_window, 128_000);
+}
+on!(a_window_that_the_agent_does_not_tell_is_that_of_the_price_file: opencode);

@@ -15,6 +15,8 @@ pub(super) struct Bill {
     began: Timestamp,
     /// The agent tells how large its window is, at the latest when its turn ends; a list may be wrong about it.
     tells_window: bool,
+    /// The model that was asked for.
+    asked: Option<String>,
     /// The model that runs, as far as it is known.
     model: Option<String>,
     /// A response has begun.
@@ -29,12 +31,13 @@ pub(super) struct Bill {
 }
 
 impl Bill {
-    pub(super) fn new(prices: Prices, model: Option<String>, tells_window: bool) -> Self {
+    pub(super) fn new(prices: Prices, asked: Option<String>, tells_window: bool) -> Self {
         Self {
             prices,
             began: Timestamp::now(),
             tells_window,
-            model,
+            model: asked.clone(),
+            asked,
             has_begun: false,
             tells_context: false,
             responses: Vec::new(),
@@ -104,11 +107,19 @@ impl Bill {
         }
     }
 
+    /// The model's name with its provider, where the agent leaves out what was asked for.
+    fn full_name<'a>(&'a self, model: &'a str) -> &'a str {
+        let asked = self.asked.as_deref();
+        let is_full =
+            |name: &&str| name.strip_suffix(model).is_some_and(|rest| rest.ends_with('/'));
+        asked.filter(is_full).unwrap_or(model)
+    }
+
     fn window(&mut self) -> Option<(u64, ContextSource)> {
         let model = self.model.as_ref()?;
         let known = self.window.as_ref().filter(|(name, _)| name == model);
         if known.is_none() {
-            let window = self.prices.context_window(model);
+            let window = self.prices.context_window(self.full_name(model));
             self.window = Some((model.clone(), window));
         }
         let window = self.window.as_ref().and_then(|(_, window)| *window);
@@ -235,8 +246,10 @@ impl Bill {
         let fits = explained.beyond(tokens).total() == 0;
         let (responses, explained) =
             if fits { (responses, explained) } else { (&[][..], Tokens::default()) };
-        let named =
-            |response: &Response| Response { model: Some(model.to_owned()), ..response.clone() };
+        let named = |response: &Response| Response {
+            model: Some(self.full_name(model).to_owned()),
+            ..response.clone()
+        };
         let costs =
             responses.iter().map(|response| self.prices.price(&named(response), self.began));
         let Some(cost) = costs.sum::<Option<f64>>() else { return (None, CostSource::Unknown) };

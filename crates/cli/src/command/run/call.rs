@@ -17,6 +17,7 @@ const CALL_FILE: &str = "call.json";
 pub(crate) struct Call {
     pub(crate) program: Option<PathBuf>,
     pub(crate) pass_env: Vec<String>,
+    pub(crate) price_file: Option<PathBuf>,
     pub(crate) transport: Option<TransportName>,
     pub(crate) trace_dir: Option<PathBuf>,
     pub(crate) no_trace: bool,
@@ -28,6 +29,7 @@ impl Call {
         Self {
             program: options.program.as_deref().map(absolute),
             pass_env: options.pass_env.clone(),
+            price_file: options.price_file.as_deref().map(absolute),
             transport: options.transport,
             trace_dir: Some(absolute(options.traces())),
             no_trace: options.no_trace,
@@ -55,6 +57,7 @@ impl Call {
     /// Fills in what was not given this time.
     pub(crate) fn fill(self, options: &mut Options) {
         options.program = options.program.take().or(self.program);
+        options.price_file = options.price_file.take().or(self.price_file);
         options.transport = options.transport.or(self.transport);
         options.trace_dir = options.trace_dir.take().or(self.trace_dir);
         options.no_trace |= self.no_trace;
