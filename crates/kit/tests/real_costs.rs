@@ -102,6 +102,29 @@ fn a_killed_turn_of_a_resumed_session_pays_for_itself_only(stage: &Stage) {
 }
 on!(a_killed_turn_of_a_resumed_session_pays_for_itself_only: claude_print, codex_exec);
 
+/// A fork begins with a copy of what was said before.
+fn a_killed_turn_of_a_fork_pays_for_itself_only(stage: &Stage) {
+    let script = Script::new().reply(Reply::text("Hello.").usage(times(TOKENS, 10)));
+    let first = stage.play(script, full());
+    let session = first.answered("Hello.").session_id.clone().unwrap();
+    let script = Script::new()
+        .reply(Reply::text("I will sleep.").shell(SLEEP).usage(TOKENS))
+        .forever(Reply::text("Never said."));
+    let mut pid = None;
+    let played = stage.play_with(script, full().fork(&session), |record, _| match &record.event {
+        Event::AttemptStarted(started) => pid = started.pid,
+        Event::ToolCall(_) => {
+            stage.wait_for_lines(".claude/projects", "time.sleep(300)", 1);
+            let pid = pid.expect("the attempt has begun").to_string();
+            assert!(Command::new("kill").args(["-9", &pid]).status().unwrap().success());
+        }
+        _ => {}
+    });
+    let want = (TOKENS.input, TOKENS.output, TOKENS.cache_read, TOKENS.cache_write);
+    assert_eq!(counted(&played.outcome().usage), Some(want), "{played:#?}");
+}
+on!(a_killed_turn_of_a_fork_pays_for_itself_only: claude_print);
+
 fn a_price_file_goes_before_the_list_and_nothing_before_the_agents_report(stage: &Stage) {
     let text = "[models.\"gpt-5.5\"]\ninput_usd_per_million = 1000\noutput_usd_per_million = 0\n\
                 [models.\"claude-sonnet-4-5\"]\ninput_usd_per_million = 1000\noutput_usd_per_million = 0\n";
