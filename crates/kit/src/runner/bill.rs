@@ -119,11 +119,15 @@ impl Bill {
         let model = self.model.as_ref()?;
         let known = self.window.as_ref().filter(|(name, _)| name == model);
         if known.is_none() {
-            let window = self.prices.context_window(self.full_name(model));
+            let name = self.full_name(model);
+            // The list is large: who does not need it is not kept waiting for it.
+            let window = match self.tells_window {
+                true => self.prices.own_window(name),
+                false => self.prices.context_window(name),
+            };
             self.window = Some((model.clone(), window));
         }
-        let window = self.window.as_ref().and_then(|(_, window)| *window);
-        window.filter(|(_, source)| *source == ContextSource::Config || !self.tells_window)
+        self.window.as_ref().and_then(|(_, window)| *window)
     }
 
     /// True if the agent's own account of its session may say more than its stream has.
@@ -149,11 +153,20 @@ impl Bill {
         self.price(end, if is_account_better { &account } else { &self.responses }, is_whole);
     }
 
-    /// Completes the cost by what the stream has told.
+    /// Completes the cost by what the stream has told; not yet where that would keep the agent waiting.
     pub(super) fn preview(&self, end: &AttemptEnd) -> Usage {
         let mut end = end.clone();
-        self.settle(&mut end, Vec::new());
+        if is_priced(&end.usage) || self.prices.is_ready() {
+            self.settle(&mut end, Vec::new());
+        }
         end.usage
+    }
+
+    /// Waits until a price can be told at once, if one is needed.
+    pub(super) async fn prepare(&self, end: &AttemptEnd) {
+        if self.has_begun && !is_priced(&end.usage) {
+            self.prices.ready().await;
+        }
     }
 
     fn price(&self, end: &mut AttemptEnd, responses: &[Response], is_whole: bool) {
@@ -161,9 +174,7 @@ impl Bill {
         for part in usage.models.values_mut() {
             part.cost_source = Some(part.source());
         }
-        let is_reported = usage.total_cost_usd.is_some()
-            && usage.models.values().all(|part| part.cost_usd.is_some());
-        if is_reported {
+        if is_priced(usage) {
             return;
         }
         usage.partial |= self.has_begun && !is_whole;
@@ -260,6 +271,11 @@ impl Bill {
             None => (None, CostSource::Unknown),
         }
     }
+}
+
+/// True if the agent has told what everything costs.
+fn is_priced(usage: &Usage) -> bool {
+    usage.total_cost_usd.is_some() && usage.models.values().all(|part| part.cost_usd.is_some())
 }
 
 fn sum_of(responses: &[Response]) -> Tokens {

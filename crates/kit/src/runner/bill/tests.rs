@@ -177,6 +177,7 @@ fn a_window_is_put_in_where_the_agent_tells_none() {
     check(&mut bill, None, Some(400_000), ContextSource::Prices);
     // An agent that tells its window itself has not told it yet.
     bill.tells_window = true;
+    bill.window = None;
     check(&mut bill, None, None, ContextSource::Agent);
     bill.prices = Prices::none().with_toml("[models.x]\ncontext_window = 9", "p").unwrap();
     let session = SessionStarted { model: Some("x".to_owned()), ..SessionStarted::default() };
