@@ -470,6 +470,7 @@ impl Attempt<'_> {
         if let Some(context) = self.bill.context(&account) {
             self.runner.publisher.event(Event::Context(context));
         }
+        self.bill.prepare(end).await;
         self.bill.settle(end, account);
     }
 

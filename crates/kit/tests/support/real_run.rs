@@ -283,8 +283,13 @@ impl Stage {
             true => (".codex/sessions", "token_usage_record"),
             false => (".claude/projects", r#""output_tokens":"#),
         };
+        self.wait_for_lines(folder, word, responses);
+    }
+
+    /// Waits until so many lines of the files below a folder have this word.
+    pub(crate) fn wait_for_lines(&self, folder: &str, word: &str, lines: usize) {
         let since = Instant::now();
-        while lines_below(&self.sandbox.home().join(folder), word) < responses {
+        while lines_below(&self.sandbox.home().join(folder), word) < lines {
             assert!(since.elapsed() < Duration::from_secs(10), "the agent writes nothing down");
             std::thread::sleep(Duration::from_millis(10));
         }

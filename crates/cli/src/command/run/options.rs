@@ -6,12 +6,14 @@ use crate::fail::Fail;
 use crate::say::warn;
 use crate::surroundings::{self, Color};
 use belaykit::{
-    Agent, Client, Durability, IdleLimits, Part, Policy, RunRequest, TraceDir, Transport,
+    Agent, BadPrices, Client, Durability, IdleLimits, Part, Policy, Prices, RunRequest, TraceDir,
+    Transport,
 };
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
+use std::error::Error as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -74,6 +76,10 @@ pub(crate) struct Options {
     /// Lines that are typed while the agent works are said to it, if it can listen.
     #[arg(long)]
     pub(crate) interactive_steer: bool,
+
+    /// A TOML file with prices of models, which go before list prices; what an agent reports goes before both.
+    #[arg(long, value_name = "FILE", help_heading = "Surroundings")]
+    pub(crate) price_file: Option<PathBuf>,
 
     /// Talk with the agent in this way only.
     #[arg(long, value_enum, help_heading = "Surroundings")]
@@ -150,8 +156,11 @@ impl Options {
         self.trace_dir.as_deref().unwrap_or(Path::new(TRACE_DIR))
     }
 
-    /// The client with its journal and its trace.
+    /// The client with its prices, its journal and its trace.
     pub(crate) fn watched(&self, mut client: Client) -> Result<Client, Fail> {
+        if let Some(path) = &self.price_file {
+            client = client.prices(prices(path)?);
+        }
         match self.journals() {
             Some(dir) => client = client.state_dir(dir).durability(self.durability()),
             None if self.no_journal => {}
@@ -167,6 +176,19 @@ impl Options {
         }
         Ok(client)
     }
+}
+
+fn prices(path: &Path) -> Result<Prices, Fail> {
+    Prices::bundled().with_file(path).map_err(|error| {
+        let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+        let hint = match error {
+            BadPrices::Wrong { .. } => {
+                "a model is [models.\"NAME\"] with input_usd_per_million and output_usd_per_million"
+            }
+            _ => "name another file with --price-file",
+        };
+        Fail::usage(format!("{error}{cause}")).hint(hint)
+    })
 }
 
 /// Where traces are written by default.
