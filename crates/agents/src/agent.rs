@@ -41,6 +41,14 @@ pub trait Agent: fmt::Debug + Send + Sync {
     /// [`Unsupported`] if the agent cannot serve the request.
     fn print_command(&self, request: &RunRequest) -> Result<String, Unsupported> {
         let launch = self.launch(request, Transport::Print)?;
+        if launch.has_secrets() {
+            let hint = "a value that may be a secret must not stand on a command line; only a run can hand it over";
+            return Err(Unsupported {
+                agent: self.name(),
+                option: "mcp_servers",
+                hint: Some(hint),
+            });
+        }
         Ok(format!("printf %s {} | {}", shell_escape(&launch.stdin), launch.to_shell()))
     }
 
@@ -126,6 +134,7 @@ pub(crate) fn check_options(
         (Capability::AllowedTools, "allowed_tools", !request.allowed_tools.is_empty()),
         (Capability::DisallowedTools, "disallowed_tools", !request.disallowed_tools.is_empty()),
         (Capability::Effort, "effort", request.effort.is_some()),
+        (Capability::McpServers, "mcp_servers", !request.mcp_servers.is_empty()),
     ];
     // Where a session goes on is no matter of taste: a lenient request must not start a new one instead.
     let session = match request.session {

@@ -23,6 +23,12 @@ pub enum Capability {
     DisallowedTools,
     /// [`RunRequest::effort`](crate::RunRequest::effort).
     Effort,
+    /// [`Permissions::ReadOnly`](crate::Permissions::ReadOnly) is kept.
+    PermitReadOnly,
+    /// [`Permissions::Edit`](crate::Permissions::Edit) is kept.
+    PermitEdit,
+    /// [`RunRequest::mcp_servers`](crate::RunRequest::mcp_servers).
+    McpServers,
     /// [`Session::Resume`](crate::Session::Resume).
     Resume,
     /// [`Session::Continue`](crate::Session::Continue).

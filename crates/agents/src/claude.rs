@@ -15,8 +15,9 @@ mod wire;
 use crate::agent::{check_name, check_options};
 use crate::{
     Agent, Capabilities, Capability, EnvPolicy, Launch, Permissions, Protocol, RunRequest, Session,
-    StopPlan, Support, Transport, Unsupported,
+    StopPlan, Support, Transport, Unsupported, mcp,
 };
+use serde_json::json;
 
 /// Claude Code, the CLI `claude`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -74,6 +75,9 @@ const CAPABILITIES: Capabilities = Capabilities::new(&[
     (Capability::AllowedTools, Support::Native),
     (Capability::DisallowedTools, Support::Native),
     (Capability::Effort, Support::Native),
+    (Capability::PermitReadOnly, Support::Native),
+    (Capability::PermitEdit, Support::Native),
+    (Capability::McpServers, Support::Native),
     (Capability::Resume, Support::Native),
     (Capability::Continue, Support::Native),
     (Capability::Fork, Support::Native),
@@ -185,6 +189,7 @@ impl Claude {
             check_rule("disallowed_tools", rule)?;
             launch.bind("--disallowedTools", rule);
         }
+        self.bind_mcp(request, transport, launch)?;
         match &request.session {
             Session::New => {}
             Session::Continue => launch.arg("--continue"),
@@ -210,6 +215,32 @@ impl Claude {
             }
             Some(Permissions::Edit) => launch.bind("--permission-mode", "acceptEdits"),
             Some(Permissions::Full) => launch.arg("--dangerously-skip-permissions"),
+        }
+        Ok(())
+    }
+
+    fn bind_mcp(
+        &self,
+        request: &RunRequest,
+        transport: Transport,
+        launch: &mut Launch,
+    ) -> Result<(), Unsupported> {
+        let servers = &request.mcp_servers;
+        if servers.is_empty() {
+            return Ok(());
+        }
+        // Claude puts variables in (`${NAME}`).
+        mcp::check(Self::NAME, servers, |text| text.contains("${"))?;
+        let config = json!({ "mcpServers": servers }).to_string();
+        if servers.values().all(|server| server.secrets().is_empty()) {
+            launch.bind_private("--mcp-config", "mcp.json", config.clone(), Some(config));
+        } else {
+            launch.bind_private("--mcp-config", "mcp.json", config, None);
+        }
+        // A server that the caller gives is one whose tools may be called, unless the run may only look.
+        if transport != Transport::Interactive && request.permissions != Some(Permissions::ReadOnly)
+        {
+            servers.keys().for_each(|name| launch.bind("--allowedTools", &format!("mcp__{name}")));
         }
         Ok(())
     }

@@ -11,6 +11,7 @@ mod classify;
 mod exec;
 mod items;
 mod limits;
+mod mcp;
 mod meter;
 mod retry;
 mod rpc;
@@ -66,6 +67,9 @@ const APP_SERVER: Capabilities = Capabilities::new(&[
     (Capability::AllowedTools, Support::No),
     (Capability::DisallowedTools, Support::No),
     (Capability::Effort, Support::Native),
+    (Capability::PermitReadOnly, Support::Native),
+    (Capability::PermitEdit, Support::Native),
+    (Capability::McpServers, Support::Native),
     (Capability::Resume, Support::Native),
     (Capability::Continue, Support::Native),
     (Capability::Fork, Support::Native),
@@ -86,6 +90,9 @@ const EXEC: Capabilities = Capabilities::new(&[
     (Capability::AllowedTools, Support::No),
     (Capability::DisallowedTools, Support::No),
     (Capability::Effort, Support::Native),
+    (Capability::PermitReadOnly, Support::Native),
+    (Capability::PermitEdit, Support::Native),
+    (Capability::McpServers, Support::Native),
     (Capability::Resume, Support::Native),
     (Capability::Continue, Support::Native),
     (Capability::Fork, Support::Native),
@@ -122,6 +129,7 @@ impl Agent for Codex {
         launch.stop =
             StopPlan { native: transport == Transport::Dialogue, sigint: true, sigterm: false };
         let model = self.model_for(request)?;
+        mcp::sound(request)?;
         if let Session::Resume(id) = &request.session {
             check_name(Self::NAME, "resume", id)?;
         }
@@ -133,8 +141,8 @@ impl Agent for Codex {
                 launch.arg("app-server");
                 launch.args.extend(request.extra_args.iter().cloned());
             }
-            Transport::Print => print_args(&mut launch, request, model.as_deref()),
-            Transport::Interactive => interactive_args(&mut launch, request, model.as_deref()),
+            Transport::Print => print_args(&mut launch, request, model.as_deref())?,
+            Transport::Interactive => interactive_args(&mut launch, request, model.as_deref())?,
         }
         Ok(launch)
     }
@@ -158,7 +166,11 @@ impl Agent for Codex {
     }
 }
 
-fn print_args(launch: &mut Launch, request: &RunRequest, model: Option<&str>) {
+fn print_args(
+    launch: &mut Launch,
+    request: &RunRequest,
+    model: Option<&str>,
+) -> Result<(), Unsupported> {
     launch.arg("exec");
     launch.arg("--json");
     launch.arg("--skip-git-repo-check");
@@ -168,6 +180,7 @@ fn print_args(launch: &mut Launch, request: &RunRequest, model: Option<&str>) {
     // Without it exec shows no reasoning at all.
     launch.bind("--config", "model_reasoning_summary=auto");
     bind_effort_and_permissions(launch, request);
+    mcp::bind(launch, request)?;
     launch.args.extend(request.extra_args.iter().cloned());
     match &request.session {
         Session::New => {}
@@ -177,13 +190,19 @@ fn print_args(launch: &mut Launch, request: &RunRequest, model: Option<&str>) {
     }
     launch.arg("-");
     launch.stdin = request.composed_prompt();
+    Ok(())
 }
 
-fn interactive_args(launch: &mut Launch, request: &RunRequest, model: Option<&str>) {
+fn interactive_args(
+    launch: &mut Launch,
+    request: &RunRequest,
+    model: Option<&str>,
+) -> Result<(), Unsupported> {
     if let Some(model) = model {
         launch.bind("--model", model);
     }
     bind_effort_and_permissions(launch, request);
+    mcp::bind(launch, request)?;
     launch.args.extend(request.extra_args.iter().cloned());
     match &request.session {
         Session::New => {}
@@ -196,6 +215,7 @@ fn interactive_args(launch: &mut Launch, request: &RunRequest, model: Option<&st
         launch.arg("--");
         launch.arg(prompt);
     }
+    Ok(())
 }
 
 fn bind_effort_and_permissions(launch: &mut Launch, request: &RunRequest) {

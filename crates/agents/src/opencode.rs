@@ -5,6 +5,7 @@
 //! parts, nothing at its end, and hides its retries. Measured on 1.18.33; facts and their source are in `docs/agents/opencode.md`.
 
 mod classify;
+mod mcp;
 mod meter;
 mod parts;
 mod run;
@@ -15,6 +16,7 @@ use crate::{
     Agent, Capabilities, Capability, EnvPolicy, Launch, Permissions, Protocol, RunRequest, Server,
     Session, StopPlan, Support, Transport, Unsupported,
 };
+use serde_json::json;
 use std::env::consts::{ARCH, OS};
 
 /// OpenCode, the CLI `opencode`.
@@ -80,6 +82,9 @@ const SERVE: Capabilities = Capabilities::new(&[
     (Capability::AllowedTools, Support::No),
     (Capability::DisallowedTools, Support::No),
     (Capability::Effort, Support::Native),
+    (Capability::PermitReadOnly, Support::Native),
+    (Capability::PermitEdit, Support::Native),
+    (Capability::McpServers, Support::Native),
     (Capability::Resume, Support::Native),
     (Capability::Continue, Support::Native),
     (Capability::Fork, Support::Native),
@@ -100,6 +105,9 @@ const RUN: Capabilities = Capabilities::new(&[
     (Capability::AllowedTools, Support::No),
     (Capability::DisallowedTools, Support::No),
     (Capability::Effort, Support::Native),
+    (Capability::PermitReadOnly, Support::Native),
+    (Capability::PermitEdit, Support::Native),
+    (Capability::McpServers, Support::Native),
     (Capability::Resume, Support::Native),
     (Capability::Continue, Support::Native),
     (Capability::Fork, Support::Native),
@@ -133,8 +141,11 @@ impl Agent for OpenCode {
         launch.native = native_paths();
         launch.env = EnvPolicy::with(ENV);
         launch.env.set.push(("OPENCODE_DISABLE_AUTOUPDATE", "1".to_owned()));
-        if let Some(rules) = request.permissions.and_then(rules) {
-            launch.env.set.push(("OPENCODE_PERMISSION", rules.to_owned()));
+        if let Some(rules) = rules(request) {
+            launch.env.set.push(("OPENCODE_PERMISSION", rules));
+        }
+        if let Some(config) = mcp::config(request)? {
+            launch.env.private.push(("OPENCODE_CONFIG_CONTENT".to_owned(), config));
         }
         // `run` dies of either signal at once, tells nothing, and leaves its tools running.
         let is_server = transport == Transport::Dialogue;
@@ -208,16 +219,20 @@ impl OpenCode {
 }
 
 /// What OpenCode may do, in its own rules; what is beyond them is denied.
-fn rules(permissions: Permissions) -> Option<&'static str> {
-    match permissions {
-        Permissions::ReadOnly => {
-            Some(r#"{"edit":"deny","bash":"deny","webfetch":"deny","external_directory":"deny"}"#)
+fn rules(request: &RunRequest) -> Option<String> {
+    let edit = match request.permissions? {
+        Permissions::ReadOnly => "deny",
+        Permissions::Edit => "allow",
+        Permissions::Full => return None,
+    };
+    let mut rules =
+        json!({"edit": edit, "bash": "deny", "webfetch": "deny", "external_directory": "deny"});
+    if request.permissions == Some(Permissions::ReadOnly) {
+        for name in request.mcp_servers.keys() {
+            rules[format!("{name}_*")] = "ask".into();
         }
-        Permissions::Edit => {
-            Some(r#"{"edit":"allow","bash":"deny","webfetch":"deny","external_directory":"deny"}"#)
-        }
-        Permissions::Full => None,
     }
+    Some(rules.to_string())
 }
 
 /// Where npm puts the native program, from the real path of the launcher `opencode-ai/bin/opencode`.

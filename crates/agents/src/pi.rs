@@ -6,6 +6,7 @@
 
 mod classify;
 mod json;
+mod mcp;
 mod message;
 mod meter;
 mod rpc;
@@ -77,6 +78,9 @@ const RPC: Capabilities = Capabilities::new(&[
     (Capability::AllowedTools, Support::No),
     (Capability::DisallowedTools, Support::Native),
     (Capability::Effort, Support::Native),
+    (Capability::PermitReadOnly, Support::Native),
+    (Capability::PermitEdit, Support::No),
+    (Capability::McpServers, Support::Native),
     (Capability::Resume, Support::Native),
     (Capability::Continue, Support::Native),
     (Capability::Fork, Support::Native),
@@ -173,6 +177,7 @@ impl Pi {
             }
         }
         permissions(launch, request)?;
+        mcp::bind(launch, request)?;
         if !request.disallowed_tools.is_empty() {
             launch.pair("--exclude-tools", &request.disallowed_tools.join(","));
         }

@@ -1,7 +1,8 @@
 //! What a caller asks of an agent.
 
-use crate::IdleLimits;
+use crate::{IdleLimits, McpServer};
 use serde::{Deserialize, Serialize, Serializer};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -44,6 +45,11 @@ pub struct RunRequest {
     pub allowed_tools: Vec<String>,
     /// Tools that the model is not offered, in the agent's own rule language.
     pub disallowed_tools: Vec<String>,
+    /// Servers of further tools, by name; a tool of theirs is called `mcp__server__tool` on every agent. What
+    /// [`permissions`](Self::permissions) allow is allowed to them too, but nothing with
+    /// [`ReadOnly`](Permissions::ReadOnly), since nobody knows what they do.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub mcp_servers: BTreeMap<String, McpServer>,
     /// The agent's working directory; must exist.
     #[serde(serialize_with = "readable")]
     pub cwd: Option<PathBuf>,
@@ -248,6 +254,13 @@ impl RunRequest {
     #[must_use]
     pub fn disallowed_tools<T: Into<String>>(mut self, tools: impl IntoIterator<Item = T>) -> Self {
         self.disallowed_tools.extend(tools.into_iter().map(Into::into));
+        self
+    }
+
+    /// Adds a server of further tools, or replaces the one with this name.
+    #[must_use]
+    pub fn mcp_server(mut self, name: impl Into<String>, server: McpServer) -> Self {
+        self.mcp_servers.insert(name.into(), server);
         self
     }
 

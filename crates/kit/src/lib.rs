@@ -26,8 +26,8 @@ pub use crate::observe::{Observer, ObserverError};
 pub use crate::run::{Interrupter, Outcome, Run};
 pub use belay_agents::{
     AGENTS, Agent, BadIdleLimits, Candidate, Capabilities, Capability, Claude, Codex, DockerAgent,
-    Effort, IdleLimits, OpenCode, Permissions, Pi, RunRequest, Session, Support, Transport,
-    Unsupported, shell_escape,
+    Effort, IdleLimits, McpServer, OpenCode, Permissions, Pi, RunRequest, Session, Support,
+    Transport, Unsupported, shell_escape,
 };
 pub use belay_trace as trace;
 pub use belay_trace::{Decision, Event, Failure, FailureKind, PermissionRequest, Record, Usage};

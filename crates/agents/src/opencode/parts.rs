@@ -1,8 +1,8 @@
 //! OpenCode's parts: text, reasoning, tools and steps, as both transports describe them.
 
 use super::meter::Meter;
-use crate::Out;
 use crate::wire::{lenient, lenient_text, unsaid};
+use crate::{Out, RunRequest};
 use belay_trace::{
     Event, Json, Plan, PlanItem, PlanStatus, Reasoning, Text, ToolCall, ToolId, ToolKind,
     ToolResult, TurnStarted,
@@ -98,9 +98,34 @@ pub(super) struct Parts {
     /// How the last step ended.
     pub(super) reason: Option<String>,
     pub(super) meter: Meter,
+    /// The MCP servers that the request gives, whose tools OpenCode calls `server_tool`; longest name first.
+    mcp_servers: Vec<String>,
 }
 
 impl Parts {
+    pub(super) fn new(request: &RunRequest) -> Self {
+        let mut mcp_servers: Vec<_> = request.mcp_servers.keys().cloned().collect();
+        mcp_servers.sort_by_key(|name| std::cmp::Reverse(name.len()));
+        Self { mcp_servers, ..Self::default() }
+    }
+
+    /// A tool's name as belay has it.
+    pub(super) fn name(&self, name: &str) -> String {
+        self.sort(name).0
+    }
+
+    /// A tool's name as belay has it, and what it can do.
+    fn sort(&self, name: &str) -> (String, ToolKind) {
+        let tool_of = |server: &String| {
+            let tool = name.strip_prefix(server.as_str())?.strip_prefix('_')?;
+            Some(format!("mcp__{server}__{tool}"))
+        };
+        match self.mcp_servers.iter().find_map(tool_of) {
+            Some(name) => (name, ToolKind::Other),
+            None => sort(name),
+        }
+    }
+
     /// The answer, or what is reached of it.
     pub(super) fn answer(&self) -> String {
         self.answer.clone()
@@ -201,7 +226,7 @@ impl Parts {
             {
                 out.event(Event::Plan(plan));
             }
-            let (name, kind) = sort(name);
+            let (name, kind) = self.sort(name);
             let tool_id = tool_id.clone();
             out.event(Event::ToolCall(ToolCall { tool_id, name, args, kind }));
         }
@@ -213,7 +238,7 @@ impl Parts {
         self.done.insert(id);
         out.event(Event::ToolResult(ToolResult {
             tool_id,
-            name: Some(sort(name).0),
+            name: Some(self.sort(name).0),
             output: state.output.or(state.error).unwrap_or_default(),
             tool_error,
             exit_code: state.metadata.exit,

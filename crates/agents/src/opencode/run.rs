@@ -40,7 +40,7 @@ impl Run {
         Self {
             prompt: request.composed_prompt(),
             session_id: None,
-            parts: Parts::default(),
+            parts: Parts::new(request),
             error: None,
             ended: false,
             interrupted: false,

@@ -152,7 +152,7 @@ impl Serve {
             session_id: None,
             prompted: false,
             not_ours: HashSet::new(),
-            parts: Parts::default(),
+            parts: Parts::new(request),
             model_used: None,
             failure: None,
             interrupted: false,
@@ -395,7 +395,7 @@ impl Serve {
         out.event(Event::PermissionRequest(PermissionRequest {
             permission_id: what.id.as_deref()?.to_owned(),
             tool_id: what.tool.call_id.as_deref().map(ToolId::from),
-            name: name.to_owned(),
+            name: self.parts.name(name),
             args: what.metadata.map(Json::from_raw).unwrap_or_default(),
             kind,
             reason: None,
@@ -405,10 +405,11 @@ impl Serve {
 
     fn permission(&self, id: &str, answer: Decision, out: &mut Out) {
         let reply = match answer {
-            Decision::Allow => "once",
-            Decision::Deny => "reject",
+            Decision::Allow => json!({ "reply": "once" }),
+            // Without words to the model OpenCode ends the turn, in the middle and with no answer.
+            Decision::Deny => json!({ "reply": "reject", "message": DENIED }),
         };
-        out.post(REPLY, format!("/permission/{id}/reply"), &json!({ "reply": reply }));
+        out.post(REPLY, format!("/permission/{id}/reply"), &reply);
     }
 
     fn interrupt(&mut self, out: &mut Out) {
@@ -473,6 +474,9 @@ impl Serve {
         self.turn_ended(Some(failure), out);
     }
 }
+
+/// What the model is told.
+const DENIED: &str = "This tool call is not permitted in this run.";
 
 /// As long as the titles that OpenCode makes itself.
 const TITLE_CHARS: usize = 50;

@@ -1,6 +1,7 @@
 //! `belay run`
 
 mod call;
+mod given;
 pub(crate) mod job;
 pub(crate) mod options;
 pub(crate) mod prompt;

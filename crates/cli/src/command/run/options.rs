@@ -1,5 +1,6 @@
 //! What `belay run` and the verbs that run again have in common: everything but the prompt and the session.
 
+use super::given::Given;
 use crate::fail::Fail;
 use crate::say::warn;
 use crate::surroundings::{self, Color};
@@ -110,6 +111,9 @@ pub(crate) struct Options {
     #[arg(long, value_name = "NAME", help_heading = "Surroundings")]
     pub(crate) pass_env: Vec<String>,
 
+    #[command(flatten)]
+    pub(crate) given: Given,
+
     /// Talk with the agent in this way only.
     #[arg(long, value_enum, help_heading = "Surroundings")]
     pub(crate) transport: Option<TransportName>,
@@ -158,6 +162,7 @@ impl Options {
         over(&mut request.timeout, &self.timeout);
         request.idle = self.idle_timeout.unwrap_or(request.idle);
         request.leave_running |= self.leave_running;
+        self.given.apply(request);
         over(&mut request.effort, &self.effort);
         over(&mut request.permissions, &self.permit);
         over(&mut request.trace_id, &self.trace_id);
