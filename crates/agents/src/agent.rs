@@ -134,6 +134,7 @@ pub(crate) fn check_options(
         (Capability::AllowedTools, "allowed_tools", !request.allowed_tools.is_empty()),
         (Capability::DisallowedTools, "disallowed_tools", !request.disallowed_tools.is_empty()),
         (Capability::Effort, "effort", request.effort.is_some()),
+        (Capability::Images, "images", !request.images.is_empty()),
         (Capability::McpServers, "mcp_servers", !request.mcp_servers.is_empty()),
     ];
     // Where a session goes on is no matter of taste: a lenient request must not start a new one instead.

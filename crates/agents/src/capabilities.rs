@@ -29,6 +29,8 @@ pub enum Capability {
     PermitEdit,
     /// [`RunRequest::mcp_servers`](crate::RunRequest::mcp_servers).
     McpServers,
+    /// [`RunRequest::images`](crate::RunRequest::images).
+    Images,
     /// [`Session::Resume`](crate::Session::Resume).
     Resume,
     /// [`Session::Continue`](crate::Session::Continue).

@@ -78,6 +78,7 @@ const CAPABILITIES: Capabilities = Capabilities::new(&[
     (Capability::PermitReadOnly, Support::Native),
     (Capability::PermitEdit, Support::Native),
     (Capability::McpServers, Support::Native),
+    (Capability::Images, Support::Native),
     (Capability::Resume, Support::Native),
     (Capability::Continue, Support::Native),
     (Capability::Fork, Support::Native),
@@ -89,8 +90,9 @@ const CAPABILITIES: Capabilities = Capabilities::new(&[
     (Capability::ReportedWindow, Support::Native),
 ]);
 
-/// A one-shot command listens to nobody.
+/// A one-shot command listens to nobody, and reads words alone.
 const CAPABILITIES_PRINT: Capabilities = CAPABILITIES.without(&[
+    Capability::Images,
     Capability::NativeInterrupt,
     Capability::Steer,
     Capability::PermissionRequests,

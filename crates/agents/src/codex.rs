@@ -70,6 +70,7 @@ const APP_SERVER: Capabilities = Capabilities::new(&[
     (Capability::PermitReadOnly, Support::Native),
     (Capability::PermitEdit, Support::Native),
     (Capability::McpServers, Support::Native),
+    (Capability::Images, Support::Native),
     (Capability::Resume, Support::Native),
     (Capability::Continue, Support::Native),
     (Capability::Fork, Support::Native),
@@ -93,6 +94,7 @@ const EXEC: Capabilities = Capabilities::new(&[
     (Capability::PermitReadOnly, Support::Native),
     (Capability::PermitEdit, Support::Native),
     (Capability::McpServers, Support::Native),
+    (Capability::Images, Support::Native),
     (Capability::Resume, Support::Native),
     (Capability::Continue, Support::Native),
     (Capability::Fork, Support::Native),
@@ -181,6 +183,7 @@ fn print_args(
     launch.bind("--config", "model_reasoning_summary=auto");
     bind_effort_and_permissions(launch, request);
     mcp::bind(launch, request)?;
+    bind_images(launch, request)?;
     launch.args.extend(request.extra_args.iter().cloned());
     match &request.session {
         Session::New => {}
@@ -203,6 +206,7 @@ fn interactive_args(
     }
     bind_effort_and_permissions(launch, request);
     mcp::bind(launch, request)?;
+    bind_images(launch, request)?;
     launch.args.extend(request.extra_args.iter().cloned());
     match &request.session {
         Session::New => {}
@@ -228,6 +232,14 @@ fn bind_effort_and_permissions(launch: &mut Launch, request: &RunRequest) {
         Some(Permissions::Edit) => launch.bind("--sandbox", "workspace-write"),
         Some(Permissions::Full) => launch.arg("--dangerously-bypass-approvals-and-sandbox"),
     }
+}
+
+/// Codex takes several in one argument, between commas.
+fn bind_images(launch: &mut Launch, request: &RunRequest) -> Result<(), Unsupported> {
+    for image in &request.images {
+        launch.bind("--image", image.argument(Codex::NAME, &[','])?);
+    }
+    Ok(())
 }
 
 /// Codex's word for the most that it has.

@@ -69,6 +69,7 @@ const EXEC: Capabilities = Capabilities::new(&[
     (Capability::PermitReadOnly, Support::No),
     (Capability::PermitEdit, Support::No),
     (Capability::McpServers, Support::No),
+    (Capability::Images, Support::No),
     (Capability::Resume, Support::Native),
     (Capability::Continue, Support::No),
     (Capability::Fork, Support::No),

@@ -85,6 +85,7 @@ const SERVE: Capabilities = Capabilities::new(&[
     (Capability::PermitReadOnly, Support::Native),
     (Capability::PermitEdit, Support::Native),
     (Capability::McpServers, Support::Native),
+    (Capability::Images, Support::Native),
     (Capability::Resume, Support::Native),
     (Capability::Continue, Support::Native),
     (Capability::Fork, Support::Native),
@@ -108,6 +109,7 @@ const RUN: Capabilities = Capabilities::new(&[
     (Capability::PermitReadOnly, Support::Native),
     (Capability::PermitEdit, Support::Native),
     (Capability::McpServers, Support::Native),
+    (Capability::Images, Support::Native),
     (Capability::Resume, Support::Native),
     (Capability::Continue, Support::Native),
     (Capability::Fork, Support::Native),
@@ -154,7 +156,7 @@ impl Agent for OpenCode {
         if let Session::Resume(id) | Session::Fork(id) = &request.session {
             check_name(Self::NAME, "session", id)?;
         }
-        Ok(self.with_args(launch, request, transport, model.as_deref()))
+        self.with_args(launch, request, transport, model.as_deref())
     }
 
     fn protocol(&self, request: &RunRequest, transport: Transport) -> Box<dyn Protocol> {
@@ -176,18 +178,23 @@ impl OpenCode {
         request: &RunRequest,
         transport: Transport,
         model: Option<&str>,
-    ) -> Launch {
+    ) -> Result<Launch, Unsupported> {
         if transport == Transport::Dialogue {
             launch.server =
                 Some(Server { password_env: "OPENCODE_SERVER_PASSWORD", user: "opencode" });
             ["serve", "--hostname=127.0.0.1"].iter().for_each(|arg| launch.arg(*arg));
             launch.bind("--port", Server::PORT);
             launch.args.extend(request.extra_args.iter().cloned());
-            return launch;
+            return Ok(launch);
         }
         let is_person = transport == Transport::Interactive;
         if !is_person {
-            ["run", "--format=json", "--thinking"].iter().for_each(|arg| launch.arg(*arg));
+            launch.arg("run");
+            // It takes what follows for another file, unless that is a flag.
+            for image in &request.images {
+                launch.bind("--file", image.argument(Self::NAME, &[])?);
+            }
+            ["--format=json", "--thinking"].iter().for_each(|arg| launch.arg(*arg));
         }
         if let Some(model) = model {
             launch.bind("--model", model);
@@ -214,7 +221,7 @@ impl OpenCode {
         } else {
             launch.stdin = prompt;
         }
-        launch
+        Ok(launch)
     }
 }
 

@@ -81,6 +81,7 @@ const RPC: Capabilities = Capabilities::new(&[
     (Capability::PermitReadOnly, Support::Native),
     (Capability::PermitEdit, Support::No),
     (Capability::McpServers, Support::Native),
+    (Capability::Images, Support::Native),
     (Capability::Resume, Support::Native),
     (Capability::Continue, Support::Native),
     (Capability::Fork, Support::Native),
@@ -132,6 +133,9 @@ impl Agent for Pi {
         }
         self.options(&mut launch, request, transport)?;
         launch.args.extend(request.extra_args.iter().cloned());
+        for image in request.images.iter().filter(|_| transport != Transport::Dialogue) {
+            launch.arg(format!("@{}", image.argument(Self::NAME, &[])?));
+        }
         if transport == Transport::Interactive && !request.prompt.is_empty() {
             // Even behind `--`, a word that begins with an @ is a file to Pi.
             let space = if request.prompt.starts_with('@') { " " } else { "" };

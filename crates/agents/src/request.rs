@@ -1,6 +1,6 @@
 //! What a caller asks of an agent.
 
-use crate::{IdleLimits, McpServer};
+use crate::{IdleLimits, Image, McpServer};
 use serde::{Deserialize, Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -25,6 +25,9 @@ use std::time::Duration;
 pub struct RunRequest {
     /// The prompt; it goes to the agent by standard input, never on the command line.
     pub prompt: String,
+    /// Images that go with the prompt.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<Image>,
     /// The model, in the agent's own naming.
     pub model: Option<String>,
     /// Replaces the agent's system prompt.
@@ -185,6 +188,13 @@ impl RunRequest {
     /// A request with the agent's own defaults.
     pub fn new(prompt: impl Into<String>) -> Self {
         Self { prompt: prompt.into(), ..Self::default() }
+    }
+
+    /// Adds an image to the prompt: the file at this path, or an [`Image`] that has its content already.
+    #[must_use]
+    pub fn image(mut self, image: impl Into<Image>) -> Self {
+        self.images.push(image.into());
+        self
     }
 
     /// Sets the model.

@@ -99,6 +99,23 @@ fn a_file_of_servers_that_cannot_be_used_is_an_error_before_anything_starts() {
 }
 
 #[test]
+fn a_file_that_is_no_image_is_an_error_before_anything_starts() {
+    let bench = with_claude();
+    fs::write(bench.path("project/notes.png"), "no picture").unwrap();
+    for (file, want) in [
+        ("none.png", "error: the image none.png: No such file or directory (os error 2)"),
+        (".", "error: the image .: no file"),
+        (
+            "notes.png",
+            "error: the image notes.png: not an image that models take: PNG, JPEG, GIF or WebP",
+        ),
+    ] {
+        let shown = bench.shown(&["run", "--image", file, "hi"]);
+        assert_eq!(shown, format!("exit 2\n--- stdout\n--- stderr\n{want}\n"));
+    }
+}
+
+#[test]
 fn a_server_that_is_no_server_is_an_error_before_anything_starts() {
     assert_snapshot!(with_claude().shown(&["run", "--mcp", "npx", "hi"]), @r#"
     exit 2

@@ -8,6 +8,7 @@ mod environment;
 mod error;
 mod feed;
 mod http;
+mod images;
 mod journal;
 pub mod limits;
 pub mod observe;
@@ -26,7 +27,7 @@ pub use crate::observe::{Observer, ObserverError};
 pub use crate::run::{Interrupter, Outcome, Run};
 pub use belay_agents::{
     AGENTS, Agent, BadIdleLimits, Candidate, Capabilities, Capability, Claude, Codex, DockerAgent,
-    Effort, IdleLimits, McpServer, OpenCode, Permissions, Pi, RunRequest, Session, Support,
+    Effort, IdleLimits, Image, McpServer, OpenCode, Permissions, Pi, RunRequest, Session, Support,
     Transport, Unsupported, shell_escape,
 };
 pub use belay_trace as trace;

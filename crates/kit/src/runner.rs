@@ -17,7 +17,7 @@ use crate::client::check_request;
 use crate::control::Control;
 use crate::feed::Feed;
 use crate::journal::Journal;
-use crate::{Client, Error, Outcome, RunRequest, limits};
+use crate::{Client, Error, Outcome, RunRequest, images, limits};
 use belay_agents::AttemptEnd;
 use belay_trace::{
     Event, Failure, FailureKind, Level, Phase, RunResult, RunStarted, StopReason, Usage,
@@ -148,7 +148,9 @@ impl Runner {
             early: VecDeque::new(),
             stops: 0,
         };
-        let ready = check_request(&self.request).and_then(|()| self.open_journal());
+        let ready = check_request(&self.request)
+            .and_then(|()| images::load(&mut self.request))
+            .and_then(|()| self.open_journal());
         caller.control = self.open_control();
         self.begin().await;
         let end = match ready {

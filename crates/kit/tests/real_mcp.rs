@@ -9,7 +9,7 @@ mod real_run;
 use belay_testkit::mcp_server::{MEANING, MEANING_HEADER, McpHttpServer, mcp_server_binary};
 use belay_testkit::model_server::{ModelServer, Reply, Script};
 use belaykit::trace::DecisionSource;
-use belaykit::{Decision, Event, McpServer, Permissions, RunRequest};
+use belaykit::{Decision, Event, McpServer, Permissions, RunRequest, Transport};
 use pi_run::pi_run;
 use real_run::{Played, Stage, on};
 use serde_json::json;
@@ -124,7 +124,9 @@ fn pi_calls_a_tool_of_a_given_server() {
     let http = McpHttpServer::start().unwrap();
     let http = McpServer::http(http.url()).header(MEANING_HEADER, SECRET);
     for server in [stdio(), http] {
-        let Some(run) = pi_run(test, script(), request(server)) else { return };
+        let Some(run) = pi_run(test, Transport::Dialogue, script(), request(server)) else {
+            return;
+        };
         assert_eq!(run.outcome.unwrap().text, "Looked up.");
         let calls: Vec<_> = run
             .records

@@ -14,7 +14,7 @@ use super::{asides, classify, effort_name, mcp, retry};
 use crate::protocol::{AttemptEnd, Exit, Input, Out, Protocol};
 use crate::stderr::StderrTail;
 use crate::wire::{decode, read_line};
-use crate::{Permissions, RunRequest, Session, exit};
+use crate::{Image, Permissions, RunRequest, Session, exit};
 use belay_trace::{
     Context, ContextSource, Decision, Event, Failure, FailureKind, Json, Level, PermissionRequest,
     Plan, PlanItem, PlanStatus, Retry, SessionStarted, ToolId, ToolKind, TurnStarted, Usage,
@@ -274,7 +274,9 @@ impl AppServer {
             self.fail(FailureKind::Interrupted, "interrupted before the turn began", out);
             return;
         }
-        let input = json!([{"type": "text", "text": self.request.prompt}]);
+        let mut input = vec![json!({"type": "text", "text": self.request.prompt})];
+        let images = self.request.images.iter().filter_map(Image::data_url);
+        input.extend(images.map(|(_, url)| json!({"type": "image", "url": url})));
         let mut params = json!({"threadId": answer.thread.id, "input": input});
         if let Some(effort) = self.request.effort {
             params["effort"] = effort_name(effort).into();

@@ -261,8 +261,13 @@ impl Serve {
     fn prompt(&mut self, out: &mut Out) {
         let Some(id) = &self.session_id else { return };
         // Nobody is there to answer a question of the model's, and it would wait for ever.
+        let mut parts = vec![json!({ "type": "text", "text": self.request.prompt })];
+        parts.extend(self.request.images.iter().filter_map(|image| {
+            let (mime, url) = image.data_url()?;
+            Some(json!({ "type": "file", "mime": mime, "filename": image.name(), "url": url }))
+        }));
         let mut body = json!({
-            "parts": [{ "type": "text", "text": self.request.prompt }],
+            "parts": parts,
             "tools": { "question": false },
         });
         if let Some((provider, model)) = &self.model {

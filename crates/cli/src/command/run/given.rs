@@ -1,6 +1,6 @@
 //! What a request gives the model besides its prompt.
 
-use belaykit::{McpServer, RunRequest};
+use belaykit::{Image, McpServer, RunRequest};
 use clap::Args;
 use clap::builder::{PathBufValueParser, TypedValueParser as _};
 use serde::Deserialize;
@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Servers of tools.
+/// Servers of tools, and images.
 #[derive(Debug, Args)]
 pub(crate) struct Given {
     /// An MCP server whose tools the agent may use: a command, as a shell would take it apart, or a URL. Can be
@@ -20,6 +20,10 @@ pub(crate) struct Given {
     /// be given more than once.
     #[arg(long, value_name = "FILE", value_parser = PathBufValueParser::new().try_map(servers))]
     mcp_config: Vec<BTreeMap<String, McpServer>>,
+
+    /// An image that goes with the prompt: PNG, JPEG, GIF or WebP; can be given more than once.
+    #[arg(long, value_name = "FILE")]
+    image: Vec<PathBuf>,
 }
 
 impl Given {
@@ -28,6 +32,8 @@ impl Given {
         let files = self.mcp_config.iter().flatten();
         let files = files.map(|(name, server)| (name.clone(), server.clone()));
         request.mcp_servers.extend(files.chain(self.mcp.iter().cloned()));
+        // A prompt has images of its own: those of another are in the session already.
+        request.images = self.image.iter().cloned().map(Image::from).collect();
     }
 }
 
