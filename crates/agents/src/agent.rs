@@ -42,12 +42,11 @@ pub trait Agent: fmt::Debug + Send + Sync {
     fn print_command(&self, request: &RunRequest) -> Result<String, Unsupported> {
         let launch = self.launch(request, Transport::Print)?;
         if launch.has_secrets() {
-            let hint = "a value that may be a secret must not stand on a command line; only a run can hand it over";
-            return Err(Unsupported {
-                agent: self.name(),
-                option: "mcp_servers",
-                hint: Some(hint),
-            });
+            let (option, hint) = match request.mcp_servers.is_empty() {
+                true => ("output_schema", "it goes in by a file, which only a run can write"),
+                false => ("mcp_servers", SECRET),
+            };
+            return Err(Unsupported { agent: self.name(), option, hint: Some(hint) });
         }
         Ok(format!("printf %s {} | {}", shell_escape(&launch.stdin), launch.to_shell()))
     }
@@ -62,6 +61,9 @@ pub trait Agent: fmt::Debug + Send + Sync {
         Ok(std::iter::once(launch.program).chain(launch.args).collect())
     }
 }
+
+const SECRET: &str =
+    "a value that may be a secret must not stand on a command line; only a run can hand it over";
 
 /// How an agent is talked with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -134,6 +136,7 @@ pub(crate) fn check_options(
         (Capability::AllowedTools, "allowed_tools", !request.allowed_tools.is_empty()),
         (Capability::DisallowedTools, "disallowed_tools", !request.disallowed_tools.is_empty()),
         (Capability::Effort, "effort", request.effort.is_some()),
+        (Capability::OutputSchema, "output_schema", request.output_schema.is_some()),
         (Capability::Images, "images", !request.images.is_empty()),
         (Capability::McpServers, "mcp_servers", !request.mcp_servers.is_empty()),
     ];

@@ -31,6 +31,8 @@ pub enum Capability {
     McpServers,
     /// [`RunRequest::images`](crate::RunRequest::images).
     Images,
+    /// [`RunRequest::output_schema`](crate::RunRequest::output_schema).
+    OutputSchema,
     /// [`Session::Resume`](crate::Session::Resume).
     Resume,
     /// [`Session::Continue`](crate::Session::Continue).

@@ -79,6 +79,7 @@ const CAPABILITIES: Capabilities = Capabilities::new(&[
     (Capability::PermitEdit, Support::Native),
     (Capability::McpServers, Support::Native),
     (Capability::Images, Support::Native),
+    (Capability::OutputSchema, Support::Native),
     (Capability::Resume, Support::Native),
     (Capability::Continue, Support::Native),
     (Capability::Fork, Support::Native),
@@ -192,6 +193,11 @@ impl Claude {
             launch.bind("--disallowedTools", rule);
         }
         self.bind_mcp(request, transport, launch)?;
+        if let Some(schema) =
+            request.native_schema().filter(|_| transport != Transport::Interactive)
+        {
+            launch.bind("--json-schema", &schema.to_string());
+        }
         match &request.session {
             Session::New => {}
             Session::Continue => launch.arg("--continue"),

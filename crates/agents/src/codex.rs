@@ -71,6 +71,7 @@ const APP_SERVER: Capabilities = Capabilities::new(&[
     (Capability::PermitEdit, Support::Native),
     (Capability::McpServers, Support::Native),
     (Capability::Images, Support::Native),
+    (Capability::OutputSchema, Support::Native),
     (Capability::Resume, Support::Native),
     (Capability::Continue, Support::Native),
     (Capability::Fork, Support::Native),
@@ -95,6 +96,7 @@ const EXEC: Capabilities = Capabilities::new(&[
     (Capability::PermitEdit, Support::Native),
     (Capability::McpServers, Support::Native),
     (Capability::Images, Support::Native),
+    (Capability::OutputSchema, Support::Native),
     (Capability::Resume, Support::Native),
     (Capability::Continue, Support::Native),
     (Capability::Fork, Support::Native),
@@ -184,6 +186,9 @@ fn print_args(
     bind_effort_and_permissions(launch, request);
     mcp::bind(launch, request)?;
     bind_images(launch, request)?;
+    if let Some(schema) = request.native_schema() {
+        launch.bind_private("--output-schema", OUTPUT_SCHEMA, schema.to_string(), None);
+    }
     launch.args.extend(request.extra_args.iter().cloned());
     match &request.session {
         Session::New => {}
@@ -241,6 +246,9 @@ fn bind_images(launch: &mut Launch, request: &RunRequest) -> Result<(), Unsuppor
     }
     Ok(())
 }
+
+/// Codex takes no schema but in a file.
+const OUTPUT_SCHEMA: &str = "output-schema.json";
 
 /// Codex's word for the most that it has.
 fn effort_name(effort: Effort) -> &'static str {

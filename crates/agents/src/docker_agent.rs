@@ -70,6 +70,7 @@ const EXEC: Capabilities = Capabilities::new(&[
     (Capability::PermitEdit, Support::No),
     (Capability::McpServers, Support::No),
     (Capability::Images, Support::No),
+    (Capability::OutputSchema, Support::Belay),
     (Capability::Resume, Support::Native),
     (Capability::Continue, Support::No),
     (Capability::Fork, Support::No),

@@ -82,6 +82,7 @@ const RPC: Capabilities = Capabilities::new(&[
     (Capability::PermitEdit, Support::No),
     (Capability::McpServers, Support::Native),
     (Capability::Images, Support::Native),
+    (Capability::OutputSchema, Support::Belay),
     (Capability::Resume, Support::Native),
     (Capability::Continue, Support::Native),
     (Capability::Fork, Support::Native),

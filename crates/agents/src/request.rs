@@ -2,6 +2,7 @@
 
 use crate::{IdleLimits, Image, McpServer};
 use serde::{Deserialize, Serialize, Serializer};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
@@ -58,6 +59,11 @@ pub struct RunRequest {
     pub cwd: Option<PathBuf>,
     /// How hard the model thinks.
     pub effort: Option<Effort>,
+    /// The shape of the answer, as a JSON Schema: the value is in the result's `structured`, and an answer of
+    /// another shape is a failure. An agent that knows no schemas is told in the prompt; belay looks at the answer
+    /// of each, and lets the model mend a wrong one once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_schema: Option<Value>,
     /// Which session the run goes on in; a new one by default.
     pub session: Session,
     /// What the agent may do; its own default if not given.
@@ -288,6 +294,13 @@ impl RunRequest {
         self
     }
 
+    /// Sets the shape of the answer.
+    #[must_use]
+    pub fn output_schema(mut self, schema: Value) -> Self {
+        self.output_schema = Some(schema);
+        self
+    }
+
     /// Goes on in the session with this id.
     #[must_use]
     pub fn resume(mut self, session_id: impl Into<String>) -> Self {
@@ -346,6 +359,12 @@ impl RunRequest {
 }
 
 impl RunRequest {
+    /// The schema of the answer, if an agent with an option for it takes it: only objects can be the input of a
+    /// tool, which is what providers make of it.
+    pub fn native_schema(&self) -> Option<&Value> {
+        self.output_schema.as_ref().filter(|schema| schema["type"] == "object")
+    }
+
     /// The prompt for an agent that has no option for a system prompt: that stands before the prompt.
     pub(crate) fn composed_prompt(&self) -> String {
         let parts = [&self.system_prompt, &self.append_system_prompt];

@@ -2,7 +2,7 @@
 
 use crate::fail::Fail;
 use crate::surroundings;
-use belay_trace::journal::REQUEST_FILE;
+use belay_trace::journal::{REQUEST_FILE, attempt_request_file};
 use belay_trace::{Store, StoredRun};
 use belaykit::RunRequest;
 use clap::Args;
@@ -76,6 +76,12 @@ pub(crate) fn request(run: &StoredRun) -> Result<RunRequest, Fail> {
     };
     let text = fs::read(&path).map_err(|error| unreadable(&error))?;
     serde_json::from_slice(&text).map_err(|error| unreadable(&error))
+}
+
+/// The request of one attempt of a run, where it differs from the run's.
+pub(crate) fn attempt_request(run: &StoredRun, attempt: u32) -> Option<RunRequest> {
+    let text = fs::read(run.folder().join(attempt_request_file(attempt))).ok()?;
+    serde_json::from_slice(&text).ok()
 }
 
 /// Short names of runs: the end of the id, which is random, and as much of it as no other run has.

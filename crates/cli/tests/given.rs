@@ -7,6 +7,7 @@ mod bench;
 use belay_testkit::fake_agent::Play;
 use bench::{Bench, show};
 use insta::assert_snapshot;
+use serde_json::json;
 use std::fs;
 
 /// A bench with a Claude that must never be started.
@@ -137,4 +138,34 @@ fn a_server_that_is_no_server_is_an_error_before_anything_starts() {
     --- stderr
     error: claude-code cannot honour this mcp_servers: the agent would put something else in the place of a `$`, `{…}` or `!` in the server's values
     "#);
+}
+
+#[test]
+fn a_schema_that_is_none_is_an_error_before_anything_starts() {
+    let bench = with_claude();
+    for (text, want) in [
+        ("{", "schema.json: EOF while parsing an object at line 1 column 1"),
+        (r#"{"type": "thing"}"#, "the output schema is no JSON Schema: "),
+        (r#"{"$ref": "https://example.com/x.json"}"#, "the output schema is no JSON Schema: "),
+    ] {
+        fs::write(bench.path("project/schema.json"), text).unwrap();
+        let shown = bench.shown(&["run", "--output-schema", "schema.json", "hi"]);
+        assert!(shown.starts_with("exit 2\n") && shown.contains(want), "{shown}");
+    }
+}
+
+/// The words around a value are for people; a script wants the value.
+#[test]
+fn the_answer_of_a_wanted_shape_is_the_value_alone() {
+    let bench = Bench::new();
+    let result = json!({
+        "type": "result", "subtype": "success", "is_error": false, "session_id": "s1",
+        "result": "It is red, as you can see.", "structured_output": {"colour": "red"},
+    });
+    let init = json!({"type": "system", "subtype": "init", "session_id": "s1"});
+    bench.agent("claude", &Play::lines([init.to_string(), result.to_string()]));
+    let schema = json!({"type": "object", "required": ["colour"]});
+    fs::write(bench.path("project/schema.json"), schema.to_string()).unwrap();
+    let args = ["run", "--format", "quiet", "--output-schema", "schema.json", "hi"];
+    assert_eq!(bench.shown(&args), "exit 0\n--- stdout\n{\"colour\":\"red\"}\n--- stderr\n");
 }

@@ -5,6 +5,7 @@ use crate::feed::feed;
 use crate::journal::{Durability, Journal};
 use crate::observe::queue::ObserverHandle;
 use crate::runner::{Command, Runner};
+use crate::schema::Schema;
 use crate::{Environment, Error, Observer, Outcome, Run, images, program};
 use belay_agents::{Agent, Launch, RunRequest, Transport};
 use belay_trace::{
@@ -221,6 +222,7 @@ impl Client {
     pub fn check(&self, request: &RunRequest) -> Result<(), Error> {
         let checked = check_request(request).and_then(|()| {
             images::load(&mut request.clone())?;
+            Schema::of(request)?;
             let launch = self.launch(request, self.transports()[0])?;
             program::resolve(&launch, self.program.as_deref(), &self.env)?;
             self.state_dir.as_deref().map_or(Ok(()), Journal::check)

@@ -18,7 +18,8 @@ use self::sync::Syncer;
 use crate::feed::Stored;
 use belay_agents::{Input, RunRequest};
 use belay_trace::journal::{
-    BLOBS_DIR, EVENTS_FILE, FIELD_BYTES_MAX, InputKind, REQUEST_FILE, RUNS_DIR, input_file,
+    BLOBS_DIR, EVENTS_FILE, FIELD_BYTES_MAX, InputKind, REQUEST_FILE, RUNS_DIR,
+    attempt_request_file, input_file,
 };
 use belay_trace::{BlobRef, Failure, FailureKind, RawRef, Record};
 use std::fs::File;
@@ -90,6 +91,15 @@ impl Journal {
     /// The run's folder.
     pub(crate) fn folder(&self) -> Option<&Path> {
         self.files.as_ref().map(|files| &*files.folder)
+    }
+
+    /// Notes the request of an attempt that differs from the run's. A journal without it costs a replay, no run.
+    pub(crate) fn attempt_request(&mut self, attempt: u32, request: &RunRequest) {
+        let noted = self.try_with(|files| {
+            let file = private_file(&files.folder.join(attempt_request_file(attempt)))?;
+            Ok(serde_json::to_writer(file, request)?)
+        });
+        let _ = noted;
     }
 
     /// Begins the input log of an attempt.

@@ -17,8 +17,9 @@ use crate::client::check_request;
 use crate::control::Control;
 use crate::feed::Feed;
 use crate::journal::Journal;
-use crate::{Client, Error, Outcome, RunRequest, images, limits};
-use belay_agents::AttemptEnd;
+use crate::schema::Schema;
+use crate::{Client, Error, Outcome, RunRequest, Session, images, limits};
+use belay_agents::{AttemptEnd, Transport};
 use belay_trace::{
     Event, Failure, FailureKind, Level, Phase, RunResult, RunStarted, StopReason, Usage,
 };
@@ -120,6 +121,8 @@ pub(crate) struct Runner {
     run_id: String,
     publisher: Publisher,
     attempts: u32,
+    /// The shape that the answer has to have.
+    schema: Option<Schema>,
     /// Totals over all attempts.
     usage: Usage,
 }
@@ -127,7 +130,15 @@ pub(crate) struct Runner {
 impl Runner {
     pub(crate) fn new(client: Client, request: RunRequest, run_id: String, stream: Feed) -> Self {
         let publisher = Publisher::new(&client, run_id.clone(), stream);
-        Self { client, request, run_id, publisher, attempts: 0, usage: Usage::default() }
+        Self {
+            client,
+            request,
+            run_id,
+            publisher,
+            attempts: 0,
+            schema: None,
+            usage: Usage::default(),
+        }
     }
 
     /// Carries the request to its outcome.
@@ -150,6 +161,7 @@ impl Runner {
         };
         let ready = check_request(&self.request)
             .and_then(|()| images::load(&mut self.request))
+            .and_then(|()| self.read_schema())
             .and_then(|()| self.open_journal());
         caller.control = self.open_control();
         self.begin().await;
@@ -216,9 +228,57 @@ impl Runner {
                     );
                     self.publisher.event(Event::notice(Level::Warn, "transport_fallback", words));
                 }
-                _ => return end,
+                _ => return self.fitting(transport, end, caller).await,
             }
         }
+    }
+
+    fn read_schema(&mut self) -> Result<(), Failure> {
+        self.schema = Schema::of(&self.request)?;
+        Ok(())
+    }
+
+    /// Looks whether the answer fits the schema, if there is one; the model may mend it once, in the same session.
+    async fn fitting(
+        &mut self,
+        transport: Transport,
+        mut end: AttemptEnd,
+        caller: &mut Caller,
+    ) -> AttemptEnd {
+        let Some(schema) = self.schema.take() else { return end };
+        for can_mend in [true, false] {
+            if end.failure.is_some() {
+                return end;
+            }
+            let misfit = match schema.judge(&end) {
+                Ok(value) => {
+                    if end.answer.trim().is_empty() {
+                        value.get().clone_into(&mut end.answer);
+                    }
+                    end.structured = Some(value);
+                    return end;
+                }
+                Err(misfit) => misfit,
+            };
+            let session = end.session_id.clone().filter(|_| can_mend && caller.stops == 0);
+            let Some(session) = session else {
+                end.structured = None;
+                end.failure = Some(misfit.failure());
+                return end;
+            };
+            let words = format!("the answer does not fit the output schema: {}", misfit.words());
+            self.publisher.event(Event::notice(Level::Warn, "schema_repair", words));
+            self.attempts += 1;
+            self.request.prompt = schema.repair(&misfit);
+            self.request.images.clear();
+            self.request.session = Session::Resume(session);
+            self.publisher.journal.attempt_request(self.attempts, &self.request);
+            let before = std::mem::take(&mut end.denials);
+            end = self.attempt(transport, caller).await;
+            end.denials.splice(0..0, before);
+            self.usage.add(&end.usage);
+        }
+        end
     }
 
     /// Makes the one result, and waits for those who watch.

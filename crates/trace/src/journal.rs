@@ -30,6 +30,11 @@ pub const FIELD_BYTES_MAX: usize = 256 << 10;
 /// The pipe through which others speak to a run while it lasts: a [`ControlLine`](crate::ControlLine) a line.
 pub const CONTROL_FILE: &str = "control";
 
+/// The name of the file with the request of an attempt, where it differs from that of the run.
+pub fn attempt_request_file(attempt: u32) -> String {
+    format!("request.{attempt}.json")
+}
+
 /// The file of an attempt's inputs.
 pub fn input_file(attempt: u32) -> String {
     format!("input.{attempt}.log")

@@ -281,6 +281,9 @@ impl AppServer {
         if let Some(effort) = self.request.effort {
             params["effort"] = effort_name(effort).into();
         }
+        if let Some(schema) = self.request.native_schema() {
+            params["outputSchema"] = schema.clone();
+        }
         self.ask(Asked::Turn, "turn/start", params, out);
     }
 

@@ -41,6 +41,7 @@ pub(super) struct Serve {
     parts: Parts,
     model_used: Option<String>,
     failure: Option<Failure>,
+    structured: Option<Json>,
     interrupted: bool,
     ended: bool,
     stderr: StderrTail,
@@ -96,6 +97,8 @@ struct Info {
     error: Option<Error>,
     #[serde(deserialize_with = "lenient")]
     finish: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    structured: Option<serde_json::Value>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -155,6 +158,7 @@ impl Serve {
             parts: Parts::new(request),
             model_used: None,
             failure: None,
+            structured: None,
             interrupted: false,
             ended: false,
             stderr: StderrTail::default(),
@@ -270,6 +274,9 @@ impl Serve {
             "parts": parts,
             "tools": { "question": false },
         });
+        if let Some(schema) = self.request.native_schema() {
+            body["format"] = json!({ "type": "json_schema", "schema": schema });
+        }
         if let Some((provider, model)) = &self.model {
             body["model"] = json!({ "providerID": provider, "modelID": model });
         }
@@ -334,6 +341,8 @@ impl Serve {
                 } else {
                     self.model_used = what.info.model_id.or(self.model_used.take());
                     self.parts.reason = what.info.finish.or(self.parts.reason.take());
+                    self.structured =
+                        what.info.structured.map(Json::from).or(self.structured.take());
                     if let Some(error) = what.info.error {
                         self.failure.get_or_insert(error.failure());
                     }
@@ -443,6 +452,8 @@ impl Serve {
             _ if self.interrupted => Some(Failure::new(FailureKind::Interrupted, "interrupted")),
             (Some(failure), _) => Some(failure),
             (None, Some("stop")) => None,
+            // The value is the input of a tool that ends the turn.
+            (None, _) if self.structured.is_some() => None,
             (None, Some("length")) => {
                 Some(
                     Failure::new(FailureKind::OutputLimit, "the answer was cut off at its limit")
@@ -466,6 +477,7 @@ impl Serve {
             usage: self.parts.meter.usage(),
             session_id: self.session_id.clone(),
             model: self.model_used.clone(),
+            structured: self.structured.clone(),
             ..AttemptEnd::default()
         });
     }

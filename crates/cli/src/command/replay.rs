@@ -147,6 +147,8 @@ fn replayed(
     let candidate: Candidate = attempt.record.agent.parse().map_err(Fail::local)?;
     let transport: Transport = attempt.started.transport.parse().map_err(Fail::local)?;
     let log = fs::read(run.folder().join(input_file(attempt.number))).map_err(unreadable)?;
+    let own = stored::attempt_request(run, attempt.number);
+    let request = own.as_ref().unwrap_or(request);
     let replayed = Replayed::of(candidate.agent.as_ref(), request, transport, &log);
     if replayed.unreadable > 0 {
         let (inputs, attempt) = (replayed.unreadable, attempt.number);

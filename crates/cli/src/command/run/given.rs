@@ -4,11 +4,12 @@ use belaykit::{Image, McpServer, RunRequest};
 use clap::Args;
 use clap::builder::{PathBufValueParser, TypedValueParser as _};
 use serde::Deserialize;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Servers of tools, and images.
+/// Servers of tools, images, and the shape of the answer.
 #[derive(Debug, Args)]
 pub(crate) struct Given {
     /// An MCP server whose tools the agent may use: a command, as a shell would take it apart, or a URL. Can be
@@ -24,6 +25,10 @@ pub(crate) struct Given {
     /// An image that goes with the prompt: PNG, JPEG, GIF or WebP; can be given more than once.
     #[arg(long, value_name = "FILE")]
     image: Vec<PathBuf>,
+
+    /// A file with the JSON Schema that the answer has to fit; the answer is then that JSON alone.
+    #[arg(long, value_name = "FILE", value_parser = PathBufValueParser::new().try_map(schema))]
+    output_schema: Option<Value>,
 }
 
 impl Given {
@@ -32,6 +37,9 @@ impl Given {
         let files = self.mcp_config.iter().flatten();
         let files = files.map(|(name, server)| (name.clone(), server.clone()));
         request.mcp_servers.extend(files.chain(self.mcp.iter().cloned()));
+        if self.output_schema.is_some() {
+            request.output_schema.clone_from(&self.output_schema);
+        }
         // A prompt has images of its own: those of another are in the session already.
         request.images = self.image.iter().cloned().map(Image::from).collect();
     }
@@ -65,21 +73,23 @@ fn servers(path: PathBuf) -> Result<BTreeMap<String, McpServer>, String> {
     Ok(file.servers)
 }
 
+fn schema(path: PathBuf) -> Result<Value, String> {
+    let text = fs::read_to_string(&path).map_err(|error| said(&path, error))?;
+    serde_json::from_str(&text).map_err(|error| said(&path, error))
+}
+
 fn said(path: &Path, error: impl std::fmt::Display) -> String {
     format!("{}: {error}", path.display())
 }
 
 /// Puts variables in the place of `${NAME}` and `${NAME:-default}` in every text.
-fn expand(
-    value: &mut serde_json::Value,
-    variable: &impl Fn(&str) -> Option<String>,
-) -> Result<(), String> {
+fn expand(value: &mut Value, variable: &impl Fn(&str) -> Option<String>) -> Result<(), String> {
     match value {
-        serde_json::Value::String(text) => *text = expanded(text, variable)?,
-        serde_json::Value::Array(values) => {
+        Value::String(text) => *text = expanded(text, variable)?,
+        Value::Array(values) => {
             values.iter_mut().try_for_each(|value| expand(value, variable))?;
         }
-        serde_json::Value::Object(fields) => {
+        Value::Object(fields) => {
             fields.values_mut().try_for_each(|value| expand(value, variable))?;
         }
         _ => {}
