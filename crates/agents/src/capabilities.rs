@@ -23,6 +23,16 @@ pub enum Capability {
     DisallowedTools,
     /// [`RunRequest::effort`](crate::RunRequest::effort).
     Effort,
+    /// [`Permissions::ReadOnly`](crate::Permissions::ReadOnly) is kept.
+    PermitReadOnly,
+    /// [`Permissions::Edit`](crate::Permissions::Edit) is kept.
+    PermitEdit,
+    /// [`RunRequest::mcp_servers`](crate::RunRequest::mcp_servers).
+    McpServers,
+    /// [`RunRequest::images`](crate::RunRequest::images).
+    Images,
+    /// [`RunRequest::output_schema`](crate::RunRequest::output_schema).
+    OutputSchema,
     /// [`Session::Resume`](crate::Session::Resume).
     Resume,
     /// [`Session::Continue`](crate::Session::Continue).
