@@ -14,6 +14,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
+use tokio::runtime::Handle;
 
 /// What models cost. Cheap to clone.
 ///
@@ -144,8 +145,10 @@ impl Prices {
 
     /// Decodes the list prices, which takes some 30 ms, on a thread where that hurts nobody.
     pub(crate) fn warm_up(&self) {
-        if self.bundled {
-            drop(tokio::task::spawn_blocking(decode));
+        if !self.is_ready()
+            && let Ok(runtime) = Handle::try_current()
+        {
+            drop(runtime.spawn_blocking(decode));
         }
     }
 

@@ -153,11 +153,10 @@ impl Runner {
     fn bill(&self, transport: Transport) -> Bill {
         let (client, capabilities) = (&self.client, self.client.agent.capabilities(transport));
         let tells = |what| capabilities.support(what) != Support::No;
-        if !tells(Capability::ReportedCost) || !tells(Capability::ReportedWindow) {
-            client.prices.warm_up();
-        }
         let tells_window = tells(Capability::ReportedWindow);
-        Bill::new(client.prices.clone(), self.request.model.clone(), tells_window)
+        let tells_all = tells_window && tells(Capability::ReportedCost);
+        let bill = Bill::new(client.prices.clone(), self.request.model.clone(), tells_window);
+        if tells_all { bill } else { bill.with_list() }
     }
 }
 

@@ -19,6 +19,8 @@ pub(super) struct Bill {
     asked: Option<String>,
     /// The model that runs, as far as it is known.
     model: Option<String>,
+    /// The list of prices will be needed.
+    wants_list: bool,
     /// A response has begun.
     has_begun: bool,
     /// The agent has told how full the context is.
@@ -38,12 +40,20 @@ impl Bill {
             tells_window,
             model: asked.clone(),
             asked,
+            wants_list: false,
             has_begun: false,
             tells_context: false,
             responses: Vec::new(),
             sum: Tokens::default(),
             window: None,
         }
+    }
+
+    /// Makes the list of prices ready while the model works on its first response, and no earlier: starting an
+    /// agent is work enough.
+    pub(super) fn with_list(mut self) -> Self {
+        self.wants_list = true;
+        self
     }
 
     /// When the attempt began.
@@ -57,6 +67,9 @@ impl Bill {
             Event::SessionStarted(session) => self.runs(session.model.as_ref()),
             Event::TurnStarted(turn) => {
                 self.has_begun = true;
+                if std::mem::take(&mut self.wants_list) {
+                    self.prices.warm_up();
+                }
                 if is_main {
                     self.runs(turn.model.as_ref());
                 }
