@@ -217,6 +217,9 @@ impl Attempt<'_> {
 
         // Nothing happens before the prompt.
         self.runner.chain.look().await;
+        if self.runner.request.max_cost_usd.is_some() {
+            self.bill.ready().await;
+        }
         self.input(Input::Start);
         self.runner.publisher.flush().await;
 

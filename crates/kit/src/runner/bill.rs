@@ -49,6 +49,11 @@ impl Bill {
         }
     }
 
+    /// Makes the list of prices ready now, for a run whose cost is limited.
+    pub(super) async fn ready(&self) {
+        self.prices.ready().await;
+    }
+
     /// Makes the list of prices ready while the model works on its first response, and no earlier: starting an
     /// agent is work enough.
     pub(super) fn with_list(mut self) -> Self {
