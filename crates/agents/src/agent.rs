@@ -169,6 +169,7 @@ pub(crate) fn check_options(
             request.append_system_prompt.is_some(),
         ),
         (Capability::MaxTurns, "max_turns", request.max_turns.is_some()),
+        (Capability::MaxCost, "max_cost_usd", request.max_cost_usd.is_some()),
         (Capability::MaxOutputTokens, "max_output_tokens", request.max_output_tokens.is_some()),
         (Capability::AllowedTools, "allowed_tools", !request.allowed_tools.is_empty()),
         (Capability::DisallowedTools, "disallowed_tools", !request.disallowed_tools.is_empty()),

@@ -15,6 +15,9 @@ pub enum Capability {
     AppendSystemPrompt,
     /// [`RunRequest::max_turns`](crate::RunRequest::max_turns).
     MaxTurns,
+    /// [`RunRequest::max_cost_usd`](crate::RunRequest::max_cost_usd), in mid-turn: the agent tells what it uses
+    /// while it works.
+    MaxCost,
     /// [`RunRequest::max_output_tokens`](crate::RunRequest::max_output_tokens).
     MaxOutputTokens,
     /// [`RunRequest::allowed_tools`](crate::RunRequest::allowed_tools).

@@ -74,6 +74,7 @@ const CAPABILITIES: Capabilities = Capabilities::new(&[
     (Capability::SystemPrompt, Support::Native),
     (Capability::AppendSystemPrompt, Support::Native),
     (Capability::MaxTurns, Support::Native),
+    (Capability::MaxCost, Support::Belay),
     (Capability::MaxOutputTokens, Support::Native),
     (Capability::AllowedTools, Support::Native),
     (Capability::DisallowedTools, Support::Native),

@@ -75,6 +75,7 @@ const RPC: Capabilities = Capabilities::new(&[
     (Capability::SystemPrompt, Support::Native),
     (Capability::AppendSystemPrompt, Support::Native),
     (Capability::MaxTurns, Support::Belay),
+    (Capability::MaxCost, Support::Belay),
     (Capability::MaxOutputTokens, Support::No),
     (Capability::AllowedTools, Support::No),
     (Capability::DisallowedTools, Support::Native),
