@@ -6,7 +6,7 @@ use crate::fail::{Fail, closed_pipe_is_fine};
 use crate::say::say;
 use crate::surroundings::{self, Color};
 use belay_trace::{Node, NodeType, TraceId, read_file};
-use belaykit::{Claude, Client, Codex, Logger, RunRequest, TraceDir, Transport};
+use belaykit::{Agent as _, Claude, Client, Codex, Logger, RunRequest, TraceDir, Transport};
 use clap::Args;
 use std::env;
 use std::io::{self, Write as _};
@@ -42,7 +42,7 @@ impl Demo {
             .or(Claude::new())
             .transport(Transport::Print)
             .program(&belay)
-            .program_of(Claude::NAME, &belay)
+            .program_of(Claude::new().name(), &belay)
             .leading_args([play::NAME])
             .environment(surroundings::environment(&[]))
             .observe(traces)

@@ -8,7 +8,7 @@ use belay_trace::{
     Context, Decision, DecisionSource, Event, Level, Notice, Record, RunResult, SessionStarted,
     StopReason, ToolCall, ToolResult, Usage, visible, visible_line,
 };
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::io::{self, Write};
 
 /// Writes each record as text: headers such as `[assistant:sonnet:claude-code]`, indented tool use and
