@@ -39,6 +39,8 @@ pub(crate) struct Link {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Open {
     pub(crate) until: Timestamp,
+    /// When its limit ends, if somebody knows: until then it is not tried, and then it can be waited for.
+    pub(crate) resets_at: Option<Timestamp>,
     pub(crate) kind: FailureKind,
 }
 
@@ -263,7 +265,7 @@ impl State {
     /// When a candidate works again, if its limit is why it does not.
     fn reset(&self, n: usize, now: Now<'_>) -> Option<Timestamp> {
         let open = now.open.get(n).copied().flatten();
-        let known = open.filter(|open| is_limit(open.kind)).map(|open| open.until);
+        let known = open.filter(|open| is_limit(open.kind)).and_then(|open| open.resets_at);
         self.resets[n].max(known)
     }
 
@@ -294,23 +296,24 @@ impl State {
         (allowed && in_time && may_start).then_some(Next::Wait { until, to, start })
     }
 
-    /// Everybody is known to be down, but for reasons that pass: then the one that comes back first is tried all
-    /// the same, once. A store of bad news must not be what stops the work.
+    /// Everybody is known to be down: then the one that comes back first is tried all the same, once. A store of bad
+    /// news must not be what stops the work: a login may have been mended where nobody sees it. Only a limit that
+    /// lasts is sure to be one still.
     fn least_bad(&self, now: Now<'_>) -> Option<usize> {
-        let passing = |kind| {
-            matches!(
-                kind,
-                FailureKind::Overloaded | FailureKind::ServerError | FailureKind::Network
-            )
+        let lasts = |open: Open| match open.kind {
+            FailureKind::UsageLimit => true,
+            FailureKind::RateLimited => {
+                open.until.duration_since(now.time)
+                    > SignedDuration::try_from(INLINE_WAIT).unwrap_or_default()
+            }
+            _ => false,
         };
-        let opens: Option<Vec<Open>> = (0..self.chain.len())
-            .filter(|n| !self.tried[*n])
-            .map(|n| now.open.get(n).copied().flatten())
-            .collect();
-        let all_pass = opens?.iter().all(|open| passing(open.kind));
         let untried = (0..self.chain.len()).filter(|n| !self.tried[*n]);
-        let soonest = untried.min_by_key(|n| now.open.get(*n).copied().flatten().map(|o| o.until));
-        soonest.filter(|_| all_pass && !self.has_forced)
+        let opens: Option<Vec<(usize, Open)>> =
+            untried.map(|n| Some((n, now.open.get(n).copied().flatten()?))).collect();
+        let passing = opens?.into_iter().filter(|(_, open)| !lasts(*open));
+        let soonest = passing.min_by_key(|(_, open)| open.until);
+        soonest.map(|(n, _)| n).filter(|_| !self.has_forced)
     }
 
     /// Notes what was decided.
