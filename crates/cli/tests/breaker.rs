@@ -8,6 +8,7 @@ use belay_testkit::fake_agent::{Exit, FakeAgent, Play, WaitForStdin};
 use belay_testkit::recordings;
 use bench::Bench;
 use serde_json::Value;
+use std::fs;
 
 /// Claude and Codex, neither of whom has a login.
 fn without_login() -> (Bench, [FakeAgent; 2]) {
@@ -53,6 +54,25 @@ fn what_is_known_to_be_down_is_listed_with_its_reason_its_end_and_the_run_that_f
     assert!(row["pid"].is_u64() && row["until"].is_string() && row["since"].is_string(), "{row}");
     let run = row["run"].as_str().unwrap();
     assert!(bench.shown(&["show", run]).starts_with("exit 0\n"));
+}
+
+#[test]
+fn a_run_that_is_kept_from_beginning_says_how_to_try_all_the_same() {
+    let bench = Bench::new();
+    let text = fs::read_to_string(recordings::one("codex", "k-usage-limit").stdout_path()).unwrap();
+    let play = Play::lines(text.lines()).exit(Exit::Code(1));
+    let agent = bench.agent("codex", &Play { wait_for_stdin: WaitForStdin::Line, ..play });
+    let run = || bench.shown(&["run", "--no-trace", "--transport", "print", "-a", "codex", "p"]);
+    assert!(run().starts_with("exit 75\n"));
+    let shown = run();
+    assert!(
+        shown.starts_with("exit 75\n") && shown.contains("hint: `belay breaker reset`"),
+        "{shown}"
+    );
+    assert_eq!(agent.log().starts(), 1);
+    bench.shown(&["breaker", "reset"]);
+    assert!(!run().contains("hint"));
+    assert_eq!(agent.log().starts(), 2);
 }
 
 #[test]

@@ -97,6 +97,11 @@ impl Breakers {
         self.write(&entry)
     }
 
+    /// True if there is anything to read of any of them.
+    pub(crate) fn knows(&self, keys: &[Key]) -> bool {
+        keys.iter().any(|key| self.path(&key.stem(), "json").exists())
+    }
+
     /// Notes that an attempt has answered that began then. Blocks for a moment if there is something to close.
     pub(crate) fn answered(&self, keys: &[Key], began: Timestamp) -> io::Result<()> {
         let closed = |key: &&Key| self.read(key).is_some_and(|entry| entry.is_closed_by(began));

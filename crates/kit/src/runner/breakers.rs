@@ -157,6 +157,9 @@ impl Watch {
         let note: Box<dyn FnOnce() -> std::io::Result<()> + Send> = match (means, failure) {
             (Consequence::Works, _) => {
                 let keys = Key::all(&agent, &account, &model);
+                if !breakers.knows(&keys) {
+                    return;
+                }
                 Box::new(move || breakers.answered(&keys, began))
             }
             (Consequence::Opens(rule), Some(failure)) => {
