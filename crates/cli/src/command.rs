@@ -1,6 +1,7 @@
 //! The verbs, one file each.
 
 pub(crate) mod agents;
+pub(crate) mod breaker;
 pub(crate) mod completions;
 pub(crate) mod demo;
 pub(crate) mod handoff;
@@ -37,6 +38,7 @@ pub(crate) fn dispatch(cli: Cli) -> Result<u8, Fail> {
         Command::Prune(prune) => prune.run(),
         Command::Parse(parse) => parse.run(),
         Command::Agents(agents) => agents.run(),
+        Command::Breaker(breaker) => breaker.run(),
         Command::Demo(demo) => demo.run(),
         Command::Schema(schema) => schema.run(),
         Command::Completions(completions) => completions.run(),
