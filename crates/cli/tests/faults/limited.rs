@@ -3,7 +3,7 @@
 use crate::plays::lines;
 use crate::scene::{Ended, Scene, wait_until};
 use belay_testkit::fake_agent::{Exit, Pace, Play, WaitForStdin};
-use belay_testkit::figures::figure;
+use belay_testkit::figures::{figure, times};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::fs;
@@ -91,6 +91,30 @@ fn a_hundred_processes_spare_an_account_that_one_of_them_has_found_to_be_used_up
     let name = "100 belay processes, one account: agents started in all / after the first rejection was known";
     figure("T9", name, format!("{in_flight} (of {} begun before) / {late}", before.len()));
     figure("T9", "20 processes after the reset, still limited: probes", probes);
+}
+
+/// Runs come back 10 to 60 seconds after a reset, which is too long for CI.
+#[test]
+fn of_those_who_wait_for_a_reset_one_finds_out_that_it_has_not_come() {
+    if times(0, 1) == 0 {
+        return;
+    }
+    let (scene, agent) = Scene::claude(&limited(Timestamp::now().as_second() + 5));
+    let start = || scene.start(&["--max-attempts", "6", "--on-limit", "wait", "--wait-max", "10m"]);
+    let mut belays = vec![start()];
+    belays[0].wait_for("waiting");
+    belays.extend((0..20).map(|_| start()));
+    belays.iter().for_each(|belay| belay.wait_for("waiting"));
+    assert_eq!(agent.log().starts(), 1, "nobody else has tried");
+    let agent = scene.bench.agent("claude", &limited(Timestamp::now().as_second() + 7200));
+    let before = agent.log().starts();
+    wait_until("the first one comes back", || agent.log().starts() > before);
+    let ended: Vec<_> = belays.into_iter().map(|belay| belay.end()).collect();
+    assert_eq!(agent.log().starts() - before, 1, "one tries");
+    for ended in &ended {
+        assert_eq!((ended.kind(), ended.status.code()), ("usage_limit", Some(75)));
+    }
+    figure("T9", "21 processes that have waited for a reset which has not come: probes", 1);
 }
 
 #[test]
