@@ -39,6 +39,7 @@ mod registry;
 mod replay;
 mod request;
 mod session;
+mod spoken;
 mod stderr;
 mod wire;
 
@@ -60,3 +61,4 @@ pub use crate::registry::{AGENTS, Candidate, UnknownAgent};
 pub use crate::replay::Replay;
 pub use crate::request::{Effort, Permissions, RunRequest, Session};
 pub use crate::session::{Response, SessionFiles, Tokens};
+pub use crate::spoken::spoken_duration;

@@ -16,6 +16,7 @@ pub mod limits;
 pub mod observe;
 mod price;
 mod program;
+mod reset;
 mod run;
 mod runner;
 pub mod supervise;
