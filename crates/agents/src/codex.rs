@@ -9,12 +9,15 @@ mod app_server;
 mod asides;
 mod classify;
 mod exec;
+mod failures;
 mod items;
 mod limits;
 mod meter;
 mod retry;
 mod rollout;
 mod rpc;
+
+pub(crate) use failures::FAILURES;
 
 use crate::agent::{check_name, check_options};
 use crate::session::is_id;

@@ -26,8 +26,8 @@ mod claude;
 mod codex;
 mod docker_agent;
 mod exit;
+pub mod failures;
 pub mod harness;
-mod http_status;
 mod idle;
 mod launch;
 mod lines;
@@ -41,6 +41,7 @@ mod request;
 mod session;
 mod spoken;
 mod stderr;
+mod waits;
 mod wire;
 
 pub use crate::agent::{Agent, Transport, Unsupported};

@@ -5,6 +5,7 @@
 //! parts, nothing at its end, and hides its retries. Measured on 1.18.33; facts and their source are in `docs/agents/opencode.md`.
 
 mod classify;
+mod failures;
 mod heard;
 mod meter;
 mod parts;
@@ -12,6 +13,8 @@ mod run;
 mod serve;
 mod subagents;
 mod wire;
+
+pub(crate) use failures::FAILURES;
 
 use crate::agent::{check_name, check_options};
 use crate::{

@@ -30,12 +30,11 @@ pub(crate) fn complete(
         failure.reset_source.get_or_insert(EvidenceSource::Field);
         return;
     }
-    let (at, source) = match &failure.reset_hint {
-        Some(hint) => (point(hint, now, local().as_ref()), EvidenceSource::Text),
-        None => (after_a_while(failure, now), source_of_wait(failure)),
-    };
-    if at.is_some() {
-        (failure.resets_at, failure.reset_source) = (at, Some(source));
+    let hinted = failure.reset_hint.as_deref().and_then(|h| point(h, now, local().as_ref()));
+    let found = hinted.map(|at| (at, EvidenceSource::Text));
+    let found = found.or_else(|| Some((after_a_while(failure, now)?, source_of_wait(failure))));
+    if let Some((at, source)) = found {
+        (failure.resets_at, failure.reset_source) = (Some(at), Some(source));
     }
 }
 

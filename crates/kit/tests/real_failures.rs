@@ -154,7 +154,7 @@ fn a_broken_provider(stage: &Stage) {
         Way::CodexExec => &[(Text, "message", "We\u{2019}re currently experiencing high demand")],
         Way::OpenCode | Way::OpenCodeRun => &[(Status, "statusCode", "500")],
         Way::Pi | Way::PiPrint => {
-            &[(Field, "code", "server_error"), (Status, "errorMessage", "500")]
+            &[(Field, "type", "server_error"), (Status, "errorMessage", "500")]
         }
     };
     fails(stage, Reply::server_error(), FailureKind::ServerError, shown);
