@@ -1,6 +1,8 @@
 //! Which agents there are, and what they are called.
 
+use crate::failures::Table;
 use crate::{Agent, Claude, Codex, DockerAgent, OpenCode, Pi};
+use crate::{claude, codex, docker_agent, opencode, pi};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -12,6 +14,8 @@ pub struct Entry {
     pub name: &'static str,
     /// Other names that people type.
     pub aliases: &'static [&'static str],
+    /// What its failures look like.
+    pub failures: &'static Table,
     /// Makes one, with the given model as its default.
     pub make: fn(Option<String>) -> Arc<dyn Agent>,
 }
@@ -22,15 +26,36 @@ impl fmt::Debug for Entry {
     }
 }
 
-/// Every agent, one line each.
+/// Every agent, one entry each.
 pub const AGENTS: &[Entry] = &[
-    Entry { name: Claude::NAME, aliases: &["claude"], make: |model| Arc::new(Claude { model }) },
-    Entry { name: Codex::NAME, aliases: &[], make: |model| Arc::new(Codex { model }) },
-    Entry { name: OpenCode::NAME, aliases: &[], make: |model| Arc::new(OpenCode { model }) },
-    Entry { name: Pi::NAME, aliases: &[], make: |model| Arc::new(Pi { model }) },
+    Entry {
+        name: Claude::NAME,
+        aliases: &["claude"],
+        failures: &claude::FAILURES,
+        make: |model| Arc::new(Claude { model }),
+    },
+    Entry {
+        name: Codex::NAME,
+        aliases: &[],
+        failures: &codex::FAILURES,
+        make: |model| Arc::new(Codex { model }),
+    },
+    Entry {
+        name: OpenCode::NAME,
+        aliases: &[],
+        failures: &opencode::FAILURES,
+        make: |model| Arc::new(OpenCode { model }),
+    },
+    Entry {
+        name: Pi::NAME,
+        aliases: &[],
+        failures: &pi::FAILURES,
+        make: |model| Arc::new(Pi { model }),
+    },
     Entry {
         name: DockerAgent::NAME,
         aliases: &["docker"],
+        failures: &docker_agent::FAILURES,
         make: |agent| Arc::new(DockerAgent { agent }),
     },
 ];
