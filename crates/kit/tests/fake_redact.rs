@@ -78,7 +78,7 @@ async fn a_thousand_secrets_of_an_agent_are_in_no_sink() {
         .state_dir(&state)
         .observe(TraceDir::new(&traces).unwrap())
         .on_event(move |record| {
-            log.lock().unwrap().push_str(&serde_json::to_string(record).unwrap())
+            log.lock().unwrap().push_str(&serde_json::to_string(record).unwrap());
         });
     let seen = run(&client, format!("use {} and {OWN}", all[0].text).as_str()).await;
 
