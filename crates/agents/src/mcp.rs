@@ -76,7 +76,7 @@ impl McpServer {
     }
 
     /// Its variables or headers, of which any may be a secret.
-    pub(crate) fn secrets(&self) -> &BTreeMap<String, String> {
+    pub fn secrets(&self) -> &BTreeMap<String, String> {
         match self {
             Self::Command { env, .. } => env,
             Self::Http { headers, .. } => headers,

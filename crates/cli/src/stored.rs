@@ -85,6 +85,22 @@ pub(crate) fn request(run: &StoredRun) -> Result<RunRequest, Fail> {
     serde_json::from_slice(&text).map_err(|error| unreadable(&error))
 }
 
+/// What of a stored request cannot be used once more, because a secret was taken out of it.
+pub(crate) fn redacted(request: &RunRequest) -> Option<&'static str> {
+    let servers = serde_json::to_string(&request.mcp_servers).unwrap_or_default();
+    let system = [&request.system_prompt, &request.append_system_prompt];
+    let is_redacted = |text: &String| text.contains("[redacted:");
+    if is_redacted(&servers) {
+        Some("its MCP servers")
+    } else if request.extra_args.iter().any(is_redacted) {
+        Some("its further arguments")
+    } else if system.into_iter().flatten().any(is_redacted) {
+        Some("its system prompt")
+    } else {
+        None
+    }
+}
+
 /// The request of one attempt of a run, where it differs from the run's.
 pub(crate) fn attempt_request(run: &StoredRun, attempt: u32) -> Option<RunRequest> {
     let text = fs::read(run.folder().join(attempt_request_file(attempt))).ok()?;

@@ -7,7 +7,7 @@ use crate::journal::{Durability, Journal};
 use crate::observe::queue::ObserverHandle;
 use crate::runner::{Command, Runner};
 use crate::schema::Schema;
-use crate::{Environment, Error, Observer, Outcome, Prices, Run, images, program};
+use crate::{Environment, Error, Observer, Outcome, Prices, Redaction, Run, images, program};
 use belay_agents::{Agent, Launch, RunRequest, Session, Transport};
 use belay_trace::{
     Decision, EvidenceSource, Failure, FailureKind, PermissionRequest, Record, TraceId,
@@ -49,6 +49,7 @@ pub struct Client {
     pub(crate) output: Option<Output>,
     pub(crate) on_permission: Option<PermissionHandler>,
     pub(crate) observers: Vec<ObserverHandle>,
+    pub(crate) redaction: Redaction,
 }
 
 pub(crate) type Handler = Arc<Mutex<dyn FnMut(&Record) + Send>>;
@@ -92,6 +93,7 @@ impl Client {
             output: None,
             on_permission: None,
             observers: Vec::new(),
+            redaction: Redaction::default(),
         }
     }
 
@@ -192,6 +194,14 @@ impl Client {
     #[must_use]
     pub fn prices(mut self, prices: Prices) -> Self {
         self.prices = prices;
+        self
+    }
+
+    /// What is taken out of journals, traces, events, handovers and outcomes: unless this says otherwise, the values of
+    /// secret variables and whatever looks like a well-known key or token. The agent sees everything as it is.
+    #[must_use]
+    pub fn redact(mut self, redaction: Redaction) -> Self {
+        self.redaction = redaction;
         self
     }
 

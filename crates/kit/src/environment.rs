@@ -44,6 +44,11 @@ impl Environment {
         self.vars.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_os_str())
     }
 
+    /// All variables.
+    pub(crate) fn vars(&self) -> impl Iterator<Item = (&OsStr, &OsStr)> {
+        self.vars.iter().map(|(name, value)| (name.as_os_str(), value.as_os_str()))
+    }
+
     /// What an agent with this policy sees when a person sits before it.
     pub(crate) fn for_person(&self, policy: &EnvPolicy) -> Vec<(OsString, OsString)> {
         let mut policy = policy.clone();

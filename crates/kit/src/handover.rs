@@ -9,6 +9,8 @@ mod work;
 
 pub(crate) use self::tree::Base;
 pub(crate) use self::work::Work;
+use crate::redact::Redactor;
+use crate::{Environment, Redaction};
 use belay_trace::{Event, Failure, FailureKind, Record};
 use std::path::Path;
 
@@ -24,7 +26,7 @@ pub(crate) fn go_on(kind: FailureKind) -> String {
 /// and changed, and what was under way.
 ///
 /// `folder` is where the run worked; what is not committed there is told, because nobody knows what it was like
-/// before.
+/// before. What looks like a secret there is redacted.
 pub fn handoff(
     task: &str,
     folder: Option<&Path>,
@@ -52,5 +54,6 @@ pub fn handoff(
     }
     let nowhere = || tree::Changes::unknown("nobody knows where the run worked");
     let changes = folder.map_or_else(nowhere, tree::uncommitted);
-    work.brief(task, &from, &failure, &changes)
+    let redactor = Redactor::new(&Redaction::default(), &Environment::default(), None);
+    work.brief(task, &from, &failure, &changes, &redactor)
 }

@@ -16,6 +16,7 @@ use self::last_words::LastWords;
 pub use self::sync::Durability;
 use self::sync::Syncer;
 use crate::feed::Stored;
+use crate::redact::Redactor;
 use belay_agents::{Input, RunRequest};
 use belay_trace::journal::{
     BLOBS_DIR, EVENTS_FILE, FIELD_BYTES_MAX, InputKind, REQUEST_FILE, RUNS_DIR,
@@ -32,6 +33,8 @@ use std::sync::Arc;
 #[derive(Debug, Default)]
 pub(crate) struct Journal {
     files: Option<Files>,
+    /// What is not a driver's input yet goes through it.
+    redactor: Redactor,
     /// Of a journal that is lost.
     last_words: Option<LastWords>,
 }
@@ -58,11 +61,12 @@ impl Journal {
         run_id: &str,
         request: &RunRequest,
         durability: Durability,
+        redactor: &Redactor,
     ) -> io::Result<Self> {
         let runs = runs_dir(state_dir)?;
         let folder: Arc<Path> = runs.join(run_id).into();
         private_dir(&folder)?;
-        serde_json::to_writer(private_file(&folder.join(REQUEST_FILE))?, request)?;
+        write_request(&folder.join(REQUEST_FILE), request, redactor)?;
         let events = Arc::new(private_file(&folder.join(EVENTS_FILE))?);
         // Says that the run is alive: the system takes the lock away when we die, however we die.
         events.lock()?;
@@ -74,7 +78,7 @@ impl Journal {
         let blobs = Blobs::new(folder.join(BLOBS_DIR));
         let (written, pending, input) = (0, Vec::new(), None);
         let files = Files { folder, events, written, shown: 0, pending, blobs, input, syncer };
-        Ok(Self { files: Some(files), last_words: None })
+        Ok(Self { files: Some(files), last_words: None, redactor: redactor.clone() })
     }
 
     /// Says whether journals can be written here.
@@ -95,9 +99,9 @@ impl Journal {
 
     /// Notes the request of an attempt that differs from the run's. A journal without it costs a replay, no run.
     pub(crate) fn attempt_request(&mut self, attempt: u32, request: &RunRequest) {
+        let redactor = self.redactor.clone();
         let noted = self.try_with(|files| {
-            let file = private_file(&files.folder.join(attempt_request_file(attempt)))?;
-            Ok(serde_json::to_writer(file, request)?)
+            write_request(&files.folder.join(attempt_request_file(attempt)), request, &redactor)
         });
         let _ = noted;
     }
@@ -115,14 +119,20 @@ impl Journal {
     }
 
     /// Notes an input before the driver sees it. Returns where its bytes will stand.
+    ///
+    /// What the agent says has been redacted before; the words of the caller are for the agent as they are.
     pub(crate) fn input(&mut self, input: Input<'_>) -> Option<RawRef> {
+        if let Input::Steer(words) = input {
+            let words = self.redactor.text(words);
+            return self.files.as_mut()?.input.as_mut()?.input(Input::Steer(&words));
+        }
         self.files.as_mut()?.input.as_mut()?.input(input)
     }
 
     /// Notes the beginning of a line that is too long for a driver.
     pub(crate) fn oversized(&mut self, beginning: &[u8]) -> Option<RawRef> {
         let log = self.files.as_mut()?.input.as_mut()?;
-        Some(log.frame(InputKind::Oversized, beginning))
+        Some(log.frame(InputKind::Oversized, &self.redactor.bytes(beginning)))
     }
 
     /// Writes a batch: first the inputs, then the records that were made of them. Says where the records stand,
@@ -242,6 +252,12 @@ impl Files {
 /// How much room the buffer keeps after one large batch.
 const PENDING_BYTES_KEPT: usize = 256 << 10;
 
+/// Writes a request without its secrets; the agent gets it as it is.
+fn write_request(path: &Path, request: &RunRequest, redactor: &Redactor) -> io::Result<()> {
+    let json = serde_json::to_vec(request)?;
+    private_file(path)?.write_all(&redactor.bytes(&json))
+}
+
 /// The folder of all runs, made if it does not exist; nobody else can have put something there.
 fn runs_dir(state_dir: &Path) -> io::Result<std::path::PathBuf> {
     let runs = state_dir.join(RUNS_DIR);
@@ -258,9 +274,9 @@ mod tests {
     #[tokio::test]
     async fn an_input_log_that_cannot_be_begun_is_an_error_and_the_end_of_the_journal() {
         let dir = tempfile::tempdir().unwrap();
-        let request = RunRequest::new("p");
+        let (request, off) = (RunRequest::new("p"), Redactor::default());
         let mut journal =
-            Journal::create(dir.path(), "r", &request, Durability::default()).unwrap();
+            Journal::create(dir.path(), "r", &request, Durability::default(), &off).unwrap();
         std::fs::create_dir(dir.path().join("runs/r/input.1.log")).unwrap();
         assert!(journal.attempt(1).is_err());
         assert!(journal.input(Input::Start).is_none() && journal.folder().is_none());
@@ -269,8 +285,8 @@ mod tests {
     #[tokio::test]
     async fn a_run_id_has_one_journal() {
         let dir = tempfile::tempdir().unwrap();
-        let create =
-            || Journal::create(dir.path(), "r", &RunRequest::new("p"), Durability::default());
+        let (request, off) = (RunRequest::new("p"), Redactor::default());
+        let create = || Journal::create(dir.path(), "r", &request, Durability::default(), &off);
         let first = create().unwrap();
         assert_eq!(create().unwrap_err().kind(), io::ErrorKind::AlreadyExists);
         drop(first);

@@ -19,6 +19,7 @@ pub mod limits;
 pub mod observe;
 mod price;
 mod program;
+mod redact;
 mod reset;
 mod run;
 mod runner;
@@ -37,6 +38,7 @@ pub use crate::observe::logger::{Logger, Part};
 pub use crate::observe::trace_dir::TraceDir;
 pub use crate::observe::{Observer, ObserverError};
 pub use crate::price::{BadPrices, Prices};
+pub use crate::redact::{BadPattern, Redaction};
 pub use crate::run::{Interrupter, Outcome, Run};
 pub use belay_agents::{
     AGENTS, Account, Agent, BadIdleLimits, Candidate, Capabilities, Capability, Claude, Codex,

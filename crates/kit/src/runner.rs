@@ -22,12 +22,14 @@ use crate::client::check_request;
 use crate::control::Control;
 use crate::feed::Feed;
 use crate::journal::Journal;
+use crate::redact::Redactor;
 use crate::schema::Schema;
 use crate::{Client, Error, Outcome, RunRequest, Session, images, limits};
 use belay_agents::{AttemptEnd, Transport};
 use belay_trace::{
     Event, Failure, FailureKind, Level, Phase, RunResult, RunStarted, Start, StopReason, Usage,
 };
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
@@ -148,7 +150,8 @@ pub(crate) struct Runner {
 
 impl Runner {
     pub(crate) fn new(client: Client, request: RunRequest, run_id: String, stream: Feed) -> Self {
-        let publisher = Publisher::new(&client, run_id.clone(), stream);
+        let redactor = Redactor::new(&client.redaction, &client.env, Some(&request));
+        let publisher = Publisher::new(&client, run_id.clone(), stream, redactor);
         let chain = Chain::new(&client, &request, &run_id);
         Self {
             client,
@@ -202,7 +205,8 @@ impl Runner {
     fn open_journal(&mut self) -> Result<(), Failure> {
         let Some(state_dir) = &self.client.state_dir else { return Ok(()) };
         let durability = self.client.durability;
-        let journal = Journal::create(state_dir, &self.run_id, &self.request, durability);
+        let redactor = &self.publisher.redactor;
+        let journal = Journal::create(state_dir, &self.run_id, &self.request, durability, redactor);
         self.publisher.journal = journal.map_err(|error| Journal::failure(state_dir, &error))?;
         Ok(())
     }
@@ -306,8 +310,23 @@ impl Runner {
         end
     }
 
+    /// Takes out what a driver or belay itself has put together to a secret: the caller gets what the journal gets.
+    fn redact(&self, end: &mut AttemptEnd) {
+        let redactor = &self.publisher.redactor;
+        if let Cow::Owned(answer) = redactor.text(&end.answer) {
+            end.answer = answer;
+        }
+        if let Some(Ok(failure)) = end.failure.as_ref().and_then(|it| redactor.json(it)) {
+            end.failure = Some(failure);
+        }
+        if let Some(Ok(value)) = end.structured.as_ref().and_then(|it| redactor.json(it)) {
+            end.structured = Some(value);
+        }
+    }
+
     /// Makes the one result, and waits for those who watch.
-    async fn end(mut self, end: AttemptEnd) -> Result<Outcome, Error> {
+    async fn end(mut self, mut end: AttemptEnd) -> Result<Outcome, Error> {
+        self.redact(&mut end);
         self.publisher.event(Event::Result(RunResult {
             result: end.answer.clone(),
             is_error: end.failure.is_some(),

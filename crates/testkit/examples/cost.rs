@@ -41,6 +41,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         speed(kept),
         ratio(kept, bare)
     );
+    let plain = ["--no-trace", "--no-journal", "--no-redact"];
+    let plain = smallest(|| belay_run(&belay, &large, dir.path(), &plain))?;
+    println!(
+        "redaction: {:.0} MB/s without it, {:.2}x the time with it",
+        speed(plain),
+        ratio(bare, plain)
+    );
     Ok(())
 }
 

@@ -74,6 +74,13 @@ impl Resume {
         if !self.options.ask.extra_args.is_empty() {
             request.extra_args.clone_from(&self.options.ask.extra_args);
         }
+        if let Some(what) = stored::redacted(&request) {
+            return Err(Fail::usage(format!(
+                "the journal of run {} holds {what} without the secrets in it",
+                account.short
+            ))
+            .hint("give it again on the command line"));
+        }
         // What belongs together stands in one trace.
         request.trace_id.get_or_insert_with(|| run.id().to_owned());
         request.session = self.branch().of(session);

@@ -1,7 +1,9 @@
 //! One attempt: one agent process, from its start to the end of its turn and of itself.
 
+mod gates;
 mod stopping;
 
+use self::gates::{Asked, Gates, Pipe};
 use self::stopping::Stop;
 use super::account::{self, Homes};
 use super::bill::Bill;
@@ -11,6 +13,7 @@ use super::private_files::{FileArgs, PrivateFiles};
 use super::turn_limit::TurnLimit;
 use super::{Caller, Command, Runner, sleep_until};
 use crate::http::Loopback;
+use crate::redact::Passed;
 use crate::supervise::ladder::Rung;
 use crate::supervise::{self, Output, Process, Start};
 use crate::{limits, program, reset, schema};
@@ -24,6 +27,7 @@ use belay_trace::{
     PermissionRequest, StopReason, Usage,
 };
 use jiff::Timestamp;
+use std::collections::HashMap;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -120,6 +124,7 @@ impl Runner {
         let limited = capabilities.support(Capability::MaxTurns);
         let turn_limit = self.request.max_turns.filter(|_| limited == Support::Belay);
         let began = Instant::now();
+        let gates = Gates::new(&self.publisher.redactor);
         let attempt = Attempt {
             protocol: self.client.agent.protocol(&request, transport),
             plan: launch.stop,
@@ -142,6 +147,9 @@ impl Runner {
             denials: Vec::new(),
             bill,
             homes,
+            gates,
+            passed: None,
+            asked: HashMap::new(),
             forced: false,
             began,
             _files: args,
@@ -203,6 +211,11 @@ struct Attempt<'a> {
     bill: Bill,
     /// Where the agent keeps its own account of what it uses.
     homes: Homes,
+    gates: Gates,
+    /// What the line that the driver reads was before it was redacted, if it was.
+    passed: Option<Passed>,
+    /// The arguments of tools that the agent asks for, redacted and as it wrote them.
+    asked: HashMap<String, Asked>,
     forced: bool,
     began: Instant,
     _files: FileArgs,
@@ -263,18 +276,19 @@ impl Attempt<'_> {
                 }
                 Happening::Due => self.on_time(),
                 Happening::Printed(Output::Stdout(bytes)) => {
-                    stdout.push(&bytes, |line| self.line(line, Input::Stdout(line.bytes)));
+                    stdout.push(&bytes, |line| self.line(line, Pipe::Stdout));
                 }
                 Happening::Printed(Output::Stderr(bytes)) => {
-                    stderr.push(&bytes, |line| self.line(line, Input::Stderr(line.bytes)));
+                    stderr.push(&bytes, |line| self.line(line, Pipe::Stderr));
                 }
                 Happening::Printed(Output::End) => pipes_open -= 1,
                 Happening::Printed(Output::Http(id, status, body)) => {
+                    let body = self.runner.publisher.redactor.bytes(&body).into_owned();
                     self.input(Input::Http { id, status, body: &body });
                 }
                 Happening::Printed(Output::Sse(data)) => {
                     self.is_progress = true;
-                    self.input(Input::Sse(&data));
+                    self.gated(Pipe::Sse, &data);
                     if self.is_progress {
                         self.heard();
                     }
@@ -292,8 +306,9 @@ impl Attempt<'_> {
             self.runner.publisher.flush().await;
         }
 
-        stdout.finish(|line| self.line(line, Input::Stdout(line.bytes)));
-        stderr.finish(|line| self.line(line, Input::Stderr(line.bytes)));
+        stdout.finish(|line| self.line(line, Pipe::Stdout));
+        stderr.finish(|line| self.line(line, Pipe::Stderr));
+        self.open_gates(false);
         let exit = exited.map_or(Exit::Code(-1), |(exit, _)| exit);
         self.input(Input::Exit(exit));
         self.give_result();
@@ -319,18 +334,17 @@ impl Attempt<'_> {
     }
 
     /// A line from one of the pipes: an input of the driver, if it is whole.
-    fn line(&mut self, line: Line<'_>, input: Input<'_>) {
-        let is_stdout = matches!(input, Input::Stdout(_));
+    fn line(&mut self, line: Line<'_>, pipe: Pipe) {
         if line.cut > 0 {
             let bytes = line.bytes.len() as u64 + line.cut;
             let publisher = &mut self.runner.publisher;
             let raw = publisher.journal.oversized(line.bytes);
             publisher.event_from(raw, None, Event::OversizedLine(OversizedLine { bytes }));
         } else {
-            self.input(input);
+            self.gated(pipe, line.bytes);
         }
         // Words on standard error are no progress.
-        if is_stdout {
+        if pipe == Pipe::Stdout {
             self.heard();
         }
     }
@@ -365,6 +379,7 @@ impl Attempt<'_> {
                         self.keep_to_the_budget(&report.usage);
                     }
                     if let Event::PermissionRequest(request) = &emitted.event {
+                        self.note_asked(request);
                         asked.push(request.clone());
                     }
                     self.runner.chain.see(&emitted.event);
@@ -373,7 +388,10 @@ impl Attempt<'_> {
                     }
                     self.runner.publisher.event_from(raw, emitted.parent_tool_id, emitted.event);
                 }
-                Action::Stdin(bytes) => self.process.write(bytes),
+                Action::Stdin(bytes) => {
+                    let bytes = self.as_asked(input, bytes);
+                    self.process.write(bytes);
+                }
                 Action::CloseStdin => self.process.close_stdin(),
                 Action::Timer(id, after) => self.timers.push((Instant::now() + after, id)),
                 Action::TurnEnded(end) => self.turn_ended(*end),

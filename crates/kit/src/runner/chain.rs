@@ -261,7 +261,13 @@ impl Runner {
                 let changes = self.chain.base.changes().await;
                 let failure = last.failure.clone().unwrap_or_else(unknown);
                 request.session = Session::New;
-                request.prompt = self.chain.work.brief(task, &from, &failure, &changes);
+                request.prompt = self.chain.work.brief(
+                    task,
+                    &from,
+                    &failure,
+                    &changes,
+                    &self.publisher.redactor,
+                );
             }
             // A session that the caller named is the first agent's own.
             _ if self.chain.agents[to].name() != self.chain.agents[0].name()

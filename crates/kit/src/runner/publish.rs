@@ -5,6 +5,7 @@ use crate::Client;
 use crate::feed::{Feed, Stored};
 use crate::journal::Journal;
 use crate::observe::queue::ObserverHandle;
+use crate::redact::Redactor;
 use belay_trace::{Event, LogDegraded, ObserverDropped, RawRef, Record, ToolId};
 use jiff::Timestamp;
 use std::io;
@@ -15,6 +16,7 @@ use tokio::sync::oneshot;
 /// Numbers the events of a run and hands them out in batches.
 pub(super) struct Publisher {
     pub(super) journal: Journal,
+    pub(super) redactor: Redactor,
     run_id: String,
     seq: u64,
     attempt: u32,
@@ -30,7 +32,7 @@ pub(super) struct Publisher {
 }
 
 impl Publisher {
-    pub(super) fn new(client: &Client, run_id: String, stream: Feed) -> Self {
+    pub(super) fn new(client: &Client, run_id: String, stream: Feed, redactor: Redactor) -> Self {
         let (mut feeds, mut handler_done, mut losses) = (vec![stream], None, Vec::new());
         match handler::start(client) {
             Ok(Some((feed, done))) => {
@@ -42,6 +44,7 @@ impl Publisher {
         }
         Self {
             journal: Journal::default(),
+            redactor,
             run_id,
             seq: 0,
             attempt: 0,
@@ -82,8 +85,10 @@ impl Publisher {
         &mut self,
         raw: Option<RawRef>,
         parent_tool_id: Option<ToolId>,
-        event: Event,
+        mut event: Event,
     ) {
+        // Before anybody sees it: the journal, the feeds and the observers take it from the batch.
+        self.redactor.event(&mut event);
         let mut record = Record::new(self.run_id.clone(), event);
         record.seq = self.seq;
         record.ts = now();

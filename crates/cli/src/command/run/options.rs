@@ -7,8 +7,8 @@ use crate::fail::Fail;
 use crate::say::warn;
 use crate::surroundings::{self, Color};
 use belaykit::{
-    Agent, BadPrices, Client, Durability, IdleLimits, Part, Policy, Prices, RunRequest, TraceDir,
-    Transport,
+    Agent, BadPrices, Client, Durability, IdleLimits, Part, Policy, Prices, Redaction, RunRequest,
+    TraceDir, Transport,
 };
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
@@ -116,6 +116,14 @@ pub(crate) struct Options {
     /// What a loss of power may cost of the journal.
     #[arg(long, value_enum, default_value_t, value_name = "LEVEL", help_heading = "Traces")]
     pub(crate) durability: DurabilityName,
+
+    /// Take out what this regular expression matches too, everywhere.
+    #[arg(long, value_name = "PATTERN", help_heading = "Traces")]
+    pub(crate) redact: Vec<String>,
+
+    /// Let journals, traces, events and the answer hold secrets as the agent prints them.
+    #[arg(long, conflicts_with = "redact", help_heading = "Traces")]
+    pub(crate) no_redact: bool,
 }
 
 impl Options {
@@ -141,6 +149,19 @@ impl Options {
             Some(TransportName::Dialogue) => client.transport(Transport::Dialogue),
             None => client,
         }
+    }
+
+    fn redaction(&self) -> Result<Redaction, Fail> {
+        if self.no_redact {
+            warn("secrets are not redacted: the journal and the trace hold what the agent prints");
+            return Ok(Redaction::off());
+        }
+        self.redact.iter().try_fold(Redaction::default(), |redaction, pattern| {
+            redaction.pattern(pattern).map_err(|error| {
+                Fail::usage(format!("cannot look for --redact {pattern:?}: {error}"))
+                    .hint("write a regular expression, such as --redact 'CUST-[0-9]{6}'")
+            })
+        })
     }
 
     fn durability(&self) -> Durability {
@@ -171,6 +192,7 @@ impl Options {
             None if self.no_journal => {}
             None => warn("no HOME and no --state-dir: this run has no journal"),
         }
+        client = client.redact(self.redaction()?);
         if !self.no_trace {
             let dir = self.traces();
             let traces = TraceDir::new(dir).map_err(|error| {

@@ -149,11 +149,20 @@ impl Attempt<'_> {
         };
         let climb = self.stop.as_ref().and_then(|stop| stop.climb);
         let timers = self.timers.iter().map(|(at, _)| *at);
-        timers.chain(climb).chain(self.linger).chain(idle).chain(drained).min()
+        timers
+            .chain(climb)
+            .chain(self.linger)
+            .chain(idle)
+            .chain(drained)
+            .chain(self.gates.deadline())
+            .min()
     }
 
     pub(super) fn on_time(&mut self) {
         let now = Instant::now();
+        if self.gates.deadline().is_some_and(|at| at <= now) {
+            self.open_gates(true);
+        }
         if self.stop.as_ref().is_some_and(|stop| stop.climb.is_some_and(|at| at <= now)) {
             self.climb();
         }
