@@ -12,6 +12,8 @@ pub struct Entry {
     pub name: &'static str,
     /// Other names that people type.
     pub aliases: &'static [&'static str],
+    /// What follows the colon is no model, but a file or an image that says what is run.
+    pub runs_a_file: bool,
     /// Makes one, with the given model as its default.
     pub make: fn(Option<String>) -> Arc<dyn Agent>,
 }
@@ -24,13 +26,34 @@ impl fmt::Debug for Entry {
 
 /// Every agent, one line each.
 pub const AGENTS: &[Entry] = &[
-    Entry { name: Claude::NAME, aliases: &["claude"], make: |model| Arc::new(Claude { model }) },
-    Entry { name: Codex::NAME, aliases: &[], make: |model| Arc::new(Codex { model }) },
-    Entry { name: OpenCode::NAME, aliases: &[], make: |model| Arc::new(OpenCode { model }) },
-    Entry { name: Pi::NAME, aliases: &[], make: |model| Arc::new(Pi { model }) },
+    Entry {
+        name: Claude::NAME,
+        aliases: &["claude"],
+        runs_a_file: false,
+        make: |model| Arc::new(Claude { model }),
+    },
+    Entry {
+        name: Codex::NAME,
+        aliases: &[],
+        runs_a_file: false,
+        make: |model| Arc::new(Codex { model }),
+    },
+    Entry {
+        name: OpenCode::NAME,
+        aliases: &[],
+        runs_a_file: false,
+        make: |model| Arc::new(OpenCode { model }),
+    },
+    Entry {
+        name: Pi::NAME,
+        aliases: &[],
+        runs_a_file: false,
+        make: |model| Arc::new(Pi { model }),
+    },
     Entry {
         name: DockerAgent::NAME,
         aliases: &["docker"],
+        runs_a_file: true,
         make: |agent| Arc::new(DockerAgent { agent }),
     },
 ];
