@@ -18,6 +18,8 @@ const CALL_FILE: &str = "call.json";
 pub(crate) struct Call {
     pub(crate) programs: Vec<Program>,
     pub(crate) pass_env: Vec<String>,
+    pub(crate) price_file: Option<PathBuf>,
+    pub(crate) profile: Option<String>,
     pub(crate) transport: Option<TransportName>,
     pub(crate) trace_dir: Option<PathBuf>,
     pub(crate) no_trace: bool,
@@ -34,9 +36,11 @@ impl Call {
                 .map(|program| Program { path: absolute(&program.path), ..program.clone() })
                 .collect(),
             pass_env: options.ask.pass_env.clone(),
+            price_file: options.price_file.as_deref().map(absolute),
+            profile: options.profile.clone(),
             transport: options.transport,
             trace_dir: Some(absolute(options.traces())),
-            no_trace: options.no_trace,
+            no_trace: !options.has_trace(),
         }
     }
 
@@ -63,9 +67,10 @@ impl Call {
         if options.ask.program.is_empty() {
             options.ask.program = self.programs;
         }
+        options.price_file = options.price_file.take().or(self.price_file);
         options.transport = options.transport.or(self.transport);
         options.trace_dir = options.trace_dir.take().or(self.trace_dir);
-        options.no_trace |= self.no_trace;
+        options.no_trace = options.no_trace.or(Some(self.no_trace));
         for name in self.pass_env {
             if !options.ask.pass_env.contains(&name) {
                 options.ask.pass_env.push(name);
