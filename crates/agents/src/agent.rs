@@ -78,6 +78,13 @@ pub trait Agent: fmt::Debug + Send + Sync {
     /// [`Unsupported`] if the agent cannot serve the request.
     fn print_command(&self, request: &RunRequest) -> Result<String, Unsupported> {
         let launch = self.launch(request, Transport::Print)?;
+        if launch.has_secrets() {
+            let (option, hint) = match request.mcp_servers.is_empty() {
+                true => ("output_schema", "it goes in by a file, which only a run can write"),
+                false => ("mcp_servers", SECRET),
+            };
+            return Err(Unsupported { agent: self.name(), option, hint: Some(hint) });
+        }
         Ok(format!("printf %s {} | {}", shell_escape(&launch.stdin), launch.to_shell()))
     }
 
@@ -91,6 +98,9 @@ pub trait Agent: fmt::Debug + Send + Sync {
         Ok(std::iter::once(launch.program).chain(launch.args).collect())
     }
 }
+
+const SECRET: &str =
+    "a value that may be a secret must not stand on a command line; only a run can hand it over";
 
 /// How an agent is talked with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -159,10 +169,14 @@ pub(crate) fn check_options(
             request.append_system_prompt.is_some(),
         ),
         (Capability::MaxTurns, "max_turns", request.max_turns.is_some()),
+        (Capability::MaxCost, "max_cost_usd", request.max_cost_usd.is_some()),
         (Capability::MaxOutputTokens, "max_output_tokens", request.max_output_tokens.is_some()),
         (Capability::AllowedTools, "allowed_tools", !request.allowed_tools.is_empty()),
         (Capability::DisallowedTools, "disallowed_tools", !request.disallowed_tools.is_empty()),
         (Capability::Effort, "effort", request.effort.is_some()),
+        (Capability::OutputSchema, "output_schema", request.output_schema.is_some()),
+        (Capability::Images, "images", !request.images.is_empty()),
+        (Capability::McpServers, "mcp_servers", !request.mcp_servers.is_empty()),
     ];
     // Where a session goes on is no matter of taste: a lenient request must not start a new one instead.
     let session = match request.session {

@@ -15,6 +15,9 @@ pub enum Capability {
     AppendSystemPrompt,
     /// [`RunRequest::max_turns`](crate::RunRequest::max_turns).
     MaxTurns,
+    /// [`RunRequest::max_cost_usd`](crate::RunRequest::max_cost_usd), in mid-turn: the agent tells what it uses
+    /// while it works.
+    MaxCost,
     /// [`RunRequest::max_output_tokens`](crate::RunRequest::max_output_tokens).
     MaxOutputTokens,
     /// [`RunRequest::allowed_tools`](crate::RunRequest::allowed_tools).
@@ -23,6 +26,16 @@ pub enum Capability {
     DisallowedTools,
     /// [`RunRequest::effort`](crate::RunRequest::effort).
     Effort,
+    /// [`Permissions::ReadOnly`](crate::Permissions::ReadOnly) is kept.
+    PermitReadOnly,
+    /// [`Permissions::Edit`](crate::Permissions::Edit) is kept.
+    PermitEdit,
+    /// [`RunRequest::mcp_servers`](crate::RunRequest::mcp_servers).
+    McpServers,
+    /// [`RunRequest::images`](crate::RunRequest::images).
+    Images,
+    /// [`RunRequest::output_schema`](crate::RunRequest::output_schema).
+    OutputSchema,
     /// [`Session::Resume`](crate::Session::Resume).
     Resume,
     /// [`Session::Continue`](crate::Session::Continue).

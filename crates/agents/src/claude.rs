@@ -17,9 +17,10 @@ use crate::agent::{check_name, check_options};
 use crate::session::is_id;
 use crate::{
     Agent, Capabilities, Capability, EnvPolicy, Launch, Permissions, Protocol, Response,
-    RunRequest, Session, SessionFiles, StopPlan, Support, Transport, Unsupported,
+    RunRequest, Session, SessionFiles, StopPlan, Support, Transport, Unsupported, mcp,
 };
 use jiff::Timestamp;
+use serde_json::json;
 
 /// Claude Code, the CLI `claude`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -73,10 +74,16 @@ const CAPABILITIES: Capabilities = Capabilities::new(&[
     (Capability::SystemPrompt, Support::Native),
     (Capability::AppendSystemPrompt, Support::Native),
     (Capability::MaxTurns, Support::Native),
+    (Capability::MaxCost, Support::Belay),
     (Capability::MaxOutputTokens, Support::Native),
     (Capability::AllowedTools, Support::Native),
     (Capability::DisallowedTools, Support::Native),
     (Capability::Effort, Support::Native),
+    (Capability::PermitReadOnly, Support::Native),
+    (Capability::PermitEdit, Support::Native),
+    (Capability::McpServers, Support::Native),
+    (Capability::Images, Support::Native),
+    (Capability::OutputSchema, Support::Native),
     (Capability::Resume, Support::Native),
     (Capability::Continue, Support::Native),
     (Capability::Fork, Support::Native),
@@ -88,8 +95,9 @@ const CAPABILITIES: Capabilities = Capabilities::new(&[
     (Capability::ReportedWindow, Support::Native),
 ]);
 
-/// A one-shot command listens to nobody.
+/// A one-shot command listens to nobody, and reads words alone.
 const CAPABILITIES_PRINT: Capabilities = CAPABILITIES.without(&[
+    Capability::Images,
     Capability::NativeInterrupt,
     Capability::Steer,
     Capability::PermissionRequests,
@@ -204,6 +212,12 @@ impl Claude {
             check_rule("disallowed_tools", rule)?;
             launch.bind("--disallowedTools", rule);
         }
+        self.bind_mcp(request, transport, launch)?;
+        if let Some(schema) =
+            request.native_schema().filter(|_| transport != Transport::Interactive)
+        {
+            launch.bind("--json-schema", &schema.to_string());
+        }
         match &request.session {
             Session::New => {}
             Session::Continue => launch.arg("--continue"),
@@ -229,6 +243,32 @@ impl Claude {
             }
             Some(Permissions::Edit) => launch.bind("--permission-mode", "acceptEdits"),
             Some(Permissions::Full) => launch.arg("--dangerously-skip-permissions"),
+        }
+        Ok(())
+    }
+
+    fn bind_mcp(
+        &self,
+        request: &RunRequest,
+        transport: Transport,
+        launch: &mut Launch,
+    ) -> Result<(), Unsupported> {
+        let servers = &request.mcp_servers;
+        if servers.is_empty() {
+            return Ok(());
+        }
+        // Claude puts variables in (`${NAME}`).
+        mcp::check(Self::NAME, servers, |text| text.contains("${"))?;
+        let config = json!({ "mcpServers": servers }).to_string();
+        if servers.values().all(|server| server.secrets().is_empty()) {
+            launch.bind_private("--mcp-config", "mcp.json", config.clone(), Some(config));
+        } else {
+            launch.bind_private("--mcp-config", "mcp.json", config, None);
+        }
+        // A server that the caller gives is one whose tools may be called, unless the run may only look.
+        if transport != Transport::Interactive && request.permissions != Some(Permissions::ReadOnly)
+        {
+            servers.keys().for_each(|name| launch.bind("--allowedTools", &format!("mcp__{name}")));
         }
         Ok(())
     }

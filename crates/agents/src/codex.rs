@@ -11,6 +11,7 @@ mod classify;
 mod exec;
 mod items;
 mod limits;
+mod mcp;
 mod meter;
 mod retry;
 mod rollout;
@@ -65,10 +66,16 @@ const APP_SERVER: Capabilities = Capabilities::new(&[
     (Capability::SystemPrompt, Support::Native),
     (Capability::AppendSystemPrompt, Support::Native),
     (Capability::MaxTurns, Support::Belay),
+    (Capability::MaxCost, Support::Belay),
     (Capability::MaxOutputTokens, Support::No),
     (Capability::AllowedTools, Support::No),
     (Capability::DisallowedTools, Support::No),
     (Capability::Effort, Support::Native),
+    (Capability::PermitReadOnly, Support::Native),
+    (Capability::PermitEdit, Support::Native),
+    (Capability::McpServers, Support::Native),
+    (Capability::Images, Support::Native),
+    (Capability::OutputSchema, Support::Native),
     (Capability::Resume, Support::Native),
     (Capability::Continue, Support::Native),
     (Capability::Fork, Support::Native),
@@ -85,10 +92,16 @@ const EXEC: Capabilities = Capabilities::new(&[
     (Capability::SystemPrompt, Support::Belay),
     (Capability::AppendSystemPrompt, Support::Belay),
     (Capability::MaxTurns, Support::Belay),
+    (Capability::MaxCost, Support::No),
     (Capability::MaxOutputTokens, Support::No),
     (Capability::AllowedTools, Support::No),
     (Capability::DisallowedTools, Support::No),
     (Capability::Effort, Support::Native),
+    (Capability::PermitReadOnly, Support::Native),
+    (Capability::PermitEdit, Support::Native),
+    (Capability::McpServers, Support::Native),
+    (Capability::Images, Support::Native),
+    (Capability::OutputSchema, Support::Native),
     (Capability::Resume, Support::Native),
     (Capability::Continue, Support::Native),
     (Capability::Fork, Support::Native),
@@ -129,6 +142,7 @@ impl Agent for Codex {
         launch.stop =
             StopPlan { native: transport == Transport::Dialogue, sigint: true, sigterm: false };
         let model = self.model_for(request)?;
+        mcp::sound(request)?;
         if let Session::Resume(id) = &request.session {
             check_name(Self::NAME, "resume", id)?;
         }
@@ -140,8 +154,8 @@ impl Agent for Codex {
                 launch.arg("app-server");
                 launch.args.extend(request.extra_args.iter().cloned());
             }
-            Transport::Print => print_args(&mut launch, request, model.as_deref()),
-            Transport::Interactive => interactive_args(&mut launch, request, model.as_deref()),
+            Transport::Print => print_args(&mut launch, request, model.as_deref())?,
+            Transport::Interactive => interactive_args(&mut launch, request, model.as_deref())?,
         }
         Ok(launch)
     }
@@ -177,7 +191,11 @@ impl Agent for Codex {
     }
 }
 
-fn print_args(launch: &mut Launch, request: &RunRequest, model: Option<&str>) {
+fn print_args(
+    launch: &mut Launch,
+    request: &RunRequest,
+    model: Option<&str>,
+) -> Result<(), Unsupported> {
     launch.arg("exec");
     launch.arg("--json");
     launch.arg("--skip-git-repo-check");
@@ -187,6 +205,11 @@ fn print_args(launch: &mut Launch, request: &RunRequest, model: Option<&str>) {
     // Without it exec shows no reasoning at all.
     launch.bind("--config", "model_reasoning_summary=auto");
     bind_effort_and_permissions(launch, request);
+    mcp::bind(launch, request)?;
+    bind_images(launch, request)?;
+    if let Some(schema) = request.native_schema() {
+        launch.bind_private("--output-schema", OUTPUT_SCHEMA, schema.to_string(), None);
+    }
     launch.args.extend(request.extra_args.iter().cloned());
     match &request.session {
         Session::New => {}
@@ -196,13 +219,20 @@ fn print_args(launch: &mut Launch, request: &RunRequest, model: Option<&str>) {
     }
     launch.arg("-");
     launch.stdin = request.composed_prompt();
+    Ok(())
 }
 
-fn interactive_args(launch: &mut Launch, request: &RunRequest, model: Option<&str>) {
+fn interactive_args(
+    launch: &mut Launch,
+    request: &RunRequest,
+    model: Option<&str>,
+) -> Result<(), Unsupported> {
     if let Some(model) = model {
         launch.bind("--model", model);
     }
     bind_effort_and_permissions(launch, request);
+    mcp::bind(launch, request)?;
+    bind_images(launch, request)?;
     launch.args.extend(request.extra_args.iter().cloned());
     match &request.session {
         Session::New => {}
@@ -215,6 +245,7 @@ fn interactive_args(launch: &mut Launch, request: &RunRequest, model: Option<&st
         launch.arg("--");
         launch.arg(prompt);
     }
+    Ok(())
 }
 
 fn bind_effort_and_permissions(launch: &mut Launch, request: &RunRequest) {
@@ -228,6 +259,17 @@ fn bind_effort_and_permissions(launch: &mut Launch, request: &RunRequest) {
         Some(Permissions::Full) => launch.arg("--dangerously-bypass-approvals-and-sandbox"),
     }
 }
+
+/// Codex takes several in one argument, between commas.
+fn bind_images(launch: &mut Launch, request: &RunRequest) -> Result<(), Unsupported> {
+    for image in &request.images {
+        launch.bind("--image", image.argument(Codex::NAME, &[','])?);
+    }
+    Ok(())
+}
+
+/// Codex takes no schema but in a file.
+const OUTPUT_SCHEMA: &str = "output-schema.json";
 
 /// Codex's word for the most that it has.
 fn effort_name(effort: Effort) -> &'static str {

@@ -35,8 +35,9 @@ pub struct PrivateFile {
     pub name: &'static str,
     /// What is in it.
     pub content: String,
-    /// The argument that says the same without a file, for a command line that people see.
-    inline: String,
+    /// The argument that says the same without a file, for a command line that people see. There is none
+    /// for what must not be seen.
+    inline: Option<String>,
 }
 
 impl PrivateFile {
@@ -71,6 +72,8 @@ pub struct EnvPolicy {
     pub deny: Vec<&'static str>,
     /// Variables that are set.
     pub set: Vec<(&'static str, String)>,
+    /// Variables that are set and hold what must not be shown.
+    pub private: Vec<(String, String)>,
 }
 
 impl EnvPolicy {
@@ -166,30 +169,63 @@ impl Launch {
 
     /// Adds `--flag PATH` of a private file, for an agent that takes `--flag content` as well.
     pub(crate) fn pair_file(&mut self, flag: &str, name: &'static str, content: &str) {
-        let file = PrivateFile { name, content: content.to_owned(), inline: content.to_owned() };
+        let inline = Some(content.to_owned());
+        let file = PrivateFile { name, content: content.to_owned(), inline };
         self.args.extend([flag.to_owned(), file.placeholder()]);
         self.files.push(file);
     }
 
     /// Adds `--flag-file=PATH` of a private file, whose content could also be written as `--flag=content`.
     pub(crate) fn bind_file(&mut self, flag: &str, name: &'static str, content: &str) {
-        let inline = format!("{flag}={content}");
+        let inline = Some(format!("{flag}={content}"));
         let file = PrivateFile { name, content: content.to_owned(), inline };
         self.args.push(format!("{flag}-file={}", file.placeholder()));
         self.files.push(file);
     }
 
-    /// The command line, safe to pass to `sh -c`; the prompt is not part of it.
+    /// Adds `--flag=PATH` of a private file. What could stand in its path's place, `inline`, is none for what
+    /// must not be seen.
+    pub(crate) fn bind_private(
+        &mut self,
+        flag: &str,
+        name: &'static str,
+        content: String,
+        inline: Option<String>,
+    ) {
+        let inline = inline.map(|inline| format!("{flag}={inline}"));
+        let file = PrivateFile { name, content, inline };
+        self.args.push(format!("{flag}={}", file.placeholder()));
+        self.files.push(file);
+    }
+
+    /// Adds `--flag PATH` of a private file that nothing can stand in for.
+    pub(crate) fn pair_private(&mut self, flag: &str, name: &'static str, content: String) {
+        let file = PrivateFile { name, content, inline: None };
+        self.args.extend([flag.to_owned(), file.placeholder()]);
+        self.files.push(file);
+    }
+
+    /// True if a command line cannot say all of it: some of it must not be seen.
+    pub fn has_secrets(&self) -> bool {
+        !self.env.private.is_empty() || self.files.iter().any(|file| file.inline.is_none())
+    }
+
+    /// The command line, safe to pass to `sh -c`; the prompt is not part of it, and placeholders stand for
+    /// what must not be seen ([`has_secrets`](Self::has_secrets)).
     pub fn to_shell(&self) -> String {
         let mut line = String::new();
         for (name, value) in &self.env.set {
             let _ = write!(line, "{name}={} ", shell_word(value));
         }
+        for (name, _) in &self.env.private {
+            let _ = write!(line, "{name}='{{belay-private}}' ");
+        }
         line.push_str(&shell_word(&self.program));
         for arg in &self.args {
             let file = self.files.iter().find(|file| arg.contains(&file.placeholder()));
             line.push(' ');
-            line.push_str(&shell_word(file.map_or(arg, |file| &file.inline)));
+            let inline = file.and_then(|file| file.inline.as_ref());
+            line.push_str(&shell_word(inline.unwrap_or(arg)));
         }
         line
     }

@@ -7,6 +7,7 @@
 mod asides;
 mod classify;
 mod heard;
+mod mcp;
 mod meter;
 mod parts;
 mod run;
@@ -19,6 +20,7 @@ use crate::{
     Agent, Capabilities, Capability, EnvPolicy, Launch, Permissions, Protocol, RunRequest, Server,
     Session, StopPlan, Support, Transport, Unsupported,
 };
+use serde_json::json;
 use std::env::consts::{ARCH, OS};
 
 /// OpenCode, the CLI `opencode`.
@@ -80,10 +82,16 @@ const SERVE: Capabilities = Capabilities::new(&[
     (Capability::SystemPrompt, Support::Belay),
     (Capability::AppendSystemPrompt, Support::Native),
     (Capability::MaxTurns, Support::Belay),
+    (Capability::MaxCost, Support::Belay),
     (Capability::MaxOutputTokens, Support::No),
     (Capability::AllowedTools, Support::No),
     (Capability::DisallowedTools, Support::No),
     (Capability::Effort, Support::Native),
+    (Capability::PermitReadOnly, Support::Native),
+    (Capability::PermitEdit, Support::Native),
+    (Capability::McpServers, Support::Native),
+    (Capability::Images, Support::Native),
+    (Capability::OutputSchema, Support::Native),
     (Capability::Resume, Support::Native),
     (Capability::Continue, Support::Native),
     (Capability::Fork, Support::Native),
@@ -100,10 +108,16 @@ const RUN: Capabilities = Capabilities::new(&[
     (Capability::SystemPrompt, Support::Belay),
     (Capability::AppendSystemPrompt, Support::Belay),
     (Capability::MaxTurns, Support::Belay),
+    (Capability::MaxCost, Support::Belay),
     (Capability::MaxOutputTokens, Support::No),
     (Capability::AllowedTools, Support::No),
     (Capability::DisallowedTools, Support::No),
     (Capability::Effort, Support::Native),
+    (Capability::PermitReadOnly, Support::Native),
+    (Capability::PermitEdit, Support::Native),
+    (Capability::McpServers, Support::Native),
+    (Capability::Images, Support::Native),
+    (Capability::OutputSchema, Support::Belay),
     (Capability::Resume, Support::Native),
     (Capability::Continue, Support::Native),
     (Capability::Fork, Support::Native),
@@ -145,8 +159,11 @@ impl Agent for OpenCode {
         launch.native = native_paths();
         launch.env = EnvPolicy::with(ENV);
         launch.env.set.push(("OPENCODE_DISABLE_AUTOUPDATE", "1".to_owned()));
-        if let Some(rules) = request.permissions.and_then(rules) {
-            launch.env.set.push(("OPENCODE_PERMISSION", rules.to_owned()));
+        if let Some(rules) = rules(request) {
+            launch.env.set.push(("OPENCODE_PERMISSION", rules));
+        }
+        if let Some(config) = mcp::config(request)? {
+            launch.env.private.push(("OPENCODE_CONFIG_CONTENT".to_owned(), config));
         }
         // `run` dies of either signal at once, tells nothing, and leaves its tools running.
         let is_server = transport == Transport::Dialogue;
@@ -155,7 +172,7 @@ impl Agent for OpenCode {
         if let Session::Resume(id) | Session::Fork(id) = &request.session {
             check_name(Self::NAME, "session", id)?;
         }
-        Ok(self.with_args(launch, request, transport, model.as_deref()))
+        self.with_args(launch, request, transport, model.as_deref())
     }
 
     fn protocol(&self, request: &RunRequest, transport: Transport) -> Box<dyn Protocol> {
@@ -184,19 +201,24 @@ impl OpenCode {
         request: &RunRequest,
         transport: Transport,
         model: Option<&str>,
-    ) -> Launch {
+    ) -> Result<Launch, Unsupported> {
         if transport == Transport::Dialogue {
             launch.server =
                 Some(Server { password_env: "OPENCODE_SERVER_PASSWORD", user: "opencode" });
             ["serve", "--hostname=127.0.0.1"].iter().for_each(|arg| launch.arg(*arg));
             launch.bind("--port", Server::PORT);
             launch.args.extend(request.extra_args.iter().cloned());
-            return launch;
+            return Ok(launch);
         }
         let is_person = transport == Transport::Interactive;
         if !is_person {
+            launch.arg("run");
+            // It takes what follows for another file, unless that is a flag.
+            for image in &request.images {
+                launch.bind("--file", image.argument(Self::NAME, &[])?);
+            }
             // The log is where it says why it waits, and why it failed.
-            let how = ["run", "--format=json", "--thinking", "--print-logs", "--log-level=ERROR"];
+            let how = ["--format=json", "--thinking", "--print-logs", "--log-level=ERROR"];
             how.iter().for_each(|arg| launch.arg(*arg));
         }
         if let Some(model) = model {
@@ -224,21 +246,25 @@ impl OpenCode {
         } else {
             launch.stdin = prompt;
         }
-        launch
+        Ok(launch)
     }
 }
 
 /// What OpenCode may do, in its own rules; what is beyond them is denied.
-fn rules(permissions: Permissions) -> Option<&'static str> {
-    match permissions {
-        Permissions::ReadOnly => {
-            Some(r#"{"edit":"deny","bash":"deny","webfetch":"deny","external_directory":"deny"}"#)
+fn rules(request: &RunRequest) -> Option<String> {
+    let edit = match request.permissions? {
+        Permissions::ReadOnly => "deny",
+        Permissions::Edit => "allow",
+        Permissions::Full => return None,
+    };
+    let mut rules =
+        json!({"edit": edit, "bash": "deny", "webfetch": "deny", "external_directory": "deny"});
+    if request.permissions == Some(Permissions::ReadOnly) {
+        for name in request.mcp_servers.keys() {
+            rules[format!("{name}_*")] = "ask".into();
         }
-        Permissions::Edit => {
-            Some(r#"{"edit":"allow","bash":"deny","webfetch":"deny","external_directory":"deny"}"#)
-        }
-        Permissions::Full => None,
     }
+    Some(rules.to_string())
 }
 
 /// Where npm puts the native program, from the real path of the launcher `opencode-ai/bin/opencode`.

@@ -7,6 +7,7 @@
 mod classify;
 mod ending;
 mod json;
+mod mcp;
 mod message;
 mod meter;
 mod rpc;
@@ -74,10 +75,16 @@ const RPC: Capabilities = Capabilities::new(&[
     (Capability::SystemPrompt, Support::Native),
     (Capability::AppendSystemPrompt, Support::Native),
     (Capability::MaxTurns, Support::Belay),
+    (Capability::MaxCost, Support::Belay),
     (Capability::MaxOutputTokens, Support::No),
     (Capability::AllowedTools, Support::No),
     (Capability::DisallowedTools, Support::Native),
     (Capability::Effort, Support::Native),
+    (Capability::PermitReadOnly, Support::Native),
+    (Capability::PermitEdit, Support::No),
+    (Capability::McpServers, Support::Native),
+    (Capability::Images, Support::Native),
+    (Capability::OutputSchema, Support::Belay),
     (Capability::Resume, Support::Native),
     (Capability::Continue, Support::Native),
     (Capability::Fork, Support::Native),
@@ -133,6 +140,9 @@ impl Agent for Pi {
         }
         self.options(&mut launch, request, transport)?;
         launch.args.extend(request.extra_args.iter().cloned());
+        for image in request.images.iter().filter(|_| transport != Transport::Dialogue) {
+            launch.arg(format!("@{}", image.argument(Self::NAME, &[])?));
+        }
         if transport == Transport::Interactive && !request.prompt.is_empty() {
             // Even behind `--`, a word that begins with an @ is a file to Pi.
             let space = if request.prompt.starts_with('@') { " " } else { "" };
@@ -178,6 +188,7 @@ impl Pi {
             }
         }
         permissions(launch, request)?;
+        mcp::bind(launch, request)?;
         if !request.disallowed_tools.is_empty() {
             launch.pair("--exclude-tools", &request.disallowed_tools.join(","));
         }

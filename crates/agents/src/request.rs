@@ -1,7 +1,9 @@
 //! What a caller asks of an agent.
 
-use crate::IdleLimits;
+use crate::{IdleLimits, Image, McpServer};
 use serde::{Deserialize, Serialize, Serializer};
+use serde_json::Value;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -24,6 +26,9 @@ use std::time::Duration;
 pub struct RunRequest {
     /// The prompt; it goes to the agent by standard input, never on the command line.
     pub prompt: String,
+    /// Images that go with the prompt.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<Image>,
     /// The model, in the agent's own naming.
     pub model: Option<String>,
     /// Replaces the agent's system prompt.
@@ -47,11 +52,21 @@ pub struct RunRequest {
     pub allowed_tools: Vec<String>,
     /// Tools that the model is not offered, in the agent's own rule language.
     pub disallowed_tools: Vec<String>,
+    /// Servers of further tools, by name; a tool of theirs is called `mcp__server__tool` on every agent. What
+    /// [`permissions`](Self::permissions) allow is allowed to them too, but nothing with
+    /// [`ReadOnly`](Permissions::ReadOnly), since nobody knows what they do.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub mcp_servers: BTreeMap<String, McpServer>,
     /// The agent's working directory; must exist.
     #[serde(serialize_with = "readable")]
     pub cwd: Option<PathBuf>,
     /// How hard the model thinks.
     pub effort: Option<Effort>,
+    /// The shape of the answer, as a JSON Schema: the value is in the result's `structured`, and an answer of
+    /// another shape is a failure. An agent that knows no schemas is told in the prompt; belay looks at the answer
+    /// of each, and lets the model mend a wrong one once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_schema: Option<Value>,
     /// Which session the run goes on in; a new one by default.
     pub session: Session,
     /// What the agent may do; its own default if not given.
@@ -184,6 +199,13 @@ impl RunRequest {
         Self { prompt: prompt.into(), ..Self::default() }
     }
 
+    /// Adds an image to the prompt: the file at this path, or an [`Image`] that has its content already.
+    #[must_use]
+    pub fn image(mut self, image: impl Into<Image>) -> Self {
+        self.images.push(image.into());
+        self
+    }
+
     /// Sets the model.
     #[must_use]
     pub fn model(mut self, model: impl Into<String>) -> Self {
@@ -261,6 +283,13 @@ impl RunRequest {
         self
     }
 
+    /// Adds a server of further tools, or replaces the one with this name.
+    #[must_use]
+    pub fn mcp_server(mut self, name: impl Into<String>, server: McpServer) -> Self {
+        self.mcp_servers.insert(name.into(), server);
+        self
+    }
+
     /// Sets the agent's working directory.
     #[must_use]
     pub fn cwd(mut self, folder: impl Into<PathBuf>) -> Self {
@@ -272,6 +301,13 @@ impl RunRequest {
     #[must_use]
     pub fn effort(mut self, effort: Effort) -> Self {
         self.effort = Some(effort);
+        self
+    }
+
+    /// Sets the shape of the answer.
+    #[must_use]
+    pub fn output_schema(mut self, schema: Value) -> Self {
+        self.output_schema = Some(schema);
         self
     }
 
@@ -333,6 +369,12 @@ impl RunRequest {
 }
 
 impl RunRequest {
+    /// The schema of the answer, if an agent with an option for it takes it: only objects can be the input of a
+    /// tool, which is what providers make of it.
+    pub fn native_schema(&self) -> Option<&Value> {
+        self.output_schema.as_ref().filter(|schema| schema["type"] == "object")
+    }
+
     /// The prompt for an agent that has no option for a system prompt: that stands before the prompt.
     pub(crate) fn composed_prompt(&self) -> String {
         let parts = [&self.system_prompt, &self.append_system_prompt];

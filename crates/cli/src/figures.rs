@@ -1,6 +1,6 @@
 //! Figures as people read them: ages, durations, tokens, dollars, bytes.
 
-use belay_trace::Usage;
+use belay_trace::{CostSource, Usage};
 use jiff::{SignedDuration, Timestamp};
 
 /// `5s`, `12m`, `3h`, `9d`.
@@ -35,9 +35,10 @@ pub(crate) fn tokens(usage: &Usage) -> Option<String> {
     known.then(|| format!("{}/{}", count(into), count(usage.output_tokens.unwrap_or(0))))
 }
 
-/// `$0.0130`.
+/// `$0.0130`, or `≥$0.0130` if that is not all.
 pub(crate) fn dollars(usage: &Usage) -> Option<String> {
-    usage.total_cost_usd.map(|usd| format!("${usd:.4}"))
+    let mark = if usage.cost_source == CostSource::Partial { "≥" } else { "" };
+    usage.total_cost_usd.map(|usd| format!("{mark}${usd:.4}"))
 }
 
 /// 1234 is `1.2K`.

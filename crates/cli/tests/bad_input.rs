@@ -310,3 +310,24 @@ fn output_that_nobody_reads_is_no_error() {
     drop(child.stdout.take());
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
+
+#[test]
+fn a_price_file_with_a_mistake() {
+    let bench = with_claude();
+    let file = bench.project().join("prices.toml");
+    fs::write(&file, "[models.\"lab/mock-model\"]\ninput_usd_per_milion = 2.0\n").unwrap();
+    assert_snapshot!(bench.shown(&["run", "--price-file", "prices.toml", "hi"]), @r#"
+    exit 2
+    --- stdout
+    --- stderr
+    error: prices.toml:2:1: unknown field `input_usd_per_milion`, expected one of `input_usd_per_million`, `output_usd_per_million`, `cache_read_usd_per_million`, `cache_write_usd_per_million`, `cache_write_1h_usd_per_million`, `above`, `context_window`
+    hint: a model is [models."NAME"] with input_usd_per_million and output_usd_per_million
+    "#);
+    assert_snapshot!(bench.shown(&["run", "--price-file", "none.toml", "hi"]), @r#"
+    exit 2
+    --- stdout
+    --- stderr
+    error: cannot read the prices in none.toml: No such file or directory (os error 2)
+    hint: name another file with --price-file
+    "#);
+}

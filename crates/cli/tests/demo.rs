@@ -18,8 +18,10 @@ fn the_demo_shows_a_run_without_any_agent_and_writes_a_trace() {
         (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
     assert_eq!(output.status.code(), Some(0), "{stderr}");
     assert!(stderr.contains("REPLAY") && stderr.contains("[tool_use] Bash"), "{stderr}");
+    assert!(stderr.contains("[failover] codex → claude-code: usage_limit"), "{stderr}");
+    assert!(stderr.contains("[attempt] 2. claude-code answered"), "{stderr}");
     assert!(stdout.contains("2 tool calls") && stdout.contains("$0.0174"), "{stdout}");
-    assert_eq!(stdout.matches("\n  belay ").count(), 3, "three next steps: {stdout}");
+    assert_eq!(stdout.matches("\n  belay ").count(), 4, "four next steps: {stdout}");
     let traces = belay_trace::read_latest(&bench.project().join(".belay/traces")).unwrap();
     assert_eq!(traces.children[1].children.len(), 2);
     assert!(!stderr.contains('\x1b') && !stdout.contains('\x1b'), "no colour without a terminal");
@@ -68,6 +70,8 @@ fn the_whole_help() {
     for verb in [
         &[][..],
         &["run"],
+        &["interactive"],
+        &["handoff"],
         &["runs"],
         &["show"],
         &["logs"],

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use belay_trace::{FailureKind, exit_code};
-use belaykit::{AGENTS, Capability, Support};
+use belaykit::{AGENTS, Capability, Rule, Support};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -101,4 +101,27 @@ fn every_event_stands_in_the_architectures_table() {
         let name = variant["properties"]["type"]["const"].as_str().unwrap();
         assert!(architecture.contains(&format!("`{name}`")), "{name}");
     }
+}
+
+#[test]
+fn the_rules_of_failover_are_those_of_the_code() {
+    let doc = read("docs/failover.md");
+    let mut told = Vec::new();
+    for row in doc.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| kind")) {
+        let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+        let [kinds, retries, model, agent, wait] = cells[..] else { panic!("{row}") };
+        let may = |cell: &str| ["yes", "larger window"].contains(&cell);
+        let (model, agent, wait) = (may(model), may(agent), may(wait));
+        let rule = Rule { retries: retries.parse().unwrap_or(0), model, agent, wait };
+        for name in kinds.split(", ") {
+            let kind = FailureKind::ALL.into_iter().find(|kind| kind.name() == name);
+            let kind = kind.unwrap_or_else(|| panic!("{name} is no kind"));
+            assert_eq!(Rule::of_kind(kind), rule, "{name}");
+            told.push(kind);
+        }
+    }
+    told.sort();
+    let mut all = FailureKind::ALL.to_vec();
+    all.sort();
+    assert_eq!(told, all, "each kind once");
 }

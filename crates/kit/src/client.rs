@@ -6,7 +6,8 @@ use crate::feed::feed;
 use crate::journal::{Durability, Journal};
 use crate::observe::queue::ObserverHandle;
 use crate::runner::{Command, Runner};
-use crate::{Environment, Error, Observer, Outcome, Prices, Run, program};
+use crate::schema::Schema;
+use crate::{Environment, Error, Observer, Outcome, Prices, Run, images, program};
 use belay_agents::{Agent, Launch, RunRequest, Session, Transport};
 use belay_trace::{
     Decision, EvidenceSource, Failure, FailureKind, PermissionRequest, Record, TraceId,
@@ -297,6 +298,9 @@ impl Client {
     /// # Errors
     /// [`Error`] with the first thing that is wrong.
     pub fn check(&self, request: &RunRequest) -> Result<(), Error> {
+        let loaded =
+            images::load(&mut request.clone()).and_then(|()| Schema::of(request).map(drop));
+        loaded.map_err(|failure| self.error(failure))?;
         let mut missing = None;
         let mut found = false;
         for n in 0..self.chain().count() {

@@ -58,7 +58,8 @@ impl Environment {
         });
         let set =
             policy.set.iter().map(|(name, value)| (OsString::from(*name), OsString::from(value)));
-        seen.cloned().chain(set).collect()
+        let private = policy.private.iter().map(|(name, value)| (name.into(), value.into()));
+        seen.cloned().chain(set).chain(private).collect()
     }
 
     fn is_passed(&self, name: &str) -> bool {

@@ -10,14 +10,17 @@ mod failover;
 mod feed;
 mod handover;
 mod http;
+mod images;
 mod interactive;
 mod journal;
+mod json_text;
 pub mod limits;
 pub mod observe;
 mod price;
 mod program;
 mod run;
 mod runner;
+mod schema;
 pub mod supervise;
 
 pub use crate::client::{Client, Installed, Plan};
@@ -27,6 +30,7 @@ pub use crate::failover::{BadRule, OnEffects, OnLimit, Policy, Rule};
 pub use crate::handover::handoff;
 pub use crate::interactive::Interactive;
 pub use crate::journal::Durability;
+pub use crate::json_text::{NoJson, extract_json, extract_json_array, strip_code_fences};
 pub use crate::observe::logger::{Logger, Part};
 pub use crate::observe::trace_dir::TraceDir;
 pub use crate::observe::{Observer, ObserverError};
@@ -34,8 +38,8 @@ pub use crate::price::{BadPrices, Prices};
 pub use crate::run::{Interrupter, Outcome, Run};
 pub use belay_agents::{
     AGENTS, Agent, BadIdleLimits, Candidate, Capabilities, Capability, Claude, Codex, DockerAgent,
-    Effort, IdleLimits, OpenCode, Permissions, Pi, Response, RunRequest, Session, Support, Tokens,
-    Transport, Unsupported, shell_escape,
+    Effort, IdleLimits, Image, McpServer, OpenCode, Permissions, Pi, Response, RunRequest, Session,
+    Support, Tokens, Transport, Unsupported, shell_escape,
 };
 pub use belay_trace as trace;
 pub use belay_trace::{Decision, Event, Failure, FailureKind, PermissionRequest, Record, Usage};

@@ -6,6 +6,9 @@ use std::time::Duration;
 /// when it is escaped; ten times more is room for what agents will print next year.
 pub const LINE_BYTES_MAX: usize = 64 << 20;
 
+/// How large an image of a request may be: no provider takes a larger one.
+pub const IMAGE_BYTES_MAX: u64 = 20 << 20;
+
 /// How long an agent's own server may take to accept a connection: it is on this machine.
 pub const CONNECT: Duration = Duration::from_secs(5);
 

@@ -12,7 +12,9 @@ use jiff::Timestamp;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
+use tokio::runtime::Handle;
 
 /// What models cost. Cheap to clone.
 ///
@@ -119,10 +121,16 @@ impl Prices {
 
     /// The context window of a model in tokens, and who says so.
     pub fn context_window(&self, model: &str) -> Option<(u64, ContextSource)> {
-        let own = names::forms(model).iter().find_map(|name| self.own.models.get(*name));
-        if let Some(window) = own.and_then(|own| own.context_window) {
-            return Some((window, ContextSource::Config));
-        }
+        self.own_window(model).or_else(|| self.listed_window(model))
+    }
+
+    /// The window that the user's own file gives a model; costs no decoding of the list.
+    pub(crate) fn own_window(&self, model: &str) -> Option<(u64, ContextSource)> {
+        let own = names::forms(model).into_iter().find_map(|name| self.own.models.get(name))?;
+        Some((own.context_window?, ContextSource::Config))
+    }
+
+    fn listed_window(&self, model: &str) -> Option<(u64, ContextSource)> {
         let found = self.calculate(model, &Usage::new(), None, Timestamp::now())?;
         let calculator = Calculator::bundled();
         // Some providers sell the models of others, which are listed there.
@@ -137,8 +145,23 @@ impl Prices {
 
     /// Decodes the list prices, which takes some 30 ms, on a thread where that hurts nobody.
     pub(crate) fn warm_up(&self) {
-        if self.bundled {
-            drop(tokio::task::spawn_blocking(Calculator::bundled));
+        if !self.is_ready()
+            && let Ok(runtime) = Handle::try_current()
+        {
+            drop(runtime.spawn_blocking(decode));
+        }
+    }
+
+    /// True if a price costs no decoding of the list any more.
+    pub(crate) fn is_ready(&self) -> bool {
+        !self.bundled || IS_DECODED.load(Ordering::Acquire)
+    }
+
+    /// Makes them ready, without keeping anybody else waiting.
+    pub(crate) async fn ready(&self) {
+        if !self.is_ready() {
+            // A panic there would come again where the price is asked for.
+            let _ = tokio::task::spawn_blocking(decode).await;
         }
     }
 
@@ -172,6 +195,14 @@ impl Prices {
             calculator.calculate(&request).ok()
         })
     }
+}
+
+/// The list is decoded.
+static IS_DECODED: AtomicBool = AtomicBool::new(false);
+
+fn decode() {
+    let _ = Calculator::bundled();
+    IS_DECODED.store(true, Ordering::Release);
 }
 
 /// A cost that JSON can hold.

@@ -21,12 +21,14 @@ use crate::client::check_request;
 use crate::control::Control;
 use crate::feed::Feed;
 use crate::journal::Journal;
-use crate::{Client, Error, Outcome, RunRequest, limits};
-use belay_agents::AttemptEnd;
+use crate::schema::Schema;
+use crate::{Client, Error, Outcome, RunRequest, Session, images, limits};
+use belay_agents::{AttemptEnd, Transport};
 use belay_trace::{
     Event, Failure, FailureKind, Level, Phase, RunResult, RunStarted, Start, StopReason, Usage,
 };
 use std::collections::VecDeque;
+use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
@@ -137,6 +139,8 @@ pub(crate) struct Runner {
     /// How the current attempt has begun, and who had the last one.
     start: Start,
     last_candidate: usize,
+    /// The shape that the answer has to have.
+    schema: Option<Arc<Schema>>,
     /// Totals over all attempts.
     usage: Usage,
 }
@@ -154,6 +158,7 @@ impl Runner {
             attempts: 0,
             start: Start::Fresh,
             last_candidate: 0,
+            schema: None,
             usage: Usage::default(),
         }
     }
@@ -177,7 +182,11 @@ impl Runner {
             stops: 0,
             is_over: false,
         };
-        let ready = check_request(&self.request).and_then(|()| self.open_journal());
+        let ready = check_request(&self.request)
+            .and_then(|()| images::load(&mut self.request))
+            .and_then(|()| self.read_schema())
+            .and_then(|()| self.open_journal());
+        self.chain.request(&self.request);
         caller.control = self.open_control();
         self.begin().await;
         let end = match ready {
@@ -243,9 +252,57 @@ impl Runner {
                     );
                     self.publisher.event(Event::notice(Level::Warn, "transport_fallback", words));
                 }
-                _ => return end,
+                _ => return self.fitting(transport, end, caller).await,
             }
         }
+    }
+
+    fn read_schema(&mut self) -> Result<(), Failure> {
+        self.schema = Schema::of(&self.request)?.map(Arc::new);
+        Ok(())
+    }
+
+    /// Looks whether the answer fits the schema, if there is one; the model may mend it once, in the same session.
+    async fn fitting(
+        &mut self,
+        transport: Transport,
+        mut end: AttemptEnd,
+        caller: &mut Caller,
+    ) -> AttemptEnd {
+        let Some(schema) = self.schema.clone() else { return end };
+        for can_mend in [true, false] {
+            if end.failure.is_some() {
+                return end;
+            }
+            let misfit = match schema.judge(&end) {
+                Ok(value) => {
+                    if end.answer.trim().is_empty() {
+                        value.get().clone_into(&mut end.answer);
+                    }
+                    end.structured = Some(value);
+                    return end;
+                }
+                Err(misfit) => misfit,
+            };
+            let session = end.session_id.clone().filter(|_| can_mend && caller.stops == 0);
+            let Some(session) = session else {
+                end.structured = None;
+                end.failure = Some(misfit.failure());
+                return end;
+            };
+            let words = format!("the answer does not fit the output schema: {}", misfit.words());
+            self.publisher.event(Event::notice(Level::Warn, "schema_repair", words));
+            self.attempts += 1;
+            self.request.prompt = schema.repair(&misfit);
+            self.request.images.clear();
+            self.request.session = Session::Resume(session);
+            self.publisher.journal.attempt_request(self.attempts, &self.request);
+            let before = std::mem::take(&mut end.denials);
+            end = self.attempt(transport, caller).await;
+            end.denials.splice(0..0, before);
+            self.note_attempt(&end);
+        }
+        end
     }
 
     /// Makes the one result, and waits for those who watch.

@@ -4,7 +4,7 @@
 #[path = "support/fake_run.rs"]
 mod fake_run;
 
-use belay_testkit::fake_agent::{Exit, FakeAgent, Play, WaitForStdin};
+use belay_testkit::fake_agent::{Exit, FakeAgent, Pause, Play, Until, WaitForStdin};
 use belay_testkit::recordings;
 use belaykit::trace::{AttemptSummary, Effects, Failover, Start, StopReason};
 use belaykit::{Claude, Client, Codex, Event, FailureKind, OnEffects, OnLimit, Policy, RunRequest};
@@ -154,7 +154,7 @@ async fn an_agent_that_died_goes_on_in_its_own_session_first() {
     assert!(argv.contains("--resume="), "{argv}");
     // Outside of git the account has no diff, and says so.
     let brief = two.codex.log().stdin().join("\n");
-    assert!(brief.contains("No file was changed since the run began."), "{brief}");
+    assert!(brief.contains("There are no changes since the run began."), "{brief}");
 }
 
 #[tokio::test]
@@ -256,4 +256,28 @@ async fn the_runs_own_time_is_never_waited_away() {
     assert_eq!(seen.count("waiting"), 0);
     assert_eq!(seen.failure().kind, FailureKind::UsageLimit);
     assert!(seen.result().retry_at.is_some());
+}
+
+/// Claude has its first response behind it, and goes on until it is interrupted.
+fn spends() -> Play {
+    let spent = lines("claude-code", "f-partial");
+    let paid = spent.iter().position(|line| line.contains(r#""message_delta""#)).unwrap();
+    let mut ends = lines("claude-code", "s-multi-interrupt");
+    let ends = ends.drain(13..17).collect();
+    let until = Until::StdinLine(r#""subtype":"interrupt""#.into());
+    let pause = Pause { after_line: paid + 1, until, then: ends, resume: false };
+    let play = Play::lines(spent[..=paid].to_vec()).exit(Exit::Code(1));
+    Play { wait_for_stdin: WaitForStdin::Line, pauses: vec![pause], ..play }
+}
+
+#[tokio::test]
+async fn a_run_that_has_cost_what_it_may_is_stopped_in_mid_turn_and_nobody_takes_over() {
+    let two = Two::new(&spends(), &codex_answers());
+    let client = two.client().transport(Transport::Dialogue);
+    let seen = run(&client, two.request().max_cost_usd(0.001)).await;
+    assert_eq!(seen.failure().kind, FailureKind::LimitReached);
+    assert!(seen.failure().message.contains("of $0.001 (max_cost)"), "{:?}", seen.failure());
+    assert_eq!((seen.count("attempt_started"), seen.count("failover")), (1, 0));
+    let cost = seen.result().usage.total_cost_usd.unwrap();
+    assert!(cost > 0.001, "{cost}");
 }

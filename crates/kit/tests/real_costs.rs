@@ -5,8 +5,8 @@
 mod real_run;
 
 use belay_testkit::model_server::{ModelServer, Reply, Script};
-use belaykit::trace::CostSource;
-use belaykit::{Event, FailureKind, Permissions, Prices, RunRequest};
+use belaykit::trace::{ContextSource, CostSource, TraceId, read_file};
+use belaykit::{Event, FailureKind, Permissions, Prices, RunRequest, TraceDir};
 use real_run::{Played, SLEEP, Stage, TOKENS, Way, counted, on, times};
 use std::process::Command;
 
@@ -102,6 +102,29 @@ fn a_killed_turn_of_a_resumed_session_pays_for_itself_only(stage: &Stage) {
 }
 on!(a_killed_turn_of_a_resumed_session_pays_for_itself_only: claude_print, codex_exec);
 
+/// A fork begins with a copy of what was said before.
+fn a_killed_turn_of_a_fork_pays_for_itself_only(stage: &Stage) {
+    let script = Script::new().reply(Reply::text("Hello.").usage(times(TOKENS, 10)));
+    let first = stage.play(script, full());
+    let session = first.answered("Hello.").session_id.clone().unwrap();
+    let script = Script::new()
+        .reply(Reply::text("I will sleep.").shell(SLEEP).usage(TOKENS))
+        .forever(Reply::text("Never said."));
+    let mut pid = None;
+    let played = stage.play_with(script, full().fork(&session), |record, _| match &record.event {
+        Event::AttemptStarted(started) => pid = started.pid,
+        Event::ToolCall(_) => {
+            stage.wait_for_lines(".claude/projects", "time.sleep(300)", 1);
+            let pid = pid.expect("the attempt has begun").to_string();
+            assert!(Command::new("kill").args(["-9", &pid]).status().unwrap().success());
+        }
+        _ => {}
+    });
+    let want = (TOKENS.input, TOKENS.output, TOKENS.cache_read, TOKENS.cache_write);
+    assert_eq!(counted(&played.outcome().usage), Some(want), "{played:#?}");
+}
+on!(a_killed_turn_of_a_fork_pays_for_itself_only: claude_print);
+
 fn a_price_file_goes_before_the_list_and_nothing_before_the_agents_report(stage: &Stage) {
     let text = "[models.\"gpt-5.5\"]\ninput_usd_per_million = 1000\noutput_usd_per_million = 0\n\
                 [models.\"claude-sonnet-4-5\"]\ninput_usd_per_million = 1000\noutput_usd_per_million = 0\n";
@@ -131,3 +154,23 @@ fn without_prices_what_is_not_reported_stays_unknown(stage: &Stage) {
     assert_eq!(usage.input_tokens, Some(TOKENS.input));
 }
 on!(without_prices_what_is_not_reported_stays_unknown: codex);
+
+fn a_window_that_the_agent_does_not_tell_is_that_of_the_price_file(stage: &Stage) {
+    let text = "[models.\"lab/mock-model\"]\ncontext_window = 128000\n";
+    let prices = Prices::bundled().with_toml(text, "prices.toml").unwrap();
+    let server = ModelServer::start(Script::new().reply(Reply::text("Hi.").usage(TOKENS))).unwrap();
+    let traces = stage.sandbox.home().join("traces");
+    let client = stage.client(&server).prices(prices).observe(TraceDir::new(&traces).unwrap());
+    let request = RunRequest::new("PROMPT").model("lab/mock-model").trace_id("the-trace");
+    let played = stage.play_on(&server, &client, request, |_, _| {});
+    played.answered("Hi.");
+    let contexts = played.events().filter_map(|event| match event {
+        Event::Context(context) => Some((context.window_tokens, context.source)),
+        _ => None,
+    });
+    let contexts: Vec<_> = contexts.collect();
+    assert_eq!(contexts, [(Some(128_000), ContextSource::Config)], "{played:#?}");
+    let tree = read_file(&TraceDir::path(&traces, &TraceId::new("the-trace").unwrap())).unwrap();
+    assert_eq!(tree.children[1].context_window, 128_000);
+}
+on!(a_window_that_the_agent_does_not_tell_is_that_of_the_price_file: opencode);

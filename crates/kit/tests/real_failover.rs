@@ -185,7 +185,8 @@ fn mid_edit(from: &'static str, to: &'static str, fails: Fails, place: Place, te
     let Some(second) = party(to, script, test) else { return };
     let client = client(&sandbox, &[&first, &second]);
     let mut request = RunRequest::new(TASK).cwd(&project);
-    if from != "pi" && to != "pi" {
+    // Two of them ask before they write; the other two do not.
+    if [from, to].iter().any(|name| ["claude-code", "codex"].contains(name)) {
         request = request.permissions(Permissions::Full);
     }
     let seen = run(&client, request);
@@ -232,15 +233,13 @@ fn mid_edit(from: &'static str, to: &'static str, fails: Fails, place: Place, te
     let attempts = seen.attempts();
     assert_eq!(attempts.len(), 2);
     assert_eq!((&*attempts[0].agent, &*attempts[1].agent), (from, to));
-    let sum: u64 = [&first, &second].len() as u64;
-    assert_eq!(sum, 2);
     // Three responses were paid for, whoever asked for them.
     assert_eq!(outcome.usage.output_tokens, Some(3 * TOKENS.output), "{:#?}", outcome.usage);
     let trace = sandbox.home().join("traces").join(format!("{}.json", outcome.run_id));
-    let tree = serde_json::to_string(&read_file(&trace).unwrap()).unwrap();
-    for agent in [from, to] {
-        assert!(tree.contains(&format!("\"{agent}\"")), "{agent} is in the trace: {tree}");
-    }
+    let tree = read_file(&trace).unwrap();
+    assert_eq!(tree.children.len(), 2, "a marker and the one phase");
+    assert_eq!(tree.children[1].attempts, attempts);
+    assert!(tree.children[1].children.iter().any(|node| node.agent_name.starts_with("⇢ ")));
 }
 
 /// The first agent fails before it has done anything: the task goes on as it is.

@@ -5,6 +5,7 @@
 //! - [`fake_agent`]: a program that plays a recorded stream and breaks it in every way a process
 //!   can break.
 //! - [`figures`]: what tests measure, for the page that publishes it.
+//! - [`mcp_server`]: a server of one tool, which real agents call.
 //! - [`real`]: finds and installs the real CLIs, and gives each run a home of its own.
 //! - [`recordings`]: the recorded streams of the real CLIs that lie in the repository.
 //!
@@ -14,6 +15,7 @@
 pub mod fake_agent;
 pub mod figures;
 mod hearing;
+pub mod mcp_server;
 pub mod model_server;
 pub mod real;
 pub mod recordings;

@@ -18,7 +18,7 @@ mod anthropic;
 mod chat;
 mod connection;
 mod failure;
-mod http;
+pub(crate) mod http;
 mod ids;
 mod pulse;
 mod reply;

@@ -49,16 +49,17 @@ pub enum Start {
 /// One attempt, as the result of its run lists it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(default)]
 pub struct AttemptSummary {
     /// Its number, from 1.
     pub attempt: u32,
     /// The agent.
     pub agent: String,
     /// The model that was asked for, if one was.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
     /// Why it failed; `None` if it answered.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub kind: Option<FailureKind>,
     /// US dollars; see `cost_source` for who says so.
     pub total_cost_usd: Option<f64>,
@@ -67,7 +68,7 @@ pub struct AttemptSummary {
     /// Wall-clock milliseconds.
     pub duration_ms: Option<u64>,
     /// The agent's own id of its session.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub session_id: Option<String>,
     /// What it may have changed.
     pub effects: Effects,

@@ -1,7 +1,7 @@
 //! From records to a tree: a pure function of the journal, so that a lost tree can always be made again.
 
 use crate::{
-    Context, Event, Node, NodeType, Record, RunResult, ToolCall, ToolId, ToolResult, Usage,
+    Context, Event, Node, NodeType, Record, Retry, RunResult, ToolCall, ToolId, ToolResult, Usage,
 };
 use jiff::Timestamp;
 use std::collections::HashMap;
@@ -61,6 +61,17 @@ impl Fold {
                 let error = attempt.failure.as_ref().map(ToString::to_string).unwrap_or_default();
                 let usage = self.attempts.clone();
                 self.fill_phase(record, &usage, error);
+            }
+            Event::Failover(failover) => {
+                let words = format!("⇢ {}", failover.to);
+                self.mark(record, words, failover.failure.to_string());
+            }
+            Event::Retry(Retry { failure: Some(failure), .. }) => {
+                self.mark(record, "⟲ again".to_owned(), failure.to_string());
+            }
+            Event::Waiting(waiting) => {
+                let whom = waiting.candidate.as_deref().unwrap_or("the agent");
+                self.mark(record, format!("⧖ {whom}"), waiting.reason.clone());
             }
             Event::Result(result) => self.finish(record, result),
             _ => {}
@@ -142,6 +153,19 @@ impl Fold {
         }
     }
 
+    /// A boundary within a phase: one attempt has failed, and this comes next.
+    fn mark(&mut self, record: &Record, agent_name: String, error: String) {
+        let phase = self.phase(record);
+        self.root.children[phase].children.push(Node {
+            id: node_id(&record.run, record.seq.wrapping_mul(4).wrapping_add(3)),
+            node_type: NodeType::Marker,
+            agent_name,
+            start_time: Some(record.ts),
+            error,
+            ..Node::default()
+        });
+    }
+
     fn close_tool(&mut self, record: &Record, result: &ToolResult) {
         let Some(path) = result.tool_id.as_ref().and_then(|id| self.tools.get(id)) else { return };
         let node = descend(&mut self.root, path);
@@ -176,6 +200,10 @@ impl Fold {
             self.model.clone_from(model);
         }
         self.fill_phase(record, &result.usage, error);
+        if result.attempts.len() > 1 {
+            let index = self.phase(record);
+            self.root.children[index].attempts.clone_from(&result.attempts);
+        }
         self.close_phase(record);
     }
 }
@@ -210,7 +238,9 @@ fn node_id(run: &str, number: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{CostSource, Json, Phase};
+    use crate::{
+        AttemptSummary, CostSource, Effects, Failover, Failure, FailureKind, Json, Phase, Start,
+    };
 
     fn record(seq: u64, parent: Option<&str>, event: Event) -> Record {
         let mut record = Record::new("run", event);
@@ -301,6 +331,32 @@ mod tests {
         let phase = &tree.children[1];
         assert_eq!((phase.cost_usd, phase.cost_source), (0.5, Some(CostSource::Priced)));
         assert_eq!(phase.model, "gpt-5.5");
+    }
+
+    #[test]
+    fn what_came_between_two_attempts_stands_between_their_calls() {
+        let failure = Failure::new(FailureKind::UsageLimit, "limit reached");
+        let failover = Failover {
+            from: "claude-code".into(),
+            to: "codex".into(),
+            failure,
+            effects: Effects::None,
+            start: Start::Fresh,
+        };
+        let attempt =
+            |agent: &str| AttemptSummary { agent: agent.into(), ..AttemptSummary::default() };
+        let attempts = vec![attempt("claude-code"), attempt("codex")];
+        let result = RunResult { attempts: attempts.clone(), ..RunResult::default() };
+        let tree = fold(vec![
+            (None, call("a")),
+            (None, Event::Failover(failover)),
+            (None, call("b")),
+            (None, Event::Result(result)),
+        ]);
+        assert_eq!(shape(&tree), "t(→ codex codex(Bash ⇢ codex Bash))");
+        let phase = &tree.children[1];
+        assert_eq!(phase.children[1].error, "usage_limit: limit reached");
+        assert_eq!(phase.attempts, attempts);
     }
 
     #[test]

@@ -62,6 +62,9 @@ pub struct Node {
     /// Why it failed, if it did.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub error: String,
+    /// The attempts of a phase that took more than one, in order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub attempts: Vec<crate::AttemptSummary>,
 }
 
 /// What a [`Node`] stands for.

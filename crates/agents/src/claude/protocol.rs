@@ -3,19 +3,21 @@
 use super::classify::{self, ApiError};
 use super::usage::{self, Meter};
 use super::wire::{
-    Block, ControlAnswer, ControlAsk, ControlRequest, ControlResponse, Head, Init, MessageLine,
-    PermissionAnswer, RateLimitInfo, RateLimitLine, ResultLine, Say, StreamLine, UserMessage,
+    Block, Content, ControlAnswer, ControlAsk, ControlRequest, ControlResponse, Head, Init,
+    MessageLine, PermissionAnswer, RateLimitInfo, RateLimitLine, ResultLine, Say, StreamLine,
+    UserMessage,
 };
 use super::{system, tools};
 use crate::protocol::{AttemptEnd, Exit, Input, Out, Protocol};
 use crate::stderr::StderrTail;
 use crate::wire::{decode, read_line, unsaid};
-use crate::{RunRequest, Session, Transport, exit};
+use crate::{Image, RunRequest, Session, Transport, exit};
 use belay_trace::{
     Context, ContextSource, Decision, Denial, Event, Json, Level, PermissionRequest, Reasoning,
     SessionStarted, Text, TextRetracted, ToolCall, ToolCallDelta, ToolCallStart, ToolId,
     TurnStarted, UsageReport,
 };
+use serde_json::json;
 use serde_json::value::RawValue;
 use std::collections::HashMap;
 
@@ -23,6 +25,7 @@ use std::collections::HashMap;
 pub(super) struct Claude {
     transport: Transport,
     prompt: String,
+    images: Vec<Image>,
     meter: Meter,
     session_id: Option<String>,
     model: Option<String>,
@@ -90,6 +93,7 @@ impl Claude {
         Self {
             transport,
             prompt: request.prompt.clone(),
+            images: request.images.clone(),
             meter: Meter::new(request.session != Session::New),
             session_id: None,
             model: None,
@@ -123,7 +127,7 @@ impl Protocol for Claude {
 impl Claude {
     fn start(&self, out: &mut Out) {
         match self.transport {
-            Transport::Dialogue => self.say_user(&self.prompt, out),
+            Transport::Dialogue => self.say_prompt(out),
             Transport::Print => {
                 out.stdin(self.prompt.clone().into_bytes());
                 out.close_stdin();
@@ -132,7 +136,22 @@ impl Claude {
         }
     }
 
-    fn say_user(&self, content: &str, out: &mut Out) {
+    fn say_prompt(&self, out: &mut Out) {
+        let images = self.images.iter().filter_map(Image::base64).map(|(media_type, data)| {
+            let source = json!({"type": "base64", "media_type": media_type, "data": data});
+            json!({"type": "image", "source": source})
+        });
+        let mut blocks: Vec<_> = images.collect();
+        if blocks.is_empty() {
+            return self.say_user(&self.prompt, out);
+        }
+        blocks.push(json!({"type": "text", "text": self.prompt}));
+        let message = UserMessage { role: "user", content: Content::Blocks(&blocks) };
+        out.stdin_line(&Say::User { message });
+    }
+
+    fn say_user(&self, words: &str, out: &mut Out) {
+        let content = Content::Words(words);
         out.stdin_line(&Say::User { message: UserMessage { role: "user", content } });
     }
 

@@ -325,7 +325,15 @@ pub(super) enum Say<'a> {
 #[derive(Debug, Serialize)]
 pub(super) struct UserMessage<'a> {
     pub(super) role: &'static str,
-    pub(super) content: &'a str,
+    pub(super) content: Content<'a>,
+}
+
+/// Words alone, or blocks.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(super) enum Content<'a> {
+    Words(&'a str),
+    Blocks(&'a [serde_json::Value]),
 }
 
 #[derive(Debug, Serialize)]

@@ -6,15 +6,15 @@
 use super::items::{Item, Items, SHELL, Sort};
 use super::meter::Meter;
 use super::rpc::{
-    ApprovalAsk, DeltaNote, ErrorNote, ItemNote, Limits, LimitsNote, Message, PlanNote,
-    RerouteNote, Say, ThreadAnswer, ThreadList, ThreadRef, TokenNote, TokenUsage, TurnNote,
-    WarningNote,
+    ApprovalAsk, DeltaNote, Elicitation, ErrorNote, ItemNote, Limits, LimitsNote, Message,
+    PlanNote, RerouteNote, Say, ThreadAnswer, ThreadList, ThreadRef, TokenNote, TokenUsage,
+    TurnNote, WarningNote,
 };
-use super::{asides, classify, effort_name, retry};
+use super::{asides, classify, effort_name, mcp, retry};
 use crate::protocol::{AttemptEnd, Exit, Input, Out, Protocol};
 use crate::stderr::StderrTail;
 use crate::wire::{decode, read_line};
-use crate::{Permissions, RunRequest, Session, exit};
+use crate::{Image, Permissions, RunRequest, Session, exit};
 use belay_trace::{
     Context, ContextSource, Decision, Event, Failure, FailureKind, Json, Level, PermissionRequest,
     Plan, PlanItem, PlanStatus, Retry, SessionStarted, ToolId, ToolKind, TurnStarted, Usage,
@@ -35,6 +35,15 @@ enum Asked {
     Interrupt,
 }
 
+/// How a permission is asked for, which decides how the answer is worded.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ask {
+    /// A command or a change of files.
+    Approval,
+    /// The call of an MCP server's tool: a form to be filled in.
+    Form,
+}
+
 /// The state of one conversation.
 pub(super) struct AppServer {
     request: RunRequest,
@@ -52,8 +61,8 @@ pub(super) struct AppServer {
     /// Our requests without an answer, by their number.
     asked: HashMap<u32, Asked>,
     requests: u32,
-    /// Open permission requests: the id in the form that the server gave it.
-    asks: HashMap<String, Box<RawValue>>,
+    /// Open permission requests: the id in the form that the server gave it, and what is asked.
+    asks: HashMap<String, (Box<RawValue>, Ask)>,
     stderr: StderrTail,
     initialized: bool,
 }
@@ -241,7 +250,12 @@ impl AppServer {
         ];
         let given =
             fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.into())));
-        given.collect()
+        let mut params: Map<String, Value> = given.collect();
+        if !request.mcp_servers.is_empty() {
+            let config = json!({"mcp_servers": mcp::settings(request)});
+            params.insert("config".to_owned(), config);
+        }
+        params
     }
 
     fn thread_opened(&mut self, answer: ThreadAnswer, out: &mut Out) {
@@ -260,10 +274,15 @@ impl AppServer {
             self.fail(FailureKind::Interrupted, "interrupted before the turn began", out);
             return;
         }
-        let input = json!([{"type": "text", "text": self.request.prompt}]);
+        let mut input = vec![json!({"type": "text", "text": self.request.prompt})];
+        let images = self.request.images.iter().filter_map(Image::data_url);
+        input.extend(images.map(|(_, url)| json!({"type": "image", "url": url})));
         let mut params = json!({"threadId": answer.thread.id, "input": input});
         if let Some(effort) = self.request.effort {
             params["effort"] = effort_name(effort).into();
+        }
+        if let Some(schema) = self.request.native_schema() {
+            params["outputSchema"] = schema.clone();
         }
         self.ask(Asked::Turn, "turn/start", params, out);
     }
@@ -460,6 +479,9 @@ impl AppServer {
         params: Option<&RawValue>,
         out: &mut Out,
     ) {
+        if method == "mcpServer/elicitation/request" {
+            return self.elicitation(id, params, out);
+        }
         let tool = match method {
             "item/commandExecution/requestApproval" => Some((SHELL, ToolKind::Execute)),
             "item/fileChange/requestApproval" => Some(("apply_patch", ToolKind::Edit)),
@@ -475,7 +497,7 @@ impl AppServer {
             return;
         };
         let permission_id = id.get().trim_matches('"').to_owned();
-        self.asks.insert(permission_id.clone(), id.to_owned());
+        self.asks.insert(permission_id.clone(), (id.to_owned(), Ask::Approval));
         out.event(Event::PermissionRequest(PermissionRequest {
             permission_id,
             tool_id: approval.item_id.map(ToolId),
@@ -489,13 +511,42 @@ impl AppServer {
         }));
     }
 
+    /// A form of an MCP server: Codex asks with one for the call of a tool, and a server for whatever it likes.
+    fn elicitation(&mut self, id: &RawValue, params: Option<&RawValue>, out: &mut Out) {
+        let form: Elicitation<'_> =
+            params.and_then(|params| decode(params.get())).unwrap_or_default();
+        let call = form.meta.filter(|meta| meta.kind == "mcp_tool_call");
+        let Some(call) = call else {
+            let result = json!({"action": "decline"});
+            out.stdin_line(&Say::Answer { id, result });
+            let words = format!("declined a question of the MCP server {}", form.server);
+            out.event(Event::notice(Level::Warn, "refused_request", words));
+            return;
+        };
+        let permission_id = id.get().trim_matches('"').to_owned();
+        self.asks.insert(permission_id.clone(), (id.to_owned(), Ask::Form));
+        let name = format!("mcp__{}__{}", form.server, call.tool_name);
+        out.event(Event::PermissionRequest(PermissionRequest {
+            permission_id,
+            tool_id: self.items.open_call(&name),
+            name,
+            args: call.tool_params.map(Json::from_raw).unwrap_or_default(),
+            kind: ToolKind::Other,
+            reason: None,
+        }));
+    }
+
     fn permission(&mut self, id: &str, answer: Decision, out: &mut Out) {
-        let Some(id) = self.asks.remove(id) else { return };
-        let decision = match answer {
+        let Some((id, ask)) = self.asks.remove(id) else { return };
+        let word = match answer {
             Decision::Allow => "accept",
             Decision::Deny => "decline",
         };
-        out.stdin_line(&Say::Answer { id: &id, result: json!({"decision": decision}) });
+        let result = match ask {
+            Ask::Approval => json!({"decision": word}),
+            Ask::Form => json!({"action": word}),
+        };
+        out.stdin_line(&Say::Answer { id: &id, result });
     }
 
     fn send_steers(&mut self, out: &mut Out) {

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 /// The name of a shell tool, on every agent.
 pub(super) const SHELL: &str = "Bash";
@@ -89,8 +89,8 @@ pub(super) struct Items {
     said: Vec<(String, String)>,
     /// Items that have not ended yet and whose reasoning was emitted in pieces, oldest first.
     reasoned: Vec<String>,
-    /// Tool calls that were announced and have not ended yet.
-    open_calls: HashSet<String>,
+    /// Tool calls that were announced and have not ended yet, with the names of the tools.
+    open_calls: HashMap<String, String>,
     /// The last message that is whole.
     pub(super) last_message: String,
 }
@@ -211,10 +211,18 @@ impl Items {
 
     fn call(&mut self, item: &Item<'_>, out: &mut Out) {
         if let Some(call) = tool(item)
-            && self.open_calls.insert(item.id.as_ref().to_owned())
+            && !self.open_calls.contains_key(item.id.as_ref())
         {
+            self.open_calls.insert(item.id.as_ref().to_owned(), call.name.clone());
             out.event(Event::ToolCall(call));
         }
+    }
+
+    /// The call of this tool that has not ended yet, if there is but one.
+    pub(super) fn open_call(&self, tool: &str) -> Option<ToolId> {
+        let mut ids = self.open_calls.iter().filter(|(_, name)| *name == tool).map(|(id, _)| id);
+        let id = ids.next()?;
+        ids.next().is_none().then(|| ToolId(id.clone()))
     }
 
     fn rest(&mut self, id: &str, text: &str) -> String {

@@ -213,6 +213,28 @@ pub(super) struct ApprovalAsk {
     pub(super) cwd: Option<String>,
 }
 
+/// A form of an MCP server.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Elicitation<'a> {
+    #[serde(rename = "serverName", deserialize_with = "lenient")]
+    pub(super) server: String,
+    #[serde(borrow, rename = "_meta")]
+    pub(super) meta: Option<ElicitationMeta<'a>>,
+}
+
+/// What Codex says of a form of its own.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct ElicitationMeta<'a> {
+    #[serde(rename = "codex_approval_kind", deserialize_with = "lenient")]
+    pub(super) kind: String,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) tool_name: String,
+    #[serde(borrow)]
+    pub(super) tool_params: Option<&'a RawValue>,
+}
+
 /// What belay writes: requests, one notification, and answers.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]

@@ -1,8 +1,8 @@
 //! OpenCode's parts: text, reasoning, tools and steps, as both transports describe them.
 
 use super::meter::Meter;
-use crate::Out;
 use crate::wire::{lenient, lenient_text, unsaid};
+use crate::{Out, RunRequest};
 use belay_trace::{
     Event, Json, Plan, PlanItem, PlanStatus, Reasoning, Retry, Text, ToolCall, ToolId, ToolKind,
     ToolResult, TurnStarted,
@@ -107,12 +107,38 @@ pub(super) struct Parts {
     answer_of: Option<String>,
     /// How the last step ended.
     pub(super) reason: Option<String>,
+    /// The MCP servers that the request gives, whose tools OpenCode calls `server_tool`; longest name first.
+    mcp_servers: Vec<String>,
 }
 
 impl Parts {
+    pub(super) fn new(request: &RunRequest) -> Self {
+        let mut mcp_servers: Vec<_> = request.mcp_servers.keys().cloned().collect();
+        mcp_servers.sort_by_key(|name| std::cmp::Reverse(name.len()));
+        Self { mcp_servers, ..Self::default() }
+    }
+
     /// What a subagent says that this call has begun.
     pub(super) fn of_subagent(&self, call: ToolId) -> Self {
-        Self { under: Some(call), ..Self::default() }
+        let mcp_servers = self.mcp_servers.clone();
+        Self { under: Some(call), mcp_servers, ..Self::default() }
+    }
+
+    /// A tool's name as belay has it.
+    pub(super) fn name(&self, name: &str) -> String {
+        self.sort(name).0
+    }
+
+    /// A tool's name as belay has it, and what it can do.
+    fn sort(&self, name: &str) -> (String, ToolKind) {
+        let tool_of = |server: &String| {
+            let tool = name.strip_prefix(server.as_str())?.strip_prefix('_')?;
+            Some(format!("mcp__{server}__{tool}"))
+        };
+        match self.mcp_servers.iter().find_map(tool_of) {
+            Some(name) => (name, ToolKind::Other),
+            None => sort(name),
+        }
     }
 
     /// The answer, or what is reached of it.
@@ -230,7 +256,7 @@ impl Parts {
             {
                 out.event_under(self.under.clone(), Event::Plan(plan));
             }
-            let (name, kind) = sort(name);
+            let (name, kind) = self.sort(name);
             let tool_id = tool_id.clone();
             out.event_under(
                 self.under.clone(),
@@ -247,7 +273,7 @@ impl Parts {
             self.under.clone(),
             Event::ToolResult(ToolResult {
                 tool_id,
-                name: Some(sort(name).0),
+                name: Some(self.sort(name).0),
                 output: state.output.or(state.error).unwrap_or_default(),
                 tool_error,
                 exit_code: state.metadata.exit,

@@ -53,7 +53,7 @@ impl Run {
         Self {
             prompt: request.composed_prompt(),
             session_id: None,
-            parts: Parts::default(),
+            parts: Parts::new(request),
             meter: Meter::default(),
             delegated: false,
             error: None,

@@ -14,7 +14,7 @@ use crate::stderr::StderrTail;
 use crate::wire::decode;
 use crate::{Effort, RunRequest, Session, exit};
 use belay_trace::{
-    Decision, Event, EvidenceSource, Failure, FailureKind, Level, SessionStarted, Unknown,
+    Decision, Event, EvidenceSource, Failure, FailureKind, Json, Level, SessionStarted, Unknown,
 };
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -67,6 +67,7 @@ pub(super) struct Serve {
     denied: bool,
     /// Why there are no events any more.
     deaf: Option<Failure>,
+    structured: Option<Json>,
     interrupted: bool,
     ended: bool,
     stderr: StderrTail,
@@ -83,7 +84,7 @@ impl Serve {
             session_id: None,
             prompted: false,
             not_ours: HashSet::new(),
-            parts: Parts::default(),
+            parts: Parts::new(request),
             meter: Meter::default(),
             subagents: Subagents::default(),
             model_used: None,
@@ -93,6 +94,7 @@ impl Serve {
             idle: false,
             denied: false,
             deaf: None,
+            structured: None,
             interrupted: false,
             ended: false,
             stderr: StderrTail::default(),
@@ -210,10 +212,19 @@ impl Serve {
     /// Says something to the session: the prompt, or more while it is busy, which its next request takes along.
     fn say(&self, id: HttpId, words: &[String], out: &mut Out) {
         let Some(session) = &self.session_id else { return };
-        let parts: Vec<_> =
+        let mut parts: Vec<_> =
             words.iter().map(|text| json!({ "type": "text", "text": text })).collect();
+        if id == PROMPT {
+            parts.extend(self.request.images.iter().filter_map(|image| {
+                let (mime, url) = image.data_url()?;
+                Some(json!({ "type": "file", "mime": mime, "filename": image.name(), "url": url }))
+            }));
+        }
         // Nobody is there to answer a question of the model's, and it would wait for ever.
         let mut body = json!({ "parts": parts, "tools": { "question": false } });
+        if let Some(schema) = self.request.native_schema() {
+            body["format"] = json!({ "type": "json_schema", "schema": schema });
+        }
         if let Some((provider, model)) = &self.model {
             body["model"] = json!({ "providerID": provider, "modelID": model });
         }
@@ -324,6 +335,8 @@ impl Serve {
                 } else {
                     self.model_used = what.info.model_id.or(self.model_used.take());
                     self.parts.reason = what.info.finish.or(self.parts.reason.take());
+                    self.structured =
+                        what.info.structured.map(Json::from).or(self.structured.take());
                     if let Some(error) = what.info.error {
                         self.failure.get_or_insert(error.failure());
                     }
@@ -404,7 +417,7 @@ impl Serve {
                     out.event_under(under, notice);
                 }
             }
-            "permission.asked" => out.event_under(under, what.asked()?),
+            "permission.asked" => out.event_under(under, what.asked(|name| parts.name(name))?),
             _ if is_aside_of_session(kind) => {}
             _ => return None,
         }
@@ -447,6 +460,8 @@ impl Serve {
             _ if self.interrupted => Some(Failure::new(FailureKind::Interrupted, "interrupted")),
             (Some(failure), _) => Some(failure),
             (None, Some("stop")) => None,
+            // The value is the input of a tool that ends the turn.
+            (None, _) if self.structured.is_some() => None,
             (None, Some("length")) => {
                 Some(
                     Failure::new(FailureKind::OutputLimit, "the answer was cut off at its limit")
@@ -471,6 +486,7 @@ impl Serve {
             usage: self.meter.usage(),
             session_id: self.session_id.clone(),
             model: self.model_used.clone(),
+            structured: self.structured.clone(),
             ..AttemptEnd::default()
         });
     }

@@ -62,6 +62,8 @@ pub(super) struct Info {
     pub(super) error: Option<Error>,
     #[serde(deserialize_with = "lenient")]
     pub(super) finish: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) structured: Option<serde_json::Value>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -128,8 +130,8 @@ impl Properties<'_> {
         })
     }
 
-    /// The model wants something for which OpenCode asks.
-    pub(super) fn asked(&self) -> Option<Event> {
+    /// The model wants something for which OpenCode asks; `name_of` knows the names of tools.
+    pub(super) fn asked(&self, name_of: impl Fn(&str) -> String) -> Option<Event> {
         let permission = self.permission.as_deref().unwrap_or_default();
         let (name, kind) = match permission {
             "bash" => ("Bash", ToolKind::Execute),
@@ -140,7 +142,7 @@ impl Properties<'_> {
         Some(Event::PermissionRequest(PermissionRequest {
             permission_id: self.id.as_deref()?.to_owned(),
             tool_id: self.tool.call_id.as_deref().map(ToolId::from),
-            name: name.to_owned(),
+            name: name_of(name),
             args: self.metadata.map(Json::from_raw).unwrap_or_default(),
             kind,
             reason: None,

@@ -183,8 +183,15 @@ impl Rpc {
             let words = "there is no session to continue";
             self.fail(Failure::new(FailureKind::InvalidRequest, words), out);
         } else {
-            let prompt = self.request.prompt.clone();
-            self.ask(Asked::Prompt, json!({"type": "prompt", "message": prompt}), out);
+            let mut prompt = json!({"type": "prompt", "message": self.request.prompt});
+            let images = self.request.images.iter().filter_map(crate::Image::base64);
+            let images: Vec<_> = images
+                .map(|(mime, data)| json!({"type": "image", "data": data, "mimeType": mime}))
+                .collect();
+            if !images.is_empty() {
+                prompt["images"] = images.into();
+            }
+            self.ask(Asked::Prompt, prompt, out);
         }
     }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod ask;
 mod call;
+mod given;
 pub(crate) mod job;
 pub(crate) mod options;
 pub(crate) mod policy;

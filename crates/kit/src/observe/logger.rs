@@ -5,8 +5,8 @@ mod going_on;
 use super::{Observer, ObserverError};
 use anstyle::{AnsiColor, Style};
 use belay_trace::{
-    Context, Decision, DecisionSource, Event, Level, Notice, Record, RunResult, SessionStarted,
-    StopReason, ToolCall, ToolResult, Usage, visible, visible_line,
+    Context, ContextSource, CostSource, Decision, DecisionSource, Event, Level, Notice, Record,
+    RunResult, SessionStarted, StopReason, ToolCall, ToolResult, Usage, visible, visible_line,
 };
 use std::fmt;
 use std::io::{self, Write};
@@ -363,7 +363,11 @@ impl<W: Write> Logger<W> {
     }
 
     fn context(&mut self, context: &Context) -> io::Result<()> {
-        let window = context.window_tokens.or(self.window);
+        // What was given goes before a list that may be wrong about this agent.
+        let window = match context.source {
+            ContextSource::Prices => self.window.or(context.window_tokens),
+            ContextSource::Agent | ContextSource::Config => context.window_tokens.or(self.window),
+        };
         let seen = (context.used_tokens, window);
         if !self.shows(Part::Tokens) || self.last_context.replace(seen) == Some(seen) {
             return Ok(());
@@ -461,12 +465,13 @@ impl fmt::Display for Figures<'_> {
         if cached > 0 {
             write!(f, " + {} cached", count(cached))?;
         }
-        let mark = match usage.cost_source {
-            belay_trace::CostSource::Partial => "≥",
-            _ => "",
+        let (mark, source) = match usage.cost_source {
+            CostSource::Partial => ("≥", ""),
+            CostSource::Priced => ("", " (list price)"),
+            CostSource::Reported | CostSource::Unknown => ("", ""),
         };
         match usage.total_cost_usd {
-            Some(usd) => write!(f, " cost={mark}${usd:.4}"),
+            Some(usd) => write!(f, " cost={mark}${usd:.4}{source}"),
             None => f.write_str(" cost=unknown"),
         }
     }

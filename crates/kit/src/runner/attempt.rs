@@ -13,7 +13,7 @@ use super::{Caller, Command, Runner, sleep_until};
 use crate::http::Loopback;
 use crate::supervise::ladder::Rung;
 use crate::supervise::{self, Output, Process, Start};
-use crate::{limits, program};
+use crate::{limits, program, schema};
 use belay_agents::{
     Action, AttemptEnd, Capability, Exit, Input, Line, LineSplitter, Out, Permissions, Protocol,
     StopPlan, Support, TimerId, Transport,
@@ -62,7 +62,9 @@ impl Runner {
         &mut self,
         transport: Transport,
     ) -> Result<(Attempt<'_>, mpsc::Receiver<Output>), Failure> {
-        let launch = self.client.launch(&self.request, transport)?;
+        let capabilities = self.client.agent.capabilities(transport);
+        let request = schema::asked(&self.request, capabilities.support(Capability::OutputSchema));
+        let launch = self.client.launch(&request, transport)?;
         for option in &launch.ignored {
             let words =
                 format!("{} cannot honour {option}; it is left out", self.client.agent.name());
@@ -115,11 +117,11 @@ impl Runner {
             let words = format!("no supervisor ({why}): what the agent starts may outlive it");
             self.publisher.event(Event::notice(Level::Warn, "containment", words));
         }
-        let limited = self.client.agent.capabilities(transport).support(Capability::MaxTurns);
+        let limited = capabilities.support(Capability::MaxTurns);
         let turn_limit = self.request.max_turns.filter(|_| limited == Support::Belay);
         let began = Instant::now();
         let attempt = Attempt {
-            protocol: self.client.agent.protocol(&self.request, transport),
+            protocol: self.client.agent.protocol(&request, transport),
             plan: launch.stop,
             process,
             server,
@@ -151,11 +153,10 @@ impl Runner {
     fn bill(&self, transport: Transport) -> Bill {
         let (client, capabilities) = (&self.client, self.client.agent.capabilities(transport));
         let tells = |what| capabilities.support(what) != Support::No;
-        if !tells(Capability::ReportedCost) || !tells(Capability::ReportedWindow) {
-            client.prices.warm_up();
-        }
         let tells_window = tells(Capability::ReportedWindow);
-        Bill::new(client.prices.clone(), self.request.model.clone(), tells_window)
+        let tells_all = tells_window && tells(Capability::ReportedCost);
+        let bill = Bill::new(client.prices.clone(), self.request.model.clone(), tells_window);
+        if tells_all { bill } else { bill.with_list() }
     }
 }
 
@@ -216,6 +217,9 @@ impl Attempt<'_> {
 
         // Nothing happens before the prompt.
         self.runner.chain.look().await;
+        if self.runner.request.max_cost_usd.is_some() {
+            self.bill.ready().await;
+        }
         self.input(Input::Start);
         self.runner.publisher.flush().await;
 
@@ -470,6 +474,7 @@ impl Attempt<'_> {
         if let Some(context) = self.bill.context(&account) {
             self.runner.publisher.event(Event::Context(context));
         }
+        self.bill.prepare(end).await;
         self.bill.settle(end, account);
     }
 

@@ -15,8 +15,12 @@ pub(super) struct Bill {
     began: Timestamp,
     /// The agent tells how large its window is, at the latest when its turn ends; a list may be wrong about it.
     tells_window: bool,
+    /// The model that was asked for.
+    asked: Option<String>,
     /// The model that runs, as far as it is known.
     model: Option<String>,
+    /// The list of prices will be needed.
+    wants_list: bool,
     /// A response has begun.
     has_begun: bool,
     /// The agent has told how full the context is.
@@ -29,18 +33,32 @@ pub(super) struct Bill {
 }
 
 impl Bill {
-    pub(super) fn new(prices: Prices, model: Option<String>, tells_window: bool) -> Self {
+    pub(super) fn new(prices: Prices, asked: Option<String>, tells_window: bool) -> Self {
         Self {
             prices,
             began: Timestamp::now(),
             tells_window,
-            model,
+            model: asked.clone(),
+            asked,
+            wants_list: false,
             has_begun: false,
             tells_context: false,
             responses: Vec::new(),
             sum: Tokens::default(),
             window: None,
         }
+    }
+
+    /// Makes the list of prices ready now, for a run whose cost is limited.
+    pub(super) async fn ready(&self) {
+        self.prices.ready().await;
+    }
+
+    /// Makes the list of prices ready while the model works on its first response, and no earlier: starting an
+    /// agent is work enough.
+    pub(super) fn with_list(mut self) -> Self {
+        self.wants_list = true;
+        self
     }
 
     /// When the attempt began.
@@ -54,6 +72,9 @@ impl Bill {
             Event::SessionStarted(session) => self.runs(session.model.as_ref()),
             Event::TurnStarted(turn) => {
                 self.has_begun = true;
+                if std::mem::take(&mut self.wants_list) {
+                    self.prices.warm_up();
+                }
                 if is_main {
                     self.runs(turn.model.as_ref());
                 }
@@ -104,15 +125,27 @@ impl Bill {
         }
     }
 
+    /// The model's name with its provider, where the agent leaves out what was asked for.
+    fn full_name<'a>(&'a self, model: &'a str) -> &'a str {
+        let asked = self.asked.as_deref();
+        let is_full =
+            |name: &&str| name.strip_suffix(model).is_some_and(|rest| rest.ends_with('/'));
+        asked.filter(is_full).unwrap_or(model)
+    }
+
     fn window(&mut self) -> Option<(u64, ContextSource)> {
         let model = self.model.as_ref()?;
         let known = self.window.as_ref().filter(|(name, _)| name == model);
         if known.is_none() {
-            let window = self.prices.context_window(model);
+            let name = self.full_name(model);
+            // The list is large: who does not need it is not kept waiting for it.
+            let window = match self.tells_window {
+                true => self.prices.own_window(name),
+                false => self.prices.context_window(name),
+            };
             self.window = Some((model.clone(), window));
         }
-        let window = self.window.as_ref().and_then(|(_, window)| *window);
-        window.filter(|(_, source)| *source == ContextSource::Config || !self.tells_window)
+        self.window.as_ref().and_then(|(_, window)| *window)
     }
 
     /// True if the agent's own account of its session may say more than its stream has.
@@ -138,11 +171,20 @@ impl Bill {
         self.price(end, if is_account_better { &account } else { &self.responses }, is_whole);
     }
 
-    /// Completes the cost by what the stream has told.
+    /// Completes the cost by what the stream has told; not yet where that would keep the agent waiting.
     pub(super) fn preview(&self, end: &AttemptEnd) -> Usage {
         let mut end = end.clone();
-        self.settle(&mut end, Vec::new());
+        if is_priced(&end.usage) || self.prices.is_ready() {
+            self.settle(&mut end, Vec::new());
+        }
         end.usage
+    }
+
+    /// Waits until a price can be told at once, if one is needed.
+    pub(super) async fn prepare(&self, end: &AttemptEnd) {
+        if self.has_begun && !is_priced(&end.usage) {
+            self.prices.ready().await;
+        }
     }
 
     fn price(&self, end: &mut AttemptEnd, responses: &[Response], is_whole: bool) {
@@ -150,9 +192,7 @@ impl Bill {
         for part in usage.models.values_mut() {
             part.cost_source = Some(part.source());
         }
-        let is_reported = usage.total_cost_usd.is_some()
-            && usage.models.values().all(|part| part.cost_usd.is_some());
-        if is_reported {
+        if is_priced(usage) {
             return;
         }
         usage.partial |= self.has_begun && !is_whole;
@@ -235,8 +275,10 @@ impl Bill {
         let fits = explained.beyond(tokens).total() == 0;
         let (responses, explained) =
             if fits { (responses, explained) } else { (&[][..], Tokens::default()) };
-        let named =
-            |response: &Response| Response { model: Some(model.to_owned()), ..response.clone() };
+        let named = |response: &Response| Response {
+            model: Some(self.full_name(model).to_owned()),
+            ..response.clone()
+        };
         let costs =
             responses.iter().map(|response| self.prices.price(&named(response), self.began));
         let Some(cost) = costs.sum::<Option<f64>>() else { return (None, CostSource::Unknown) };
@@ -247,6 +289,11 @@ impl Bill {
             None => (None, CostSource::Unknown),
         }
     }
+}
+
+/// True if the agent has told what everything costs.
+fn is_priced(usage: &Usage) -> bool {
+    usage.total_cost_usd.is_some() && usage.models.values().all(|part| part.cost_usd.is_some())
 }
 
 fn sum_of(responses: &[Response]) -> Tokens {

@@ -56,6 +56,11 @@ impl Chain {
         }
     }
 
+    /// The request as it is when everything that it names was read.
+    pub(super) fn request(&mut self, request: &RunRequest) {
+        self.original = request.clone();
+    }
+
     /// The candidates' names, in order.
     pub(super) fn names(&self) -> Vec<String> {
         (0..self.agents.len()).map(|n| self.name(n)).collect()

@@ -8,7 +8,7 @@
 use belay_agents::{Emitted, Replay};
 use belay_testkit::model_server::{ModelServer, Request, Script, Tokens};
 use belay_testkit::real::{self, CodexPolicy, RealAgent, Sandbox, skip_unless_installed};
-use belaykit::trace::journal::{EVENTS_FILE, Frames, InputKind, input_file};
+use belaykit::trace::journal::{EVENTS_FILE, Frames, InputKind, attempt_request_file, input_file};
 use belaykit::trace::{AttemptEnded, CostSource, RunResult, Text, ToolCall, ToolId, ToolResult};
 use belaykit::{
     Agent, Claude, Client, Codex, Environment, Error, Event, FailureKind, OpenCode, Outcome, Pi,
@@ -283,8 +283,13 @@ impl Stage {
             true => (".codex/sessions", "token_usage_record"),
             false => (".claude/projects", r#""output_tokens":"#),
         };
+        self.wait_for_lines(folder, word, responses);
+    }
+
+    /// Waits until so many lines of the files below a folder have this word.
+    pub(crate) fn wait_for_lines(&self, folder: &str, word: &str, lines: usize) {
         let since = Instant::now();
-        while lines_below(&self.sandbox.home().join(folder), word) < responses {
+        while lines_below(&self.sandbox.home().join(folder), word) < lines {
             assert!(since.elapsed() < Duration::from_secs(10), "the agent writes nothing down");
             std::thread::sleep(Duration::from_millis(10));
         }
@@ -557,7 +562,10 @@ impl Played {
             let Event::AttemptStarted(attempt) = &started.event else { unreachable!() };
             let transport = attempt.transport.parse().unwrap();
             let log = fs::read(self.folder.join(input_file(started.attempt))).unwrap();
-            let replay = Replay::of(agent, request, transport, &log);
+            // An attempt may have a request of its own.
+            let own = fs::read(self.folder.join(attempt_request_file(started.attempt))).ok();
+            let own = own.map(|text| serde_json::from_slice::<RunRequest>(&text).unwrap());
+            let replay = Replay::of(agent, own.as_ref().unwrap_or(request), transport, &log);
             assert_eq!(replay.unreadable, 0, "the log of inputs is whole");
             let inputs: Vec<_> = Frames::new(&log).map(|frame| frame.bytes).collect();
             let mine = |record: &&Record| record.attempt == started.attempt && record.raw.is_some();

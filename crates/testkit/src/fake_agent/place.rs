@@ -48,8 +48,13 @@ impl FakeAgent {
 
 /// The `fake-agent` binary that was built together with the running test.
 pub fn fake_agent_binary() -> io::Result<PathBuf> {
+    binary("fake-agent")
+}
+
+/// The program of this crate that was built together with the running test.
+pub(crate) fn binary(name: &str) -> io::Result<PathBuf> {
     let test = std::env::current_exe()?;
-    let name = format!("fake-agent{}", std::env::consts::EXE_SUFFIX);
+    let name = format!("{name}{}", std::env::consts::EXE_SUFFIX);
     let folders = test.ancestors().skip(1).take(STEPS_UP_MAX);
     folders.map(|folder| folder.join(&name)).find(|path| path.is_file()).ok_or_else(|| {
         let why = format!(

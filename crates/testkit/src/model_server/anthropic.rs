@@ -83,6 +83,9 @@ fn block(part: &Part) -> Value {
         }
         Part::Text(text) => json!({ "type": "text", "text": text }),
         Part::Tool { name, input } => tool_use(name, input.clone()),
+        Part::McpTool { server, tool, input } => {
+            tool_use(&format!("mcp__{server}__{tool}"), input.clone())
+        }
         Part::Shell(command) => {
             tool_use("Bash", json!({ "command": command, "description": "Run a command" }))
         }

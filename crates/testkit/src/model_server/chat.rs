@@ -75,6 +75,9 @@ fn message(parts: &[Part], request: &Value) -> Value {
             Part::Thinking(text) => reasoning.push_str(text),
             Part::Text(text) => content.push_str(text),
             Part::Tool { name, input } => calls.push(tools::call(name, input)),
+            Part::McpTool { server, tool, input } => {
+                calls.push(tools::mcp(server, tool, input, request));
+            }
             Part::Shell(command) => calls.push(tools::shell(command, request)),
             Part::WriteFile { path, content } => {
                 calls.push(tools::write_file(path, content, request));

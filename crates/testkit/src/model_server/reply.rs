@@ -62,6 +62,7 @@ pub(crate) enum Part {
     Thinking(String),
     Text(String),
     Tool { name: String, input: Value },
+    McpTool { server: String, tool: String, input: Value },
     Shell(String),
     WriteFile { path: String, content: String },
 }
@@ -109,6 +110,16 @@ impl Reply {
     /// tool; on Chat Completions it is sent as the arguments, so that they can be broken.
     pub fn tool(self, name: impl Into<String>, input: Value) -> Self {
         self.part(Part::Tool { name: name.into(), input })
+    }
+
+    /// Then the model calls this tool of an MCP server, by the name that the agent gave it.
+    pub fn mcp_tool(
+        self,
+        server: impl Into<String>,
+        tool: impl Into<String>,
+        input: Value,
+    ) -> Self {
+        self.part(Part::McpTool { server: server.into(), tool: tool.into(), input })
     }
 
     /// Then the model runs this command with the agent's own shell tool.
@@ -237,7 +248,10 @@ impl Reply {
             Outcome::Failure(_) => false,
             Outcome::Parts(parts) => parts.iter().any(|part| match part {
                 Part::Thinking(_) | Part::Text(_) => false,
-                Part::Tool { .. } | Part::Shell(_) | Part::WriteFile { .. } => true,
+                Part::Tool { .. }
+                | Part::McpTool { .. }
+                | Part::Shell(_)
+                | Part::WriteFile { .. } => true,
             }),
         };
         let implied = if calls_a_tool { StopReason::ToolUse } else { StopReason::EndTurn };

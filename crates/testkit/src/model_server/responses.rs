@@ -71,6 +71,7 @@ fn item(part: &Part, request: &Value) -> Value {
             "content": [{ "type": "output_text", "text": text, "annotations": [] }],
         }),
         Part::Tool { name, input } => tools::call(name, input),
+        Part::McpTool { server, tool, input } => tools::mcp(server, tool, input),
         Part::Shell(command) => tools::shell(command, request),
         Part::WriteFile { path, content } => tools::write_file(path, content, request),
     }

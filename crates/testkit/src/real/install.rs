@@ -42,6 +42,7 @@ fn install_packages(dir: &Path) -> io::Result<()> {
     npm.arg(format!("@openai/codex@{CODEX_VERSION}"));
     npm.arg(format!("opencode-ai@{OPENCODE_VERSION}"));
     npm.args(pi::node_package());
+    npm.args(pi::PACKAGES.map(|(name, version)| format!("{name}@{version}")));
     let status = npm
         .current_dir(dir)
         .status()
@@ -58,7 +59,7 @@ fn missing(dir: &Path) -> Vec<&'static str> {
         ("claude", claude_in(dir), CLAUDE_VERSION),
         ("codex", codex_in(dir), CODEX_VERSION),
         ("opencode", opencode_in(dir), OPENCODE_VERSION),
-        ("pi", pi::find(dir), PI_VERSION),
+        ("pi", pi::find(dir).filter(|_| pi::has_packages(dir)), PI_VERSION),
     ];
     let missing = found
         .into_iter()

@@ -18,6 +18,16 @@ const NODE_MIN: (u32, u32) = (22, 19);
 /// The Node that is installed where the machine's own is older than that.
 const NODE_VERSION: &str = "24.21.0";
 
+/// What Pi loads extensions with and what it looks into images with: its bundle does not hold them.
+/// They lie where Node looks for them.
+pub(super) const PACKAGES: [(&str, &str); 2] =
+    [("jiti", "2.7.0"), ("@silvia-odwyer/photon-node", "0.3.4")];
+
+/// True if the installed Pi has these.
+pub(super) fn has_packages(dir: &Path) -> bool {
+    PACKAGES.iter().all(|(name, _)| dir.join("node_modules").join(name).is_dir())
+}
+
 /// The installed Pi, of whatever version it is.
 pub(super) fn find(dir: &Path) -> Option<RealAgent> {
     agent(launcher(dir))
@@ -32,7 +42,7 @@ pub(super) fn node_package() -> Option<String> {
 /// Installs the pinned Pi: the package is fetched and unpacked, and its launcher written last.
 ///
 /// `npm install` cannot do it: two packages that 1.5.2 names are not in the registry. Its bundle
-/// has everything in it and needs neither of them.
+/// needs neither of them, and of the others only [`PACKAGES`].
 pub(super) fn install(dir: &Path) -> io::Result<()> {
     let node = machine_node().unwrap_or_else(|| installed_node(dir));
     let (home, unpacked) = (dir.join(format!("pi-{PI_VERSION}")), dir.join("pi-unpacked"));

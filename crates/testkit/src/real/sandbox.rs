@@ -182,7 +182,8 @@ fn opencode_config(url: &str) -> Value {
             "npm": "@ai-sdk/openai-compatible",
             "options": { "baseURL": format!("{url}/v1"), "apiKey": "sk-dummy" },
             "models": { "mock-model": {
-                "reasoning": true, "tool_call": true,
+                "reasoning": true, "tool_call": true, "attachment": true,
+                "modalities": { "input": ["text", "image"], "output": ["text"] },
                 "cost": { "input": 2, "output": 8, "cache_read": 0.5, "cache_write": 0 },
                 "limit": { "context": 128_000, "output": 8192 },
             }},
@@ -194,7 +195,7 @@ fn pi_models(url: &str) -> Value {
     json!({ "providers": { "lab": {
         "baseUrl": format!("{url}/v1"), "api": "openai-completions", "apiKey": "sk-dummy",
         "models": [{
-            "id": "mock-model", "reasoning": true, "input": ["text"],
+            "id": "mock-model", "reasoning": true, "input": ["text", "image"],
             "cost": { "input": 2, "output": 8, "cacheRead": 0.5, "cacheWrite": 0 },
             "contextWindow": 128_000, "maxTokens": 8192,
         }],

@@ -120,12 +120,11 @@ impl Job {
         // On a terminal the text format has shown the answer already, as it came.
         let shown = format == Format::Text && stdout.is_terminal() && io::stderr().is_terminal();
         let wanted = matches!(format, Format::Text | Format::Quiet);
-        if wanted && !shown && !outcome.text.is_empty() {
-            let text = if stdout.is_terminal() {
-                visible(&outcome.text)
-            } else {
-                outcome.text.as_str().into()
-            };
+        // Asked for by its shape, the answer is the value, and not the words around it.
+        let value = outcome.structured.as_ref().filter(|_| self.request.output_schema.is_some());
+        let answer = value.map_or(outcome.text.as_str(), |value| value.get());
+        if wanted && !shown && !answer.is_empty() {
+            let text = if stdout.is_terminal() { visible(answer) } else { answer.into() };
             let end = if text.ends_with('\n') { "" } else { "\n" };
             closed_pipe_is_fine(write!(io::stdout(), "{text}{end}"))?;
         }

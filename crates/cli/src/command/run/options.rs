@@ -1,6 +1,7 @@
 //! What `belay run` and the verbs that run again have in common: everything but the prompt and the session.
 
 use super::ask::{Ask, over};
+use super::given::Given;
 use super::policy::PolicyFlags;
 use crate::fail::Fail;
 use crate::say::warn;
@@ -86,6 +87,9 @@ pub(crate) struct Options {
     #[arg(long, value_name = "FILE", help_heading = "Surroundings")]
     pub(crate) price_file: Option<PathBuf>,
 
+    #[command(flatten)]
+    pub(crate) given: Given,
+
     /// Talk with the agent in this way only.
     #[arg(long, value_enum, help_heading = "Surroundings")]
     pub(crate) transport: Option<TransportName>,
@@ -135,6 +139,7 @@ impl Options {
         over(&mut request.timeout, &self.timeout);
         request.idle = self.idle_timeout.unwrap_or(request.idle);
         request.leave_running |= self.leave_running;
+        self.given.apply(request);
         over(&mut request.trace_id, &self.trace_id);
         over(&mut request.phase, &self.phase);
     }

@@ -177,6 +177,7 @@ fn a_window_is_put_in_where_the_agent_tells_none() {
     check(&mut bill, None, Some(400_000), ContextSource::Prices);
     // An agent that tells its window itself has not told it yet.
     bill.tells_window = true;
+    bill.window = None;
     check(&mut bill, None, None, ContextSource::Agent);
     bill.prices = Prices::none().with_toml("[models.x]\ncontext_window = 9", "p").unwrap();
     let session = SessionStarted { model: Some("x".to_owned()), ..SessionStarted::default() };
@@ -202,4 +203,21 @@ fn how_full_the_context_was_is_in_the_account_of_an_agent_that_does_not_tell() {
     );
     bill.event(&mut Event::Context(want), true);
     assert_eq!(bill.context(&account), None);
+}
+
+#[test]
+fn a_model_is_looked_up_by_the_name_that_was_asked_for_if_the_agent_shortens_it() {
+    let text = "[models.\"lab/m\"]\ninput_usd_per_million = 1\noutput_usd_per_million = 1";
+    let check = |asked: &str, want| {
+        let mut bill = bill(Some(asked));
+        bill.prices = Prices::none().with_toml(text, "p").unwrap();
+        let mut end = AttemptEnd::default();
+        (end.model, end.usage) = (Some("m".to_owned()), usage(1_000_000, 0, 0));
+        let usage = settled(&bill, end, Vec::new());
+        assert_eq!(usage.total_cost_usd, want, "{asked}");
+        assert!(usage.models.contains_key("m"));
+    };
+    check("lab/m", Some(1.0));
+    check("other/m", None);
+    check("m", None);
 }

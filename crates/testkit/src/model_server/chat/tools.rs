@@ -18,6 +18,13 @@ pub(crate) fn call(name: &str, input: &Value) -> Value {
     })
 }
 
+/// A call of a tool of an MCP server, by the name that Pi or that OpenCode gives it.
+pub(crate) fn mcp(server: &str, tool: &str, input: &Value, request: &Value) -> Value {
+    let names = [format!("mcp__{server}__{tool}"), format!("{server}_{tool}")];
+    let names = names.each_ref().map(String::as_str);
+    call(Offered::find(&names, request).name, input)
+}
+
 /// A call that runs this command.
 pub(crate) fn shell(command: &str, request: &Value) -> Value {
     let tool = Offered::find(&SHELLS, request);

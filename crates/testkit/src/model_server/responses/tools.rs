@@ -27,6 +27,13 @@ pub(crate) fn call(name: &str, input: &Value) -> Value {
     }
 }
 
+/// A call of a tool of an MCP server: Codex offers each server as a namespace. (0.169)
+pub(crate) fn mcp(server: &str, tool: &str, input: &Value) -> Value {
+    let mut call = call(tool, input);
+    call["namespace"] = format!("mcp__{server}").into();
+    call
+}
+
 /// A call that runs this command.
 pub(crate) fn shell(command: &str, request: &Value) -> Value {
     match offer(request) {
