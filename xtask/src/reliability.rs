@@ -28,6 +28,7 @@ const fn row(
 const PLAN: &[Row] = &[
     row("T1", "10 MB on stderr before and beside stdout", "ends::", "deadlock / text lost"),
     row("T5", "exit 0 without result; SIGKILL, SIGSEGV at each event", "ends::", "kind never"),
+    row("T9", "100 processes, one account that is used up", "limited::", "–"),
     row("T12", "stops at random moments × agents × children", "stops::", "1 survivor, hang"),
     row("T13", "kill -9 and SIGSEGV of belay", "killed::", "all survive"),
     row("T14", "kill -9 of the supervisor; of both", "killed::", "–"),

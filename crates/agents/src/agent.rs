@@ -2,8 +2,8 @@
 
 use crate::shell_escape;
 use crate::{
-    Capabilities, Capability, Launch, Protocol, Response, RunRequest, Session, SessionFiles,
-    Support,
+    Account, Capabilities, Capability, Launch, Protocol, Response, RunRequest, Session,
+    SessionFiles, Support,
 };
 use belay_trace::ToolCall;
 use jiff::Timestamp;
@@ -25,6 +25,13 @@ pub trait Agent: fmt::Debug + Send + Sync {
     /// The model that a request is for which names none, if the caller has chosen one.
     fn model(&self) -> Option<&str> {
         None
+    }
+
+    /// Whose limits a run with this model meets: where the agent's login is, and what takes its place.
+    ///
+    /// Without it, all runs of the agent with the same environment count as one account.
+    fn account(&self, _model: Option<&str>) -> Account {
+        Account::default()
     }
 
     /// True if a tool call is told only when the tool is through: then what was under way when the agent died is

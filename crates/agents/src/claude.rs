@@ -16,7 +16,7 @@ mod wire;
 use crate::agent::{check_name, check_options};
 use crate::session::is_id;
 use crate::{
-    Agent, Capabilities, Capability, EnvPolicy, Launch, Permissions, Protocol, Response,
+    Account, Agent, Capabilities, Capability, EnvPolicy, Launch, Permissions, Protocol, Response,
     RunRequest, Session, SessionFiles, StopPlan, Support, Transport, Unsupported, mcp,
 };
 use jiff::Timestamp;
@@ -103,6 +103,18 @@ const CAPABILITIES_PRINT: Capabilities = CAPABILITIES.without(&[
     Capability::PermissionRequests,
 ]);
 
+/// What says who pays, or that somebody else than Anthropic does.
+const ACCOUNT: &[&str] = &[
+    "ANTHROPIC_API_KEY",
+    "ANTHROPIC_AUTH_TOKEN",
+    "ANTHROPIC_BASE_URL",
+    "CLAUDE_CODE_OAUTH_TOKEN",
+    "CLAUDE_CODE_USE_*",
+];
+
+/// Windows of a plan that hold one model (`rateLimitType`); the others hold all of them.
+const MODEL_LIMITS: &[&str] = &["seven_day_opus", "seven_day_sonnet"];
+
 impl Agent for Claude {
     fn name(&self) -> &'static str {
         Self::NAME
@@ -110,6 +122,12 @@ impl Agent for Claude {
 
     fn model(&self) -> Option<&str> {
         self.model.as_deref()
+    }
+
+    fn account(&self, _model: Option<&str>) -> Account {
+        let file = &[".credentials.json"];
+        let account = Account::in_file("CLAUDE_CONFIG_DIR", ".claude", file).variables(ACCOUNT);
+        Account { model_limits: MODEL_LIMITS, ..account }
     }
 
     fn transports(&self) -> &'static [Transport] {

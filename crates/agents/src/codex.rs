@@ -20,8 +20,8 @@ mod rpc;
 use crate::agent::{check_name, check_options};
 use crate::session::is_id;
 use crate::{
-    Agent, Capabilities, Capability, Effort, EnvPolicy, Launch, Permissions, Protocol, Response,
-    RunRequest, Session, SessionFiles, StopPlan, Support, Transport, Unsupported,
+    Account, Agent, Capabilities, Capability, Effort, EnvPolicy, Launch, Permissions, Protocol,
+    Response, RunRequest, Session, SessionFiles, StopPlan, Support, Transport, Unsupported,
 };
 use belay_trace::ToolCall;
 use jiff::Timestamp;
@@ -113,6 +113,13 @@ const EXEC: Capabilities = Capabilities::new(&[
     (Capability::ReportedWindow, Support::No),
 ]);
 
+/// What says who pays.
+const ACCOUNT: &[&str] =
+    &["OPENAI_API_KEY", "OPENAI_BASE_URL", "CODEX_API_KEY", "CODEX_ACCESS_TOKEN"];
+
+/// "You've hit your usage limit for MODEL. Switch to another model now" (from its source).
+const MODEL_LIMITS: &[&str] = &["usage limit for "];
+
 impl Agent for Codex {
     fn name(&self) -> &'static str {
         Self::NAME
@@ -120,6 +127,11 @@ impl Agent for Codex {
 
     fn model(&self) -> Option<&str> {
         self.model.as_deref()
+    }
+
+    fn account(&self, _model: Option<&str>) -> Account {
+        let account = Account::in_file("CODEX_HOME", ".codex", &["auth.json"]).variables(ACCOUNT);
+        Account { model_limits: MODEL_LIMITS, ..account }
     }
 
     fn transports(&self) -> &'static [Transport] {

@@ -10,8 +10,8 @@ mod wire;
 
 use crate::agent::{check_name, check_options};
 use crate::{
-    Agent, Capabilities, Capability, EnvPolicy, Launch, Permissions, Protocol, RunRequest, Session,
-    StopPlan, Support, Transport, Unsupported,
+    Account, Agent, Capabilities, Capability, EnvPolicy, Launch, Permissions, Protocol, RunRequest,
+    Session, StopPlan, Support, Transport, Unsupported,
 };
 
 /// Docker Agent, the CLI `docker-agent`.
@@ -83,6 +83,10 @@ const EXEC: Capabilities = Capabilities::new(&[
     (Capability::ReportedWindow, Support::Native),
 ]);
 
+/// What says who pays.
+const ACCOUNT: &[&str] =
+    &["OPENAI_API_KEY", "OPENAI_BASE_URL", "ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL"];
+
 impl Agent for DockerAgent {
     fn name(&self) -> &'static str {
         Self::NAME
@@ -90,6 +94,12 @@ impl Agent for DockerAgent {
 
     fn model(&self) -> Option<&str> {
         self.agent.as_deref()
+    }
+
+    /// The description of the agent says which provider it uses, and with which key.
+    fn account(&self, model: Option<&str>) -> Account {
+        let part = model.or(self.agent.as_deref()).map(str::to_owned);
+        Account { part, ..Account::default().variables(ACCOUNT) }
     }
 
     fn transports(&self) -> &'static [Transport] {

@@ -20,6 +20,7 @@
 //! ```
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
+mod account;
 mod agent;
 mod capabilities;
 mod claude;
@@ -44,6 +45,7 @@ mod session;
 mod stderr;
 mod wire;
 
+pub use crate::account::Account;
 pub use crate::agent::{Agent, Transport, Unsupported};
 pub use crate::capabilities::{Capabilities, Capability, Support};
 pub use crate::claude::Claude;

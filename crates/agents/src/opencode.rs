@@ -17,8 +17,8 @@ mod wire;
 
 use crate::agent::{check_name, check_options};
 use crate::{
-    Agent, Capabilities, Capability, EnvPolicy, Launch, Permissions, Protocol, RunRequest, Server,
-    Session, StopPlan, Support, Transport, Unsupported,
+    Account, Agent, Capabilities, Capability, EnvPolicy, Launch, Permissions, Protocol, RunRequest,
+    Server, Session, StopPlan, Support, Transport, Unsupported,
 };
 use serde_json::json;
 use std::env::consts::{ARCH, OS};
@@ -129,6 +129,25 @@ const RUN: Capabilities = Capabilities::new(&[
     (Capability::ReportedWindow, Support::No),
 ]);
 
+/// What says who pays: keys of providers, and configurations that may name others.
+const ACCOUNT: &[&str] = &[
+    "OPENCODE_CONFIG",
+    "OPENCODE_CONFIG_*",
+    "OPENCODE_API_KEY",
+    "OPENCODE_AUTH_CONTENT",
+    "ANTHROPIC_API_KEY",
+    "ANTHROPIC_BASE_URL",
+    "OPENAI_API_KEY",
+    "OPENAI_BASE_URL",
+    "OPENROUTER_API_KEY",
+    "GEMINI_API_KEY",
+    "GOOGLE_GENERATIVE_AI_API_KEY",
+    "GROQ_API_KEY",
+    "XAI_API_KEY",
+    "DEEPSEEK_API_KEY",
+    "MISTRAL_API_KEY",
+];
+
 impl Agent for OpenCode {
     fn name(&self) -> &'static str {
         Self::NAME
@@ -140,6 +159,12 @@ impl Agent for OpenCode {
 
     fn tells_tools_late(&self, transport: Transport) -> bool {
         transport == Transport::Print
+    }
+
+    fn account(&self, model: Option<&str>) -> Account {
+        let file = &["opencode/auth.json"];
+        let account = Account::in_file("XDG_DATA_HOME", ".local/share", file).variables(ACCOUNT);
+        account.of_provider(model)
     }
 
     fn transports(&self) -> &'static [Transport] {

@@ -17,8 +17,8 @@ mod wire;
 
 use crate::agent::{check_name, check_options};
 use crate::{
-    Agent, Capabilities, Capability, EnvPolicy, Launch, Permissions, Protocol, RunRequest, Session,
-    StopPlan, Support, Transport, Unsupported,
+    Account, Agent, Capabilities, Capability, EnvPolicy, Launch, Permissions, Protocol, RunRequest,
+    Session, StopPlan, Support, Transport, Unsupported,
 };
 
 /// Pi, the CLI `pi`.
@@ -103,6 +103,23 @@ const JSON: Capabilities =
 /// The tools that change nothing, by Pi's own example of a read-only run. MCP tools would stay beside them.
 const READ_ONLY: &str = "read,grep,find,ls";
 
+/// What says who pays.
+const ACCOUNT: &[&str] = &[
+    "ANTHROPIC_API_KEY",
+    "ANTHROPIC_AUTH_TOKEN",
+    "ANTHROPIC_OAUTH_TOKEN",
+    "OPENAI_API_KEY",
+    "GEMINI_API_KEY",
+    "DEEPSEEK_API_KEY",
+    "GROQ_API_KEY",
+    "CEREBRAS_API_KEY",
+    "XAI_API_KEY",
+    "OPENROUTER_API_KEY",
+    "AI_GATEWAY_API_KEY",
+    "MISTRAL_API_KEY",
+    "OPENCODE_API_KEY",
+];
+
 impl Agent for Pi {
     fn name(&self) -> &'static str {
         Self::NAME
@@ -110,6 +127,11 @@ impl Agent for Pi {
 
     fn model(&self) -> Option<&str> {
         self.model.as_deref()
+    }
+
+    fn account(&self, model: Option<&str>) -> Account {
+        let account = Account::in_file("PI_CODING_AGENT_DIR", ".pi/agent", &["auth.json"]);
+        account.variables(ACCOUNT).of_provider(model)
     }
 
     fn transports(&self) -> &'static [Transport] {

@@ -1,8 +1,8 @@
 //! The command line: what was typed, nothing more.
 
 use crate::command::{
-    agents, completions, config, demo, handoff, interactive, logs, parse, play, prune, replay,
-    resume, run, runs, schema, show, steer, stop,
+    agents, breaker, completions, config, demo, handoff, interactive, logs, parse, play, prune,
+    replay, resume, run, runs, schema, show, steer, stop,
 };
 use clap::{Parser, Subcommand};
 
@@ -32,6 +32,7 @@ pub(crate) enum Command {
     Prune(prune::Prune),
     Parse(parse::Parse),
     Agents(agents::Agents),
+    Breaker(breaker::Breaker),
     Config(config::Config),
     Demo(demo::Demo),
     Schema(schema::Schema),

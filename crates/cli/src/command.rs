@@ -1,6 +1,7 @@
 //! The verbs, one file each.
 
 pub(crate) mod agents;
+pub(crate) mod breaker;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod demo;
@@ -38,6 +39,7 @@ pub(crate) fn dispatch(cli: Cli) -> Result<u8, Fail> {
         Command::Prune(prune) => prune.run(),
         Command::Parse(parse) => parse.run(),
         Command::Agents(agents) => agents.run(),
+        Command::Breaker(breaker) => breaker.run(),
         Command::Config(config) => config.run(),
         Command::Demo(demo) => demo.run(),
         Command::Schema(schema) => schema.run(),

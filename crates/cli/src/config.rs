@@ -23,6 +23,7 @@ pub(crate) use self::setting::{Origin, Row, Which};
 
 use crate::say::warn;
 use std::path::PathBuf;
+use std::sync::Once;
 
 /// Where the user's file says that journals are. Whoever looks for a run, or stops one, is not kept from it by a
 /// mistake in a file: he is warned.
@@ -30,7 +31,10 @@ pub(crate) fn state_dir() -> Option<PathBuf> {
     match read::user() {
         Ok(document) => Some(document?.common.state_dir?.value.0),
         Err(wrong) => {
-            warn(format_args!("{}; journals are looked for in the usual place", wrong.first()));
+            static WARN: Once = Once::new();
+            WARN.call_once(|| {
+                warn(format_args!("{}; journals are looked for in the usual place", wrong.first()));
+            });
             None
         }
     }

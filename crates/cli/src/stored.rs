@@ -29,6 +29,11 @@ impl StateDir {
         store(self.state_dir.clone())
     }
 
+    /// The folder itself.
+    pub(crate) fn folder(&self) -> Result<PathBuf, Fail> {
+        folder(self.state_dir.clone())
+    }
+
     /// The run that a person means.
     pub(crate) fn find(&self, id: &str) -> Result<StoredRun, Fail> {
         find(&self.store()?, id)
@@ -37,12 +42,14 @@ impl StateDir {
 
 /// The journals of this user.
 pub(crate) fn store(given: Option<PathBuf>) -> Result<Store, Fail> {
-    let dir = surroundings::state_dir(given.or_else(config::state_dir));
-    let dir = dir.ok_or_else(|| {
+    folder(given).map(Store::new)
+}
+
+fn folder(given: Option<PathBuf>) -> Result<PathBuf, Fail> {
+    surroundings::state_dir(given.or_else(config::state_dir)).ok_or_else(|| {
         Fail::usage("there is no HOME to look for journals in")
             .hint("name the folder with --state-dir")
-    })?;
-    Ok(Store::new(dir))
+    })
 }
 
 /// The run that a person means.

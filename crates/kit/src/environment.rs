@@ -62,11 +62,33 @@ impl Environment {
         seen.cloned().chain(set).chain(private).collect()
     }
 
+    /// What tells one account from another, by name: the variables that are listed, and the keys that the caller
+    /// hands over.
+    pub(crate) fn of_account(&self, listed: &[&str]) -> Vec<(&OsStr, &OsStr)> {
+        let tells = |name: &str| {
+            let is_listed = listed.iter().any(|pattern| is_like(name, pattern));
+            let is_key = SECRETS.iter().any(|word| name.contains(word));
+            is_listed || is_key && self.is_passed(name)
+        };
+        let vars = self.vars.iter().filter(|(name, _)| name.to_str().is_some_and(tells));
+        let mut vars: Vec<_> = vars.map(|(name, value)| (&**name, &**value)).collect();
+        vars.sort_unstable();
+        vars
+    }
+
     fn is_passed(&self, name: &str) -> bool {
-        self.passed.iter().any(|pattern| match pattern.strip_suffix('*') {
-            Some(prefix) => name.starts_with(prefix),
-            None => pattern == name,
-        })
+        self.passed.iter().any(|pattern| is_like(name, pattern))
+    }
+}
+
+/// Words in the names of variables that hold a login.
+const SECRETS: [&str; 4] = ["KEY", "TOKEN", "SECRET", "CREDENTIAL"];
+
+/// A trailing `*` stands for any ending.
+fn is_like(name: &str, pattern: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(prefix) => name.starts_with(prefix),
+        None => pattern == name,
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! [`State::next`] decides, the runner acts. The table of rules is in [`rule`], the caller's wishes in [`policy`].
 
+#[cfg(test)]
+mod opened;
 mod policy;
 mod rule;
 mod seconds;
@@ -39,7 +41,21 @@ pub(crate) struct Link {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Open {
     pub(crate) until: Timestamp,
+    /// When its limit ends, if somebody knows: until then it is not tried, and then it can be waited for.
+    pub(crate) resets_at: Option<Timestamp>,
     pub(crate) kind: FailureKind,
+}
+
+impl Open {
+    /// True for a limit that is no moment's pause.
+    fn lasts(self, now: Now<'_>) -> bool {
+        let pause = SignedDuration::try_from(INLINE_WAIT).unwrap_or_default();
+        match self.kind {
+            FailureKind::UsageLimit => true,
+            FailureKind::RateLimited => self.until.duration_since(now.time) > pause,
+            _ => false,
+        }
+    }
 }
 
 /// How an attempt has ended that failed.
@@ -138,6 +154,16 @@ impl State {
     /// may be waited for, or else the first, because nobody knows better than to try.
     pub(crate) fn first(&mut self, now: Now<'_>) -> Next {
         let open = |n: usize| now.open.get(n).copied().flatten();
+        // A limit that is known is answered like one that was met.
+        if open(0).is_some_and(|open| open.lasts(now)) && self.policy.on_limit != OnLimit::Failover
+        {
+            let reset = self.reset(0, now).filter(|_| self.policy.on_limit == OnLimit::Wait);
+            let wait = reset.and_then(|reset| self.wait_for(0, reset, None, now));
+            return match wait {
+                Some(wait) => self.take(wait, now),
+                None => Next::GiveUp { why: GivenUp::Rule, retry_at: self.reset(0, now) },
+            };
+        }
         if let Some(to) = (0..self.chain.len()).find(|n| open(*n).is_none()) {
             return self.take(Next::Switch { to, start: Start::Fresh }, now);
         }
@@ -263,7 +289,7 @@ impl State {
     /// When a candidate works again, if its limit is why it does not.
     fn reset(&self, n: usize, now: Now<'_>) -> Option<Timestamp> {
         let open = now.open.get(n).copied().flatten();
-        let known = open.filter(|open| is_limit(open.kind)).map(|open| open.until);
+        let known = open.filter(|open| is_limit(open.kind)).and_then(|open| open.resets_at);
         self.resets[n].max(known)
     }
 
@@ -294,23 +320,16 @@ impl State {
         (allowed && in_time && may_start).then_some(Next::Wait { until, to, start })
     }
 
-    /// Everybody is known to be down, but for reasons that pass: then the one that comes back first is tried all
-    /// the same, once. A store of bad news must not be what stops the work.
+    /// Everybody is known to be down: then the one that comes back first is tried all the same, once. A store of bad
+    /// news must not be what stops the work: a login may have been mended where nobody sees it. Only a limit that
+    /// lasts is sure to be one still.
     fn least_bad(&self, now: Now<'_>) -> Option<usize> {
-        let passing = |kind| {
-            matches!(
-                kind,
-                FailureKind::Overloaded | FailureKind::ServerError | FailureKind::Network
-            )
-        };
-        let opens: Option<Vec<Open>> = (0..self.chain.len())
-            .filter(|n| !self.tried[*n])
-            .map(|n| now.open.get(n).copied().flatten())
-            .collect();
-        let all_pass = opens?.iter().all(|open| passing(open.kind));
         let untried = (0..self.chain.len()).filter(|n| !self.tried[*n]);
-        let soonest = untried.min_by_key(|n| now.open.get(*n).copied().flatten().map(|o| o.until));
-        soonest.filter(|_| all_pass && !self.has_forced)
+        let opens: Option<Vec<(usize, Open)>> =
+            untried.map(|n| Some((n, now.open.get(n).copied().flatten()?))).collect();
+        let passing = opens?.into_iter().filter(|(_, open)| !open.lasts(now));
+        let soonest = passing.min_by_key(|(_, open)| open.until);
+        soonest.map(|(n, _)| n).filter(|_| !self.has_forced)
     }
 
     /// Notes what was decided.

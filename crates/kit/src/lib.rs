@@ -2,6 +2,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
 pub mod blocking;
+pub mod breaker;
 mod client;
 pub mod control;
 mod environment;
@@ -37,9 +38,9 @@ pub use crate::observe::{Observer, ObserverError};
 pub use crate::price::{BadPrices, Prices};
 pub use crate::run::{Interrupter, Outcome, Run};
 pub use belay_agents::{
-    AGENTS, Agent, BadIdleLimits, Candidate, Capabilities, Capability, Claude, Codex, DockerAgent,
-    Effort, IdleLimits, Image, McpServer, OpenCode, Permissions, Pi, Response, RunRequest, Session,
-    Support, Tokens, Transport, Unsupported, shell_escape,
+    AGENTS, Account, Agent, BadIdleLimits, Candidate, Capabilities, Capability, Claude, Codex,
+    DockerAgent, Effort, IdleLimits, Image, McpServer, OpenCode, Permissions, Pi, Response,
+    RunRequest, Session, Support, Tokens, Transport, Unsupported, shell_escape,
 };
 pub use belay_trace as trace;
 pub use belay_trace::{Decision, Event, Failure, FailureKind, PermissionRequest, Record, Usage};

@@ -145,3 +145,16 @@ pub const ACCOUNT_BYTES_MAX: u64 = 32 << 20;
 
 /// How many entries of folders are looked at to find it: ten years of a hundred sessions a day.
 pub const ACCOUNT_ENTRIES_MAX: usize = 400_000;
+
+/// How long a breaker is believed at most: the longest window of any plan is a week.
+pub const BREAKER_EXPIRES: Duration = Duration::from_secs(8 * 24 * 60 * 60);
+
+/// How long the one run that tries whether an account works again keeps the others waiting: agents say within
+/// seconds that they are limited, and whoever is at work for longer is not.
+pub const BREAKER_PROBE: Duration = Duration::from_secs(60);
+
+/// How long is waited for the lock of the breakers, which is held for a write of a few hundred bytes.
+pub const BREAKER_LOCK: Duration = Duration::from_secs(1);
+
+/// How much is read of a breaker's file: what belay writes is less than a tenth.
+pub const BREAKER_BYTES_MAX: u64 = 64 << 10;

@@ -7,6 +7,7 @@
 mod account;
 mod attempt;
 mod bill;
+mod breakers;
 mod chain;
 mod drain;
 mod handler;
@@ -148,7 +149,7 @@ pub(crate) struct Runner {
 impl Runner {
     pub(crate) fn new(client: Client, request: RunRequest, run_id: String, stream: Feed) -> Self {
         let publisher = Publisher::new(&client, run_id.clone(), stream);
-        let chain = Chain::new(&client, &request);
+        let chain = Chain::new(&client, &request, &run_id);
         Self {
             client,
             request,

@@ -66,6 +66,10 @@ pub(super) fn failure(
         failure = failure.with(EvidenceSource::Text, "errors", text);
     }
     if kind == FailureKind::UsageLimit {
+        let rejected = limit.filter(|limit| is_rejected(limit));
+        if let Some(window) = rejected.and_then(|limit| limit.rate_limit_type.as_deref()) {
+            failure = failure.with(EvidenceSource::Field, "rateLimitType", window);
+        }
         failure.resets_at = limit.filter(|limit| is_rejected(limit)).and_then(resets_at);
         failure.reset_hint = reset_hint(&error.text);
     }

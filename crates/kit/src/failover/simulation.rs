@@ -62,7 +62,8 @@ impl Simulation {
             if open.is_none() && self.dice.u8(..8) == 0 {
                 let until = self.time + Duration::from_secs(self.dice.u64(1..20_000));
                 let kinds = [FailureKind::UsageLimit, FailureKind::Overloaded, FailureKind::Auth];
-                *open = Some(Open { until, kind: kinds[self.dice.usize(..3)] });
+                let resets_at = self.dice.bool().then_some(until);
+                *open = Some(Open { until, resets_at, kind: kinds[self.dice.usize(..3)] });
             }
         }
         self.open.clone()

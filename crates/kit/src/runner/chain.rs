@@ -1,7 +1,8 @@
 //! From one candidate to the next: what `failover` has decided is done here.
 
+use super::breakers::{Shut, Watch};
 use super::{Caller, Command, Runner};
-use crate::failover::{Ended, GivenUp, Link, Next, Now, Open};
+use crate::failover::{Ended, GivenUp, Link, Next, Now, Open, State};
 use crate::handover;
 use crate::limits;
 use belay_agents::{Agent, AttemptEnd, Capability, RunRequest, Session, Support};
@@ -19,7 +20,10 @@ pub(super) struct Chain {
     /// The caller's client, whose turns the candidates take.
     client: crate::Client,
     agents: Vec<Arc<dyn Agent>>,
-    state: crate::failover::State,
+    pub(super) state: State,
+    /// What other runs know of the candidates, and what it was at the last decision.
+    pub(super) watch: Watch,
+    pub(super) shut: Vec<Option<Shut>>,
     /// The request as the caller made it; the runner's own is that of the attempt.
     original: RunRequest,
     /// The attempts so far.
@@ -33,7 +37,7 @@ pub(super) struct Chain {
 }
 
 impl Chain {
-    pub(super) fn new(client: &crate::Client, request: &RunRequest) -> Self {
+    pub(super) fn new(client: &crate::Client, request: &RunRequest, run_id: &str) -> Self {
         let agents: Vec<_> = client.chain().cloned().collect();
         let links = agents.iter().enumerate().map(|(n, agent)| {
             let model = own_model(request, n).or(agent.model()).map(str::to_owned);
@@ -43,11 +47,13 @@ impl Chain {
             });
             Link { agent: agent.name().to_owned(), model, window: None, can_resume }
         });
-        let state = crate::failover::State::new(client.policy.clone(), links.collect());
+        let state = State::new(client.policy.clone(), links.collect());
         Self {
             client: client.clone(),
             agents,
             state,
+            watch: Watch::new(client, request, run_id),
+            shut: Vec::new(),
             original: request.clone(),
             summaries: Vec::new(),
             work: handover::Work::default(),
@@ -66,7 +72,7 @@ impl Chain {
         (0..self.agents.len()).map(|n| self.name(n)).collect()
     }
 
-    fn name(&self, n: usize) -> String {
+    pub(super) fn name(&self, n: usize) -> String {
         let agent = &self.agents[n];
         match own_model(&self.original, n).or(agent.model()) {
             Some(model) => format!("{}:{model}", agent.name()),
@@ -96,12 +102,22 @@ impl Chain {
 }
 
 /// The model of the request is the first candidate's; the others have their own.
-fn own_model(request: &RunRequest, n: usize) -> Option<&str> {
+pub(super) fn own_model(request: &RunRequest, n: usize) -> Option<&str> {
     request.model.as_deref().filter(|_| n == 0)
 }
 
 /// Who was stopped while he waited.
-struct Stopped(StopReason);
+pub(super) struct Stopped(StopReason);
+
+/// What came of a decision.
+enum Went {
+    /// The attempt can begin.
+    On,
+    /// It is the end.
+    End,
+    /// The wait is over, and others know by now that the candidate still does not work.
+    Down(Failure),
+}
 
 impl Runner {
     /// Carries the request to an end: by the first candidate, and by those after it when it fails.
@@ -109,13 +125,21 @@ impl Runner {
         if self.chain.agents.len() > 1 {
             self.chain.base = handover::Base::begin(self.request.cwd.as_deref());
         }
-        let open = self.open();
-        let mut next = self.chain.state.first(now(caller, &open));
         let mut last = AttemptEnd::default();
+        let mut next = self.decide(caller, State::first).await;
         loop {
-            match self.go_on(next, &mut last, caller).await {
-                Ok(true) => {}
-                Ok(false) => return last,
+            let went = match next {
+                Ok(next) => self.go_on(next, &mut last, caller).await,
+                Err(stopped) => Err(stopped),
+            };
+            match went {
+                Ok(Went::On) => {}
+                Ok(Went::End) => return last,
+                Ok(Went::Down(failure)) => {
+                    let session = last.session_id.as_deref();
+                    next = self.after(&failure, session, caller).await;
+                    continue;
+                }
                 Err(Stopped(reason)) => {
                     let message = None;
                     self.publisher.event(Event::Interrupted(Interrupted { reason, message }));
@@ -123,6 +147,7 @@ impl Runner {
                 }
             }
             let end = self.transports(caller).await;
+            self.chain.watch.note(self.chain.state.current(), end.failure.as_ref()).await;
             let Some(failure) = &end.failure else { return end };
             if caller.is_over {
                 return end;
@@ -130,29 +155,38 @@ impl Runner {
             // Whatever has stopped the attempt has not stopped the run.
             caller.stops = 0;
             let session = end.session_id.as_deref().filter(|_| has_spoken(&end.usage));
-            let effects = self.chain.effects();
-            let ended = Ended { failure, resets_at: failure.resets_at, session, effects };
-            let is_spent = self.is_spent();
-            let open = self.open();
-            next = self.chain.state.next(&ended, is_spent, now(caller, &open));
+            next = self.after(failure, session, caller).await;
             last = merge(last, end);
         }
     }
 
-    /// Does what was decided; false if that is the end.
+    /// What comes after a failure.
+    async fn after(
+        &mut self,
+        failure: &Failure,
+        session: Option<&str>,
+        caller: &mut Caller,
+    ) -> Result<Next, Stopped> {
+        let effects = self.chain.effects();
+        let ended = Ended { failure, resets_at: failure.resets_at, session, effects };
+        let is_spent = self.is_spent();
+        self.decide(caller, |state, now| state.next(&ended, is_spent, now)).await
+    }
+
+    /// Does what was decided.
     async fn go_on(
         &mut self,
         next: Next,
         last: &mut AttemptEnd,
         caller: &mut Caller,
-    ) -> Result<bool, Stopped> {
+    ) -> Result<Went, Stopped> {
         let is_first = self.chain.summaries.is_empty();
         let current = self.chain.state.current();
         let start = match next {
             Next::Switch { to, start } if is_first => {
                 // Those before it are known to be down.
                 if to > 0 {
-                    let failure = Failure::new(FailureKind::UsageLimit, "known to be limited");
+                    let failure = self.known_failure(0);
                     self.tell_failover(0, to, failure, start);
                 }
                 start
@@ -178,12 +212,15 @@ impl Runner {
             }
             Next::Wait { until, to, start } => {
                 let candidate = self.chain.name(to);
-                let failure = last.failure.clone();
+                let failure = last.failure.clone().or_else(|| Some(self.known_failure(to)));
                 let reason = failure.as_ref().map_or("limit".to_owned(), |f| f.kind.to_string());
                 let waiting = Waiting { until, reason, candidate: Some(candidate), failure };
                 self.publisher.event(Event::Waiting(waiting));
                 self.publisher.flush().await;
                 caller.rest_until(until).await?;
+                if let Some(failure) = self.still_down(to, caller).await? {
+                    return Ok(Went::Down(failure));
+                }
                 let from = if is_first { to } else { self.from() };
                 if from != to {
                     let failure = last.failure.clone().unwrap_or_else(unknown);
@@ -194,15 +231,14 @@ impl Runner {
             Next::GiveUp { why, retry_at } => {
                 self.chain.retry_at = retry_at;
                 if is_first {
-                    let message = "every agent of the chain is known to be limited";
-                    last.failure = Some(Failure::new(FailureKind::UsageLimit, message));
+                    last.failure = Some(self.soonest_failure());
                 }
                 self.tell_why(why);
-                return Ok(false);
+                return Ok(Went::End);
             }
         };
         self.prepare(start, last).await;
-        Ok(true)
+        Ok(Went::On)
     }
 
     /// The request of the attempt that comes.
@@ -289,11 +325,6 @@ impl Runner {
         self.publisher.event(Event::notice(Level::Info, "failover", words));
     }
 
-    /// Which candidates are known to be down.
-    fn open(&self) -> Vec<Option<Open>> {
-        vec![None; self.chain.agents.len()]
-    }
-
     /// The run's money, or its turns, are spent.
     fn is_spent(&self) -> bool {
         let original = &self.chain.original;
@@ -322,7 +353,7 @@ impl Runner {
     }
 }
 
-fn unknown() -> Failure {
+pub(super) fn unknown() -> Failure {
     Failure::new(FailureKind::Unknown, "nobody knows why")
 }
 
@@ -354,7 +385,7 @@ fn stopped(mut last: AttemptEnd, reason: StopReason) -> AttemptEnd {
     last
 }
 
-fn now<'a>(caller: &Caller, open: &'a [Option<Open>]) -> Now<'a> {
+pub(super) fn now<'a>(caller: &Caller, open: &'a [Option<Open>]) -> Now<'a> {
     let time = Timestamp::now();
     let left = caller.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
     let deadline = left.and_then(|left| time.checked_add(left).ok());
@@ -363,7 +394,7 @@ fn now<'a>(caller: &Caller, open: &'a [Option<Open>]) -> Now<'a> {
 
 impl Caller {
     /// Waits, and listens meanwhile.
-    async fn rest(&mut self, until: Instant) -> Result<(), Stopped> {
+    pub(super) async fn rest(&mut self, until: Instant) -> Result<(), Stopped> {
         loop {
             let command = tokio::select! {
                 biased;

@@ -180,6 +180,10 @@ impl Job {
         if self.options.format() != Format::Text {
             say(format_args!("error: {}", visible_line(&error.to_string())));
         }
+        // Nothing was tried: a word of another run was enough.
+        if error.failure().evidence.iter().any(|evidence| evidence.name == "breaker") {
+            say("hint: `belay breaker reset` forgets what other runs have found out");
+        }
         match (error.kind(), signal) {
             (FailureKind::Interrupted, Some(signal)) => {
                 u8::try_from(128 + signal.as_raw_value()).unwrap_or(exit_code::INTERRUPTED)
