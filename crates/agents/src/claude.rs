@@ -5,6 +5,7 @@
 //! Measured on 2.1.329; facts and their source are in `docs/agents/claude-code.md`.
 
 mod classify;
+mod failures;
 mod limit;
 mod protocol;
 mod system;
@@ -12,6 +13,8 @@ mod tools;
 mod transcript;
 mod usage;
 mod wire;
+
+pub(crate) use failures::FAILURES;
 
 use crate::agent::{check_name, check_options};
 use crate::session::is_id;

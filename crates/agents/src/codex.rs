@@ -9,6 +9,7 @@ mod app_server;
 mod asides;
 mod classify;
 mod exec;
+mod failures;
 mod items;
 mod limits;
 mod mcp;
@@ -16,6 +17,8 @@ mod meter;
 mod retry;
 mod rollout;
 mod rpc;
+
+pub(crate) use failures::FAILURES;
 
 use crate::agent::{check_name, check_options};
 use crate::session::is_id;

@@ -5,8 +5,11 @@
 
 mod classify;
 mod exec;
+mod failures;
 mod tools;
 mod wire;
+
+pub(crate) use failures::FAILURES;
 
 use crate::agent::{check_name, check_options};
 use crate::{

@@ -6,6 +6,7 @@
 
 mod asides;
 mod classify;
+mod failures;
 mod heard;
 mod mcp;
 mod meter;
@@ -14,6 +15,8 @@ mod run;
 mod serve;
 mod subagents;
 mod wire;
+
+pub(crate) use failures::FAILURES;
 
 use crate::agent::{check_name, check_options};
 use crate::{

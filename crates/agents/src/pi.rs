@@ -6,6 +6,7 @@
 
 mod classify;
 mod ending;
+mod failures;
 mod json;
 mod mcp;
 mod message;
@@ -14,6 +15,8 @@ mod rpc;
 mod stream;
 mod tools;
 mod wire;
+
+pub(crate) use failures::FAILURES;
 
 use crate::agent::{check_name, check_options};
 use crate::{

@@ -1,6 +1,8 @@
 //! Which agents there are, and what they are called.
 
+use crate::failures::Table;
 use crate::{Agent, Claude, Codex, DockerAgent, OpenCode, Pi};
+use crate::{claude, codex, docker_agent, opencode, pi};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -14,6 +16,8 @@ pub struct Entry {
     pub aliases: &'static [&'static str],
     /// What follows the colon is no model, but a file or an image that says what is run.
     pub runs_a_file: bool,
+    /// What its failures look like.
+    pub failures: &'static Table,
     /// Makes one, with the given model as its default.
     pub make: fn(Option<String>) -> Arc<dyn Agent>,
 }
@@ -24,36 +28,41 @@ impl fmt::Debug for Entry {
     }
 }
 
-/// Every agent, one line each.
+/// Every agent, one entry each.
 pub const AGENTS: &[Entry] = &[
     Entry {
         name: Claude::NAME,
         aliases: &["claude"],
         runs_a_file: false,
+        failures: &claude::FAILURES,
         make: |model| Arc::new(Claude { model }),
     },
     Entry {
         name: Codex::NAME,
         aliases: &[],
         runs_a_file: false,
+        failures: &codex::FAILURES,
         make: |model| Arc::new(Codex { model }),
     },
     Entry {
         name: OpenCode::NAME,
         aliases: &[],
         runs_a_file: false,
+        failures: &opencode::FAILURES,
         make: |model| Arc::new(OpenCode { model }),
     },
     Entry {
         name: Pi::NAME,
         aliases: &[],
         runs_a_file: false,
+        failures: &pi::FAILURES,
         make: |model| Arc::new(Pi { model }),
     },
     Entry {
         name: DockerAgent::NAME,
         aliases: &["docker"],
         runs_a_file: true,
+        failures: &docker_agent::FAILURES,
         make: |agent| Arc::new(DockerAgent { agent }),
     },
 ];

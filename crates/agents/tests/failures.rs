@@ -10,7 +10,7 @@
 mod recorded;
 
 use belay_agents::{Action, AttemptEnd, Exit, Input, Out};
-use belay_trace::{EvidenceSource, Failure, FailureKind};
+use belay_trace::{Evidence, EvidenceSource, Failure, FailureKind};
 
 fn failure(name: &str) -> Failure {
     recorded::named(name).ends().pop().unwrap().failure.unwrap()
@@ -27,10 +27,23 @@ fn check(name: &str, kind: FailureKind, evidence: &[(EvidenceSource, &str, &str)
     assert_eq!((failure.kind, found.as_slice()), (kind, evidence), "{name}");
 }
 
+/// The same for what is shown among other things.
+#[track_caller]
+fn shows(name: &str, kind: FailureKind, evidence: &[(EvidenceSource, &str, &str)]) {
+    let failure = failure(name);
+    assert_eq!(failure.kind, kind, "{name}");
+    for (source, what, value) in evidence {
+        let is_it = |found: &Evidence| {
+            (found.source, &*found.name) == (*source, *what) && found.value.starts_with(value)
+        };
+        assert!(failure.evidence.iter().any(is_it), "{name}: no {what} = {value} in {failure:#?}");
+    }
+}
+
 #[test]
-fn claude_names_the_class_and_the_status() {
-    use EvidenceSource::{Field, Status};
-    check(
+fn claude_names_the_class_and_the_status_and_says_it_in_words() {
+    use EvidenceSource::{Field, Status, Text};
+    shows(
         "claude-code/g-429-forever",
         FailureKind::RateLimited,
         &[
@@ -38,9 +51,10 @@ fn claude_names_the_class_and_the_status() {
             (Field, "error", "rate_limit"),
             (Field, "api_error_type", "rate_limit_error"),
             (Status, "api_error_status", "429"),
+            (Text, "message", "API Error: Request rejected (429)"),
         ],
     );
-    check(
+    shows(
         "claude-code/h-401",
         FailureKind::Auth,
         &[
@@ -48,12 +62,16 @@ fn claude_names_the_class_and_the_status() {
             (Field, "error", "authentication_failed"),
             (Field, "api_error_type", "authentication_error"),
             (Status, "api_error_status", "401"),
+            (Text, "message", "Invalid API key"),
         ],
     );
-    check(
+    shows(
         "claude-code/m-maxturns",
         FailureKind::LimitReached,
-        &[(Field, "terminal_reason", "max_turns")],
+        &[
+            (Field, "terminal_reason", "max_turns"),
+            (Text, "errors", "Reached maximum number of turns"),
+        ],
     );
 }
 
@@ -111,12 +129,14 @@ fn pi_exits_with_0_and_its_message_begins_with_the_status() {
     ] {
         assert_eq!(recorded::named(name).exit, Exit::Code(0), "{name}");
         let message = failure(name).message;
-        let code = code.map(|code| (EvidenceSource::Field, "code", code));
+        // One provider's code is another's type.
+        let field = if code == Some("server_error") { "type" } else { "code" };
+        let code = code.map(|code| (EvidenceSource::Field, field, code));
         let rest = [
             (EvidenceSource::Status, "errorMessage", status),
             (EvidenceSource::Text, "errorMessage", &*message),
         ];
-        check(name, kind, &code.into_iter().chain(rest).collect::<Vec<_>>());
+        shows(name, kind, &code.into_iter().chain(rest).collect::<Vec<_>>());
     }
     let stop = [(EvidenceSource::Field, "stopReason", "length")];
     check("pi/j-length", FailureKind::OutputLimit, &stop);
@@ -126,21 +146,22 @@ fn pi_exits_with_0_and_its_message_begins_with_the_status() {
 
 #[test]
 fn opencode_names_the_class_the_status_and_the_code() {
-    use EvidenceSource::{Field, Status};
+    use EvidenceSource::{Field, Status, Text};
     for name in ["opencode/h-401", "opencode/serve-h-401"] {
-        check(
+        shows(
             name,
             FailureKind::Auth,
             &[
                 (Field, "error.name", "APIError"),
                 (Status, "statusCode", "401"),
                 (Field, "error.code", "invalid_api_key"),
+                (Text, "message", "Incorrect API key provided"),
             ],
         );
     }
     // Somebody else's abort is one, too.
     let aborted = [(Field, "error.name", "MessageAbortedError")];
-    check("opencode/serve-r-sleep-abort", FailureKind::Interrupted, &aborted);
+    shows("opencode/serve-r-sleep-abort", FailureKind::Interrupted, &aborted);
 }
 
 #[test]

@@ -19,6 +19,7 @@ pub mod limits;
 pub mod observe;
 mod price;
 mod program;
+mod reset;
 mod run;
 mod runner;
 mod schema;

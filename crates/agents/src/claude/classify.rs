@@ -1,12 +1,11 @@
-//! Why a turn of Claude Code failed.
-//!
-//! In order: the protocol's own fields, the API's error class, the HTTP status, then the text of Claude's own
-//! error message. Answers and tool output are never looked at. `subtype` and the exit code lie: a failed API
-//! call says `"subtype":"success"`, and an interrupted process exits with 0 (measured, 2.1.329).
+//! Why a turn of Claude Code failed: what it has said of it, for the [table](super::failures) to decide on.
+//! Answers and tool output are never looked at.
 
+use super::failures::FAILURES;
 use super::wire::{RateLimitInfo, ResultLine};
-use crate::http_status;
-use belay_trace::{EvidenceSource, Failure, FailureKind};
+use crate::{failures, waits};
+use belay_trace::EvidenceSource::{Field, Status, Text};
+use belay_trace::{Evidence, Failure, FailureKind};
 use jiff::Timestamp;
 
 /// The synthetic assistant message by which Claude reports a failed API call.
@@ -27,53 +26,59 @@ pub(super) fn failure(
     limit: Option<&RateLimitInfo>,
     interrupted: bool,
 ) -> Failure {
-    let reason = result.terminal_reason.as_deref().unwrap_or_default();
     let error = ApiError {
         class: api_error.and_then(|error| error.class.clone()).or_else(|| result.api_error.clone()),
         api_type: result.api_error_type.clone().or_else(|| api_error?.api_type.clone()),
         status: result.api_error_status.or_else(|| api_error?.status),
         text: api_error.map(|error| error.text.clone()).unwrap_or_default(),
     };
-    let kind = if let Some(kind) = of_terminal_reason(reason, &result.subtype) {
-        kind
-    } else if interrupted && error.class.is_none() {
-        FailureKind::Interrupted
-    } else if is_usage_limit(&error, limit) {
-        FailureKind::UsageLimit
-    } else {
-        of_api_error(&error).unwrap_or_else(|| of_error_text(&result.errors))
-    };
-
-    let message = match kind {
+    let limit = limit.filter(|limit| is_rejected(limit));
+    let evidence = evidence_of(result, &error, limit);
+    let mut failure = FAILURES.failure(message(result, &error), evidence);
+    // Without an error of the API it is what we have asked for.
+    let asked = interrupted && error.class.is_none();
+    if asked && !matches!(failure.kind, FailureKind::LimitReached | FailureKind::ContextOverflow) {
+        failure.kind = FailureKind::Interrupted;
+    }
+    if failure.kind == FailureKind::Interrupted {
         // Its errors are notes to Claude's own developers.
-        FailureKind::Interrupted => "interrupted".to_owned(),
-        _ => message(result, &error),
-    };
-    let mut failure = Failure::new(kind, message);
-    for (name, value) in [
-        ("terminal_reason", (!reason.is_empty()).then_some(reason)),
-        ("error", error.class.as_deref()),
-        ("api_error_type", error.api_type.as_deref()),
-    ] {
-        if let Some(value) = value {
-            failure = failure.with(EvidenceSource::Field, name, value);
-        }
+        "interrupted".clone_into(&mut failure.message);
+        return failure;
     }
-    if let Some(status) = error.status {
-        failure = failure.with(EvidenceSource::Status, "api_error_status", status);
+    if matches!(failure.kind, FailureKind::UsageLimit | FailureKind::Billing) {
+        failure.resets_at = limit.and_then(|limit| timestamp(limit.resets_at));
+        failure.reset_source = failure.resets_at.map(|_| Field);
     }
-    if let Some(text) = result.errors.first().filter(|_| failure.evidence.is_empty()) {
-        failure = failure.with(EvidenceSource::Text, "errors", text);
-    }
-    if kind == FailureKind::UsageLimit {
-        let rejected = limit.filter(|limit| is_rejected(limit));
-        if let Some(window) = rejected.and_then(|limit| limit.rate_limit_type.as_deref()) {
-            failure = failure.with(EvidenceSource::Field, "rateLimitType", window);
-        }
-        failure.resets_at = limit.filter(|limit| is_rejected(limit)).and_then(resets_at);
-        failure.reset_hint = reset_hint(&error.text);
-    }
-    failure
+    waits::with_words(failure, &error.text)
+}
+
+/// What Claude has said of it, strongest first.
+fn evidence_of(
+    result: &ResultLine,
+    error: &ApiError,
+    limit: Option<&RateLimitInfo>,
+) -> Vec<Evidence> {
+    let reason = result.terminal_reason.as_deref().unwrap_or_default();
+    // Any other is "success", also when it is none.
+    let subtype = Some(&*result.subtype).filter(|subtype| subtype.starts_with("error_max"));
+    let text = Some(&*error.text).filter(|text| !text.is_empty());
+    let errors = result.errors.first().filter(|_| !reason.starts_with("aborted"));
+    let status = error.status.map(|status| status.to_string());
+    let limit_type = limit.and_then(|limit| limit.rate_limit_type.as_deref());
+    let said = [
+        (Field, "terminal_reason", Some(reason).filter(|reason| !reason.is_empty())),
+        (Field, "subtype", subtype),
+        (Field, "error", error.class.as_deref()),
+        (Field, "api_error_type", error.api_type.as_deref()),
+        (Field, "rate_limit", limit.and_then(|limit| limit.status.as_deref())),
+        (Field, "rateLimitType", limit_type),
+        (Status, "api_error_status", status.as_deref()),
+        (Text, "message", text),
+        (Text, "errors", errors.map(String::as_str)),
+    ];
+    said.into_iter()
+        .filter_map(|(source, name, value)| Some(failures::evidence(source, name, value?)))
+        .collect()
 }
 
 /// True if the account's limit stops the work now.
@@ -86,81 +91,6 @@ pub(super) fn timestamp(seconds: Option<f64>) -> Option<Timestamp> {
     let seconds = seconds.filter(|s| s.is_finite() && *s > 0.0)?;
     #[expect(clippy::cast_possible_truncation, reason = "a time out of range is no time stamp")]
     Timestamp::from_second(seconds as i64).ok()
-}
-
-fn resets_at(limit: &RateLimitInfo) -> Option<Timestamp> {
-    timestamp(limit.resets_at)
-}
-
-fn of_terminal_reason(reason: &str, subtype: &str) -> Option<FailureKind> {
-    Some(match (reason, subtype) {
-        ("aborted_tools" | "aborted_streaming", _) => FailureKind::Interrupted,
-        ("prompt_too_long", _) => FailureKind::ContextOverflow,
-        ("max_turns" | "budget_exhausted", _) | (_, "error_max_turns" | "error_max_budget_usd") => {
-            FailureKind::LimitReached
-        }
-        _ => return None,
-    })
-}
-
-/// A plan's window is used up. With an API key the same thing arrives as a plain 429, which is a rate limit.
-fn is_usage_limit(error: &ApiError, limit: Option<&RateLimitInfo>) -> bool {
-    let limited = error.class.as_deref() == Some("rate_limit") || error.status == Some(429);
-    limited && (limit.is_some_and(is_rejected) || reset_hint(&error.text).is_some())
-}
-
-/// "You've hit your 5-hour limit · resets 10:53am (UTC)" gives "10:53am (UTC)".
-fn reset_hint(text: &str) -> Option<String> {
-    let (_, hint) = text.split_once("resets ")?;
-    let end = hint.find(['\n', '·']).unwrap_or(hint.len());
-    Some(hint[..end].trim().to_owned()).filter(|hint| !hint.is_empty())
-}
-
-fn of_api_error(error: &ApiError) -> Option<FailureKind> {
-    of_api_type(error.api_type.as_deref(), error.class.as_deref())
-        .or_else(|| of_class(error.class.as_deref()?, error.status))
-        .or_else(|| http_status::kind(error.status?))
-}
-
-/// The API's class where Claude's own is coarser: it calls an overloaded provider a server error.
-fn of_api_type(api_type: Option<&str>, class: Option<&str>) -> Option<FailureKind> {
-    match (api_type?, class) {
-        ("overloaded_error", _) => Some(FailureKind::Overloaded),
-        ("billing_error", _) => Some(FailureKind::Billing),
-        _ => None,
-    }
-}
-
-fn of_class(class: &str, status: Option<u16>) -> Option<FailureKind> {
-    Some(match class {
-        "rate_limit" => FailureKind::RateLimited,
-        "overloaded" => FailureKind::Overloaded,
-        "authentication_failed"
-        | "oauth_org_not_allowed"
-        | "account_on_hold"
-        | "verification_required" => FailureKind::Auth,
-        "billing_error" => FailureKind::Billing,
-        "model_not_found" => FailureKind::ModelUnavailable,
-        "max_output_tokens" => FailureKind::OutputLimit,
-        "invalid_request" => FailureKind::InvalidRequest,
-        "server_error" if status == Some(529) => FailureKind::Overloaded,
-        // Without a status no answer came at all.
-        "server_error" if status.is_none() => FailureKind::Network,
-        "server_error" => FailureKind::ServerError,
-        _ => return None,
-    })
-}
-
-fn of_error_text(errors: &[String]) -> FailureKind {
-    match errors.first() {
-        Some(error)
-            if error.starts_with("No conversation found with session ID")
-                || error.starts_with("Error: --resume requires a valid session ID") =>
-        {
-            FailureKind::InvalidRequest
-        }
-        _ => FailureKind::Unknown,
-    }
 }
 
 fn message(result: &ResultLine, error: &ApiError) -> String {

@@ -498,7 +498,12 @@ impl Claude {
     fn rate_limit(&mut self, text: &str, out: &mut Out) -> Option<()> {
         let info = decode::<RateLimitLine>(text)?.rate_limit_info;
         out.event(Event::RateLimit(info.to_event()));
-        self.turn.limit = Some(info);
+        // A window that is open does not open the one that is used up.
+        let other = self.turn.limit.as_ref().filter(|last| classify::is_rejected(last));
+        let other = other.is_some_and(|last| last.rate_limit_type != info.rate_limit_type);
+        if !other || classify::is_rejected(&info) {
+            self.turn.limit = Some(info);
+        }
         Some(())
     }
 

@@ -16,9 +16,9 @@ use crate::stderr::StderrTail;
 use crate::wire::{decode, read_line};
 use crate::{Image, Permissions, RunRequest, Session, exit};
 use belay_trace::{
-    Context, ContextSource, Decision, Event, Failure, FailureKind, Json, Level, PermissionRequest,
-    Plan, PlanItem, PlanStatus, Retry, SessionStarted, ToolId, ToolKind, TurnStarted, Usage,
-    UsageReport,
+    Context, ContextSource, Decision, Event, EvidenceSource, Failure, FailureKind, Json, Level,
+    PermissionRequest, Plan, PlanItem, PlanStatus, Retry, SessionStarted, ToolId, ToolKind,
+    TurnStarted, Usage, UsageReport,
 };
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
@@ -402,7 +402,7 @@ impl AppServer {
         let failure = match (note.turn.status.as_str(), note.turn.error) {
             ("completed", _) => None,
             ("interrupted", _) => Some(Failure::new(FailureKind::Interrupted, "interrupted").with(
-                belay_trace::EvidenceSource::Field,
+                EvidenceSource::Field,
                 "status",
                 "interrupted",
             )),
@@ -419,6 +419,10 @@ impl AppServer {
         let mut failure = classify::of_error(message, info);
         if failure.kind == FailureKind::UsageLimit {
             failure.resets_at = self.limits.reset();
+            failure.reset_source = failure.resets_at.map(|_| EvidenceSource::Field);
+            if let Some(name) = &self.limits.limit_name {
+                failure = failure.with(EvidenceSource::Field, "limitName", name);
+            }
         }
         failure
     }

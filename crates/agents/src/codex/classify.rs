@@ -1,45 +1,35 @@
-//! Why a turn of Codex failed.
-//!
-//! The app-server gives an error class (`codexErrorInfo`); exec gives only words, which are matched from
-//! their beginning, in the agent's own error fields and nowhere else.
+//! Why a turn of Codex failed: what it has said of it, for the [table](super::failures) to decide on.
 
-use crate::http_status;
+use super::failures::FAILURES;
+use crate::failures::evidence;
+use crate::waits;
 use belay_trace::{EvidenceSource, Failure, FailureKind};
 use serde_json::Value;
 
 /// The failure behind an error of the app-server.
 pub(super) fn of_error(message: &str, info: Option<&Value>) -> Failure {
     let (class, status) = class_and_status(info);
-    let by_class = class.as_deref().and_then(of_class);
-    let by_status = status.and_then(http_status::kind);
-    // The class of a connection failure says less than its status; the class of a used-up plan does not tell
-    // a window from a balance, and its words do.
-    let kind = match (by_class, by_status) {
-        (Some(FailureKind::UsageLimit), _) if of_text(message) == Some(FailureKind::Billing) => {
-            FailureKind::Billing
-        }
-        (Some(FailureKind::Network), Some(kind)) => kind,
-        (Some(kind), _) | (None, Some(kind)) => kind,
-        (None, None) => of_text(message).unwrap_or(FailureKind::Unknown),
-    };
-    let mut failure = Failure::new(kind, message);
-    if let Some(class) = class {
-        failure = failure.with(EvidenceSource::Field, "codexErrorInfo", class);
+    let class = class.map(|class| evidence(EvidenceSource::Field, "codexErrorInfo", class));
+    let status = status.map(|status| evidence(EvidenceSource::Status, "httpStatusCode", status));
+    let text = evidence(EvidenceSource::Text, "message", message);
+    let said = class.into_iter().chain(status).chain([text]).collect();
+    let failure = waits::with_words(FAILURES.failure(message, said), message);
+    match limited_model(message).filter(|_| failure.kind == FailureKind::UsageLimit) {
+        Some(model) => failure.with(EvidenceSource::Text, "limited_model", model),
+        None => failure,
     }
-    if let Some(status) = status {
-        failure = failure.with(EvidenceSource::Status, "httpStatusCode", status);
-    }
-    with_text(failure, message)
 }
 
 /// The failure behind the words of exec.
 pub(super) fn of_message(message: &str) -> Failure {
-    with_text(Failure::new(of_text(message).unwrap_or(FailureKind::Unknown), message), message)
+    of_error(message, None)
 }
 
-fn with_text(failure: Failure, message: &str) -> Failure {
-    let hint = if failure.kind == FailureKind::UsageLimit { reset_hint(message) } else { None };
-    Failure { reset_hint: hint, ..failure.with(EvidenceSource::Text, "message", message) }
+/// "You've hit your usage limit for gpt-5.5. Switch to another model now" is a limit of that model alone.
+fn limited_model(message: &str) -> Option<&str> {
+    let (_, behind) = message.split_once("hit your usage limit for ")?;
+    let model = behind.split(". ").next()?.trim_end_matches('.');
+    Some(model).filter(|model| !model.is_empty() && !model.contains(' '))
 }
 
 /// A class is a string, or an object with the class as its only key and perhaps an HTTP status inside.
@@ -53,76 +43,6 @@ fn class_and_status(info: Option<&Value>) -> (Option<String>, Option<u16>) {
         }
         _ => (None, None),
     }
-}
-
-fn of_class(class: &str) -> Option<FailureKind> {
-    Some(match class {
-        "contextWindowExceeded" => FailureKind::ContextOverflow,
-        "sessionBudgetExceeded" => FailureKind::LimitReached,
-        "usageLimitExceeded" => FailureKind::UsageLimit,
-        "rateLimitExceeded" => FailureKind::RateLimited,
-        "serverOverloaded" | "policyCapacityUnavailable" | "flexUnavailable" => {
-            FailureKind::Overloaded
-        }
-        "modelNotFound" => FailureKind::ModelUnavailable,
-        "cyberPolicy" | "misalignmentPolicyViolation" => FailureKind::Refused,
-        "tooManyDenials" | "sandboxError" => FailureKind::PermissionDenied,
-        "internalServerError" => FailureKind::ServerError,
-        "unauthorized" => FailureKind::Auth,
-        "badRequest" => FailureKind::InvalidRequest,
-        "httpConnectionFailed"
-        | "responseStreamConnectionFailed"
-        | "responseStreamDisconnected"
-        | "responseTooManyFailedAttempts" => FailureKind::Network,
-        _ => return None,
-    })
-}
-
-/// How Codex's messages begin (0.169.0; each seen, but for those marked).
-const TEXTS: &[(&str, FailureKind)] = &[
-    ("You've hit your usage limit", FailureKind::UsageLimit),
-    ("Quota exceeded.", FailureKind::Billing),
-    ("Your workspace is out of credits", FailureKind::Billing), // from its source
-    ("You hit your spend cap", FailureKind::Billing),           // from its source
-    ("exceeded retry limit, last status: 429", FailureKind::RateLimited),
-    ("rate limit exceeded", FailureKind::RateLimited),
-    ("unexpected status 401", FailureKind::Auth),
-    ("unexpected status 403", FailureKind::Auth),
-    ("Your access token could not be refreshed", FailureKind::Auth),
-    ("Missing environment variable:", FailureKind::Auth),
-    ("unexpected status 404", FailureKind::ModelUnavailable),
-    ("unexpected status 429", FailureKind::RateLimited),
-    ("unexpected status 503", FailureKind::Overloaded),
-    ("unexpected status 5", FailureKind::ServerError),
-    ("unexpected status 4", FailureKind::InvalidRequest),
-    ("exceeded retry limit, last status: 401", FailureKind::Auth),
-    ("exceeded retry limit, last status: 5", FailureKind::ServerError),
-    ("Selected model is at capacity.", FailureKind::Overloaded),
-    ("We're currently experiencing high demand", FailureKind::ServerError),
-    ("Codex ran out of room in the model's context window", FailureKind::ContextOverflow),
-    ("Incomplete response returned, reason: max_output_tokens", FailureKind::OutputLimit),
-    ("Incomplete response returned, reason: content_filter", FailureKind::Refused),
-    ("stream disconnected before completion", FailureKind::Network),
-    ("error sending request", FailureKind::Network),
-    ("no rollout found for thread id", FailureKind::InvalidRequest),
-    // The body of a 400 that Codex has no words for.
-    ("{", FailureKind::InvalidRequest),
-];
-
-fn of_text(message: &str) -> Option<FailureKind> {
-    // Codex writes typographic apostrophes.
-    let message = message.replace('\u{2019}', "'");
-    let begins = |text: &str| message.starts_with(text);
-    if begins("The model `") && message.contains("does not exist") {
-        return Some(FailureKind::ModelUnavailable);
-    }
-    TEXTS.iter().find(|(text, _)| begins(text)).map(|(_, kind)| *kind)
-}
-
-/// "… or try again at 10:30 AM." gives "10:30 AM".
-fn reset_hint(message: &str) -> Option<String> {
-    let (_, hint) = message.split_once("try again at ")?;
-    Some(hint.trim_end().trim_end_matches('.').to_owned()).filter(|hint| !hint.is_empty())
 }
 
 #[cfg(test)]

@@ -162,6 +162,9 @@ pub(super) struct LimitsNote {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct Limits {
+    /// Whose limit it is, if it is not everybody's: that of a model.
+    #[serde(deserialize_with = "lenient")]
+    pub(super) limit_name: Option<String>,
     pub(super) primary: Option<Window>,
     pub(super) secondary: Option<Window>,
 }

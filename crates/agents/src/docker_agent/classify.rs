@@ -1,40 +1,24 @@
-//! Why a turn of Docker Agent failed.
-//!
-//! The class of an error never reaches its JSON stream: the program prints the words on standard error and exits
-//! with a code. Nobody has recorded those words, so belay guesses nothing from them.
+//! Why a turn of Docker Agent failed: what it has said of it, for the [table](super::failures) to decide on.
 
+use super::failures::FAILURES;
+use crate::failures::evidence;
 use crate::stderr::StderrTail;
-use crate::{Exit, exit};
+use crate::{Exit, exit, waits};
 use belay_trace::{EvidenceSource, Failure, FailureKind};
 
 /// The failure behind an `error` event.
 pub(super) fn of_error(message: &str, code: Option<&str>) -> Failure {
-    let kind = match code.unwrap_or_default() {
-        "rate_limited" => FailureKind::RateLimited,
-        "context_exceeded" | "request_too_large" => FailureKind::ContextOverflow,
-        "media_too_large" => FailureKind::InvalidRequest,
-        "hook_blocked" => FailureKind::PermissionDenied,
-        "loop_detected" => FailureKind::LimitReached,
-        _ => FailureKind::Unknown,
-    };
-    let failure = Failure::new(kind, message);
-    let failure = match code {
-        Some(code) => failure.with(EvidenceSource::Field, "code", code),
-        None => failure,
-    };
-    failure.with(EvidenceSource::Text, "error", message)
+    let code = code.map(|code| evidence(EvidenceSource::Field, "code", code));
+    let text = evidence(EvidenceSource::Text, "error", message);
+    let said = code.into_iter().chain([text]).collect();
+    waits::with_words(FAILURES.failure(message, said), message)
 }
 
 /// The failure behind the reason for which a stream stopped; none if that is how an answer ends.
 pub(super) fn of_reason(reason: Option<&str>) -> Option<Failure> {
     let reason = reason.filter(|reason| *reason != "normal")?;
-    let kind = match reason {
-        "canceled" => FailureKind::Interrupted,
-        "hook_blocked" => FailureKind::PermissionDenied,
-        _ => FailureKind::Unknown,
-    };
-    let failure = Failure::new(kind, format!("the stream stopped: {reason}"));
-    Some(failure.with(EvidenceSource::Field, "reason", reason))
+    let said = vec![evidence(EvidenceSource::Field, "reason", reason)];
+    Some(FAILURES.failure(format!("the stream stopped: {reason}"), said))
 }
 
 /// Why a turn failed whose process is gone: in its own words, if it had any.

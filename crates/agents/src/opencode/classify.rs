@@ -1,9 +1,14 @@
-//! Why a turn of OpenCode failed: the class, status and code of its error, and nothing of its answers.
+//! Why a turn of OpenCode failed: what it has said of it, for the [table](super::failures) to decide on.
 
-use crate::http_status;
+use super::failures::FAILURES;
+use crate::failures::evidence;
+use crate::waits;
 use crate::wire::lenient;
-use belay_trace::{EvidenceSource, Failure, FailureKind};
+use belay_trace::EvidenceSource::{Field, Status, Text};
+use belay_trace::{Evidence, Failure, FailureKind};
+use jiff::Timestamp;
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 /// An error of OpenCode 1.18.33: `{name, data}`.
 #[derive(Debug, Default, Deserialize)]
@@ -27,6 +32,8 @@ struct Data {
     status: Option<u16>,
     #[serde(rename = "responseBody", deserialize_with = "lenient")]
     body: Option<String>,
+    #[serde(rename = "responseHeaders", deserialize_with = "lenient")]
+    headers: Map<String, Value>,
 }
 
 /// The provider's own error, in the body that OpenCode passes on.
@@ -44,108 +51,76 @@ struct BodyError {
     code: Option<String>,
     #[serde(rename = "type", deserialize_with = "lenient")]
     class: Option<String>,
+    /// Of a used-up plan, in seconds since 1970.
+    #[serde(deserialize_with = "lenient")]
+    resets_at: Option<i64>,
 }
 
 impl Error {
     /// The failure that it stands for.
     pub(super) fn failure(&self) -> Failure {
-        let body: Body = self
-            .data
-            .body
-            .as_deref()
-            .and_then(|body| serde_json::from_str(body).ok())
-            .unwrap_or_default();
-        let code = [body.error.code.as_deref(), body.error.class.as_deref()];
-        let by_code = code.into_iter().flatten().find_map(of_code);
-        let kind = of_name(&self.name)
-            .or(by_code)
-            .or_else(|| self.data.status.and_then(http_status::kind))
-            .or_else(|| of_text(&self.data.message))
-            .unwrap_or(FailureKind::Unknown);
-        let message =
-            if self.data.message.is_empty() { self.name.as_str() } else { &self.data.message };
-        let mut failure = Failure::new(kind, message);
-        if !self.name.is_empty() {
-            failure = failure.with(EvidenceSource::Field, "error.name", &self.name);
+        self.failure_with(None)
+    }
+
+    fn failure_with(&self, log: Option<&str>) -> Failure {
+        let body = self.data.body.as_deref();
+        let body: Body = body.and_then(|body| serde_json::from_str(body).ok()).unwrap_or_default();
+        let words = self.data.message.as_str();
+        let message = match (log, words) {
+            (Some(log), _) => log,
+            (None, "") => self.name.as_str(),
+            (None, words) => words,
+        };
+        let status = self.data.status.map(|status| status.to_string());
+        let said = [
+            (Field, "error.name", Some(self.name.as_str())),
+            (Status, "statusCode", status.as_deref()),
+            (Field, "error.code", body.error.code.as_deref()),
+            (Field, "error.type", body.error.class.as_deref()),
+            (Text, "message", Some(words)),
+            (Text, "log", log),
+        ];
+        let said: Vec<Evidence> = said
+            .into_iter()
+            .filter_map(|(source, name, value)| Some((source, name, value?)))
+            .filter(|(_, _, value)| !value.is_empty())
+            .map(|(source, name, value)| evidence(source, name, value))
+            .collect();
+        let mut failure = self.with_wait(FAILURES.failure(message, said));
+        let resets_at = body.error.resets_at.and_then(|s| Timestamp::from_second(s).ok());
+        if failure.kind == FailureKind::UsageLimit && resets_at.is_some() {
+            (failure.resets_at, failure.reset_source) = (resets_at, Some(Field));
         }
-        // Where only the words decide, they are the evidence.
-        if of_name(&self.name).is_none() && of_text(&self.data.message).is_some() {
-            failure = failure.with(EvidenceSource::Text, "message", &self.data.message);
+        waits::with_words(failure, words)
+    }
+
+    /// What the provider's headers ask for.
+    fn with_wait(&self, failure: Failure) -> Failure {
+        let header = |name: &str| {
+            let found = self.data.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
+            found.and_then(|(_, value)| value.as_str())
+        };
+        let asked = ["retry-after-ms", "retry-after"];
+        let found = asked.into_iter().find_map(|name| Some((name, header(name)?)));
+        match found {
+            Some((name, value)) => waits::with_header(failure, name, value),
+            None => failure,
         }
-        if let Some(status) = self.data.status {
-            failure = failure.with(EvidenceSource::Status, "statusCode", status);
-        }
-        if let Some(code) = body.error.code {
-            failure = failure.with(EvidenceSource::Field, "error.code", code);
-        }
-        failure
     }
 }
 
 /// The failure of an error that says nothing itself and stands in the log: `opencode run` hides that a model is
 /// unknown behind "Unexpected server error".
 pub(super) fn with_log(error: &Error, log: &[String]) -> Failure {
-    let failure = error.failure();
-    let Some(reference) = &error.data.reference else { return failure };
+    let Some(reference) = &error.data.reference else { return error.failure() };
     let is_it = |line: &&String| line.split(' ').any(|word| word == format!("ref={reference}"));
     let cause = log.iter().find(is_it).and_then(|line| line.split_once(" error=\""));
-    let Some((_, cause)) = cause else { return failure };
-    let cause = cause.split('"').next().unwrap_or_default();
-    let class = cause.split(':').next().unwrap_or_default();
-    let known = failure
-        .evidence
-        .into_iter()
-        .fold(Failure::new(of_name(class).unwrap_or(failure.kind), cause), |failure, e| {
-            failure.with(e.source, &e.name, e.value)
-        });
-    known.with(EvidenceSource::Text, "log", cause)
+    let cause = cause.map(|(_, cause)| cause.split('"').next().unwrap_or_default());
+    error.failure_with(cause)
 }
 
 /// A turn that ended with the denial of a tool.
 pub(super) fn denied() -> Failure {
     let words = "opencode ended its turn when a tool was denied";
-    Failure::new(FailureKind::PermissionDenied, words).with(
-        EvidenceSource::Field,
-        "finish",
-        "tool-calls",
-    )
-}
-
-/// What a class alone decides; `APIError` and `UnknownError` decide nothing.
-fn of_name(name: &str) -> Option<FailureKind> {
-    Some(match name {
-        "ContextOverflowError" => FailureKind::ContextOverflow,
-        "MessageOutputLengthError" | "StructuredOutputError" => FailureKind::OutputLimit,
-        "ContentFilterError" => FailureKind::Refused,
-        "ProviderAuthError" => FailureKind::Auth,
-        "ProviderModelNotFoundError" => FailureKind::ModelUnavailable,
-        "MessageAbortedError" => FailureKind::Interrupted,
-        _ => return None,
-    })
-}
-
-/// The codes of OpenAI-compatible providers, and of OpenCode's own.
-fn of_code(code: &str) -> Option<FailureKind> {
-    Some(match code {
-        "insufficient_quota" => FailureKind::Billing,
-        "context_length_exceeded" => FailureKind::ContextOverflow,
-        "model_not_found" => FailureKind::ModelUnavailable,
-        "GoUsageLimitError" | "FreeUsageLimitError" => FailureKind::UsageLimit,
-        _ => return None,
-    })
-}
-
-/// How the words of errors without a class begin.
-fn of_text(message: &str) -> Option<FailureKind> {
-    let begins = |text: &str| message.starts_with(text);
-    if begins("Model not found") || begins("ProviderModelNotFoundError") {
-        Some(FailureKind::ModelUnavailable)
-    } else if begins("Cannot connect to API")
-        || begins("fetch failed")
-        || begins("Unable to connect")
-    {
-        Some(FailureKind::Network)
-    } else {
-        None
-    }
+    Failure::new(FailureKind::PermissionDenied, words).with(Field, "finish", "tool-calls")
 }

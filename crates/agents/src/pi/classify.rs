@@ -1,9 +1,8 @@
-//! Why a turn of Pi failed.
-//!
-//! Pi has no error class: `errorMessage` begins with the HTTP status, if there was one, and goes on with the
-//! provider's own error object. The object's code decides, then the beginning of its message, then the status.
+//! Why a turn of Pi failed: what it has said of it, for the [table](super::failures) to decide on.
 
-use crate::http_status;
+use super::failures::FAILURES;
+use crate::failures::evidence;
+use crate::waits;
 use crate::wire::{decode, lenient};
 use belay_trace::{EvidenceSource, Failure, FailureKind};
 use serde::Deserialize;
@@ -29,41 +28,37 @@ struct Wrapped {
 
 /// The failure behind an `errorMessage`, and the provider's own word for why the response stopped.
 pub(super) fn of_error(message: &str, raw_stop_reason: Option<&str>) -> Failure {
-    let stop = raw_stop_reason.and_then(|reason| Some((reason, of_code(reason)?)));
-    let status = status(message);
+    let status = status(message).map(|status| status.to_string());
     let body = body(message);
-    let code = [&body.code, &body.kind].into_iter().flatten();
-    let code = code.filter_map(|code| Some((code.as_str(), of_code(code)?))).next();
+    let code = body.code.as_deref().filter(|code| !code.is_empty());
+    let class = body.kind.as_deref().filter(|class| code != Some(*class) && !class.is_empty());
     let words = body.message.as_deref().unwrap_or(message);
-    let kind = [stop, code].into_iter().flatten().map(|(_, kind)| kind).next();
-    let kind = kind.or_else(|| of_text(words)).or_else(|| status.and_then(http_status::kind));
-    let mut failure = Failure::new(kind.unwrap_or(FailureKind::Unknown), message);
-    if let Some((reason, _)) = stop {
-        failure = failure.with(EvidenceSource::Field, "rawStopReason", reason);
-    }
-    if let Some((code, _)) = code {
-        failure = failure.with(EvidenceSource::Field, "code", code);
-    }
-    if let Some(status) = status {
-        failure = failure.with(EvidenceSource::Status, "errorMessage", status);
-    }
-    failure = failure.with(EvidenceSource::Text, "errorMessage", message);
-    if failure.kind == FailureKind::UsageLimit {
-        failure.reset_hint = reset_hint(words);
-    }
-    failure
+    let whole = Some(message).filter(|whole| *whole != words);
+    let said = [
+        (EvidenceSource::Field, "rawStopReason", raw_stop_reason),
+        (EvidenceSource::Field, "code", code),
+        (EvidenceSource::Field, "type", class),
+        (EvidenceSource::Status, "errorMessage", status.as_deref()),
+        (EvidenceSource::Text, "errorMessage", whole),
+        (EvidenceSource::Text, "message", Some(words)),
+    ];
+    let said = said
+        .into_iter()
+        .filter_map(|(source, name, value)| Some(evidence(source, name, value?)))
+        .collect();
+    waits::with_words(FAILURES.failure(message, said), words)
 }
 
-/// "… usage limit (plus plan). Try again in ~42 min." gives "~42 min".
-fn reset_hint(words: &str) -> Option<String> {
-    let (_, hint) = words.split_once("Try again in ")?;
-    Some(hint.trim_end().trim_end_matches('.').to_owned()).filter(|hint| !hint.is_empty())
+/// The failure of a response that was cut off.
+pub(super) fn of_length(stop_reason: &str) -> Failure {
+    let said = vec![evidence(EvidenceSource::Field, "stopReason", stop_reason)];
+    FAILURES.failure("the answer was cut off at its token limit", said)
 }
 
 /// The failure that a line on standard error tells, when Pi gives up before it asks a model.
 pub(super) fn of_stderr(line: &str) -> Option<Failure> {
-    let kind = STDERR.iter().find(|(text, _)| line.starts_with(text))?.1;
-    Some(Failure::new(kind, line).with(EvidenceSource::Text, "stderr", line))
+    let said = vec![evidence(EvidenceSource::Text, "stderr", line)];
+    Some(FAILURES.failure(line, said)).filter(|failure| failure.kind != FailureKind::Unknown)
 }
 
 /// The HTTP status with which an error message begins.
@@ -81,57 +76,6 @@ fn body(message: &str) -> Body {
     let inner = decode::<Wrapped>(object).and_then(|wrapped| wrapped.error);
     inner.or_else(|| decode(object)).unwrap_or_default()
 }
-
-/// The words of the providers, in `code` or in `type`.
-fn of_code(code: &str) -> Option<FailureKind> {
-    Some(match code {
-        "insufficient_quota" | "billing_error" | "billing_hard_limit_reached" => {
-            FailureKind::Billing
-        }
-        "context_length_exceeded" | "request_too_large" | "model_context_window_exceeded" => {
-            FailureKind::ContextOverflow
-        }
-        "usage_limit_reached" | "GoUsageLimitError" | "FreeUsageLimitError" => {
-            FailureKind::UsageLimit
-        }
-        "rate_limit_exceeded" | "rate_limit_error" => FailureKind::RateLimited,
-        "overloaded_error" | "server_is_overloaded" => FailureKind::Overloaded,
-        "invalid_api_key" | "authentication_error" | "permission_error" => FailureKind::Auth,
-        "model_not_found" | "not_found_error" => FailureKind::ModelUnavailable,
-        "content_filter" | "content_policy_violation" => FailureKind::Refused,
-        "server_error" | "api_error" => FailureKind::ServerError,
-        _ => return None,
-    })
-}
-
-/// How messages begin: those of Pi itself as seen with 1.5.2, those of providers from Pi's own list of them.
-const TEXTS: &[(&str, FailureKind)] = &[
-    ("Connection error.", FailureKind::Network),
-    ("Stream ended without finish_reason", FailureKind::Network),
-    ("Provider finish_reason: content_filter", FailureKind::Refused),
-    ("No API key found for", FailureKind::Auth),
-    ("fetch failed", FailureKind::Network),
-    ("terminated", FailureKind::Network),
-    ("Request timed out", FailureKind::Network),
-    ("prompt is too long", FailureKind::ContextOverflow),
-    ("This model's maximum context length is", FailureKind::ContextOverflow),
-    ("Your input exceeds the context window", FailureKind::ContextOverflow),
-    ("Your credit balance is too low", FailureKind::Billing),
-    ("You have hit your ChatGPT usage limit", FailureKind::UsageLimit),
-    ("Monthly usage limit reached", FailureKind::UsageLimit),
-];
-
-fn of_text(words: &str) -> Option<FailureKind> {
-    TEXTS.iter().find(|(text, _)| words.starts_with(text)).map(|(_, kind)| *kind)
-}
-
-/// What Pi prints when it gives up before it asks a model (1.5.2; each seen).
-const STDERR: &[(&str, FailureKind)] = &[
-    ("No API key found for", FailureKind::Auth),
-    ("No session found matching", FailureKind::InvalidRequest),
-    ("Session found in different project:", FailureKind::InvalidRequest),
-    ("Error: Model \"", FailureKind::ModelUnavailable),
-];
 
 #[cfg(test)]
 mod tests {

@@ -41,11 +41,7 @@ pub(super) fn failure(
             let message = message.unwrap_or("the response failed");
             Some(classify::of_error(message, last.raw_stop_reason.as_deref()))
         }
-        "length" => {
-            let words = "the answer was cut off at its token limit";
-            let failure = Failure::new(FailureKind::OutputLimit, words);
-            Some(failure.with(EvidenceSource::Field, "stopReason", reason))
-        }
+        "length" => Some(classify::of_length(reason)),
         _ => {
             let words = format!("pi settled after a response that ended as `{reason}`");
             let failure = Failure::new(FailureKind::Protocol, words);

@@ -13,7 +13,7 @@ use super::{Caller, Command, Runner, sleep_until};
 use crate::http::Loopback;
 use crate::supervise::ladder::Rung;
 use crate::supervise::{self, Output, Process, Start};
-use crate::{limits, program, schema};
+use crate::{limits, program, reset, schema};
 use belay_agents::{
     Action, AttemptEnd, Capability, Exit, Input, Line, LineSplitter, Out, Permissions, Protocol,
     StopPlan, Support, TimerId, Transport,
@@ -443,6 +443,10 @@ impl Attempt<'_> {
             && failure.kind == FailureKind::Interrupted
         {
             stop.explain(failure, &self.runner.request);
+        }
+        if let Some(failure) = &mut end.failure {
+            let env = &self.runner.client.env;
+            reset::complete(failure, Timestamp::now(), || reset::zone::local(env.get("TZ")));
         }
         for denial in self.denials.drain(..) {
             if !end.denials.contains(&denial) {
