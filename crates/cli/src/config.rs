@@ -22,6 +22,7 @@ pub(crate) use self::layers::{Config, Wanted, check};
 pub(crate) use self::setting::{Origin, Row, Which};
 
 use crate::say::warn;
+use belay_trace::visible_line;
 use std::path::PathBuf;
 use std::sync::Once;
 
@@ -33,7 +34,9 @@ pub(crate) fn state_dir() -> Option<PathBuf> {
         Err(wrong) => {
             static WARN: Once = Once::new();
             WARN.call_once(|| {
-                warn(format_args!("{}; journals are looked for in the usual place", wrong.first()));
+                let wrong = wrong.first();
+                let wrong = visible_line(&wrong);
+                warn(format_args!("{wrong}; journals are looked for in the usual place"));
             });
             None
         }

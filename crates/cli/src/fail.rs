@@ -1,7 +1,7 @@
 //! How the program fails: one line, a way out, a stable exit code (`docs/exit-codes.md`).
 
 use crate::say::say;
-use belay_trace::{exit_code, visible_line};
+use belay_trace::{exit_code, visible, visible_line};
 use belaykit::{Error, FailureKind};
 use std::fmt::Display;
 use std::io::{self, ErrorKind};
@@ -79,7 +79,8 @@ impl Fail {
             say(excerpt);
         }
         if let Some(hint) = self.hint {
-            say(format_args!("hint: {hint}"));
+            // A name in it may come from a file that somebody else wrote.
+            say(format_args!("hint: {}", visible(&hint)));
         }
         if let Some(more) = self.more {
             say(more);

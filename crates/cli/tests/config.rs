@@ -111,6 +111,29 @@ fn a_projects_file_cannot_loosen_what_the_user_allows() {
 }
 
 #[test]
+fn what_a_projects_file_is_full_of_reaches_no_terminal() {
+    let bench = Bench::new();
+    let escape = "\"\\u001b]0;x\\u0007\"";
+    let check = |text: &str, args: &[&str]| {
+        write(&bench, PROJECT, text);
+        let output = bench.belay(args).output().unwrap();
+        let all = [output.stdout, output.stderr].concat();
+        assert!(!all.contains(&0x1b) && !all.contains(&0x07), "{}", String::from_utf8_lossy(&all));
+        assert!(String::from_utf8_lossy(&all).contains("]0;x"), "{text}");
+    };
+    let run = &["run", "-P", "x", "hi"][..];
+    check(&format!("[profiles.{escape}]"), run);
+    check(&format!("[profiles.{escape}]"), &["config", "show"]);
+    check(&format!("{escape} = 1"), run);
+    check(&format!("effort = {escape}"), run);
+    check(&format!("chain = [{escape}]"), run);
+    check(&format!("[agents.codex]\nmodel = {escape}"), &["config", "show"]);
+    check(&format!("[agents.codex]\nmodel = {escape}"), &["config", "show", "--json"]);
+    check("# \u{1b}]0;x\u{7}", run);
+    check("x = 1 # \u{9b}]0;x", &["config", "check"]);
+}
+
+#[test]
 fn a_file_that_is_no_configuration_is_named() {
     let bench = Bench::new();
     let check = |want: &str| {
