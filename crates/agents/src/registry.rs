@@ -14,6 +14,8 @@ pub struct Entry {
     pub name: &'static str,
     /// Other names that people type.
     pub aliases: &'static [&'static str],
+    /// What follows the colon is no model, but a file or an image that says what is run.
+    pub runs_a_file: bool,
     /// What its failures look like.
     pub failures: &'static Table,
     /// Makes one, with the given model as its default.
@@ -31,30 +33,35 @@ pub const AGENTS: &[Entry] = &[
     Entry {
         name: Claude::NAME,
         aliases: &["claude"],
+        runs_a_file: false,
         failures: &claude::FAILURES,
         make: |model| Arc::new(Claude { model }),
     },
     Entry {
         name: Codex::NAME,
         aliases: &[],
+        runs_a_file: false,
         failures: &codex::FAILURES,
         make: |model| Arc::new(Codex { model }),
     },
     Entry {
         name: OpenCode::NAME,
         aliases: &[],
+        runs_a_file: false,
         failures: &opencode::FAILURES,
         make: |model| Arc::new(OpenCode { model }),
     },
     Entry {
         name: Pi::NAME,
         aliases: &[],
+        runs_a_file: false,
         failures: &pi::FAILURES,
         make: |model| Arc::new(Pi { model }),
     },
     Entry {
         name: DockerAgent::NAME,
         aliases: &["docker"],
+        runs_a_file: true,
         failures: &docker_agent::FAILURES,
         make: |agent| Arc::new(DockerAgent { agent }),
     },

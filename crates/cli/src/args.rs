@@ -1,8 +1,8 @@
 //! The command line: what was typed, nothing more.
 
 use crate::command::{
-    agents, breaker, completions, demo, handoff, interactive, logs, parse, play, prune, replay,
-    resume, run, runs, schema, show, steer, stop,
+    agents, breaker, completions, config, demo, handoff, interactive, logs, parse, play, prune,
+    replay, resume, run, runs, schema, show, steer, stop,
 };
 use clap::{Parser, Subcommand};
 
@@ -11,7 +11,7 @@ use clap::{Parser, Subcommand};
 #[command(name = "belay", version, arg_required_else_help = true, max_term_width = 100)]
 #[command(after_help = "\
 Exit codes: 0 answered, 1 the agent failed, 2 wrong usage, 6 a limit was reached, \
-69 no agent available, 75 limited, 78 login needed, 130 interrupted (docs/exit-codes.md).")]
+69 no agent available, 75 limited, 78 login or configuration needed, 130 interrupted (docs/exit-codes.md).")]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -33,6 +33,7 @@ pub(crate) enum Command {
     Parse(parse::Parse),
     Agents(agents::Agents),
     Breaker(breaker::Breaker),
+    Config(config::Config),
     Demo(demo::Demo),
     Schema(schema::Schema),
     Completions(completions::Completions),

@@ -3,6 +3,7 @@
 pub(crate) mod agents;
 pub(crate) mod breaker;
 pub(crate) mod completions;
+pub(crate) mod config;
 pub(crate) mod demo;
 pub(crate) mod handoff;
 pub(crate) mod interactive;
@@ -39,6 +40,7 @@ pub(crate) fn dispatch(cli: Cli) -> Result<u8, Fail> {
         Command::Parse(parse) => parse.run(),
         Command::Agents(agents) => agents.run(),
         Command::Breaker(breaker) => breaker.run(),
+        Command::Config(config) => config.run(),
         Command::Demo(demo) => demo.run(),
         Command::Schema(schema) => schema.run(),
         Command::Completions(completions) => completions.run(),

@@ -1,7 +1,7 @@
 //! How the program fails: one line, a way out, a stable exit code (`docs/exit-codes.md`).
 
 use crate::say::say;
-use belay_trace::{exit_code, visible_line};
+use belay_trace::{exit_code, visible, visible_line};
 use belaykit::{Error, FailureKind};
 use std::fmt::Display;
 use std::io::{self, ErrorKind};
@@ -12,13 +12,23 @@ use std::process::ExitCode;
 pub(crate) struct Fail {
     code: u8,
     message: String,
+    /// The lines of a file that it is about.
+    excerpt: Option<String>,
     hint: Option<String>,
+    /// What is to be said besides.
+    more: Option<String>,
 }
 
 impl Fail {
     /// A mistake in the command line or in what it names.
     pub(crate) fn usage(message: impl Display) -> Self {
-        Self { code: exit_code::USAGE, message: message.to_string(), hint: None }
+        Self {
+            code: exit_code::USAGE,
+            message: message.to_string(),
+            excerpt: None,
+            hint: None,
+            more: None,
+        }
     }
 
     /// There is no such run.
@@ -29,6 +39,11 @@ impl Fail {
     /// Something failed on this machine.
     pub(crate) fn local(message: impl Display) -> Self {
         Self { code: exit_code::AGENT_FAILED, ..Self::usage(message) }
+    }
+
+    /// A mistake in a configuration file.
+    pub(crate) fn configuration(message: impl Display) -> Self {
+        Self { code: exit_code::CONFIGURATION, ..Self::usage(message) }
     }
 
     /// A request that cannot be run, found out before anything started.
@@ -46,10 +61,29 @@ impl Fail {
         self
     }
 
+    /// Shows the lines that it is about, which can be shown as they are.
+    pub(crate) fn excerpt(mut self, lines: impl Into<String>) -> Self {
+        self.excerpt = Some(lines.into());
+        self
+    }
+
+    /// Adds a last word.
+    pub(crate) fn also(mut self, more: impl Display) -> Self {
+        self.more = Some(more.to_string());
+        self
+    }
+
     pub(crate) fn report(self) -> ExitCode {
         say(format_args!("error: {}", visible_line(&self.message)));
+        if let Some(excerpt) = self.excerpt {
+            say(excerpt);
+        }
         if let Some(hint) = self.hint {
-            say(format_args!("hint: {hint}"));
+            // A name in it may come from a file that somebody else wrote.
+            say(format_args!("hint: {}", visible(&hint)));
+        }
+        if let Some(more) = self.more {
+            say(more);
         }
         ExitCode::from(self.code)
     }

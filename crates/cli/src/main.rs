@@ -4,6 +4,7 @@
 
 mod args;
 mod command;
+mod config;
 mod fail;
 mod figures;
 mod page;

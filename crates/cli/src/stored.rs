@@ -1,7 +1,7 @@
 //! Runs that are stored: finding one by what a person types, and what its folder says of it.
 
 use crate::fail::Fail;
-use crate::surroundings;
+use crate::{config, surroundings};
 use belay_trace::journal::{REQUEST_FILE, attempt_request_file};
 use belay_trace::{Store, StoredRun};
 use belaykit::RunRequest;
@@ -17,7 +17,8 @@ const STATE_DIR: &str = "BELAY_STATE_DIR";
 /// Where stored runs are looked for.
 #[derive(Debug, Args)]
 pub(crate) struct StateDir {
-    /// Where the journals are [default: $XDG_STATE_HOME/belay or ~/.local/state/belay].
+    /// Where the journals are [default: the configuration's `state_dir`, or $XDG_STATE_HOME/belay or
+    /// ~/.local/state/belay].
     #[arg(long, value_name = "DIR", env = STATE_DIR)]
     state_dir: Option<PathBuf>,
 }
@@ -45,7 +46,7 @@ pub(crate) fn store(given: Option<PathBuf>) -> Result<Store, Fail> {
 }
 
 fn folder(given: Option<PathBuf>) -> Result<PathBuf, Fail> {
-    surroundings::state_dir(given).ok_or_else(|| {
+    surroundings::state_dir(given.or_else(config::state_dir)).ok_or_else(|| {
         Fail::usage("there is no HOME to look for journals in")
             .hint("name the folder with --state-dir")
     })

@@ -14,11 +14,6 @@ pub(crate) fn environment(passed: &[String]) -> Environment {
     environment
 }
 
-/// The agent that is meant when none is named.
-pub(crate) fn agent() -> String {
-    env::var("BELAY_AGENT").ok().filter(|name| !name.is_empty()).unwrap_or_else(|| "claude".into())
-}
-
 /// Where the journals of runs are kept; `None` on a machine without a home.
 pub(crate) fn state_dir(given: Option<PathBuf>) -> Option<PathBuf> {
     let absolute =

@@ -38,6 +38,9 @@ pub struct Client {
     pub(crate) program: Option<PathBuf>,
     /// Programs of agents by their names.
     programs: BTreeMap<String, PathBuf>,
+    /// Arguments and environment variables of agents by their names.
+    args: BTreeMap<String, Vec<String>>,
+    passed: BTreeMap<String, Vec<String>>,
     pub(crate) leading_args: Vec<OsString>,
     pub(crate) env: Arc<Environment>,
     pub(crate) supervisor: Option<PathBuf>,
@@ -82,6 +85,8 @@ impl Client {
             policy: Policy::default(),
             program: None,
             programs: BTreeMap::new(),
+            args: BTreeMap::new(),
+            passed: BTreeMap::new(),
             leading_args: Vec::new(),
             env: Arc::default(),
             supervisor: None,
@@ -145,6 +150,29 @@ impl Client {
     #[must_use]
     pub fn program_of(mut self, agent: impl Into<String>, path: impl Into<PathBuf>) -> Self {
         self.programs.insert(agent.into(), path.into());
+        self
+    }
+
+    /// Arguments for the agents of this name in the chain, before those of the request.
+    #[must_use]
+    pub fn args_of<T: Into<String>>(
+        mut self,
+        agent: impl Into<String>,
+        args: impl IntoIterator<Item = T>,
+    ) -> Self {
+        self.args.insert(agent.into(), args.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Hands environment variables to the agents of this name in the chain, and to no other; see
+    /// [`Environment::pass`].
+    #[must_use]
+    pub fn pass_env_of<T: Into<String>>(
+        mut self,
+        agent: impl Into<String>,
+        names: impl IntoIterator<Item = T>,
+    ) -> Self {
+        self.passed.insert(agent.into(), names.into_iter().map(Into::into).collect());
         self
     }
 
@@ -306,7 +334,7 @@ impl Client {
     /// Says whether the agent whose turn it is could serve the request.
     fn check_one(&self, request: &RunRequest, turn: usize) -> Result<(), Failure> {
         check_request(request)?;
-        let mut request = request.clone();
+        let mut request = self.own(request);
         if turn > 0 {
             (request.model, request.session) = (None, Session::New);
         }
@@ -328,8 +356,22 @@ impl Client {
         } else if agent.name() != self.agent.name() {
             (turn.program, turn.leading_args) = (None, Vec::new());
         }
+        if let Some(names) = self.passed.get(agent.name()) {
+            let mut env = Environment::clone(&self.env);
+            names.iter().for_each(|name| env.pass(name));
+            turn.env = Arc::new(env);
+        }
         turn.agent = agent;
         turn
+    }
+
+    /// The request as the agent gets it whose turn it is.
+    pub(crate) fn own(&self, request: &RunRequest) -> RunRequest {
+        let mut request = request.clone();
+        if let Some(args) = self.args.get(self.agent.name()) {
+            request.extra_args.splice(0..0, args.iter().cloned());
+        }
+        request
     }
 
     /// What a run of `request` would start; starts nothing and looks for no program.
@@ -338,7 +380,8 @@ impl Client {
     /// [`Error`] if the request is not sound or the agent cannot honour it.
     pub fn plan(&self, request: &RunRequest) -> Result<Plan, Error> {
         let transport = self.transports()[0];
-        let launch = check_request(request).and_then(|()| self.launch(request, transport));
+        let request = self.own(request);
+        let launch = check_request(&request).and_then(|()| self.launch(&request, transport));
         let launch = launch.map_err(|failure| self.error(failure))?;
         let left_out = launch.ignored.iter().map(|option| format!("{option} is left out"));
         let files =
@@ -355,11 +398,12 @@ impl Client {
     /// # Panics
     /// When it is called outside a tokio runtime.
     pub async fn installed(&self) -> Result<Installed, Error> {
+        let turn = self.turn(0);
         // The one way to start every agent that needs nothing of a request.
-        let launch = self.launch(&RunRequest::new(""), Transport::Interactive);
+        let launch = turn.launch(&RunRequest::new(""), Transport::Interactive);
         let found = launch.and_then(|launch| {
-            let path = program::resolve(&launch, self.program.as_deref(), &self.env)?;
-            Ok((path, self.env.for_agent(&launch.env)))
+            let path = program::resolve(&launch, turn.program.as_deref(), &turn.env)?;
+            Ok((path, turn.env.for_agent(&launch.env)))
         });
         let (path, env) = found.map_err(|failure| self.error(failure))?;
         let version = program::version(&path, &self.leading_args, env).await;

@@ -31,7 +31,7 @@ impl Client {
     /// # Errors
     /// [`Error`] if the request is not sound, the agent cannot honour it, or its program is not there.
     pub fn interactive(&self, request: &RunRequest) -> Result<Interactive, Error> {
-        self.interactive_command(request).map_err(|failure| self.error(failure))
+        self.turn(0).interactive_command(&self.own(request)).map_err(|failure| self.error(failure))
     }
 
     fn interactive_command(&self, request: &RunRequest) -> Result<Interactive, Failure> {

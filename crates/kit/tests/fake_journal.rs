@@ -309,7 +309,10 @@ async fn runs_of_one_trace_stand_in_one_private_file_that_git_does_not_see() {
     }
     assert_eq!(phases(&read_file(&dir.join("hive.json")).unwrap()), ["discovery", "writing"]);
     assert_eq!((mode(&dir), mode(&dir.join("hive.json"))), (0o700, 0o600));
-    assert_eq!(std::fs::read_to_string(stage.path(".belay/.gitignore")).unwrap(), "*\n");
+    assert_eq!(
+        std::fs::read_to_string(stage.path(".belay/.gitignore")).unwrap(),
+        "*\n!/config.toml\n"
+    );
     let files: Vec<_> = std::fs::read_dir(&dir).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert_eq!(files, ["hive.json"]);
 

@@ -1,6 +1,7 @@
 //! `belay agents`
 
 use crate::command::run::runtime;
+use crate::config::{Config, Wanted};
 use crate::fail::{Fail, closed_pipe_is_fine};
 use crate::surroundings;
 use belay_trace::visible_line;
@@ -43,7 +44,8 @@ struct TransportRow {
 
 impl Agents {
     pub(crate) fn run(self) -> Result<u8, Fail> {
-        let rows = runtime()?.block_on(rows());
+        let config = Config::load(Wanted::default(), None)?;
+        let rows = runtime()?.block_on(rows(&config));
         let text = match (self.json, self.capabilities) {
             (true, _) => serde_json::to_string_pretty(&rows).map_err(Fail::local)? + "\n",
             (false, true) => capabilities(&rows),
@@ -54,7 +56,7 @@ impl Agents {
     }
 }
 
-async fn rows() -> Vec<Row> {
+async fn rows(config: &Config) -> Vec<Row> {
     let mut rows = Vec::new();
     for entry in AGENTS {
         let agent = (entry.make)(None);
@@ -63,7 +65,10 @@ async fn rows() -> Vec<Row> {
             capabilities: agent.capabilities(*transport),
         });
         let transports = transports.collect();
-        let client = Client::of(agent).environment(surroundings::environment(&[]));
+        let mut client = Client::of(agent).environment(surroundings::environment(&[]));
+        if let Some(own) = config.agents.get(entry.name) {
+            client = own.apply(entry.name, client, true);
+        }
         let (path, version, problem) = match client.installed().await {
             Ok(found) => (Some(found.path), found.version, None),
             Err(error) => (None, None, Some(error.failure().message.clone())),

@@ -5,8 +5,9 @@ mod terminal;
 use self::terminal::Terminal;
 use super::run::ask::Ask;
 use super::run::session::{self, Chosen, SessionFlags};
-use super::run::{self, job, runtime};
+use super::run::{job, runtime};
 use super::show::account::Account;
+use crate::config::{Config, Wanted};
 use crate::fail::{Fail, closed_pipe_is_fine};
 use crate::say::warn;
 use crate::stored;
@@ -26,7 +27,8 @@ Examples:
   belay interactive claude --resume 4f3c2b1a
   belay interactive --dry-run opencode")]
 pub(crate) struct Interactive {
-    /// The agent, and after a colon its model: claude, codex:gpt-5.5 [default: $BELAY_AGENT, or claude].
+    /// The agent, and after a colon its model: claude, codex:gpt-5.5 [default: $BELAY_AGENT, or the first of the
+    /// configuration's `chain`, or claude].
     #[arg(value_name = "AGENT[:MODEL]")]
     agent: Option<Candidate>,
 
@@ -46,7 +48,9 @@ pub(crate) struct Interactive {
 }
 
 impl Interactive {
-    pub(crate) fn run(self) -> Result<u8, Fail> {
+    pub(crate) fn run(mut self) -> Result<u8, Fail> {
+        let config = Config::load(Wanted::default(), self.ask.cwd.as_deref())?;
+        config.surround(&mut self.ask);
         let mut request = RunRequest::new(self.prompt.clone().unwrap_or_default());
         request.extra_args.clone_from(&self.ask.extra_args);
         self.ask.apply(&mut request);
@@ -62,10 +66,13 @@ impl Interactive {
                 branch.of(session::of_run(&account)?)
             }
         };
-        let agent = run::agent(named)?.agent;
+        let mut chain = config.chain(named.into_iter().collect())?.into_iter();
+        let agent = chain.next().expect("a chain has an agent").agent;
         request.cwd = Some(self.ask.folder(cwd.as_deref())?);
         let client = self.ask.client(std::slice::from_ref(&agent));
         if self.dry_run {
+            let own = self.ask.agents.get(agent.name()).and_then(|own| own.args.as_ref());
+            request.extra_args.splice(0..0, own.iter().flat_map(|args| args.value.0.clone()));
             let launch = agent.launch(&request, Transport::Interactive);
             let launch = launch.map_err(Fail::usage)?;
             closed_pipe_is_fine(writeln!(io::stdout(), "{}", launch.to_shell()))?;

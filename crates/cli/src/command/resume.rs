@@ -6,6 +6,7 @@ use super::run::options::Options;
 use super::run::prompt::Prompt;
 use super::run::session::{self, Branch};
 use super::show::account::Account;
+use crate::config::{Config, Wanted};
 use crate::fail::Fail;
 use crate::stored;
 use belay_trace::RunState;
@@ -15,7 +16,7 @@ use clap::Args;
 /// Go on with a run that was stopped, has failed, crashed or answered: in the same session of its agent.
 ///
 /// Agent, model, folder, permissions and limits are those of the run; every flag that is given takes their
-/// place. Without a PROMPT the agent is told that its turn was cut off, and to look at the work and go on; a run
+/// place. How failures are met, and where the agent's program is, the configuration says. Without a PROMPT the agent is told that its turn was cut off, and to look at the work and go on; a run
 /// that has answered needs one.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -54,7 +55,12 @@ impl Resume {
         let account = Account::of(&store, &run)?;
         let session = session::of_run(&account)?;
         let mut request = stored::request(&run)?;
-        let candidate = session::agent_of(&account, self.agent.take())?;
+        let call = Call::read(run.folder());
+        let folder = self.options.ask.cwd.as_deref().or(request.cwd.as_deref());
+        let wanted =
+            Wanted { flag: self.options.profile.as_deref(), noted: call.profile.as_deref() };
+        let config = Config::load(wanted, folder)?;
+        let candidate = config.with_model(session::agent_of(&account, self.agent.take())?);
         if candidate.model.is_some() {
             request.model = candidate.model;
         }
@@ -84,7 +90,8 @@ impl Resume {
         // What belongs together stands in one trace.
         request.trace_id.get_or_insert_with(|| run.id().to_owned());
         request.session = self.branch().of(session);
-        Call::read(run.folder()).fill(&mut self.options);
+        call.fill(&mut self.options);
+        config.fill_again(&mut self.options);
         Job { agents: vec![candidate.agent], request, options: self.options }.carry_out()
     }
 

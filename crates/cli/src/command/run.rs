@@ -5,7 +5,7 @@ mod call;
 mod given;
 pub(crate) mod job;
 pub(crate) mod options;
-mod policy;
+pub(crate) mod policy;
 pub(crate) mod prompt;
 pub(crate) mod session;
 mod show;
@@ -18,11 +18,10 @@ use self::options::Options;
 use self::prompt::Prompt;
 use self::session::{Branch, Chosen, SessionFlags};
 use super::resume::Resume;
+use crate::config::{Config, Wanted};
 use crate::fail::Fail;
-use crate::surroundings;
-use belaykit::{Agent, Candidate, RunRequest};
+use belaykit::{Candidate, RunRequest};
 use clap::Args;
-use std::sync::Arc;
 
 /// Run an agent.
 ///
@@ -38,7 +37,8 @@ Examples:
   belay run --format jsonl \"List the TODOs\" | jq 'select(.type==\"tool_call\")'")]
 pub(crate) struct Run {
     /// The agent, and after a colon its model: claude, codex:gpt-5.5. Given more than once, each one takes over
-    /// from the one before when that fails [default: $BELAY_AGENT, or claude].
+    /// from the one before when that fails [default: $BELAY_AGENT, or the configuration's
+    /// `chain`, or claude].
     #[arg(short, long, value_name = "AGENT[:MODEL]")]
     agent: Vec<Candidate>,
 
@@ -53,7 +53,10 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    pub(crate) fn run(self) -> Result<u8, Fail> {
+    pub(crate) fn run(mut self) -> Result<u8, Fail> {
+        // First of all: with a mistake in a file nothing begins.
+        let wanted = Wanted { flag: self.options.profile.as_deref(), noted: None };
+        let config = Config::load(wanted, self.options.ask.cwd.as_deref())?;
         let (prompt, extra_args) = self.prompt.read(&self.options.ask.extra_args)?;
         let state_dir = self.options.state_dir.clone();
         let session = match self.session.chosen(state_dir)? {
@@ -71,33 +74,24 @@ impl Run {
                 return Resume { run, prompt, fork, agent, options }.run();
             }
         };
+        config.fill(&mut self.options);
         let mut request = RunRequest::new(prompt).extra_args(extra_args);
         self.options.apply(&mut request);
         request.cwd = Some(self.options.ask.folder(None)?);
         request.session = session;
-        let agents = chain(self.agent)?;
-        if agents.len() > 1 && request.model.is_some() {
-            return Err(Fail::usage("--model is for one agent; -a names several")
+        let whence = if self.agent.is_empty() { "the configuration" } else { "-a" };
+        let candidates = config.chain(self.agent)?;
+        if candidates.len() > 1 && request.model.is_some() {
+            return Err(Fail::usage(format!("--model is for one agent; {whence} names several"))
                 .hint("write each model after its agent: -a claude:opus -a codex:gpt-5.5"));
         }
+        if let [alone] = &candidates[..] {
+            // So that the run is shown with it, and gone on with.
+            request.model = request.model.or_else(|| alone.agent.model().map(str::to_owned));
+        }
+        let agents = candidates.into_iter().map(|candidate| candidate.agent).collect();
         Job { agents, request, options: self.options }.carry_out()
     }
-}
-
-/// The agent that was named, or else the user's own default.
-pub(crate) fn agent(named: Option<Candidate>) -> Result<Candidate, Fail> {
-    match named {
-        Some(named) => Ok(named),
-        None => surroundings::agent().parse().map_err(|error| {
-            Fail::usage(error).hint("BELAY_AGENT names the agent that is meant when none is given")
-        }),
-    }
-}
-
-/// The agents that were named, in order.
-fn chain(named: Vec<Candidate>) -> Result<Vec<Arc<dyn Agent>>, Fail> {
-    let named = if named.is_empty() { vec![agent(None)?] } else { named };
-    Ok(named.into_iter().map(|candidate| candidate.agent).collect())
 }
 
 /// The runtime of one run: one thread is enough for pipes.

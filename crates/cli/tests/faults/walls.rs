@@ -84,7 +84,7 @@ fn what_a_run_leaves_in_a_project_stays_out_of_git() {
     let (scene, _) = Scene::claude(&recorded("a-text"));
     scene.run(&[]);
     let ignore = fs::read_to_string(scene.bench.path("project/.belay/.gitignore")).unwrap();
-    assert_eq!(ignore, "*\n");
+    assert_eq!(ignore, "*\n!/config.toml\n");
     let git = |args: &[&str]| {
         let mut git = Command::new("git");
         git.args(args).current_dir(scene.bench.project()).env("HOME", scene.bench.path("home"));

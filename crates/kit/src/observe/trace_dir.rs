@@ -87,13 +87,14 @@ impl Observer for TraceDir {
     }
 }
 
-/// Traces hold what was worked on; a `.belay` folder keeps itself out of commits.
+/// Traces hold what was worked on; a `.belay` folder keeps itself out of commits, but for a configuration that
+/// the project may have there.
 fn keep_out_of_git(dir: &Path) -> io::Result<()> {
     let belay =
         dir.ancestors().find(|folder| folder.file_name().is_some_and(|name| name == ".belay"));
     let Some(ignore) = belay.map(|folder| folder.join(".gitignore")) else { return Ok(()) };
     match private_file(&ignore) {
-        Ok(mut file) => file.write_all(b"*\n"),
+        Ok(mut file) => file.write_all(b"*\n!/config.toml\n"),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(error),
     }

@@ -73,7 +73,7 @@ impl Watch {
                 agent: agent.name().to_owned(),
                 model: model.unwrap_or_default().to_owned(),
                 account: agent.account(model),
-                env: client.env.clone(),
+                env: turn.env,
                 place: place.collect(),
             }
         });

@@ -248,6 +248,7 @@ impl Runner {
         let mut request = self.chain.original.clone();
         request.model = own_model(&self.chain.original, to).map(str::to_owned);
         self.client = self.chain.client.turn(to);
+        request = self.client.own(&request);
         let kind = last.failure.as_ref().map_or(FailureKind::Unknown, |failure| failure.kind);
         match start {
             Start::Resume => {

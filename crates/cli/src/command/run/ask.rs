@@ -1,10 +1,12 @@
 //! What is asked of an agent, whether it runs by itself or with a person at its terminal.
 
+use crate::config::keys::Own;
 use crate::fail::Fail;
 use crate::surroundings;
 use belaykit::{Agent, Candidate, Client, Effort, Permissions, RunRequest};
 use clap::Args;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -47,8 +49,9 @@ pub(crate) struct Ask {
     pub(crate) cwd: Option<PathBuf>,
 
     /// Leave an option out that the agent lacks, with a notice, instead of failing.
-    #[arg(long)]
-    pub(crate) lenient: bool,
+    #[arg(long, value_name = "BOOL")]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) lenient: Option<bool>,
 
     /// An agent's program, instead of looking for it on the PATH; with the agent's name before it
     /// (codex=PATH) for one of several. Can be given more than once.
@@ -63,6 +66,10 @@ pub(crate) struct Ask {
     /// Further arguments for the agent, as they are.
     #[arg(last = true, value_name = "AGENT ARGS")]
     pub(crate) extra_args: Vec<String>,
+
+    /// What the configuration says of agents, by their names.
+    #[arg(skip)]
+    pub(crate) agents: BTreeMap<String, Own>,
 }
 
 impl Ask {
@@ -75,7 +82,7 @@ impl Ask {
         over(&mut request.permissions, &self.permit);
         over_list(&mut request.allowed_tools, &self.allowed_tools);
         over_list(&mut request.disallowed_tools, &self.disallowed_tools);
-        request.lenient |= self.lenient;
+        request.lenient = self.lenient.unwrap_or(request.lenient);
     }
 
     /// The agent's working directory: the one that was given, or else `other`, or else ours. Absolute, because
@@ -100,6 +107,11 @@ impl Ask {
         let (first, backups) = agents.split_first().expect("a chain has an agent");
         let client = backups.iter().cloned().fold(Client::of(first.clone()), Client::or_of);
         let client = client.environment(surroundings::environment(&self.pass_env));
+        let is_given = self.program.iter().any(|program| program.agent.is_none());
+        let client = self.agents.iter().fold(client, |client, (name, own)| {
+            // A program without a name is the first agent's, whatever the configuration says.
+            own.apply(name, client, !is_given || name != first.name())
+        });
         self.program.iter().fold(client, |client, program| match &program.agent {
             Some(agent) => client.program_of(agent, &program.path),
             None => client.program(&program.path),

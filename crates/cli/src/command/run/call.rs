@@ -19,6 +19,7 @@ pub(crate) struct Call {
     pub(crate) programs: Vec<Program>,
     pub(crate) pass_env: Vec<String>,
     pub(crate) price_file: Option<PathBuf>,
+    pub(crate) profile: Option<String>,
     pub(crate) transport: Option<TransportName>,
     pub(crate) trace_dir: Option<PathBuf>,
     pub(crate) no_trace: bool,
@@ -36,9 +37,10 @@ impl Call {
                 .collect(),
             pass_env: options.ask.pass_env.clone(),
             price_file: options.price_file.as_deref().map(absolute),
+            profile: options.profile.clone(),
             transport: options.transport,
             trace_dir: Some(absolute(options.traces())),
-            no_trace: options.no_trace,
+            no_trace: !options.has_trace(),
         }
     }
 
@@ -68,7 +70,7 @@ impl Call {
         options.price_file = options.price_file.take().or(self.price_file);
         options.transport = options.transport.or(self.transport);
         options.trace_dir = options.trace_dir.take().or(self.trace_dir);
-        options.no_trace |= self.no_trace;
+        options.no_trace = options.no_trace.or(Some(self.no_trace));
         for name in self.pass_env {
             if !options.ask.pass_env.contains(&name) {
                 options.ask.pass_env.push(name);

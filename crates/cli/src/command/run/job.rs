@@ -98,9 +98,10 @@ impl Job {
 
     fn view(&self) -> View {
         let options = &self.options;
-        match options.format {
+        match options.format() {
             Format::Text => {
-                let logger = Logger::new(io::stderr()).color(options.color.paints(&io::stderr()));
+                let color = options.color.unwrap_or_default();
+                let logger = Logger::new(io::stderr()).color(color.paints(&io::stderr()));
                 let logger = options.hide.iter().fold(logger, |logger, part| logger.without(*part));
                 View::text(match options.context_window {
                     Some(tokens) => logger.context_window(tokens),
@@ -114,7 +115,7 @@ impl Job {
 
     /// The answer, how to go on, and where the trace is.
     fn show_end(&self, outcome: &Outcome, answered: bool) -> Result<(), Fail> {
-        let format = self.options.format;
+        let format = self.options.format();
         let stdout = io::stdout();
         // On a terminal the text format has shown the answer already, as it came.
         let shown = format == Format::Text && stdout.is_terminal() && io::stderr().is_terminal();
@@ -136,7 +137,7 @@ impl Job {
             let id = self.request.trace_id.as_ref().unwrap_or(&outcome.run_id);
             let path =
                 TraceId::new(id.clone()).map(|id| TraceDir::path(self.options.traces(), &id));
-            if let Some(path) = path.ok().filter(|path| !self.options.no_trace && path.exists()) {
+            if let Some(path) = path.ok().filter(|path| self.options.has_trace() && path.exists()) {
                 say(format_args!("trace: {}", path.display()));
             }
         }
@@ -176,7 +177,7 @@ impl Job {
 
     fn failed(&self, error: &Error, signal: Option<SignalKind>) -> u8 {
         // The text format has said it in its own place.
-        if self.options.format != Format::Text {
+        if self.options.format() != Format::Text {
             say(format_args!("error: {}", visible_line(&error.to_string())));
         }
         // Nothing was tried: a word of another run was enough.

@@ -22,18 +22,18 @@ use std::time::Duration;
 /// How an agent is asked, and how the run is shown and kept.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// How the run is shown.
-    #[arg(long, value_enum, default_value_t, help_heading = "Output")]
-    pub(crate) format: Format,
+    /// How the run is shown [default: text].
+    #[arg(long, value_enum, help_heading = "Output")]
+    pub(crate) format: Option<Format>,
 
     /// Leave a part out of the text format; can be given more than once. `assistant` is the headers of the
     /// answer, `content` the text below any header.
     #[arg(long, value_name = "PART", value_parser = parts(), help_heading = "Output")]
     pub(crate) hide: Vec<Part>,
 
-    /// When to paint the text format.
-    #[arg(long, value_enum, default_value_t, help_heading = "Output")]
-    pub(crate) color: Color,
+    /// When to paint the text format [default: auto].
+    #[arg(long, value_enum, help_heading = "Output")]
+    pub(crate) color: Option<Color>,
 
     /// The context window in tokens, for agents that do not report theirs.
     #[arg(long, value_name = "TOKENS", help_heading = "Output")]
@@ -42,6 +42,11 @@ pub(crate) struct Options {
     /// Print what would be run, and run nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
+
+    /// The profile of the configuration (`belay config show`) that fills in what is not given here
+    /// [default: $BELAY_PROFILE, or the configuration's `default_profile`].
+    #[arg(short = 'P', long, value_name = "NAME")]
+    pub(crate) profile: Option<String>,
 
     #[command(flatten)]
     pub(crate) ask: Ask,
@@ -102,20 +107,26 @@ pub(crate) struct Options {
     pub(crate) trace_dir: Option<PathBuf>,
 
     /// Write no trace.
-    #[arg(long, help_heading = "Traces")]
-    pub(crate) no_trace: bool,
+    #[arg(long, value_name = "BOOL", help_heading = "Traces")]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) no_trace: Option<bool>,
 
-    /// Where the journal of the run is kept [default: $XDG_STATE_HOME/belay or ~/.local/state/belay].
+    /// Where the journal of the run is kept [default: the configuration's `state_dir`, or $XDG_STATE_HOME/belay or
+    /// ~/.local/state/belay].
     #[arg(long, value_name = "DIR", env = "BELAY_STATE_DIR", help_heading = "Traces")]
     pub(crate) state_dir: Option<PathBuf>,
+
+    /// Where journals are if none of these is given.
+    #[arg(skip)]
+    pub(crate) configured_state_dir: Option<PathBuf>,
 
     /// Keep no journal.
     #[arg(long, help_heading = "Traces")]
     pub(crate) no_journal: bool,
 
-    /// What a loss of power may cost of the journal.
-    #[arg(long, value_enum, default_value_t, value_name = "LEVEL", help_heading = "Traces")]
-    pub(crate) durability: DurabilityName,
+    /// What a loss of power may cost of the journal [default: normal].
+    #[arg(long, value_enum, value_name = "LEVEL", help_heading = "Traces")]
+    pub(crate) durability: Option<DurabilityName>,
 
     /// Take out what this regular expression matches too, everywhere.
     #[arg(long, value_name = "PATTERN", help_heading = "Traces")]
@@ -165,7 +176,7 @@ impl Options {
     }
 
     fn durability(&self) -> Durability {
-        match self.durability {
+        match self.durability.unwrap_or_default() {
             DurabilityName::Relaxed => Durability::Relaxed,
             DurabilityName::Normal => Durability::Normal,
             DurabilityName::Strict => Durability::Strict,
@@ -174,12 +185,23 @@ impl Options {
 
     /// The folder of the journals, if one is kept.
     pub(crate) fn journals(&self) -> Option<PathBuf> {
-        if self.no_journal { None } else { surroundings::state_dir(self.state_dir.clone()) }
+        let dir = self.state_dir.as_ref().or(self.configured_state_dir.as_ref());
+        if self.no_journal { None } else { surroundings::state_dir(dir.cloned()) }
     }
 
     /// The folder of the traces, whether or not one is written.
     pub(crate) fn traces(&self) -> &Path {
         self.trace_dir.as_deref().unwrap_or(Path::new(TRACE_DIR))
+    }
+
+    /// How the run is shown.
+    pub(crate) fn format(&self) -> Format {
+        self.format.unwrap_or_default()
+    }
+
+    /// True if a trace is written.
+    pub(crate) fn has_trace(&self) -> bool {
+        !self.no_trace.unwrap_or(false)
     }
 
     /// The client with its prices, its journal and its trace.
@@ -193,7 +215,7 @@ impl Options {
             None => warn("no HOME and no --state-dir: this run has no journal"),
         }
         client = client.redact(self.redaction()?);
-        if !self.no_trace {
+        if self.has_trace() {
             let dir = self.traces();
             let traces = TraceDir::new(dir).map_err(|error| {
                 Fail::usage(format!("cannot write traces to {}: {error}", dir.display()))
@@ -244,7 +266,7 @@ pub(crate) enum TransportName {
     Dialogue,
 }
 
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum DurabilityName {
     /// What the system has not written yet: for throwaway runs on slow disks.
     Relaxed,
@@ -255,12 +277,12 @@ pub(crate) enum DurabilityName {
     Strict,
 }
 
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let parsed = text.parse::<SignedDuration>().ok().and_then(|time| Duration::try_from(time).ok());
     parsed.ok_or_else(|| "write a time such as 90s, 10m or 1h30m".to_owned())
 }
 
-fn dollars(text: &str) -> Result<f64, String> {
+pub(crate) fn dollars(text: &str) -> Result<f64, String> {
     let parsed = text.trim_start_matches('$').parse().ok();
     let positive = parsed.filter(|usd: &f64| usd.is_finite() && *usd > 0.0);
     positive.ok_or_else(|| "write an amount such as 0.50 or 5".to_owned())

@@ -1,0 +1,44 @@
+//! The files in which a user, and a project, write down how belay shall work; the library reads none.
+//!
+//! A file is read into a [`Document`], whose keys are one table ([`keys`]): what they are called, which values they
+//! take, and whether a project may set them. The documents of both files are then laid over each other, key by
+//! key, and every value keeps the place that it comes from.
+
+mod document;
+mod fill;
+pub(crate) mod keys;
+mod layers;
+mod mistake;
+pub(crate) mod places;
+mod read;
+mod setting;
+pub(crate) mod starter;
+mod value;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use self::layers::{Config, Wanted, check};
+pub(crate) use self::setting::{Origin, Row, Which};
+
+use crate::say::warn;
+use belay_trace::visible_line;
+use std::path::PathBuf;
+use std::sync::Once;
+
+/// Where the user's file says that journals are. Whoever looks for a run, or stops one, is not kept from it by a
+/// mistake in a file: he is warned.
+pub(crate) fn state_dir() -> Option<PathBuf> {
+    match read::user() {
+        Ok(document) => Some(document?.common.state_dir?.value.0),
+        Err(wrong) => {
+            static WARN: Once = Once::new();
+            WARN.call_once(|| {
+                let wrong = wrong.first();
+                let wrong = visible_line(&wrong);
+                warn(format_args!("{wrong}; journals are looked for in the usual place"));
+            });
+            None
+        }
+    }
+}

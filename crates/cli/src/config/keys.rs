@@ -1,0 +1,96 @@
+//! Every key, with all that is known of it. `docs/config.md` and the starter file are made of this.
+
+use super::setting::InProject::{AtMost, No, Tighter, Yes};
+use super::setting::settings;
+use super::value::{
+    Chain, Count, Dollars, File, Folder, Hidden, Names, Positive, PositiveLong, Time,
+};
+use crate::command::run::options::{DurabilityName, Format};
+use crate::surroundings::Color;
+use belaykit::{Effort, IdleLimits, OnEffects, OnLimit, Permissions};
+
+/// Why a project does not say how much is shown.
+const SHOWN: &str = "what you see of a run is yours to say";
+/// Why it does not say where journals are.
+const JOURNAL: &str = "the journal is yours";
+/// Why it does not say what is started.
+const RUNS: &str = "it would decide which programs run";
+
+settings! {
+    /// What stands at the top of a file alone, for all profiles.
+    Common {
+        /// The profile that is meant when none is named.
+        default_profile: String = "default_profile", No("it would choose among your own profiles"), "", r#""work""#;
+        /// Where the journals of all runs are.
+        state_dir: File = "state_dir", No(JOURNAL), "", r#""~/.local/state/belay""#;
+    }
+}
+
+settings! {
+    /// How a run is made: at the top of a file, or in a profile.
+    Settings {
+        /// The agents, each with a model after a colon; each one takes over from the one before when that fails.
+        chain: Chain = "chain", Yes, r#"["claude"]"#, r#"["claude:opus", "codex"]"#;
+        /// What the agent may do.
+        permit: Permissions = "permit", Tighter, "", r#""edit""#;
+        /// How hard the model thinks.
+        effort: Effort = "effort", Yes, "", r#""high""#;
+        /// Leave an option out that the agent lacks, with a notice, instead of failing.
+        lenient: bool = "lenient", No("it would let limits be left out"), "false", "true";
+        /// Text that is added to the agent's system prompt.
+        append_system_prompt: String = "append_system_prompt", No("it would speak to the agent in your name; a project has AGENTS.md"), "", r#""Answer in English.""#;
+        /// Stop the run when it has taken this long.
+        timeout: Time = "timeout", Tighter, "", r#""1h30m""#;
+        /// Stop the run when the agent makes no progress for so long.
+        idle_timeout: IdleLimits = "idle_timeout", Tighter, r#""model=15m,tool=30m,start=3m,retry=10m""#, r#""tool=2h""#;
+        /// Stop after this many model responses.
+        max_turns: Positive = "max_turns", Tighter, "", "50";
+        /// Stop the run when it has cost so many US dollars, all agents together.
+        max_cost: Dollars = "max_cost", Tighter, "", "5.00";
+        /// Limit each model response, in tokens.
+        max_output_tokens: Positive = "max_output_tokens", Tighter, "", "32000";
+        /// How many agent processes a run may start in all.
+        max_attempts: Positive = "policy.max_attempts", AtMost, "6", "4";
+        /// How often one agent may be tried again.
+        max_retries: Count = "policy.max_retries", AtMost, "2", "1";
+        /// What to do when an agent has reached a limit of its account.
+        on_limit: OnLimit = "policy.on_limit", Tighter, r#""failover""#, r#""wait""#;
+        /// How long to wait for limits to end, in all; without it not at all, or 6h with `on_limit = "wait"`.
+        wait_max: Time = "policy.wait_max", Tighter, "", r#""6h""#;
+        /// What to do when the agent that failed may have changed something.
+        on_effects: OnEffects = "policy.on_effects", Tighter, r#""continue""#, r#""stop""#;
+        /// How the run is shown.
+        format: Format = "format", No(SHOWN), r#""text""#, r#""text""#;
+        /// Parts that the text format leaves out.
+        hide: Hidden = "hide", No(SHOWN), "[]", r#"["reasoning"]"#;
+        /// When to paint the text format.
+        color: Color = "color", No(SHOWN), r#""auto""#, r#""never""#;
+        /// The context window in tokens, for agents that do not report theirs.
+        context_window: PositiveLong = "context_window", Yes, "", "200000";
+        /// Where traces are written.
+        trace_dir: Folder = "trace_dir", Yes, r#"".belay/traces""#, r#"".belay/traces""#;
+        /// Write no trace; the journal has all the same.
+        no_trace: bool = "no_trace", Yes, "false", "true";
+        /// What a loss of power may cost of the journal.
+        durability: DurabilityName = "durability", No(JOURNAL), r#""normal""#, r#""strict""#;
+        /// A file with prices of models, which go before list prices.
+        price_file: File = "price_file", No("prices decide when `max_cost` is reached"), "", r#""prices.toml""#;
+    }
+}
+
+settings! {
+    /// What belay shall know of one agent: `[agents.NAME]`.
+    Own {
+        /// Its program, instead of looking for it on the PATH.
+        program: File = "program", No(RUNS), "", r#""~/bin/codex-next""#;
+        /// Its model, where a chain or a command line names none.
+        model: String = "model", Yes, "", r#""gpt-5.5""#;
+        /// Environment variables that are handed to it, beyond its allow-list; a name may end in `*`.
+        pass_env: Names = "pass_env", No("it would hand out what your environment holds"), "[]", r#"["CODEX_API_KEY"]"#;
+        /// Arguments for it, before those of the command line.
+        args: Names = "args", No(RUNS), "[]", r#"["-c", "model_verbosity=low"]"#;
+    }
+}
+
+/// A key that stands for many: `KIND` is any kind of failure.
+pub(crate) const RULES: &str = "policy.on";
