@@ -23,7 +23,7 @@ fn the_demo_shows_a_run_without_any_agent_and_writes_a_trace() {
     assert!(stdout.contains("2 tool calls") && stdout.contains("$0.0174"), "{stdout}");
     assert_eq!(stdout.matches("\n  belay ").count(), 4, "four next steps: {stdout}");
     let traces = belay_trace::read_latest(&bench.project().join(".belay/traces")).unwrap();
-    assert_eq!(traces.children[1].children.len(), 2);
+    assert_eq!(traces.children[1].children.len(), 3, "a failover and two calls");
     assert!(!stderr.contains('\x1b') && !stdout.contains('\x1b'), "no colour without a terminal");
 }
 

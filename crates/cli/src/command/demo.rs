@@ -80,7 +80,8 @@ fn trace_path(dir: &Path, run_id: &str) -> Result<PathBuf, Fail> {
 /// The run in one line, from its trace.
 fn summary(tree: &Node) -> String {
     let phases = tree.children.iter().filter(|node| node.node_type == NodeType::Phase);
-    let calls: usize = phases.clone().map(|phase| phase.children.len()).sum();
+    let children = phases.clone().flat_map(|phase| &phase.children);
+    let calls = children.filter(|node| node.node_type == NodeType::ToolCall).count();
     let cost: f64 = phases.clone().map(|phase| phase.cost_usd).sum();
     let (input, output) = phases.fold((0, 0), |(input, output), phase| {
         (input + phase.input_tokens, output + phase.output_tokens)
