@@ -130,7 +130,11 @@ fn the_surroundings_of_a_run_are_found_again() {
     stored::wait_for("the tool", || {
         bench.runs().len() == 2 && stdout(&mut bench.belay(&["logs"])).contains("[tool_use]")
     });
-    let call = fs::read_to_string(bench.newest_run().join("call.json")).unwrap();
+    // It is noted when the first event is shown, which may be later than another process sees one.
+    let path = bench.newest_run().join("call.json");
+    let noted = || fs::read_to_string(&path).unwrap_or_default();
+    stored::wait_for("the call", || noted().contains("MY_KEY"));
+    let call = noted();
     assert!(call.contains(there) && call.contains("MY_KEY"), "{call}");
     stdout(&mut bench.belay(&["stop", "latest"]));
     assert_eq!(again.wait().unwrap().code(), Some(130));

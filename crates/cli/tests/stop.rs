@@ -13,7 +13,8 @@ use stored::{Bench, claude, hanging, hangs, id, objects, stdout, wait_for, with_
 
 /// The events of the newest run.
 fn events(bench: &Bench) -> Vec<Value> {
-    objects(&fs::read_to_string(bench.newest_run().join("events.jsonl")).unwrap())
+    // The folder is there a moment before the file.
+    objects(&fs::read_to_string(bench.newest_run().join("events.jsonl")).unwrap_or_default())
 }
 
 fn count(bench: &Bench, kind: &str) -> usize {
