@@ -317,3 +317,48 @@ fn what_a_one_shot_run_hides_is_found_in_its_log() {
     assert_eq!(failure.message, "ProviderModelNotFoundError: Model not found: lab/nope.");
     assert!(failure.evidence.iter().any(|e| e.name == "log"), "{failure:?}");
 }
+
+/// Found by fuzzing: the text of an event with half a character was lost, and a list was taken for an event.
+#[test]
+fn an_event_with_half_a_character_keeps_its_words_and_a_list_is_no_event() {
+    let mut talk = Talk::prompted();
+    let delta = r#"{"id":"e","type":"message.part.delta","properties":{"sessionID":"ses_1","messageID":"m","partID":"p","field":"text","delta":"a\ud83d"}}"#;
+    talk.step(Input::Sse(delta.as_bytes()));
+    talk.step(Input::Sse(br#"["session.idle",{"sessionID":"ses_1"}]"#));
+    let texts: Vec<_> = talk
+        .out
+        .actions
+        .iter()
+        .filter_map(|action| match action {
+            Action::Emit(emitted) => Some(emitted.event.type_name()),
+            Action::TurnEnded(_) => Some("ended"),
+            _ => None,
+        })
+        .collect();
+    assert!(texts.contains(&"text") && !texts.contains(&"ended"), "{texts:?}");
+    assert!(!texts.contains(&"unknown"), "{texts:?}");
+}
+
+#[test]
+fn a_run_that_is_cut_off_in_its_next_step_has_not_answered() {
+    let mut talk = Talk::new(Transport::Print);
+    talk.step(Input::Start);
+    let tokens = r#"{"input":1,"output":1,"reasoning":0,"cache":{"read":0,"write":0}}"#;
+    let finish = format!(
+        r#"{{"type":"step_finish","sessionID":"s","part":{{"id":"p2","type":"step-finish","reason":"stop","tokens":{tokens},"cost":0}}}}"#
+    );
+    for line in [
+        r#"{"type":"step_start","sessionID":"s","part":{"id":"p1","type":"step-start"}}"#,
+        &finish,
+        r#"{"type":"step_start","sessionID":"s","part":{"id":"p3","type":"step-start"}}"#,
+    ] {
+        talk.step(Input::Stdout(line.as_bytes()));
+    }
+    talk.step(Input::Exit(Exit::Code(0)));
+    let ended = talk.out.actions.iter().find_map(|action| match action {
+        Action::TurnEnded(end) => Some(end),
+        _ => None,
+    });
+    let failure = ended.unwrap().failure.as_ref().expect("that is no answer");
+    assert_eq!(failure.kind, FailureKind::Protocol);
+}

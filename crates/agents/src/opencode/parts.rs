@@ -155,6 +155,8 @@ impl Parts {
         match part.kind.as_ref() {
             "step-start" => {
                 self.done.insert(part.id.into_owned());
+                // How the step before ended is not how this one does.
+                self.reason = None;
                 let message_id = part.message_id.map(Cow::into_owned);
                 out.event_under(
                     self.under.clone(),

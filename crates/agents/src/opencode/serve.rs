@@ -11,7 +11,7 @@ use super::subagents::Subagents;
 use super::wire::{Message, Properties, ServerEvent, SessionInfo};
 use crate::protocol::{AttemptEnd, Exit, HttpId, Input, Out, Protocol, TimerId};
 use crate::stderr::StderrTail;
-use crate::wire::decode;
+use crate::wire::{decode, read_line};
 use crate::{Effort, RunRequest, Session, exit};
 use belay_trace::{
     Decision, Event, EvidenceSource, Failure, FailureKind, Json, Level, SessionStarted, Unknown,
@@ -294,25 +294,21 @@ impl Serve {
     }
 
     fn event(&mut self, data: &[u8], out: &mut Out) {
-        let text = String::from_utf8_lossy(data);
-        let Some(event) = decode::<ServerEvent<'_>>(&text) else {
-            return out.event(Event::Unknown(Unknown { line: text.into_owned() }));
-        };
-        let kind = event.kind.as_ref();
-        if kind == "server.connected" && !self.connected {
-            self.connected = true;
-            return self.open_session(out);
-        }
-        if is_aside(kind) {
-            // That the server is alive is no progress.
-            return out.no_progress();
-        }
-        let properties = event.properties.map_or("{}", RawValue::get);
-        let known = decode::<Properties<'_>>(properties)
-            .and_then(|properties| self.known_event(kind, properties, out));
-        if known.is_none() {
-            out.event(Event::Unknown(Unknown { line: text.into_owned() }));
-        }
+        read_line(data, out, |text, out| {
+            let event: ServerEvent<'_> = decode(text)?;
+            let kind = event.kind.as_ref();
+            if kind == "server.connected" && !self.connected {
+                self.connected = true;
+                self.open_session(out);
+            } else if is_aside(kind) {
+                // That the server is alive is no progress.
+                out.no_progress();
+            } else {
+                let properties = decode(event.properties.map_or("{}", RawValue::get))?;
+                self.known_event(kind, properties, out)?;
+            }
+            Some(())
+        });
     }
 
     fn known_event(&mut self, kind: &str, what: Properties<'_>, out: &mut Out) -> Option<()> {
