@@ -14,7 +14,7 @@ use crate::stderr::StderrTail;
 use crate::wire::{decode, read_line};
 use crate::{Effort, RunRequest, Session, exit};
 use belay_trace::{
-    Decision, Event, EvidenceSource, Failure, FailureKind, Json, Level, SessionStarted, Unknown,
+    Decision, Event, EvidenceSource, Failure, FailureKind, Json, Level, SessionStarted,
 };
 use serde_json::json;
 use serde_json::value::RawValue;
