@@ -1,6 +1,6 @@
 //! The files in which a user, and a project, write down how belay shall work; the library reads none.
 //!
-//! A file is read into a [`Document`], whose keys are one table ([`keys`]): what they are called, which values they
+//! A file is read into a document, whose keys are one table (`keys`): what they are called, which values they
 //! take, and whether a project may set them. The documents of both files are then laid over each other, key by
 //! key, and every value keeps the place that it comes from.
 

@@ -16,7 +16,8 @@ async fn run_toy(script: &str) -> Seen {
     let dir = TempDir::new().unwrap();
     executable(&dir.path().join("toy"), &format!("#!/bin/sh\n{script}\n"));
     let env = [("PATH".into(), dir.path().as_os_str().to_owned())];
-    let client = Client::new(Toy).supervisor(SUPERVISOR).env(env);
+    let client =
+        Client::new(Toy).policy(belaykit::Policy::single()).supervisor(SUPERVISOR).env(env);
     run(&client, "What is there?").await
 }
 
