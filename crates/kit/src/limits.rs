@@ -130,7 +130,7 @@ pub const CONTROL_PATIENCE: Duration = Duration::from_secs(5);
 pub const WALL_CLOCK: Duration = Duration::from_secs(30);
 
 /// How long an agent of a chain may be kept waiting while belay looks at its folder, so that it can tell what was
-/// changed if the next one has to go on. A repository of 50,000 files takes about a second.
+/// changed if the next one has to go on. What takes longer is told as not known.
 pub const LOOK: Duration = Duration::from_secs(5);
 
 /// How many responses of an attempt are priced one by one; what is beyond is priced as a sum. Nobody has seen an
