@@ -177,6 +177,7 @@ pub(crate) fn check_options(
         ),
         (Capability::MaxTurns, "max_turns", request.max_turns.is_some()),
         (Capability::MaxCost, "max_cost_usd", request.max_cost_usd.is_some()),
+        (Capability::AgentRetries, "agent_retries", request.agent_retries.is_some()),
         (Capability::MaxOutputTokens, "max_output_tokens", request.max_output_tokens.is_some()),
         (Capability::AllowedTools, "allowed_tools", !request.allowed_tools.is_empty()),
         (Capability::DisallowedTools, "disallowed_tools", !request.disallowed_tools.is_empty()),

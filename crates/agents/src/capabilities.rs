@@ -18,6 +18,8 @@ pub enum Capability {
     /// [`RunRequest::max_cost_usd`](crate::RunRequest::max_cost_usd), in mid-turn: the agent tells what it uses
     /// while it works.
     MaxCost,
+    /// [`RunRequest::agent_retries`](crate::RunRequest::agent_retries).
+    AgentRetries,
     /// [`RunRequest::max_output_tokens`](crate::RunRequest::max_output_tokens).
     MaxOutputTokens,
     /// [`RunRequest::allowed_tools`](crate::RunRequest::allowed_tools).

@@ -78,6 +78,7 @@ const CAPABILITIES: Capabilities = Capabilities::new(&[
     (Capability::AppendSystemPrompt, Support::Native),
     (Capability::MaxTurns, Support::Native),
     (Capability::MaxCost, Support::Belay),
+    (Capability::AgentRetries, Support::Native),
     (Capability::MaxOutputTokens, Support::Native),
     (Capability::AllowedTools, Support::Native),
     (Capability::DisallowedTools, Support::Native),
@@ -218,6 +219,9 @@ impl Claude {
         }
         if let Some(turns) = request.max_turns.filter(|_| transport != Transport::Interactive) {
             launch.bind("--max-turns", &turns.to_string());
+        }
+        if let Some(retries) = request.agent_retries {
+            launch.env.set.push(("CLAUDE_CODE_MAX_RETRIES", retries.to_string()));
         }
         if let Some(tokens) = request.max_output_tokens {
             launch.env.set.push(("CLAUDE_CODE_MAX_OUTPUT_TOKENS", tokens.to_string()));

@@ -66,6 +66,7 @@ const EXEC: Capabilities = Capabilities::new(&[
     (Capability::AppendSystemPrompt, Support::Belay),
     (Capability::MaxTurns, Support::Belay),
     (Capability::MaxCost, Support::Belay),
+    (Capability::AgentRetries, Support::No),
     (Capability::MaxOutputTokens, Support::No),
     (Capability::AllowedTools, Support::No),
     (Capability::DisallowedTools, Support::No),

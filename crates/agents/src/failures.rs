@@ -88,9 +88,14 @@ impl Table {
         self.rows.iter().find(|row| row.signs.iter().all(|sign| sign.is_in(evidence)))
     }
 
+    /// The kind of failure that this evidence shows.
+    pub(crate) fn kind(&self, evidence: &[Evidence]) -> Option<FailureKind> {
+        self.row(evidence).map(|row| row.kind)
+    }
+
     /// The failure that this evidence shows.
     pub(crate) fn failure(&self, message: impl Into<String>, evidence: Vec<Evidence>) -> Failure {
-        let kind = self.row(&evidence).map_or(FailureKind::Unknown, |row| row.kind);
+        let kind = self.kind(&evidence).unwrap_or(FailureKind::Unknown);
         Failure { evidence, ..Failure::new(kind, message) }
     }
 }

@@ -79,6 +79,7 @@ const RPC: Capabilities = Capabilities::new(&[
     (Capability::AppendSystemPrompt, Support::Native),
     (Capability::MaxTurns, Support::Belay),
     (Capability::MaxCost, Support::Belay),
+    (Capability::AgentRetries, Support::Belay),
     (Capability::MaxOutputTokens, Support::No),
     (Capability::AllowedTools, Support::No),
     (Capability::DisallowedTools, Support::Native),

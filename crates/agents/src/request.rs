@@ -40,6 +40,10 @@ pub struct RunRequest {
     /// Stops the run when it has cost this much, in US dollars, all attempts together; kept by belay for every
     /// agent whose cost is known while it works.
     pub max_cost_usd: Option<f64>,
+    /// How often the agent itself may try a request to its model again before the attempt is a failure; the
+    /// agent's own default if not given. Kept by belay where the agent has no such option but tells its retries.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent_retries: Option<u32>,
     /// Limits each model response, in tokens.
     pub max_output_tokens: Option<u32>,
     /// Stops the run when it has taken this long; kept by belay for every agent.
@@ -231,6 +235,13 @@ impl RunRequest {
     #[must_use]
     pub fn max_turns(mut self, turns: u32) -> Self {
         self.max_turns = Some(turns);
+        self
+    }
+
+    /// Limits how often the agent itself tries a request to its model again.
+    #[must_use]
+    pub fn agent_retries(mut self, retries: u32) -> Self {
+        self.agent_retries = Some(retries);
         self
     }
 

@@ -45,6 +45,16 @@ fn the_next_agent_on_the_command_line_takes_over() {
 }
 
 #[test]
+fn who_goes_on_with_a_backups_session_goes_on_with_its_model() {
+    let bench = bench("a-text");
+    let chain = ["run", "-a", "claude:opus", "-a", "codex:gpt-5.1", "--transport", "print", "go"];
+    assert!(bench.belay(&chain).output().unwrap().status.success());
+    let output = bench.belay(&["resume", "latest", "--dry-run", "And now?"]).output().unwrap();
+    let shown = String::from_utf8(output.stdout).unwrap();
+    assert!(shown.contains("--model=gpt-5.1") && !shown.contains("opus"), "{shown}");
+}
+
+#[test]
 fn a_chain_that_runs_dry_exits_with_what_its_last_agent_failed_of() {
     let (code, result, _) = run(&bench("h-401"), &[]);
     assert_eq!((code, result["failure"]["kind"].as_str()), (Some(78), Some("auth")));

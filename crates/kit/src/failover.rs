@@ -145,6 +145,13 @@ impl State {
         }
     }
 
+    /// What is known of the candidates' context windows, in tokens.
+    pub(crate) fn windows(&mut self, windows: &[Option<u64>]) {
+        for (link, window) in self.chain.iter_mut().zip(windows) {
+            link.window = link.window.or(*window);
+        }
+    }
+
     /// The candidate whose turn it is.
     pub(crate) fn current(&self) -> usize {
         self.current

@@ -7,7 +7,7 @@ mod brief;
 mod tree;
 mod work;
 
-pub(crate) use self::tree::Base;
+pub(crate) use self::tree::{Base, Changes};
 pub(crate) use self::work::Work;
 use crate::redact::Redactor;
 use crate::{Environment, Redaction};
@@ -26,10 +26,11 @@ pub(crate) fn go_on(kind: FailureKind) -> String {
 /// and changed, and what was under way.
 ///
 /// `folder` is where the run worked; what is not committed there is told, because nobody knows what it was like
-/// before. What looks like a secret there is redacted.
+/// before. The values of secret variables of `env`, and what looks like a secret, are redacted there.
 pub fn handoff(
     task: &str,
     folder: Option<&Path>,
+    env: &Environment,
     records: impl IntoIterator<Item = Record>,
 ) -> String {
     let (mut work, mut from) = (Work::default(), "an agent".to_owned());
@@ -52,8 +53,8 @@ pub fn handoff(
             event => work.see(event),
         }
     }
-    let nowhere = || tree::Changes::unknown("nobody knows where the run worked");
+    let nowhere = || Changes::unknown("nobody knows where the run worked");
     let changes = folder.map_or_else(nowhere, tree::uncommitted);
-    let redactor = Redactor::new(&Redaction::default(), &Environment::default(), None);
+    let redactor = Redactor::new(&Redaction::default(), env, None);
     work.brief(task, &from, &failure, &changes, &redactor)
 }

@@ -98,6 +98,10 @@ pub const DRAIN_READS_MAX: usize = 64;
 /// How long an agent may take to say its version: a cold start from a slow disk takes seconds.
 pub const VERSION: Duration = Duration::from_secs(10);
 
+/// How often an agent itself may try a request again when another one could go on instead. Two, because Claude Code
+/// 2.1.329 takes its fallback model at the third 529.
+pub const AGENT_RETRIES: u32 = 2;
+
 /// How much longer than announced an agent's own retry may take.
 pub const RETRY_SLACK: Duration = Duration::from_secs(30);
 

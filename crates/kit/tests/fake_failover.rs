@@ -3,60 +3,18 @@
 
 #[path = "support/fake_run.rs"]
 mod fake_run;
+#[path = "support/two.rs"]
+mod two;
 
-use belay_testkit::fake_agent::{Exit, FakeAgent, Pause, Play, Until, WaitForStdin};
-use belay_testkit::recordings;
-use belaykit::trace::{AttemptSummary, Effects, Failover, Start, StopReason};
-use belaykit::{Claude, Client, Codex, Event, FailureKind, OnEffects, OnLimit, Policy, RunRequest};
+use belay_testkit::fake_agent::{Exit, Pause, Play, Until, WaitForStdin};
+use belaykit::trace::{Effects, Start, StopReason};
+use belaykit::{Claude, Client, Codex, Event, FailureKind, OnEffects, OnLimit, Policy};
 use belaykit::{Rule, Transport};
-use fake_run::{ANSWER, SUPERVISOR, Seen, Stage, finish_after, lines, pid, play, read_to, run};
+use fake_run::{ANSWER, finish_after, lines, pid, read_to, run};
 use rustix::process::{Pid, Signal, kill_process};
 use std::process::Command;
 use std::time::Duration;
-
-/// Claude on a stage with Codex beside it, who prints as `codex exec` does.
-struct Two {
-    stage: Stage,
-    codex: FakeAgent,
-}
-
-impl Two {
-    fn new(claude: &Play, codex: &Play) -> Self {
-        let stage = Stage::new("claude", claude);
-        let codex = FakeAgent::new(stage.dir.path(), "codex", codex).unwrap();
-        std::fs::create_dir(stage.path("project")).unwrap();
-        Self { stage, codex }
-    }
-
-    fn client(&self) -> Client {
-        let path = format!("{}:/usr/bin:/bin", self.stage.dir.path().display());
-        let env = [("PATH".into(), path.into()), ("TMPDIR".into(), self.stage.path("").into())];
-        Client::new(Claude::new())
-            .or(Codex::new())
-            .transport(Transport::Print)
-            .supervisor(SUPERVISOR)
-            .state_dir(self.stage.path("state"))
-            .env(env)
-    }
-
-    fn request(&self) -> RunRequest {
-        RunRequest::new("Do the task").cwd(self.stage.path("project"))
-    }
-
-    async fn run(&self) -> Seen {
-        run(&self.client(), self.request()).await
-    }
-}
-
-fn recorded(agent: &str, name: &str) -> Play {
-    let recording = recordings::one(agent, name);
-    play(&recording).exit(Exit::Code(recording.exit_code().unwrap()))
-}
-
-/// Codex answers when it has read its prompt to the end.
-fn codex_answers() -> Play {
-    Play { wait_for_stdin: WaitForStdin::Eof, ..play(&recordings::one("codex", "a-text")) }
-}
+use two::{Two, attempts, codex_answers, failovers, recorded};
 
 /// Claude calls a shell and dies while it runs.
 fn dies_in_a_tool() -> Play {
@@ -65,21 +23,6 @@ fn dies_in_a_tool() -> Play {
     lines.truncate(call + 1);
     let play = Play::lines(lines).exit(Exit::Code(137));
     Play { wait_for_stdin: WaitForStdin::Line, ..play }
-}
-
-fn failovers(seen: &Seen) -> Vec<&Failover> {
-    let failovers = seen.records.iter().filter_map(|record| match &record.event {
-        Event::Failover(failover) => Some(failover),
-        _ => None,
-    });
-    failovers.collect()
-}
-
-fn attempts(seen: &Seen) -> Vec<(&str, Option<FailureKind>, Start)> {
-    fn of(attempt: &AttemptSummary) -> (&str, Option<FailureKind>, Start) {
-        (&attempt.agent, attempt.kind, attempt.start)
-    }
-    seen.result().attempts.iter().map(of).collect()
 }
 
 #[tokio::test]
@@ -120,7 +63,9 @@ async fn work_that_was_begun_is_handed_over_and_never_begun_again() {
     let seen = finish_after(records, run).await;
     assert_eq!(seen.answer(), ANSWER);
     let [failover] = failovers(&seen)[..] else { panic!("one failover") };
-    assert_eq!((failover.effects, failover.start), (Effects::Possible, Start::Handover));
+    assert_eq!((failover.effects, failover.start), (Effects::Observed, Start::Handover));
+    // What the folder shows is more than what the tools say.
+    assert_eq!(seen.result().attempts[0].effects, Effects::Observed);
     let brief = two.codex.log().stdin().join("\n");
     for words in [
         "Do the task\n",
@@ -280,4 +225,36 @@ async fn a_run_that_has_cost_what_it_may_is_stopped_in_mid_turn_and_nobody_takes
     assert_eq!((seen.count("attempt_started"), seen.count("failover")), (1, 0));
     let cost = seen.result().usage.total_cost_usd.unwrap();
     assert!(cost > 0.001, "{cost}");
+}
+
+#[tokio::test]
+async fn a_conversation_that_is_too_long_goes_to_a_larger_window_and_to_no_other() {
+    let mut lines = lines("claude-code", "h-401");
+    let last = lines.last_mut().unwrap();
+    *last = last
+        .replace(r#""terminal_reason":"api_error""#, r#""terminal_reason":"prompt_too_long""#)
+        .replace(r#""api_error_status":401"#, r#""api_error_status":400"#);
+    let claude = || Play {
+        wait_for_stdin: WaitForStdin::Line,
+        ..Play::lines(lines.clone()).exit(Exit::Code(1))
+    };
+    for (model, attempts) in [("gpt-5.1", 2), ("gpt-4", 1)] {
+        let two = Two::new(&claude(), &codex_answers());
+        let chain =
+            Client::new(Claude::new().model("claude-haiku-4-5")).or(Codex::new().model(model));
+        let seen = run(&two.surround(chain), two.request()).await;
+        assert_eq!(seen.result().attempts[0].kind, Some(FailureKind::ContextOverflow));
+        assert_eq!(seen.count("attempt_started"), attempts, "{model}");
+    }
+}
+
+#[tokio::test]
+async fn a_session_is_never_named_under_another_agent() {
+    // Codex dies before it has a session; Claude had one.
+    let dies = Play { wait_for_stdin: WaitForStdin::Eof, ..Play::default() }.exit(Exit::Code(1));
+    let two = Two::new(&recorded("claude-code", "h-401"), &dies);
+    let seen = run(&two.client().policy(Policy::default().max_retries(0)), two.request()).await;
+    let result = seen.result();
+    assert!(result.attempts[0].session_id.is_some());
+    assert_eq!((result.attempts[1].agent.as_str(), &result.session_id), ("codex", &None));
 }

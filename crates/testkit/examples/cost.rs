@@ -3,11 +3,14 @@
 //! The floor is the same agent piped into a program that only counts bytes. Ratios are quoted because the
 //! machine is noisy; the smallest of several runs is taken, because noise only ever adds.
 
-use belay_testkit::fake_agent::{FakeAgent, Play, WaitForStdin};
+use belay_testkit::fake_agent::{Exit, FakeAgent, Play, WaitForStdin};
 use belay_testkit::recordings;
+use jiff::Timestamp;
+use serde_json::Value;
 use std::error::Error;
 use std::fs;
 use std::io::{Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -48,7 +51,99 @@ fn main() -> Result<(), Box<dyn Error>> {
         speed(plain),
         ratio(bare, plain)
     );
+    chain(&belay, dir.path())
+}
+
+/// What a chain adds: where its first agent answers, and from a failure to the start of the next one.
+fn chain(belay: &Path, dir: &Path) -> Result<(), Box<dyn Error>> {
+    let (bin, project) = (dir.join("bin"), dir.join("project"));
+    fs::create_dir(&bin)?;
+    fs::create_dir(&project)?;
+    // The files of a small project, which are looked at before anything is done.
+    for n in 0..1000 {
+        fs::write(project.join(format!("file-{n}.txt")), "words\n".repeat(100))?;
+    }
+    let git = |args: &[&str]| Command::new("git").current_dir(&project).args(args).status();
+    git(&["init", "--quiet"])?;
+    git(&["add", "--all"])?;
+    let recorded = |agent, name| -> Result<Play, Box<dyn Error>> {
+        let recording = recordings::one(agent, name);
+        let path = dir.join(format!("{agent}-{name}.jsonl"));
+        fs::write(&path, &recording.stdout)?;
+        let exit = Exit::Code(recording.exit_code().unwrap_or_default());
+        Ok(Play::file(path).exit(exit))
+    };
+    let place = |name, play: Play, wait_for_stdin| {
+        FakeAgent::new(&bin, name, &Play { wait_for_stdin, ..play }).map(drop)
+    };
+    place("codex", recorded("codex", "a-text")?, WaitForStdin::Eof)?;
+
+    place("claude", recorded("claude-code", "a-text")?, WaitForStdin::Line)?;
+    let agent = bin.join("claude");
+    let more = || -> Result<Duration, Box<dyn Error>> {
+        let alone = smallest(|| Ok(chain_run(belay, dir, &["-a", "claude"])?.0))?;
+        let both = smallest(|| Ok(chain_run(belay, dir, &["-a", "claude", "-a", "codex"])?.0))?;
+        Ok(both.saturating_sub(alone))
+    };
+    let at_once = more()?;
+    // The fastest of the real ones takes as long; the folder is looked at meanwhile.
+    let itself = dir.join("slow");
+    fs::create_dir(&itself)?;
+    let play = Play { wait_for_stdin: WaitForStdin::Line, ..recorded("claude-code", "a-text")? };
+    let itself = FakeAgent::new(&itself, "claude", &play)?;
+    fs::remove_file(&agent)?;
+    fs::write(
+        &agent,
+        format!("#!/bin/sh\nsleep 0.3\nexec {} \"$@\"\n", itself.program().display()),
+    )?;
+    fs::set_permissions(&agent, fs::Permissions::from_mode(0o755))?;
+    let after_a_while = more()?;
+    fs::remove_file(&agent)?;
+    println!(
+        "a chain whose first agent answers, in a git repository of 1,000 files: {at_once:.2?} more than \
+         alone if it starts at once, {after_a_while:.2?} if it takes 0.3 s"
+    );
+
+    place("claude", recorded("claude-code", "h-401")?, WaitForStdin::Line)?;
+    let mut switch = Duration::MAX;
+    for _ in 0..RUNS {
+        let (_, records) = chain_run(belay, dir, &["-a", "claude", "-a", "codex"])?;
+        let at = |kind: &str, attempt: u64| -> Result<Timestamp, Box<dyn Error>> {
+            let found = records.iter().find(|it| it["type"] == kind && it["attempt"] == attempt);
+            Ok(found.and_then(|it| it["ts"].as_str()).ok_or("no such record")?.parse()?)
+        };
+        let (failed, began) = (at("attempt_result", 1)?, at("attempt_started", 2)?);
+        switch = switch.min(Duration::try_from(began.duration_since(failed))?);
+    }
+    println!(
+        "from a failure to the start of the next agent: {switch:.2?}, the end of the first one included"
+    );
     Ok(())
+}
+
+fn chain_run(
+    belay: &Path,
+    dir: &Path,
+    agents: &[&str],
+) -> Result<(Duration, Vec<Value>), Box<dyn Error>> {
+    // What the run before has learned of the agents is not this one's.
+    let state = tempfile::tempdir_in(dir)?;
+    let began = Instant::now();
+    let output = Command::new(belay)
+        .args(["run", "--format", "jsonl"])
+        .args(agents)
+        .args(["--transport", "print", "go"])
+        .current_dir(dir.join("project"))
+        .env("PATH", format!("{}:/usr/bin:/bin", dir.join("bin").display()))
+        .env("BELAY_STATE_DIR", state.path())
+        .output()?;
+    let took = began.elapsed();
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into());
+    }
+    let lines = String::from_utf8(output.stdout)?;
+    let records = lines.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+    Ok((took, records))
 }
 
 /// A fake Claude that plays a recorded run with its middle repeated.

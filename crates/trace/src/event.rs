@@ -4,7 +4,7 @@
 //! `tool_call`, `tool_result` and `result` with their JSON field names, `phase` with `phase_name`.
 //! `ARCHITECTURE.md` has the table of what each agent prints for each event.
 
-use crate::{AttemptSummary, Effects, Failure, Json, Start, ToolId, Usage};
+use crate::{AttemptSummary, Effects, Failure, FailureKind, Json, Start, ToolId, Usage};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -408,6 +408,9 @@ pub struct Retry {
     /// The agent's word or sentence for what failed.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
+    /// What kind of failure that would be if it were not tried again, if the agent's own fields or words say so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<FailureKind>,
     /// Why the attempt failed, if it is belay that tries again, with a new attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,

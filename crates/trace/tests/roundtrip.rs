@@ -189,6 +189,7 @@ fn events() -> Vec<Event> {
             delay_ms: Some(1098),
             until: "2026-11-24T10:53:25Z".parse().ok(),
             status: Some(429),
+            kind: Some(FailureKind::RateLimited),
             reason: "rate_limit".into(),
             failure: Some(failure()),
         }),

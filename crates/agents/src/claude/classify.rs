@@ -52,6 +52,13 @@ pub(super) fn failure(
     waits::with_words(failure, &error.text)
 }
 
+/// What a request failed with that Claude tries again.
+pub(super) fn of_retry(class: Option<&str>, status: Option<u16>) -> Option<FailureKind> {
+    let class = class.map(|class| failures::evidence(Field, "error", class));
+    let status = status.map(|status| failures::evidence(Status, "api_error_status", status));
+    FAILURES.kind(&class.into_iter().chain(status).collect::<Vec<_>>())
+}
+
 /// What Claude has said of it, strongest first.
 fn evidence_of(
     result: &ResultLine,

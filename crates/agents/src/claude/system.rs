@@ -1,5 +1,6 @@
 //! Claude Code's `system` lines: what it does besides talking with the model.
 
+use super::classify;
 use super::wire::System;
 use crate::protocol::Out;
 use crate::wire::decode;
@@ -15,6 +16,7 @@ pub(super) fn read(subtype: &str, text: &str, out: &mut Out) -> Option<()> {
             delay_ms: line.retry_delay_ms.map(whole),
             until: None,
             status: line.error_status,
+            kind: classify::of_retry(line.error.as_deref(), line.error_status),
             reason: line.error.unwrap_or_default(),
             ..Retry::default()
         })),

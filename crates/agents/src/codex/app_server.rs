@@ -466,7 +466,8 @@ impl AppServer {
             let retry = retry::of_message(&message).unwrap_or_default();
             let reason = [retry.reason, note.error.additional_details.unwrap_or_default(), message];
             let reason = reason.into_iter().find(|words| !words.is_empty()).unwrap_or_default();
-            out.event(Event::Retry(Retry { reason, ..retry }));
+            let kind = classify::of_retry(&reason, note.error.codex_error_info.as_ref());
+            out.event(Event::Retry(Retry { reason, kind, ..retry }));
             return;
         }
         let failure = self.failure(&message, note.error.codex_error_info.as_ref());

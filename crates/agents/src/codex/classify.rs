@@ -25,6 +25,11 @@ pub(super) fn of_message(message: &str) -> Failure {
     of_error(message, None)
 }
 
+/// What a request failed with that Codex tries again.
+pub(super) fn of_retry(reason: &str, info: Option<&Value>) -> Option<FailureKind> {
+    Some(of_error(reason, info).kind).filter(|kind| *kind != FailureKind::Unknown)
+}
+
 /// "You've hit your usage limit for gpt-5.5. Switch to another model now" is a limit of that model alone.
 fn limited_model(message: &str) -> Option<&str> {
     let (_, behind) = message.split_once("hit your usage limit for ")?;

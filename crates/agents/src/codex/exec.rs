@@ -7,7 +7,7 @@ use crate::stderr::StderrTail;
 use crate::wire::{decode, lenient, read_line};
 use crate::{RunRequest, Session, exit};
 use belay_trace::{
-    Event, Failure, FailureKind, Level, SessionStarted, TurnStarted, Usage, UsageReport,
+    Event, Failure, FailureKind, Level, Retry, SessionStarted, TurnStarted, Usage, UsageReport,
 };
 use serde::Deserialize;
 use std::borrow::Cow;
@@ -183,7 +183,10 @@ impl Exec {
     /// An error line is progress or repeats itself in `turn.failed`; only that one ends the turn.
     fn error(&self, message: String, out: &mut Out) {
         match retry::of_message(&message) {
-            Some(retry) => out.event(Event::Retry(retry)),
+            Some(retry) => {
+                let kind = classify::of_retry(&retry.reason, None);
+                out.event(Event::Retry(Retry { kind, ..retry }));
+            }
             None => out.event(Event::notice(Level::Error, "error", message)),
         }
     }

@@ -20,6 +20,11 @@ pub(super) struct Error {
     data: Data,
 }
 
+/// What a request failed with that OpenCode tries again, of which it gives the words alone.
+pub(super) fn of_retry(message: &str) -> Option<FailureKind> {
+    FAILURES.kind(&[evidence(Text, "message", message)])
+}
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Data {

@@ -48,6 +48,8 @@ const ROWS: &[Row] = &[
     synthetic(&[text("message", Begins("ProviderModelNotFoundError"))], Kind::ModelUnavailable),
     synthetic(&[text("message", Begins("Monthly usage limit reached"))], Kind::UsageLimit),
     synthetic(&[text("message", Begins("Provider is overloaded"))], Kind::Overloaded),
+    synthetic(&[text("message", Begins("Too Many Requests"))], Kind::RateLimited),
+    synthetic(&[text("message", Begins("Rate Limited"))], Kind::RateLimited),
     synthetic(&[text("message", Begins("Cannot connect to API"))], Kind::Network),
     synthetic(&[text("message", Begins("fetch failed"))], Kind::Network),
     synthetic(&[text("message", Begins("Unable to connect"))], Kind::Network),

@@ -4,8 +4,8 @@ use super::meter::Meter;
 use crate::wire::{lenient, lenient_text, unsaid};
 use crate::{Out, RunRequest};
 use belay_trace::{
-    Event, Json, Plan, PlanItem, PlanStatus, Reasoning, Retry, Text, ToolCall, ToolId, ToolKind,
-    ToolResult, TurnStarted,
+    Event, FailureKind, Json, Plan, PlanItem, PlanStatus, Reasoning, Retry, Text, ToolCall, ToolId,
+    ToolKind, ToolResult, TurnStarted,
 };
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -170,7 +170,11 @@ impl Parts {
                 if part.reason.as_deref() == Some("unknown") {
                     // It asks the model again at once, and without end; what came stays in the conversation.
                     let reason = "the model's stream ended without its end".to_owned();
-                    let retry = Event::Retry(Retry { reason, ..Retry::default() });
+                    let retry = Event::Retry(Retry {
+                        reason,
+                        kind: Some(FailureKind::Network),
+                        ..Retry::default()
+                    });
                     out.event_under(self.under.clone(), retry);
                 }
                 self.reason = part.reason.map(Cow::into_owned);

@@ -1,6 +1,6 @@
 //! What OpenCode's server says, in its own words; no more of it than the driver reads.
 
-use super::classify::Error;
+use super::classify::{self, Error};
 use super::parts::Part;
 use crate::wire::{lenient, lenient_text};
 use belay_trace::{Event, Json, PermissionRequest, Retry, ToolId, ToolKind};
@@ -124,6 +124,7 @@ impl Properties<'_> {
         let until = status.next.and_then(|next| Timestamp::from_millisecond(next as i64).ok());
         Event::Retry(Retry {
             retry: status.attempt,
+            kind: classify::of_retry(&status.message),
             reason: status.message,
             until,
             ..Retry::default()

@@ -49,6 +49,11 @@ pub(super) fn of_error(message: &str, raw_stop_reason: Option<&str>) -> Failure 
     waits::with_words(FAILURES.failure(message, said), words)
 }
 
+/// What a request failed with that Pi tries again.
+pub(super) fn of_retry(message: &str) -> Option<FailureKind> {
+    Some(of_error(message, None).kind).filter(|kind| *kind != FailureKind::Unknown)
+}
+
 /// The failure of a response that was cut off.
 pub(super) fn of_length(stop_reason: &str) -> Failure {
     let said = vec![evidence(EvidenceSource::Field, "stopReason", stop_reason)];

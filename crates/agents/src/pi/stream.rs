@@ -262,6 +262,7 @@ impl Stream {
             delay_ms: line.delay_ms.map(|delay| delay as u64),
             until: None,
             status: classify::status(&reason),
+            kind: classify::of_retry(&reason),
             reason,
             ..Retry::default()
         }));

@@ -3,6 +3,7 @@
 use crate::fail::{Fail, closed_pipe_is_fine};
 use crate::say::say;
 use crate::stored::{self, StateDir, unreadable};
+use crate::surroundings::environment;
 use belay_trace::{RunState, visible_line};
 use belaykit::{Candidate, handoff, shell_escape};
 use clap::Args;
@@ -46,7 +47,7 @@ impl Handoff {
         }
         let request = stored::request(&run)?;
         let records = run.records().map_err(unreadable)?;
-        let text = handoff(&request.prompt, request.cwd.as_deref(), records);
+        let text = handoff(&request.prompt, request.cwd.as_deref(), &environment(&[]), records);
         let Some(path) = &self.output else {
             closed_pipe_is_fine(io::stdout().write_all(text.as_bytes()))?;
             return Ok(0);

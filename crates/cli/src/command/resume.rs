@@ -61,9 +61,8 @@ impl Resume {
             Wanted { flag: self.options.profile.as_deref(), noted: call.profile.as_deref() };
         let config = Config::load(wanted, folder)?;
         let candidate = config.with_model(session::agent_of(&account, self.agent.take())?);
-        if candidate.model.is_some() {
-            request.model = candidate.model;
-        }
+        let asked = account.session_model().map(str::to_owned);
+        request.model = candidate.model.or(asked);
         request.prompt = match (self.prompt.named()?, account.how) {
             (Some(prompt), _) => prompt,
             (None, RunState::Answered) => {

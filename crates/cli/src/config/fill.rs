@@ -56,6 +56,7 @@ impl Config {
     fn fill_policy(&self, settings: &Settings, policy: &mut PolicyFlags) {
         or(&mut policy.max_attempts, &settings.max_attempts, |attempts| attempts.0);
         or(&mut policy.max_retries, &settings.max_retries, |retries| retries.0);
+        or(&mut policy.agent_retries, &settings.agent_retries, |retries| retries.0);
         or(&mut policy.on_limit, &settings.on_limit, |answer| *answer);
         or(&mut policy.wait_max, &settings.wait_max, |time| time.0);
         or(&mut policy.on_effects, &settings.on_effects, |answer| *answer);

@@ -53,6 +53,8 @@ settings! {
         max_attempts: Positive = "policy.max_attempts", AtMost, "6", "4";
         /// How often one agent may be tried again.
         max_retries: Count = "policy.max_retries", AtMost, "2", "1";
+        /// How often an agent itself may try a request to its model again; without it 2 when another agent could go on.
+        agent_retries: Count = "policy.agent_retries", Yes, "", "1";
         /// What to do when an agent has reached a limit of its account.
         on_limit: OnLimit = "policy.on_limit", Tighter, r#""failover""#, r#""wait""#;
         /// How long to wait for limits to end, in all; without it not at all, or 6h with `on_limit = "wait"`.

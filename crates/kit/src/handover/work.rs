@@ -77,6 +77,11 @@ impl Work {
         self.effects = self.effects.max(Effects::Possible);
     }
 
+    /// The folder is not what it was before the attempt.
+    pub(crate) fn has_changed_something(&mut self) {
+        self.effects = self.effects.max(Effects::Observed);
+    }
+
     pub(crate) fn see(&mut self, event: &Event) {
         match event {
             Event::ToolCall(call) => self.called(call),

@@ -67,7 +67,12 @@ impl Runner {
         transport: Transport,
     ) -> Result<(Attempt<'_>, mpsc::Receiver<Output>), Failure> {
         let capabilities = self.client.agent.capabilities(transport);
-        let request = schema::asked(&self.request, capabilities.support(Capability::OutputSchema));
+        let mut request =
+            schema::asked(&self.request, capabilities.support(Capability::OutputSchema));
+        if self.chain.has_others() && capabilities.support(Capability::AgentRetries) != Support::No
+        {
+            request.to_mut().agent_retries.get_or_insert(limits::AGENT_RETRIES);
+        }
         let launch = self.client.launch(&request, transport)?;
         for option in &launch.ignored {
             let words =
@@ -113,7 +118,7 @@ impl Runner {
         self.publisher.event(Event::AttemptStarted(AttemptStarted {
             transport: transport.name().to_owned(),
             command,
-            model: self.request.model.clone(),
+            model: self.chain.model(&self.request),
             pid: process.id(),
             containment: Some(process.containment()),
         }));
@@ -139,7 +144,7 @@ impl Runner {
             tells_tools_late: self.client.agent.tells_tools_late(transport),
             timers: Vec::new(),
             turn_limit: turn_limit.map(TurnLimit::new),
-            idle: IdleWatch::new(self.request.idle, began),
+            idle: IdleWatch::new(self.request.idle, request.agent_retries, began),
             has_spoken: false,
             is_progress: true,
             paused: None,
@@ -297,6 +302,13 @@ impl Attempt<'_> {
             match self.alarm.take() {
                 Some(Alarm::Stop(reason, words)) if caller.stops == 0 => {
                     self.asked_to_stop(caller, reason, Some(words));
+                }
+                Some(Alarm::Fail(failure)) if caller.stops == 0 => {
+                    let words = failure.message.clone();
+                    self.asked_to_stop(caller, StopReason::Stalled, Some(words));
+                    if let Some(stop) = &mut self.stop {
+                        stop.failure = Some(failure);
+                    }
                 }
                 Some(Alarm::Warn(words)) => {
                     self.runner.publisher.event(Event::notice(Level::Warn, "idle", words));

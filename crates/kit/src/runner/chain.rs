@@ -1,18 +1,21 @@
 //! From one candidate to the next: what `failover` has decided is done here.
 
+mod rest;
+mod tell;
+
+pub(super) use self::rest::Stopped;
+use self::rest::stopped;
 use super::breakers::{Shut, Watch};
-use super::{Caller, Command, Runner};
-use crate::failover::{Ended, GivenUp, Link, Next, Now, Open, State};
+use super::{Caller, Runner};
+use crate::failover::{Ended, Link, Next, Now, Open, State};
 use crate::handover;
-use crate::limits;
 use belay_agents::{Agent, AttemptEnd, Capability, RunRequest, Session, Support};
 use belay_trace::{
-    AttemptSummary, Effects, Event, Failover, Failure, FailureKind, Interrupted, Level, Retry,
-    Start, StopReason, Usage, Waiting,
+    AttemptSummary, Context, Effects, Event, Failure, FailureKind, Interrupted, Level, Retry,
+    Start, Usage, Waiting,
 };
 use jiff::Timestamp;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::time::Instant;
 
 /// The chain of one run.
@@ -30,8 +33,11 @@ pub(super) struct Chain {
     pub(super) summaries: Vec<AttemptSummary>,
     /// What was seen of the work, for whoever takes over.
     work: handover::Work,
-    /// What the working directory was like before.
+    /// What the working directory was like before, and what has become of it as far as somebody has looked.
     base: handover::Base,
+    changes: Option<handover::Changes>,
+    /// The context window of the current attempt's model, if its agent tells it.
+    window: Option<u64>,
     /// When a limit ends that stopped the run.
     pub(super) retry_at: Option<Timestamp>,
 }
@@ -58,6 +64,8 @@ impl Chain {
             summaries: Vec::new(),
             work: handover::Work::default(),
             base: handover::Base::default(),
+            changes: None,
+            window: None,
             retry_at: None,
         }
     }
@@ -65,6 +73,16 @@ impl Chain {
     /// The request as it is when everything that it names was read.
     pub(super) fn request(&mut self, request: &RunRequest) {
         self.original = request.clone();
+    }
+
+    /// True if the candidate's agent is the one whose turn it is.
+    fn is_same_agent(&self, n: usize) -> bool {
+        self.agents[n].name() == self.agents[self.state.current()].name()
+    }
+
+    /// True if another candidate could go on.
+    pub(super) fn has_others(&self) -> bool {
+        self.agents.len() > 1
     }
 
     /// The candidates' names, in order.
@@ -80,8 +98,17 @@ impl Chain {
         }
     }
 
+    /// The model that is asked for.
+    pub(super) fn model(&self, request: &RunRequest) -> Option<String> {
+        let own = self.agents[self.state.current()].model();
+        request.model.as_deref().or(own).map(str::to_owned)
+    }
+
     /// An event of the current attempt.
     pub(super) fn see(&mut self, event: &Event) {
+        if let Event::Context(Context { window_tokens: Some(window), .. }) = event {
+            self.window = Some(*window);
+        }
         self.work.see(event);
     }
 
@@ -99,15 +126,57 @@ impl Chain {
     pub(super) fn effects(&self) -> Effects {
         self.work.effects()
     }
+
+    /// Looks whether an attempt that may have changed something has.
+    async fn look_again(&mut self) {
+        if !self.has_others() || self.work.effects() != Effects::Possible {
+            return;
+        }
+        let changes = self.base.changes().await;
+        let before = self.changes.replace(changes.clone());
+        let is_known = changes.files.as_ref().is_ok_and(|files| !files.is_empty());
+        if is_known && before.is_none_or(|before| before != changes) {
+            self.work.has_changed_something();
+            if let Some(last) = self.summaries.last_mut() {
+                last.effects = self.work.effects();
+            }
+        }
+    }
+
+    /// Time has passed in which anybody may have worked in the folder.
+    async fn look_after_a_wait(&mut self) {
+        if self.changes.is_some() {
+            self.changes = Some(self.base.changes().await);
+        }
+    }
+
+    /// Finds out how large the windows of the candidates are: when one was too small.
+    async fn measure(&mut self, failed_model: Option<&str>) {
+        let current = self.state.current();
+        let models: Vec<Option<String>> = (0..self.agents.len())
+            .map(|n| {
+                let own = own_model(&self.original, n).or(self.agents[n].model());
+                let own = if n == current { failed_model.or(own) } else { own };
+                own.map(str::to_owned)
+            })
+            .collect();
+        let prices = self.client.prices.clone();
+        let listed = tokio::task::spawn_blocking(move || {
+            let window = |model: String| Some(prices.context_window(&model)?.0);
+            models.into_iter().map(|model| model.and_then(window)).collect()
+        });
+        let mut windows: Vec<Option<u64>> = listed.await.unwrap_or_default();
+        if let Some(window) = windows.get_mut(current) {
+            *window = self.window.or(*window);
+        }
+        self.state.windows(&windows);
+    }
 }
 
 /// The model of the request is the first candidate's; the others have their own.
 pub(super) fn own_model(request: &RunRequest, n: usize) -> Option<&str> {
     request.model.as_deref().filter(|_| n == 0)
 }
-
-/// Who was stopped while he waited.
-pub(super) struct Stopped(StopReason);
 
 /// What came of a decision.
 enum Went {
@@ -136,7 +205,9 @@ impl Runner {
                 Ok(Went::On) => {}
                 Ok(Went::End) => return last,
                 Ok(Went::Down(failure)) => {
-                    let session = last.session_id.as_deref();
+                    // The session is that of whoever had the last attempt.
+                    let theirs = self.chain.is_same_agent(self.from());
+                    let session = last.session_id.as_deref().filter(|_| theirs);
                     next = self.after(&failure, session, caller).await;
                     continue;
                 }
@@ -146,6 +217,7 @@ impl Runner {
                     return stopped(last, reason);
                 }
             }
+            let is_same_agent = self.chain.is_same_agent(self.from());
             let end = self.transports(caller).await;
             self.chain.watch.note(self.chain.state.current(), end.failure.as_ref()).await;
             let Some(failure) = &end.failure else { return end };
@@ -154,8 +226,15 @@ impl Runner {
             }
             // Whatever has stopped the attempt has not stopped the run.
             caller.stops = 0;
+            self.chain.look_again().await;
+            if failure.kind == FailureKind::ContextOverflow && self.chain.has_others() {
+                self.chain.measure(end.model.as_deref()).await;
+            }
             let session = end.session_id.as_deref().filter(|_| has_spoken(&end.usage));
             next = self.after(failure, session, caller).await;
+            if !is_same_agent {
+                last.session_id = None;
+            }
             last = merge(last, end);
         }
     }
@@ -218,6 +297,7 @@ impl Runner {
                 self.publisher.event(Event::Waiting(waiting));
                 self.publisher.flush().await;
                 caller.rest_until(until).await?;
+                self.chain.look_after_a_wait().await;
                 if let Some(failure) = self.still_down(to, caller).await? {
                     return Ok(Went::Down(failure));
                 }
@@ -259,7 +339,10 @@ impl Runner {
             Start::Handover => {
                 let from = from.map_or_else(String::new, |from| self.chain.name(from));
                 let task = &self.chain.original.prompt;
-                let changes = self.chain.base.changes().await;
+                let changes = match self.chain.changes.clone() {
+                    Some(changes) => changes,
+                    None => self.chain.base.changes().await,
+                };
                 let failure = last.failure.clone().unwrap_or_else(unknown);
                 request.session = Session::New;
                 request.prompt = self.chain.work.brief(
@@ -291,71 +374,11 @@ impl Runner {
         self.start = start;
         self.request = request;
         self.chain.work.begin(self.chain.agents[to].name());
+        self.chain.window = None;
         // The journal has the request of the run; one that differs has to be there for a replay.
         if self.request != self.chain.original {
             self.publisher.journal.attempt_request(self.attempts + 1, &self.request);
         }
-    }
-
-    /// Who had the last attempt.
-    fn from(&self) -> usize {
-        self.last_candidate
-    }
-
-    fn retries_of(&self, candidate: usize) -> u64 {
-        let name = self.chain.agents[candidate].name();
-        let tries = self.chain.summaries.iter().rev().take_while(|had| had.agent == name);
-        (tries.count() as u64).saturating_sub(1)
-    }
-
-    fn tell_failover(&mut self, from: usize, to: usize, failure: Failure, start: Start) {
-        let effects = self.chain.work.effects_of_all();
-        let (from, to) = (self.chain.name(from), self.chain.name(to));
-        self.publisher.event(Event::Failover(Failover { from, to, failure, effects, start }));
-    }
-
-    /// Says why nothing more is tried, if there was something to try.
-    fn tell_why(&mut self, why: GivenUp) {
-        let words = match why {
-            GivenUp::Attempts if self.chain.summaries.len() > 1 => {
-                format!("no more is tried after {} attempts", self.chain.summaries.len())
-            }
-            GivenUp::Dry if self.chain.agents.len() > 1 => {
-                "no agent of the chain is left".to_owned()
-            }
-            GivenUp::Effects => {
-                "the agent may have changed something; nobody else goes on with that".to_owned()
-            }
-            _ => return,
-        };
-        self.publisher.event(Event::notice(Level::Info, "failover", words));
-    }
-
-    /// The run's money, or its turns, are spent.
-    fn is_spent(&self) -> bool {
-        let original = &self.chain.original;
-        let cost = self.usage.total_cost_usd.unwrap_or(0.0);
-        let turns = self.usage.num_turns.unwrap_or(0);
-        original.max_cost_usd.is_some_and(|max| cost >= max)
-            || original.max_turns.is_some_and(|max| turns >= u64::from(max))
-    }
-
-    /// Adds an attempt to the account of the run.
-    pub(super) fn note_attempt(&mut self, end: &AttemptEnd) {
-        self.last_candidate = self.chain.state.current();
-        self.usage.add(&end.usage);
-        self.chain.summaries.push(AttemptSummary {
-            attempt: self.attempts,
-            agent: self.client.agent.name().to_owned(),
-            model: self.request.model.clone().or(self.client.agent.model().map(str::to_owned)),
-            kind: end.failure.as_ref().map(|failure| failure.kind),
-            total_cost_usd: end.usage.total_cost_usd,
-            cost_source: end.usage.cost_source,
-            duration_ms: end.usage.duration_ms,
-            session_id: end.session_id.clone(),
-            effects: self.chain.effects(),
-            start: self.start,
-        });
     }
 }
 
@@ -377,56 +400,9 @@ fn merge(before: AttemptEnd, mut end: AttemptEnd) -> AttemptEnd {
     end
 }
 
-/// A run that was stopped between two attempts.
-fn stopped(mut last: AttemptEnd, reason: StopReason) -> AttemptEnd {
-    let (kind, why) = match reason {
-        StopReason::Deadline => (FailureKind::Deadline, "the time was up"),
-        _ => (FailureKind::Interrupted, "the run was stopped"),
-    };
-    let message = match &last.failure {
-        Some(failure) => format!("{why} while it waited to go on after: {}", failure.message),
-        None => format!("{why} while it waited"),
-    };
-    last.failure = Some(Failure::new(kind, message));
-    last
-}
-
 pub(super) fn now<'a>(caller: &Caller, open: &'a [Option<Open>]) -> Now<'a> {
     let time = Timestamp::now();
     let left = caller.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
     let deadline = left.and_then(|left| time.checked_add(left).ok());
     Now { time, open, deadline, dice: fastrand::f64() }
-}
-
-impl Caller {
-    /// Waits, and listens meanwhile.
-    pub(super) async fn rest(&mut self, until: Instant) -> Result<(), Stopped> {
-        loop {
-            let command = tokio::select! {
-                biased;
-                command = self.next() => command,
-                () = tokio::time::sleep_until(until) => return Ok(()),
-            };
-            match command {
-                Command::Stop(reason) => {
-                    self.stops += 1;
-                    return Err(Stopped(reason));
-                }
-                Command::Pause(done) => {
-                    // Nothing runs; who has asked may have gone.
-                    let _ = done.send(());
-                }
-                Command::Steer(_) | Command::Resume => {}
-            }
-        }
-    }
-
-    /// Waits for a time of day, which a machine that was asleep may have passed.
-    async fn rest_until(&mut self, until: Timestamp) -> Result<(), Stopped> {
-        loop {
-            let left = Duration::try_from(until.duration_since(Timestamp::now()));
-            let Some(left) = left.ok().filter(|left| !left.is_zero()) else { return Ok(()) };
-            self.rest(Instant::now() + left.min(limits::WALL_CLOCK)).await?;
-        }
-    }
 }

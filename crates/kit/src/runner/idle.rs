@@ -2,7 +2,7 @@
 
 use crate::limits::{BROKEN_TURNS_MAX, EMPTY_TURNS_MAX, RETRY_SLACK, SAME_CALLS_MAX};
 use belay_agents::IdleLimits;
-use belay_trace::{Event, Retry, StopReason, ToolId};
+use belay_trace::{Event, EvidenceSource, Failure, FailureKind, Retry, StopReason, ToolId};
 use jiff::Timestamp;
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hasher as _};
@@ -20,12 +20,14 @@ enum Phase {
 }
 
 /// What the watch has to say.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum Alarm {
     /// Say this; the run goes on.
     Warn(String),
     /// Stop the run.
     Stop(StopReason, String),
+    /// Stop the attempt: what the agent tries again is a failure by now.
+    Fail(Failure),
 }
 
 /// The watch over one attempt.
@@ -38,13 +40,25 @@ pub(super) struct IdleWatch {
     warned: bool,
     /// Tools that run, by their ids.
     tools: HashSet<ToolId>,
-    /// The retry that the line before us announces, in milliseconds from now.
-    retry: Option<u64>,
+    /// The retry that the line before us announces.
+    retry: Option<Announced>,
+    /// How often the agent may try again, and how often it has since it got on.
+    retries_max: Option<u32>,
+    retries: u64,
     repeats: Repeats,
 }
 
+/// A retry of the agent's own.
+#[derive(Clone, Debug)]
+struct Announced {
+    retry: Retry,
+    delay: Duration,
+    /// When it ends, on the wall.
+    until: Option<Timestamp>,
+}
+
 impl IdleWatch {
-    pub(super) fn new(limits: IdleLimits, now: Instant) -> Self {
+    pub(super) fn new(limits: IdleLimits, retries_max: Option<u32>, now: Instant) -> Self {
         Self {
             limits,
             phase: Phase::Start,
@@ -52,6 +66,8 @@ impl IdleWatch {
             warned: false,
             tools: HashSet::new(),
             retry: None,
+            retries_max,
+            retries: 0,
             repeats: Repeats::default(),
         }
     }
@@ -65,7 +81,13 @@ impl IdleWatch {
                     self.tools.remove(id);
                 }
             }
-            Event::Retry(announced) => self.retry = Some(delay_ms(announced, wall)),
+            Event::Retry(retry) => {
+                let delay = Duration::from_millis(delay_ms(retry, wall));
+                let until = wall.checked_add(delay).ok();
+                self.retries = retry.retry.unwrap_or(self.retries + 1);
+                self.retry = Some(Announced { retry: retry.clone(), delay, until });
+            }
+            Event::Text(_) | Event::Reasoning(_) | Event::Usage(_) => self.retries = 0,
             _ => {}
         }
         self.repeats.count(event);
@@ -75,10 +97,9 @@ impl IdleWatch {
     pub(super) fn line(&mut self, now: Instant) -> Option<Alarm> {
         let too_long = match self.retry.take() {
             // That it tries again is no progress.
-            Some(delay_ms) => {
-                let delay = Duration::from_millis(delay_ms);
-                self.phase = Phase::Retry(now + delay);
-                self.too_long(delay)
+            Some(announced) => {
+                self.phase = Phase::Retry(now + announced.delay);
+                self.too_often(&announced).or_else(|| self.too_long(&announced))
             }
             None => {
                 self.phase = if self.tools.is_empty() { Phase::Model } else { Phase::Tool };
@@ -145,14 +166,50 @@ impl IdleWatch {
     }
 
     /// A sleep that is not worth waiting for is known to be one when it is announced.
-    fn too_long(&self, delay: Duration) -> Option<Alarm> {
-        let longest = self.limits.retry.filter(|longest| delay > *longest)?;
+    fn too_long(&self, announced: &Announced) -> Option<Alarm> {
+        let longest = self.limits.retry.filter(|longest| announced.delay > *longest)?;
         let words = format!(
             "it means to try again in {}, and no more than {} are waited for",
-            short(delay),
+            short(announced.delay),
             short(longest)
         );
-        Some(Alarm::Stop(StopReason::Stalled, words))
+        Some(match announced.failure(&words) {
+            Some(failure) => Alarm::Fail(failure),
+            None => Alarm::Stop(StopReason::Stalled, words),
+        })
+    }
+
+    fn too_often(&self, announced: &Announced) -> Option<Alarm> {
+        let max = self.retries_max.filter(|max| self.retries > u64::from(*max))?;
+        let words = format!("it would try again after {max} retries of its own");
+        let unknown = || Failure::new(FailureKind::Unknown, announced.words(&words));
+        Some(Alarm::Fail(announced.failure(&words).unwrap_or_else(unknown)))
+    }
+}
+
+impl Announced {
+    /// The failure that it is when it is not waited for; `None` if nobody knows of what kind.
+    fn failure(&self, why: &str) -> Option<Failure> {
+        let mut failure = Failure::new(self.retry.kind?, self.words(why));
+        if let Some(status) = self.retry.status {
+            failure = failure.with(EvidenceSource::Status, "retry.status", status);
+        }
+        if !self.retry.reason.is_empty() {
+            failure = failure.with(EvidenceSource::Text, "retry.reason", &self.retry.reason);
+        }
+        if matches!(failure.kind, FailureKind::RateLimited | FailureKind::UsageLimit)
+            && !self.delay.is_zero()
+        {
+            (failure.resets_at, failure.reset_source) = (self.until, Some(EvidenceSource::Field));
+        }
+        Some(failure)
+    }
+
+    fn words(&self, why: &str) -> String {
+        match self.retry.reason.as_str() {
+            "" => why.to_owned(),
+            reason => format!("{reason} ({why})"),
+        }
     }
 }
 
@@ -245,7 +302,7 @@ mod tests {
 
     fn watch() -> (IdleWatch, Instant) {
         let now = Instant::now();
-        (IdleWatch::new(IdleLimits::default(), now), now)
+        (IdleWatch::new(IdleLimits::default(), None, now), now)
     }
 
     fn retry(seconds: u64) -> Event {
@@ -293,6 +350,24 @@ mod tests {
         assert_eq!(stopped_after(&mut watch, now), 1800 * SECOND);
         watch.heard([returned()].iter(), now);
         assert_eq!(stopped_after(&mut watch, now), 900 * SECOND);
+    }
+
+    #[test]
+    fn a_retry_too_many_is_the_failure_that_it_is_of() {
+        let now = Instant::now();
+        let mut watch = IdleWatch::new(IdleLimits::default(), Some(1), now);
+        let of = |kind, count| Event::Retry(Retry { retry: count, kind, ..Retry::default() });
+        let limited = Some(FailureKind::RateLimited);
+        assert_eq!(watch.heard([of(limited, Some(1))].iter(), now), None);
+        let Some(Alarm::Fail(failure)) = watch.heard([of(limited, Some(2))].iter(), now) else {
+            panic!("no alarm");
+        };
+        assert_eq!((failure.kind, failure.resets_at), (FailureKind::RateLimited, None));
+        // Who does not count is counted for, from the last word that came through.
+        let text = Event::Text(Text { text: "t".into(), message_id: None });
+        assert_eq!(watch.heard([text].iter(), now), None);
+        assert_eq!(watch.heard([of(None, None)].iter(), now), None);
+        assert!(matches!(watch.heard([of(None, None)].iter(), now), Some(Alarm::Fail(_))));
     }
 
     #[test]

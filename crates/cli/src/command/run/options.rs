@@ -141,6 +141,7 @@ impl Options {
     /// Puts what was given into the request; what was not given stays as it is there.
     pub(crate) fn apply(&self, request: &mut RunRequest) {
         self.ask.apply(request);
+        over(&mut request.agent_retries, &self.policy.agent_retries);
         over(&mut request.max_turns, &self.max_turns);
         over(&mut request.max_output_tokens, &self.max_output_tokens);
         over(&mut request.max_cost_usd, &self.max_cost);

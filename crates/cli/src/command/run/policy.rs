@@ -17,6 +17,11 @@ pub(crate) struct PolicyFlags {
     #[arg(long, value_name = "N")]
     pub(crate) max_retries: Option<u32>,
 
+    /// How often an agent itself may try a request to its model again before it has failed [default: 2 when
+    /// another agent could go on, or else the agent's own].
+    #[arg(long, value_name = "N")]
+    pub(crate) agent_retries: Option<u32>,
+
     /// What to do when an agent has reached a limit of its account: fail, wait for it, or failover to the next
     /// one [default: failover].
     #[arg(long, value_name = "WHAT", value_parser = words(OnLimit::ALL))]

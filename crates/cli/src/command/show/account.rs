@@ -56,6 +56,8 @@ pub(crate) struct Account {
 struct Attempt {
     attempt: u32,
     agent: String,
+    /// The model that was asked for.
+    model: Option<String>,
     transport: String,
     pid: Option<u32>,
     command: Vec<String>,
@@ -125,6 +127,12 @@ impl Account {
         Ok(account)
     }
 
+    /// The model that the agent of the session was asked for, which in a chain is not always the request's.
+    pub(crate) fn session_model(&self) -> Option<&str> {
+        let last = self.attempts.last().filter(|last| last.agent == self.agent);
+        last.map_or(self.model.as_deref(), |last| last.model.as_deref())
+    }
+
     /// True if there is a session in which something was said.
     pub(crate) fn can_go_on(&self) -> bool {
         self.session_id.is_some() && self.spoken
@@ -140,6 +148,7 @@ impl Account {
                 self.attempts.push(Attempt {
                     attempt: record.attempt,
                     agent: record.agent,
+                    model: started.model,
                     transport: started.transport,
                     pid: started.pid,
                     command: started.command,

@@ -16,6 +16,8 @@ pub(super) struct Stop {
     pub(super) reason: Option<StopReason>,
     /// Why, if that is more than the reason.
     pub(super) words: Option<String>,
+    /// What it is a failure of, if the agent has said so before.
+    pub(super) failure: Option<Failure>,
     pub(super) rung: Rung,
     pub(super) haste: Haste,
     /// When to climb; never any more once the process is gone.
@@ -49,7 +51,8 @@ impl Attempt<'_> {
         // An agent that has said nothing has nothing to report, and may not hear a signal yet.
         let rung = if self.has_spoken { Rung::first(self.plan) } else { Rung::Kill };
         let haste = Haste::of(reason);
-        self.stop = Some(Stop { reason: Some(reason), words, rung, haste, climb: None });
+        self.stop =
+            Some(Stop { reason: Some(reason), words, failure: None, rung, haste, climb: None });
         self.take(rung);
         // The driver hears of it in any case: how the turn ended is its to say.
         self.input(Input::Interrupt);
@@ -62,6 +65,7 @@ impl Attempt<'_> {
         let stop = self.stop.get_or_insert(Stop {
             reason: None,
             words: None,
+            failure: None,
             rung: Rung::Native,
             haste: Haste::Insisted,
             climb: None,
@@ -188,6 +192,10 @@ impl Attempt<'_> {
 impl Stop {
     /// Says why a run was stopped, of which the agent says only that it was.
     pub(super) fn explain(&self, failure: &mut Failure, request: &RunRequest) {
+        if let Some(known) = &self.failure {
+            failure.clone_from(known);
+            return;
+        }
         let kind = match self.reason {
             Some(StopReason::TurnLimit | StopReason::Budget) => FailureKind::LimitReached,
             Some(StopReason::Deadline) => FailureKind::Deadline,

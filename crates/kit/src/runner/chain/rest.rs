@@ -1,0 +1,59 @@
+//! The times between two attempts, in which nothing runs and the caller is heard all the same.
+
+use super::super::{Caller, Command};
+use crate::limits;
+use belay_agents::AttemptEnd;
+use belay_trace::{Failure, FailureKind, StopReason};
+use jiff::Timestamp;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Who was stopped while he waited.
+pub(in crate::runner) struct Stopped(pub(super) StopReason);
+
+/// A run that was stopped between two attempts.
+pub(super) fn stopped(mut last: AttemptEnd, reason: StopReason) -> AttemptEnd {
+    let (kind, why) = match reason {
+        StopReason::Deadline => (FailureKind::Deadline, "the time was up"),
+        _ => (FailureKind::Interrupted, "the run was stopped"),
+    };
+    let message = match &last.failure {
+        Some(failure) => format!("{why} while it waited to go on after: {}", failure.message),
+        None => format!("{why} while it waited"),
+    };
+    last.failure = Some(Failure::new(kind, message));
+    last
+}
+
+impl Caller {
+    /// Waits, and listens meanwhile.
+    pub(in crate::runner) async fn rest(&mut self, until: Instant) -> Result<(), Stopped> {
+        loop {
+            let command = tokio::select! {
+                biased;
+                command = self.next() => command,
+                () = tokio::time::sleep_until(until) => return Ok(()),
+            };
+            match command {
+                Command::Stop(reason) => {
+                    self.stops += 1;
+                    return Err(Stopped(reason));
+                }
+                Command::Pause(done) => {
+                    // Nothing runs; who has asked may have gone.
+                    let _ = done.send(());
+                }
+                Command::Steer(_) | Command::Resume => {}
+            }
+        }
+    }
+
+    /// Waits for a time of day, which a machine that was asleep may have passed.
+    pub(super) async fn rest_until(&mut self, until: Timestamp) -> Result<(), Stopped> {
+        loop {
+            let left = Duration::try_from(until.duration_since(Timestamp::now()));
+            let Some(left) = left.ok().filter(|left| !left.is_zero()) else { return Ok(()) };
+            self.rest(Instant::now() + left.min(limits::WALL_CLOCK)).await?;
+        }
+    }
+}
