@@ -2,7 +2,7 @@
 
 use crate::shell_escape;
 use crate::{
-    Account, Capabilities, Capability, Launch, Protocol, Response, RunRequest, Session,
+    Account, Capabilities, Capability, Launch, Login, Protocol, Response, RunRequest, Session,
     SessionFiles, Support,
 };
 use belay_trace::ToolCall;
@@ -67,6 +67,17 @@ pub trait Agent: fmt::Debug + Send + Sync {
         Vec::new()
     }
 
+    /// What the login file of the agent's [`account`](Self::account) says of its logins, without a secret; `None` if
+    /// it is no such file, or the agent's files are not known.
+    fn logins(&self, _file: &[u8]) -> Option<Vec<Login>> {
+        None
+    }
+
+    /// How a person logs in, and which versions were tried: what to say to somebody for whom it does not work.
+    fn care(&self) -> Care {
+        Care::default()
+    }
+
     /// The same for a stream that somebody saved: it is fed as lines of standard output, and nobody answers.
     ///
     /// Only an agent that waits for answers before it listens has another one.
@@ -108,6 +119,18 @@ pub trait Agent: fmt::Debug + Send + Sync {
 
 const SECRET: &str =
     "a value that may be a secret must not stand on a command line; only a run can hand it over";
+
+/// What a person needs who takes care of an agent on a machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Care {
+    /// The command that installs it.
+    pub install: &'static str,
+    /// How to log in.
+    pub log_in: &'static str,
+    /// The oldest and the newest version that belay was tried with.
+    pub tried: Option<(&'static str, &'static str)>,
+}
 
 /// How an agent is talked with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]

@@ -4,6 +4,7 @@
 //! interrupts and permission answers. The one-shot command reads the prompt from standard input as text.
 //! Measured on 2.1.329; facts and their source are in `docs/agents/claude-code.md`.
 
+mod account;
 mod classify;
 mod failures;
 mod limit;
@@ -19,8 +20,9 @@ pub(crate) use failures::FAILURES;
 use crate::agent::{check_name, check_options};
 use crate::session::is_id;
 use crate::{
-    Account, Agent, Capabilities, Capability, EnvPolicy, Launch, Permissions, Protocol, Response,
-    RunRequest, Session, SessionFiles, StopPlan, Support, Transport, Unsupported, mcp,
+    Account, Agent, Capabilities, Capability, Care, EnvPolicy, Launch, Login, Permissions,
+    Protocol, Response, RunRequest, Session, SessionFiles, StopPlan, Support, Transport,
+    Unsupported, mcp,
 };
 use jiff::Timestamp;
 use serde_json::json;
@@ -132,6 +134,18 @@ impl Agent for Claude {
         let file = &[".credentials.json"];
         let account = Account::in_file("CLAUDE_CONFIG_DIR", ".claude", file).variables(ACCOUNT);
         Account { model_limits: MODEL_LIMITS, ..account }
+    }
+
+    fn logins(&self, file: &[u8]) -> Option<Vec<Login>> {
+        account::logins(file)
+    }
+
+    fn care(&self) -> Care {
+        Care {
+            install: "npm install -g @anthropic-ai/claude-code@latest",
+            log_in: "start claude and type /login, or set ANTHROPIC_API_KEY",
+            tried: Some(("2.1.329", "2.1.329")),
+        }
     }
 
     fn transports(&self) -> &'static [Transport] {

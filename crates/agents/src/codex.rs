@@ -5,6 +5,7 @@
 //! no app-server, `codex exec --json` is the second transport.
 //! Measured on 0.169.0; facts and their source are in `docs/agents/codex.md`.
 
+mod account;
 mod app_server;
 mod asides;
 mod classify;
@@ -23,8 +24,9 @@ pub(crate) use failures::FAILURES;
 use crate::agent::{check_name, check_options};
 use crate::session::is_id;
 use crate::{
-    Account, Agent, Capabilities, Capability, Effort, EnvPolicy, Launch, Permissions, Protocol,
-    Response, RunRequest, Session, SessionFiles, StopPlan, Support, Transport, Unsupported,
+    Account, Agent, Capabilities, Capability, Care, Effort, EnvPolicy, Launch, Login, Permissions,
+    Protocol, Response, RunRequest, Session, SessionFiles, StopPlan, Support, Transport,
+    Unsupported,
 };
 use belay_trace::ToolCall;
 use jiff::Timestamp;
@@ -137,6 +139,18 @@ impl Agent for Codex {
     fn account(&self, _model: Option<&str>) -> Account {
         let account = Account::in_file("CODEX_HOME", ".codex", &["auth.json"]).variables(ACCOUNT);
         Account { model_limits: MODEL_LIMITS, ..account }
+    }
+
+    fn logins(&self, file: &[u8]) -> Option<Vec<Login>> {
+        account::logins(file)
+    }
+
+    fn care(&self) -> Care {
+        Care {
+            install: "npm install -g @openai/codex@latest",
+            log_in: "codex login, or set CODEX_API_KEY",
+            tried: Some(("0.169.0", "0.169.0")),
+        }
     }
 
     fn transports(&self) -> &'static [Transport] {

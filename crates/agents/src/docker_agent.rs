@@ -13,8 +13,8 @@ pub(crate) use failures::FAILURES;
 
 use crate::agent::{check_name, check_options};
 use crate::{
-    Account, Agent, Capabilities, Capability, EnvPolicy, Launch, Permissions, Protocol, RunRequest,
-    Session, StopPlan, Support, Transport, Unsupported,
+    Account, Agent, Capabilities, Capability, Care, EnvPolicy, Launch, Permissions, Protocol,
+    RunRequest, Session, StopPlan, Support, Transport, Unsupported,
 };
 
 /// Docker Agent, the CLI `docker-agent`.
@@ -104,6 +104,14 @@ impl Agent for DockerAgent {
     fn account(&self, model: Option<&str>) -> Account {
         let part = model.or(self.agent.as_deref()).map(str::to_owned);
         Account { part, ..Account::default().variables(ACCOUNT) }
+    }
+
+    fn care(&self) -> Care {
+        Care {
+            install: "see https://github.com/docker/docker-agent",
+            log_in: "set a provider's key",
+            tried: None,
+        }
     }
 
     fn transports(&self) -> &'static [Transport] {

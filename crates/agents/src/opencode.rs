@@ -20,8 +20,8 @@ pub(crate) use failures::FAILURES;
 
 use crate::agent::{check_name, check_options};
 use crate::{
-    Account, Agent, Capabilities, Capability, EnvPolicy, Launch, Permissions, Protocol, RunRequest,
-    Server, Session, StopPlan, Support, Transport, Unsupported,
+    Account, Agent, Capabilities, Capability, Care, EnvPolicy, Launch, Login, Permissions,
+    Protocol, RunRequest, Server, Session, StopPlan, Support, Transport, Unsupported,
 };
 use serde_json::json;
 use std::env::consts::{ARCH, OS};
@@ -170,6 +170,18 @@ impl Agent for OpenCode {
         let file = &["opencode/auth.json"];
         let account = Account::in_file("XDG_DATA_HOME", ".local/share", file).variables(ACCOUNT);
         account.of_provider(model)
+    }
+
+    fn logins(&self, file: &[u8]) -> Option<Vec<Login>> {
+        crate::login::by_provider(file)
+    }
+
+    fn care(&self) -> Care {
+        Care {
+            install: "npm install -g opencode-ai@latest",
+            log_in: "opencode auth login, or set a provider's key",
+            tried: Some(("1.18.33", "1.18.33")),
+        }
     }
 
     fn transports(&self) -> &'static [Transport] {

@@ -20,8 +20,8 @@ pub(crate) use failures::FAILURES;
 
 use crate::agent::{check_name, check_options};
 use crate::{
-    Account, Agent, Capabilities, Capability, EnvPolicy, Launch, Permissions, Protocol, RunRequest,
-    Session, StopPlan, Support, Transport, Unsupported,
+    Account, Agent, Capabilities, Capability, Care, EnvPolicy, Launch, Login, Permissions,
+    Protocol, RunRequest, Session, StopPlan, Support, Transport, Unsupported,
 };
 
 /// Pi, the CLI `pi`.
@@ -136,6 +136,18 @@ impl Agent for Pi {
     fn account(&self, model: Option<&str>) -> Account {
         let account = Account::in_file("PI_CODING_AGENT_DIR", ".pi/agent", &["auth.json"]);
         account.variables(ACCOUNT).of_provider(model)
+    }
+
+    fn logins(&self, file: &[u8]) -> Option<Vec<Login>> {
+        crate::login::by_provider(file)
+    }
+
+    fn care(&self) -> Care {
+        Care {
+            install: "npm install -g @earendil-works/pi-coding-agent",
+            log_in: "start pi and type /login, or set a provider's key",
+            tried: Some(("1.5.2", "1.5.2")),
+        }
     }
 
     fn transports(&self) -> &'static [Transport] {

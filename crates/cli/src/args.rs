@@ -1,8 +1,8 @@
 //! The command line: what was typed, nothing more.
 
 use crate::command::{
-    agents, breaker, completions, config, demo, handoff, interactive, logs, parse, play, prune,
-    replay, resume, run, runs, schema, show, steer, stop,
+    agents, breaker, completions, config, demo, doctor, handoff, interactive, logs, parse, play,
+    prune, replay, resume, run, runs, schema, show, steer, stop,
 };
 use clap::{Parser, Subcommand};
 
@@ -35,6 +35,7 @@ pub(crate) enum Command {
     Breaker(breaker::Breaker),
     Config(config::Config),
     Demo(demo::Demo),
+    Doctor(doctor::Doctor),
     Schema(schema::Schema),
     Completions(completions::Completions),
     #[command(name = play::NAME, hide = true)]

@@ -5,6 +5,7 @@ pub(crate) mod breaker;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod demo;
+pub(crate) mod doctor;
 pub(crate) mod handoff;
 pub(crate) mod interactive;
 pub(crate) mod logs;
@@ -42,6 +43,7 @@ pub(crate) fn dispatch(cli: Cli) -> Result<u8, Fail> {
         Command::Breaker(breaker) => breaker.run(),
         Command::Config(config) => config.run(),
         Command::Demo(demo) => demo.run(),
+        Command::Doctor(doctor) => doctor.run(),
         Command::Schema(schema) => schema.run(),
         Command::Completions(completions) => completions.run(),
         Command::Play(play) => play.run(),

@@ -16,7 +16,7 @@ mod tests;
 
 pub(crate) use self::entry::{Found, Key, State};
 pub use self::entry::{Scope, Tripped};
-pub(crate) use self::fingerprint::fingerprint;
+pub(crate) use self::fingerprint::{fingerprint, home};
 pub(crate) use self::rules::{Consequence, consequence};
 pub(crate) use self::store::{Claim, Probe};
 

@@ -342,6 +342,11 @@ impl Client {
         program::resolve(&launch, self.program.as_deref(), &self.env).map(drop)
     }
 
+    /// The name of the first agent.
+    pub fn agent_name(&self) -> &'static str {
+        self.agent.name()
+    }
+
     /// The agents, in order.
     pub(crate) fn chain(&self) -> impl Iterator<Item = &Arc<dyn Agent>> {
         std::iter::once(&self.agent).chain(&self.backups)
@@ -406,7 +411,7 @@ impl Client {
             Ok((path, turn.env.for_agent(&launch.env)))
         });
         let (path, env) = found.map_err(|failure| self.error(failure))?;
-        let version = program::version(&path, &self.leading_args, env).await;
+        let version = program::version(&path, &self.leading_args, env).await.ok();
         Ok(Installed { path, version })
     }
 

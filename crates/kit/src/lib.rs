@@ -5,6 +5,7 @@ pub mod blocking;
 pub mod breaker;
 mod client;
 pub mod control;
+pub mod doctor;
 mod environment;
 mod error;
 mod failover;
@@ -41,8 +42,8 @@ pub use crate::price::{BadPrices, Prices};
 pub use crate::redact::{BadPattern, Redaction};
 pub use crate::run::{Interrupter, Outcome, Run};
 pub use belay_agents::{
-    AGENTS, Account, Agent, BadIdleLimits, Candidate, Capabilities, Capability, Claude, Codex,
-    DockerAgent, Effort, IdleLimits, Image, McpServer, OpenCode, Permissions, Pi, Response,
+    AGENTS, Account, Agent, BadIdleLimits, Candidate, Capabilities, Capability, Care, Claude,
+    Codex, DockerAgent, Effort, IdleLimits, Image, McpServer, OpenCode, Permissions, Pi, Response,
     RunRequest, Session, Support, Tokens, Transport, Unsupported, shell_escape,
 };
 pub use belay_trace as trace;

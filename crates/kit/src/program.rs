@@ -36,19 +36,32 @@ pub(crate) fn resolve(
     Ok(native(launch, &found).unwrap_or(found))
 }
 
-/// The first line of `PROGRAM --version`.
+/// The first line of `PROGRAM --version`, or why there is none.
 pub(crate) async fn version(
     program: &Path,
     leading_args: &[OsString],
     env: Vec<(OsString, OsString)>,
-) -> Option<String> {
+) -> Result<String, String> {
     let mut command = tokio::process::Command::new(program);
     command.args(leading_args).arg("--version").env_clear().envs(env);
-    command.stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
-    let output = tokio::time::timeout(limits::VERSION, command.output()).await.ok()?.ok()?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    let line = text.lines().next()?.trim();
-    (output.status.success() && !line.is_empty()).then(|| line.to_owned())
+    command.stdin(Stdio::null()).kill_on_drop(true);
+    let output = match tokio::time::timeout(limits::VERSION, command.output()).await {
+        Ok(Ok(output)) => output,
+        Ok(Err(error)) => return Err(format!("`--version` cannot be asked: {error}")),
+        Err(_) => return Err(format!("no answer to `--version` in {:?}", limits::VERSION)),
+    };
+    let first = |bytes: &[u8]| {
+        let text = String::from_utf8_lossy(bytes);
+        let line = text.lines().map(str::trim).find(|line| !line.is_empty());
+        line.map(|line| line.chars().take(200).collect::<String>())
+    };
+    match first(&output.stdout).filter(|_| output.status.success()) {
+        Some(line) => Ok(line),
+        None => {
+            let words = first(&output.stderr).map(|line| format!(": {line}")).unwrap_or_default();
+            Err(format!("`--version` ended with {}{words}", output.status))
+        }
+    }
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, Failure> {

@@ -9,12 +9,16 @@ use belay_testkit::recordings;
 use belaykit::{
     Claude, Client, Codex, Environment, Event, FailureKind, Record, RunRequest, blocking,
 };
-use fake_run::{ANSWER, Seen, Stage, answer, executable, finish, lines, patiently, play, run};
+use fake_run::{
+    ANSWER, Seen, Stage, answer, executable, finish, finish_after, hanging, lines, patiently, play,
+    read_to, run,
+};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// What is wrong comes from `check`, and as the result of a run that starts nothing.
 async fn check_refused(client: &Client, request: RunRequest, kind: FailureKind, words: &str) {
@@ -217,6 +221,19 @@ fn looking_at_files(client: Client, files: &Files) -> Client {
     })
 }
 
+/// Runs until the files were looked at: their agent waits for that.
+async fn look_at_files(client: Client, files: &Files, request: RunRequest) {
+    let mut run = looking_at_files(client, files).start(request);
+    let records = read_to(&mut run, "attempt_started").await;
+    let interrupter = run.interrupter();
+    let seen = tokio::spawn(finish_after(records, run));
+    while files.lock().unwrap().len() < 2 && !seen.is_finished() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    interrupter.interrupt();
+    seen.await.unwrap();
+}
+
 fn check_files(files: &Files, folder_stays: bool) {
     let files = std::mem::take(&mut *files.lock().unwrap());
     let seen: Vec<_> = files.iter().map(|(_, mode, content)| (*mode, content.as_str())).collect();
@@ -232,19 +249,19 @@ async fn system_prompts_are_private_files_for_the_time_of_the_attempt() {
     let request =
         || RunRequest::new("p").system_prompt("be brief").append_system_prompt("and kind");
     let files = Files::default();
-    for play in [answer(), Play::default()] {
+    for play in [hanging(), Play { linger_ms: 60_000, ..Play::default() }] {
         let stage = Stage::new("claude", &play);
-        run(&looking_at_files(stage.claude(), &files), request()).await;
+        look_at_files(stage.claude(), &files, request()).await;
         check_files(&files, false);
         let state = stage.path("state");
-        run(&looking_at_files(stage.claude().state_dir(&state), &files), request()).await;
+        look_at_files(stage.claude().state_dir(&state), &files, request()).await;
         check_files(&files, true);
 
         // An agent in another folder must find them, however the state folder was written.
         let up = "../".repeat(std::env::current_dir().unwrap().components().count());
         let relative = format!("{up}{}", stage.path("state").strip_prefix("/").unwrap().display());
         let client = stage.claude().state_dir(relative);
-        run(&looking_at_files(client, &files), request().cwd(stage.dir.path())).await;
+        look_at_files(client, &files, request().cwd(stage.dir.path())).await;
         check_files(&files, true);
         assert!(stage.agent.log().argv().iter().all(|arg| !arg.contains("be brief")));
     }

@@ -200,7 +200,7 @@ fn mid_edit(from: &'static str, to: &'static str, fails: Fails, place: Place, te
     }
     let failover = seen.failover();
     assert_eq!(failover.start, Start::Handover);
-    assert_eq!(failover.effects, Effects::Possible);
+    assert_eq!(failover.effects, Effects::Observed);
     let kinds: &[FailureKind] = match fails {
         Fails::Unauthorized => &[FailureKind::Auth],
         Fails::RateLimited => &[FailureKind::RateLimited],

@@ -28,7 +28,8 @@ pub(crate) fn fingerprint(account: &Account, env: &Environment, place: &[OsStrin
     hash(parts.iter().map(Vec::as_slice))
 }
 
-fn home(account: &Account, env: &Environment) -> Option<PathBuf> {
+/// The folder of the agent's own files.
+pub(crate) fn home(account: &Account, env: &Environment) -> Option<PathBuf> {
     let absolute = |name: &str| {
         let path = env.get(name).map(PathBuf::from);
         path.filter(|path| path.is_absolute())

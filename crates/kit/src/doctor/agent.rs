@@ -1,0 +1,163 @@
+//! One agent: its program, its version, its login.
+
+use super::{Examined, Finding, Level, login};
+use crate::{Client, program};
+use belay_agents::{Care, RunRequest, Transport};
+use jiff::Timestamp;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+
+impl Client {
+    /// Looks at the agent without asking a model for anything: whether it is there, in a version that was tried, and
+    /// whether it looks logged in.
+    ///
+    /// # Panics
+    /// When it is called outside a tokio runtime.
+    pub async fn examine(&self) -> Examined {
+        let turn = self.turn(0);
+        let care = turn.agent.care();
+        let mut examined =
+            Examined { agent: turn.agent.name().to_owned(), is_there: false, findings: Vec::new() };
+        let launch = turn.launch(&RunRequest::new(""), Transport::Interactive);
+        let found = launch.and_then(|launch| {
+            let path = program::resolve(&launch, turn.program.as_deref(), &turn.env)?;
+            Ok((path, turn.env.for_agent(&launch.env)))
+        });
+        let (path, env) = match found {
+            Ok(found) => found,
+            Err(failure) => {
+                let finding = Finding::new(Level::Problem, "program", failure.message);
+                examined.findings.push(finding.hint(care.install));
+                return examined;
+            }
+        };
+        examined.is_there = true;
+        let findings = &mut examined.findings;
+        findings.push(program_of(&path, turn.env.get("PATH").is_some_and(is_crons)));
+        findings.extend(interpreter(&path, turn.env.get("PATH")));
+        let answer = program::version(&path, &turn.leading_args, env).await;
+        findings.push(match answer {
+            Ok(line) => version(&line, care),
+            Err(why) => Finding::new(Level::Problem, "version", format!("it does not run: {why}"))
+                .hint(care.install),
+        });
+        findings.push(login::look(turn.agent.as_ref(), &turn.env, Timestamp::now()));
+        examined
+    }
+}
+
+/// Where cron looks for programs.
+const CRON: [&str; 2] = ["/usr/bin", "/bin"];
+
+fn is_crons(path: &std::ffi::OsStr) -> bool {
+    std::env::split_paths(path).all(|folder| CRON.iter().any(|known| folder == Path::new(known)))
+}
+
+fn program_of(path: &Path, is_cron: bool) -> Finding {
+    let shown = path.display().to_string();
+    let in_reach = CRON.iter().any(|folder| path.parent() == Some(Path::new(folder)));
+    if in_reach || is_cron {
+        return Finding::ok("program", shown);
+    }
+    let words =
+        format!("{shown}, where cron does not look (there, set PATH or agents.NAME.program)");
+    Finding::new(Level::Note, "program", words)
+}
+
+/// A script needs its interpreter.
+fn interpreter(path: &Path, paths: Option<&std::ffi::OsStr>) -> Option<Finding> {
+    let mut head = Vec::new();
+    File::open(path).ok()?.take(256).read_to_end(&mut head).ok()?;
+    let line = head.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
+    let line = String::from_utf8_lossy(line).trim().to_owned();
+    let mut words = line.split_whitespace();
+    let first = words.next()?;
+    let name = match Path::new(first).file_name().and_then(|name| name.to_str()) {
+        Some("env") => words.find(|word| !word.starts_with('-')).unwrap_or("env"),
+        _ => first,
+    };
+    let found = match Path::new(name).is_absolute() {
+        true => Path::new(name).exists(),
+        false => which::which_in(name, paths, "/").is_ok(),
+    };
+    Some(if found {
+        Finding::new(Level::Note, "program", format!("a script, run by {name}"))
+    } else {
+        Finding::new(Level::Problem, "program", format!("a script for {name}, which is not there"))
+            .hint(format!("install {name}, or the agent's native program"))
+    })
+}
+
+fn version(line: &str, care: Care) -> Finding {
+    let Some((oldest, newest)) = care.tried else {
+        return Finding::new(
+            Level::Note,
+            "version",
+            format!("{line}; belay was not tried with it"),
+        );
+    };
+    let (Some(own), Some(from), Some(upto)) = (numbers(line), numbers(oldest), numbers(newest))
+    else {
+        return Finding::new(Level::Note, "version", format!("`{line}` names no version"));
+    };
+    let tried = if oldest == newest { newest.to_owned() } else { format!("{oldest} to {newest}") };
+    if own < from {
+        let found = format!("{line} is older than what belay was tried with ({tried})");
+        return Finding::new(Level::Warning, "version", found).hint(care.install);
+    }
+    if own > upto {
+        let found = format!("{line} is newer than what belay was tried with ({tried})");
+        return Finding::new(Level::Note, "version", found)
+            .hint("what belay does not know of it is shown as `unknown` events");
+    }
+    Finding::ok("version", format!("{line}, which belay was tried with"))
+}
+
+/// The first three numbers with points between them.
+fn numbers(text: &str) -> Option<[u64; 3]> {
+    text.split(|c: char| !c.is_ascii_digit() && c != '.').find_map(|word| {
+        let mut parts = word.split('.').map(|part| part.parse().ok());
+        Some([parts.next()??, parts.next()??, parts.next()??])
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(line: &str, level: Level, words: &str) {
+        let care = Care::default();
+        let mut care = care;
+        care.tried = Some(("2.1.197", "2.1.329"));
+        let finding = version(line, care);
+        assert_eq!(finding.level, level, "{finding:?}");
+        assert!(finding.found.contains(words), "{finding:?}");
+    }
+
+    #[test]
+    fn a_version_is_held_against_those_that_were_tried() {
+        check("2.1.329 (Claude Code)", Level::Ok, "tried with");
+        check("codex-cli 2.1.200", Level::Ok, "tried with");
+        check("2.1.196", Level::Warning, "older");
+        check("v2.2.0-beta.1", Level::Note, "newer");
+        check("unknown", Level::Note, "no version");
+    }
+
+    #[test]
+    fn a_script_without_its_interpreter_is_a_problem() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("agent");
+        let check = |head: &str, level: Option<Level>| {
+            std::fs::write(&file, head).unwrap();
+            let finding = interpreter(&file, Some("/usr/bin:/bin".as_ref()));
+            assert_eq!(finding.as_ref().map(|finding| finding.level), level, "{finding:?}");
+        };
+        check("#!/usr/bin/env -S no-such-node --x\n", Some(Level::Problem));
+        check("#!/no/such/node\n", Some(Level::Problem));
+        check("#!/bin/sh\n", Some(Level::Note));
+        check("#!/usr/bin/env sh\n", Some(Level::Note));
+        check("\u{7f}ELF", None);
+    }
+}

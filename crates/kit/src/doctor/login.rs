@@ -1,0 +1,91 @@
+//! Whether an agent looks logged in: by variables, of which the names alone are looked at, and by its login file.
+
+use super::{Finding, Level};
+use crate::{Environment, breaker};
+use belay_agents::{Account, Agent, Login};
+use jiff::Timestamp;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// No login file is larger.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+
+pub(super) fn look(agent: &dyn Agent, env: &Environment, now: Timestamp) -> Finding {
+    let account = agent.account(agent.model());
+    let names: Vec<_> = env
+        .of_account(account.variables)
+        .into_iter()
+        .filter(|(_, value)| !value.is_empty())
+        .filter_map(|(name, _)| name.to_str().filter(|name| is_key(name)))
+        .collect();
+    let file = file_of(&account, env);
+    let in_file = file.as_deref().map(|path| in_file(agent, path, now));
+    match (&names[..], in_file) {
+        ([], Some(Some(finding))) => finding,
+        ([], _) => {
+            let place = match file {
+                Some(path) => format!("{} is not there, and no variable has a key", path.display()),
+                None => "no variable has a key".to_owned(),
+            };
+            let keychain =
+                if cfg!(target_os = "macos") { "; it may be in the keychain" } else { "" };
+            let words = format!("none found: {place}{keychain}");
+            Finding::new(Level::Warning, "login", words).hint(agent.care().log_in)
+        }
+        (names, _) => Finding::ok("login", format!("by {}", names.join(", "))),
+    }
+}
+
+/// What a file says, if there is one.
+fn in_file(agent: &dyn Agent, path: &Path, now: Timestamp) -> Option<Finding> {
+    let shown = path.display();
+    let problem = |found: String| {
+        Some(Finding::new(Level::Warning, "login", found).hint(agent.care().log_in))
+    };
+    let data = fs::metadata(path).ok()?;
+    if !data.is_file() || data.len() > FILE_BYTES_MAX {
+        return problem(format!("{shown} is no login file"));
+    }
+    let text = match fs::read(path) {
+        Ok(text) => text,
+        Err(error) => return problem(format!("{shown} cannot be read: {error}")),
+    };
+    let logins = match agent.logins(&text) {
+        Some(logins) if logins.is_empty() => return problem(format!("{shown} has no login")),
+        Some(logins) => logins,
+        None => return problem(format!("{shown} is no login file that belay knows")),
+    };
+    let (over, good): (Vec<_>, Vec<_>) = logins.iter().partition(|login| login.is_over(now));
+    match over.first().filter(|_| good.is_empty()) {
+        Some(login) => {
+            let end = login.expires_at.map(|at| format!(" on {at:.0}")).unwrap_or_default();
+            problem(format!("the login in {shown} has expired{end}"))
+        }
+        None => Some(Finding::ok("login", format!("{shown}{}", words(&good, now)))),
+    }
+}
+
+/// Whose they are, and how long they last.
+fn words(logins: &[&Login], now: Timestamp) -> String {
+    let providers: Vec<_> = logins.iter().filter_map(|login| login.provider.as_deref()).collect();
+    let whose = match providers[..] {
+        [] => String::new(),
+        _ => format!(" ({})", providers.join(", ")),
+    };
+    let ends = logins.iter().filter(|login| !login.renews).filter_map(|login| login.expires_at);
+    let ends = ends.min().map(|at| format!(", until {at:.0}"));
+    let renewed = logins.iter().any(|login| login.expires_at.is_some_and(|at| at <= now));
+    let renewed = if renewed { ", renewed at its next use" } else { "" };
+    format!("{whose}{}{renewed}", ends.unwrap_or_default())
+}
+
+fn file_of(account: &Account, env: &Environment) -> Option<PathBuf> {
+    Some(breaker::home(account, env)?.join(account.files.first()?))
+}
+
+/// Where requests go is no login.
+fn is_key(name: &str) -> bool {
+    !["BASE_URL", "CONFIG", "HOME", "HOST", "REGION", "ENDPOINT"]
+        .iter()
+        .any(|word| name.contains(word))
+}

@@ -1,0 +1,134 @@
+//! What all agents need of a machine.
+
+use super::{Finding, Level};
+use crate::Environment;
+use crate::journal::Journal;
+use crate::supervise::{self, Start};
+use belay_agents::StopPlan;
+use belay_trace::Containment;
+use rustix::fs::{Access, access};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use tokio::sync::mpsc;
+
+/// Where belay keeps what it writes.
+#[derive(Clone, Debug, Default)]
+pub struct Places {
+    /// Of journals and breakers.
+    pub state_dir: Option<PathBuf>,
+    /// Of traces.
+    pub trace_dir: Option<PathBuf>,
+    /// The program that ends what an agent has started, if the program that asks is none.
+    pub supervisor: Option<PathBuf>,
+}
+
+/// Looks at the machine: whether what an agent starts can be ended, whether journals and traces can be written, and
+/// whether git is there, which unfinished work is told by.
+///
+/// # Panics
+/// When it is called outside a tokio runtime.
+pub async fn machine(env: &Environment, places: &Places) -> Vec<Finding> {
+    vec![
+        containment(places.supervisor.as_deref()).await,
+        state(places.state_dir.as_deref()),
+        traces(places.trace_dir.as_deref()),
+        git(env),
+    ]
+}
+
+/// Starts a program that ends at once, as an agent is started.
+async fn containment(supervisor: Option<&Path>) -> Finding {
+    let about = "containment";
+    let (inbox, _output) = mpsc::channel(1);
+    let start = Start {
+        program: Path::new("/bin/sh"),
+        args: &["-c".into(), ":".into()],
+        env: Vec::new(),
+        cwd: None,
+        plan: StopPlan::default(),
+        run_id: "doctor",
+        supervisor: supervise::supervisor(supervisor),
+    };
+    let mut process = match supervise::Process::start(start, inbox).await {
+        Ok(process) => process,
+        Err(error) => {
+            return Finding::new(
+                Level::Problem,
+                about,
+                format!("no program can be started: {error}"),
+            );
+        }
+    };
+    process.wait().await;
+    match process.containment() {
+        Containment::Subreaper => Finding::ok(
+            about,
+            "whatever an agent starts is found and ended, also when belay is killed",
+        ),
+        _ => {
+            let why = process.unsupervised.as_deref().unwrap_or("there is no supervisor");
+            let found =
+                format!("what an agent starts in a session of its own may outlive it: {why}");
+            Finding::new(Level::Warning, about, found)
+        }
+    }
+}
+
+fn state(dir: Option<&Path>) -> Finding {
+    let about = "state";
+    let Some(dir) = dir else {
+        return Finding::new(Level::Warning, about, "there is no folder for journals")
+            .hint("set HOME, XDG_STATE_HOME or BELAY_STATE_DIR");
+    };
+    match Journal::check(dir) {
+        Ok(()) => Finding::ok(about, format!("{} can be written", dir.display())),
+        Err(failure) => Finding::new(Level::Problem, about, failure.message)
+            .hint("choose another folder with --state-dir or BELAY_STATE_DIR"),
+    }
+}
+
+fn traces(dir: Option<&Path>) -> Finding {
+    let about = "traces";
+    let Some(dir) = dir else { return Finding::new(Level::Note, about, "no traces are written") };
+    match writable(dir) {
+        Ok(()) => Finding::ok(about, format!("{} can be written", dir.display())),
+        Err(error) => {
+            let found = format!("traces cannot be written to {}: {error}", dir.display());
+            Finding::new(Level::Problem, about, found)
+                .hint("choose another folder with --trace-dir, or run with --no-trace")
+        }
+    }
+}
+
+/// Whether a file could be made there; makes nothing, because nobody has asked for a folder yet.
+fn writable(dir: &Path) -> io::Result<()> {
+    let dir = std::path::absolute(dir)?;
+    let there = dir.ancestors().find(|folder| folder.exists()).unwrap_or(&dir);
+    if !there.is_dir() {
+        return Err(io::Error::from(io::ErrorKind::NotADirectory));
+    }
+    Ok(access(there, Access::WRITE_OK | Access::EXEC_OK)?)
+}
+
+fn git(env: &Environment) -> Finding {
+    let about = "git";
+    let missing = || {
+        Finding::new(
+            Level::Warning,
+            about,
+            "not found: unfinished work is handed over without a diff",
+        )
+        .hint("install git")
+    };
+    let Ok(path) = which::which_in("git", env.get("PATH"), "/") else { return missing() };
+    let mut command = Command::new(&path);
+    command.arg("--version").env_clear().stdin(Stdio::null()).stderr(Stdio::null());
+    match command.output() {
+        Ok(output) if output.status.success() => {
+            let line = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+            Finding::ok(about, format!("{line} ({})", path.display()))
+        }
+        _ => Finding::new(Level::Warning, about, format!("{} does not run", path.display())),
+    }
+}
