@@ -41,6 +41,8 @@ pub struct Client {
     /// Arguments and environment variables of agents by their names.
     args: BTreeMap<String, Vec<String>>,
     passed: BTreeMap<String, Vec<String>>,
+    /// How many runs of an agent may be at work at once.
+    concurrent: BTreeMap<String, u32>,
     pub(crate) leading_args: Vec<OsString>,
     pub(crate) env: Arc<Environment>,
     pub(crate) supervisor: Option<PathBuf>,
@@ -87,6 +89,7 @@ impl Client {
             programs: BTreeMap::new(),
             args: BTreeMap::new(),
             passed: BTreeMap::new(),
+            concurrent: BTreeMap::new(),
             leading_args: Vec::new(),
             env: Arc::default(),
             supervisor: None,
@@ -174,6 +177,19 @@ impl Client {
     ) -> Self {
         self.passed.insert(agent.into(), names.into_iter().map(Into::into).collect());
         self
+    }
+
+    /// Lets no more runs of the agents of this name be at work at once than `max`, at least one, counting those of all
+    /// processes with the same [`state_dir`](Self::state_dir); the others wait, and can be stopped meanwhile.
+    #[must_use]
+    pub fn max_concurrent_of(mut self, agent: impl Into<String>, max: u32) -> Self {
+        self.concurrent.insert(agent.into(), max.max(1));
+        self
+    }
+
+    /// How many runs of an agent may be at work at once.
+    pub(crate) fn max_concurrent(&self, agent: &str) -> Option<u32> {
+        self.concurrent.get(agent).copied()
     }
 
     /// Arguments before the agent's own, for programs that were given and start the agent:

@@ -14,10 +14,12 @@ mod handler;
 mod idle;
 pub(crate) mod private_files;
 mod publish;
+mod slots;
 mod turn_limit;
 
 use self::chain::Chain;
 use self::publish::Publisher;
+use self::slots::Slot;
 use crate::client::check_request;
 use crate::control::Control;
 use crate::feed::Feed;
@@ -142,6 +144,8 @@ pub(crate) struct Runner {
     /// How the current attempt has begun, and who had the last one.
     start: Start,
     last_candidate: usize,
+    /// The place that the current attempt has among those of its agent.
+    slot: Option<Slot>,
     /// The shape that the answer has to have.
     schema: Option<Arc<Schema>>,
     /// Totals over all attempts.
@@ -162,6 +166,7 @@ impl Runner {
             attempts: 0,
             start: Start::Fresh,
             last_candidate: 0,
+            slot: None,
             schema: None,
             usage: Usage::default(),
         }

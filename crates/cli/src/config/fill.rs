@@ -84,6 +84,9 @@ impl Own {
         if let Some(args) = &self.args {
             client = client.args_of(agent, args.value.0.iter().cloned());
         }
+        if let Some(max) = &self.max_concurrent {
+            client = client.max_concurrent_of(agent, max.value.0);
+        }
         client
     }
 }

@@ -91,6 +91,8 @@ settings! {
         pass_env: Names = "pass_env", No("it would hand out what your environment holds"), "[]", r#"["CODEX_API_KEY"]"#;
         /// Arguments for it, before those of the command line.
         args: Names = "args", No(RUNS), "[]", r#"["-c", "model_verbosity=low"]"#;
+        /// How many of its runs may be at work at once, those of all processes together; the others wait.
+        max_concurrent: Positive = "max_concurrent", Tighter, "", "2";
     }
 }
 

@@ -219,6 +219,7 @@ impl Runner {
             }
             let is_same_agent = self.chain.is_same_agent(self.from());
             let end = self.transports(caller).await;
+            self.slot = None;
             self.chain.watch.note(self.chain.state.current(), end.failure.as_ref()).await;
             let Some(failure) = &end.failure else { return end };
             if caller.is_over {
@@ -318,6 +319,7 @@ impl Runner {
             }
         };
         self.prepare(start, last).await;
+        self.queue_up(caller).await?;
         Ok(Went::On)
     }
 

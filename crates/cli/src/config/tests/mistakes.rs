@@ -95,7 +95,7 @@ fn a_key_that_is_not_there_is_answered_with_the_one_that_was_meant() {
     check("default_profile = 'wrok'\n[profiles.work]", "did you mean `work`?");
     check("[agents.codx]", "did you mean `codex`?");
     check("[agents.codex]\npass-env = []", "did you mean `pass_env`?");
-    check("[agents.codex]\nx = 1", "use program, model, pass_env, args");
+    check("[agents.codex]\nx = 1", "use program, model, pass_env, args, max_concurrent");
     check("x = 1", "docs/config.md has all keys; `belay config init` writes them down");
 }
 
