@@ -1,5 +1,4 @@
 //! How many runs of one agent are at work at once.
-#![expect(clippy::unwrap_used, reason = "the helpers of a test may panic like the test itself")]
 
 #[path = "support/fake_run.rs"]
 mod fake_run;
