@@ -1,5 +1,6 @@
 //! `belay doctor`
 
+mod drift;
 mod probe;
 mod show;
 
@@ -13,7 +14,7 @@ use belaykit::{AGENTS, Candidate, Client};
 use clap::Args;
 use serde::Serialize;
 use std::io::{self, IsTerminal as _, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Look at what works on this machine: which agents are there, in which version, whether they look logged in, and
 /// whether belay can do its part. Says what to do about each finding.
@@ -25,6 +26,7 @@ use std::path::PathBuf;
 Examples:
   belay doctor
   belay doctor claude codex --probe
+  belay doctor --drift latest
   belay doctor --json | jq '.agents[] | select(.ready) | .agent'")]
 pub(crate) struct Doctor {
     /// Look at these agents alone.
@@ -34,6 +36,11 @@ pub(crate) struct Doctor {
     /// Ask each agent that is ready for one word. This is a real request, which costs a little.
     #[arg(long)]
     probe: bool,
+
+    /// Instead, hold what an agent has said against belay's recordings of it, and list what is new: a run, a file with
+    /// its events, or a file with the agent's own stream (then name the agent).
+    #[arg(long, value_name = "RUN|FILE", conflicts_with = "probe")]
+    drift: Option<PathBuf>,
 
     /// Print JSON.
     #[arg(long)]
@@ -68,6 +75,9 @@ struct Row {
 
 impl Doctor {
     pub(crate) fn run(self) -> Result<u8, Fail> {
+        if let Some(what) = &self.drift {
+            return self.drift(what);
+        }
         let config = Config::load(Wanted::default(), None)?;
         let report = runtime()?.block_on(self.examine(&config))?;
         let text = if self.json {
@@ -78,6 +88,17 @@ impl Doctor {
         };
         closed_pipe_is_fine(io::stdout().write_all(text.as_bytes()))?;
         Ok(report.exit_code())
+    }
+
+    fn drift(&self, what: &Path) -> Result<u8, Fail> {
+        let agent = self.agents.first().map(|candidate| candidate.agent.name());
+        let drifts = drift::of(what, agent, self.state_dir.clone())?;
+        let text = match self.json {
+            true => serde_json::to_string_pretty(&drifts).map_err(Fail::local)? + "\n",
+            false => drift::text(&drifts),
+        };
+        closed_pipe_is_fine(io::stdout().write_all(text.as_bytes()))?;
+        Ok(exit_code::ANSWERED)
     }
 
     async fn examine(&self, config: &Config) -> Result<Report, Fail> {

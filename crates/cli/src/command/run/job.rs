@@ -12,7 +12,7 @@ use belay_trace::journal::RUNS_DIR;
 use belay_trace::{Store, exit_code, visible, visible_line};
 use belaykit::trace::TraceId;
 use belaykit::{
-    Agent, Client, Error, FailureKind, Logger, Outcome, Permissions, RunRequest, TraceDir,
+    Agent, Client, Error, Event, FailureKind, Logger, Outcome, Permissions, RunRequest, TraceDir,
     shell_escape,
 };
 use std::io::{self, IsTerminal as _, Write as _};
@@ -73,6 +73,7 @@ impl Job {
         }
         let screen = Screen::open(self.view())
             .map_err(|error| Fail::local(format!("cannot show the run: {error}")))?;
+        let mut unknown = 0;
         let mut folder =
             self.options.journals().map(|state_dir| state_dir.join(RUNS_DIR).join(run.id()));
         let show = async {
@@ -81,6 +82,7 @@ impl Job {
                 if let Some(folder) = folder.take() {
                     Call::of(&self.options).write(&folder);
                 }
+                unknown += u64::from(matches!(record.event, Event::Unknown(_)));
                 screen.show(record).await;
             }
             screen.close().await
@@ -92,6 +94,11 @@ impl Job {
         };
         let outcome = run.outcome().await;
         closed_pipe_is_fine(shown)?;
+        if unknown > 0 {
+            warn(format_args!(
+                "{unknown} messages of the agent are none that belay knows: `belay doctor --drift latest` lists them"
+            ));
+        }
         let by = *stopped_by.borrow();
         Ok((outcome, by))
     }
