@@ -144,7 +144,7 @@ impl Agent for Claude {
         Care {
             install: "npm install -g @anthropic-ai/claude-code@latest",
             log_in: "start claude and type /login, or set ANTHROPIC_API_KEY",
-            tried: Some(("2.1.329", "2.1.329")),
+            tried: Some(("2.1.240", "2.1.329")),
         }
     }
 

@@ -149,7 +149,7 @@ impl Agent for Codex {
         Care {
             install: "npm install -g @openai/codex@latest",
             log_in: "codex login, or set CODEX_API_KEY",
-            tried: Some(("0.169.0", "0.169.0")),
+            tried: Some(("0.150.0", "0.169.0")),
         }
     }
 

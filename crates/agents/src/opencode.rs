@@ -180,7 +180,7 @@ impl Agent for OpenCode {
         Care {
             install: "npm install -g opencode-ai@latest",
             log_in: "opencode auth login, or set a provider's key",
-            tried: Some(("1.18.33", "1.18.33")),
+            tried: Some(("1.18.3", "1.18.33")),
         }
     }
 
