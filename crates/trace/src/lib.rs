@@ -24,6 +24,7 @@ mod record;
 mod store;
 mod tail;
 mod usage;
+pub mod view;
 mod visible;
 
 pub use crate::attempts::{AttemptSummary, Effects, Start};
