@@ -112,14 +112,6 @@ impl Total {
     pub fn tokens_in(&self) -> u64 {
         self.input_tokens.saturating_add(self.cached_tokens)
     }
-
-    /// True if neither money nor tokens are known of.
-    pub fn is_empty(&self) -> bool {
-        self.cost_usd == 0.0
-            && !self.cost_is_partial
-            && self.tokens_in() == 0
-            && self.output_tokens == 0
-    }
 }
 
 impl<'a> View<'a> {
@@ -206,11 +198,12 @@ impl<'a> Row<'a> {
     }
 
     /// How long it took, from its own figure or else from what stands below it; none for a boundary, which takes no
-    /// time, and for an attempt that nobody has timed.
+    /// time, and for what nobody has timed.
     pub fn duration_ms(&self) -> Option<i64> {
         match self.part {
             Part::Node(node) if node.node_type == NodeType::Marker => None,
             Part::Node(node) if node.duration_ms > 0 => Some(node.duration_ms),
+            Part::Node(_) if self.state == State::Unfinished => None,
             Part::Node(_) => Some(self.end_ms.saturating_sub(self.start_ms)),
             Part::Attempt(attempt) => {
                 attempt.duration_ms.map(|ms| i64::try_from(ms).unwrap_or(i64::MAX))

@@ -241,7 +241,7 @@ fn prices(path: &Path) -> Result<Prices, Fail> {
 }
 
 /// Where traces are written by default.
-const TRACE_DIR: &str = ".belay/traces";
+pub(crate) const TRACE_DIR: &str = ".belay/traces";
 
 /// How a run is shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]

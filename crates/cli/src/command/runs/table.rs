@@ -1,10 +1,11 @@
 //! Rows as a table that fits the terminal.
 
 use super::row::Row;
+use crate::fit::{fit, painted};
 use anstyle::{AnsiColor, Style};
 use belay_trace::RunState;
 use jiff::Timestamp;
-use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+use unicode_width::UnicodeWidthStr as _;
 
 /// The columns. Figures stand at the right of theirs; none grows beyond its largest width, since a few long
 /// names would push the rest off the terminal.
@@ -98,21 +99,6 @@ fn line(
     text + "\n"
 }
 
-/// As much of the text as takes so many columns.
-fn fit(text: &str, columns: usize) -> String {
-    if text.width() <= columns {
-        return text.to_owned();
-    }
-    let mut left = columns.saturating_sub(1);
-    let taken = text.chars().take_while(|c| {
-        let width = c.width().unwrap_or(0);
-        let fits = width <= left;
-        left = left.saturating_sub(width);
-        fits
-    });
-    taken.chain(['…']).collect()
-}
-
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
 
@@ -129,27 +115,9 @@ fn state_style(row: &Row) -> Style {
     }
 }
 
-fn painted(paint: bool, style: Style, text: &str) -> String {
-    if paint { format!("{style}{text}{style:#}") } else { text.to_owned() }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_cell_takes_no_more_columns_than_it_has() {
-        for (text, columns, want) in [
-            ("short", 5, "short"),
-            ("longer", 5, "long…"),
-            ("日本語です", 5, "日本…"),
-            ("日本語です", 4, "日…"),
-            ("é\u{301}xyz", 3, "é\u{301}x…"),
-            ("x", 0, "…"),
-        ] {
-            assert_eq!(fit(text, columns), want, "{text}");
-        }
-    }
 
     #[test]
     fn a_line_ends_where_the_terminal_does() {

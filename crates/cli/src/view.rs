@@ -1,0 +1,16 @@
+//! What a trace looks like in a terminal.
+
+mod gauge;
+mod layout;
+mod line;
+pub(crate) mod tree;
+
+pub(crate) use self::tree::print;
+
+/// How much room there is, and whether there is colour.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Look {
+    /// The columns of a line.
+    pub(crate) width: usize,
+    pub(crate) paint: bool,
+}
