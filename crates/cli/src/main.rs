@@ -12,6 +12,7 @@ mod page;
 mod say;
 mod stored;
 mod surroundings;
+mod table;
 mod view;
 
 use clap::Parser as _;

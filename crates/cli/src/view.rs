@@ -1,8 +1,10 @@
 //! What a trace looks like in a terminal.
 
+pub(crate) mod chrome;
 mod gauge;
 mod layout;
 mod line;
+pub(crate) mod rows;
 pub(crate) mod tree;
 
 pub(crate) use self::tree::print;

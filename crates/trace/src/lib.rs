@@ -47,7 +47,7 @@ pub use crate::lines::Integrity;
 pub use crate::long::LongField;
 pub use crate::node::{Node, NodeType};
 pub use crate::overview::Overview;
-pub use crate::read::{ReadError, read_file, read_latest};
+pub use crate::read::{Excess, ReadError, read_file, read_latest};
 pub use crate::record::{BlobRef, RawRef, Record, VERSION};
 pub use crate::store::{NoSuchRun, RunState, RunSummary, Store, StoredRun};
 pub use crate::tail::Tail;

@@ -131,7 +131,7 @@ impl<'a> View<'a> {
     }
 
     /// The rows one level below the row at `index`; none if there is no such row.
-    pub fn children(&self, index: usize) -> impl Iterator<Item = &Row<'a>> {
+    pub fn children(&self, index: usize) -> impl Iterator<Item = &Row<'a>> + Clone {
         let end = self.rows.get(index).map_or(0, |row| row.end);
         let mut next = index.saturating_add(1);
         std::iter::from_fn(move || {

@@ -1,9 +1,13 @@
 //! `belay trace`
 
+mod export;
+mod ls;
+mod rm;
 mod show;
 
 use crate::config;
 use crate::fail::Fail;
+use crate::stored::ShortIds;
 use belay_trace::{NoSuchTrace, Node, StoredTrace, Traces, read_file};
 use clap::{Args, Subcommand};
 use std::error::Error;
@@ -18,13 +22,19 @@ pub(crate) struct Trace {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Ls(ls::Ls),
     Show(show::Show),
+    Export(export::Export),
+    Rm(rm::Rm),
 }
 
 impl Trace {
     pub(crate) fn run(self) -> Result<u8, Fail> {
         match self.verb {
+            Verb::Ls(ls) => ls.run(),
             Verb::Show(show) => show.run(),
+            Verb::Export(export) => export.run(),
+            Verb::Rm(rm) => rm.run(),
         }
     }
 }
@@ -76,6 +86,22 @@ impl TraceDirFlag {
             Fail::local(with_cause(&error))
                 .hint("belay reads the traces that it and the Go program write")
         })
+    }
+}
+
+/// The names that traces have in a list: the end of an id that is random, and as much of it as no other trace has; a
+/// name that somebody has given is whole.
+#[derive(Debug)]
+pub(super) struct Names(ShortIds);
+
+impl Names {
+    pub(super) fn of(traces: &[StoredTrace]) -> Self {
+        Self(ShortIds::of_ids(traces.iter().map(StoredTrace::id)))
+    }
+
+    pub(super) fn get<'a>(&self, id: &'a str) -> &'a str {
+        let is_random = id.len() == 36 && id.bytes().filter(|byte| *byte == b'-').count() == 4;
+        if is_random { self.0.get(id) } else { id }
     }
 }
 
