@@ -8,9 +8,10 @@ mod show;
 use crate::config;
 use crate::fail::Fail;
 use crate::stored::ShortIds;
-use belay_trace::{NoSuchTrace, Node, StoredTrace, Traces, read_file};
+use belay_trace::{NoSuchTrace, Node, ReadError, StoredTrace, Traces, read_file};
 use clap::{Args, Subcommand};
 use std::error::Error;
+use std::io;
 use std::path::PathBuf;
 
 /// Look at traces: what happened in a run or in several, as a tree with costs, tokens and times.
@@ -82,9 +83,14 @@ impl TraceDirFlag {
     }
 
     fn read(&self, trace: &str) -> Result<Node, Fail> {
-        read_file(&self.path(trace)?).map_err(|error| {
-            Fail::local(with_cause(&error))
-                .hint("belay reads the traces that it and the Go program write")
+        read_file(&self.path(trace)?).map_err(|error| match &error {
+            ReadError::Io { error: cause, .. } if cause.kind() == io::ErrorKind::NotFound => {
+                Fail::not_found(with_cause(&error))
+                    .hint("name a file that is there, or the id of a trace (`belay trace ls`)")
+            }
+            ReadError::Io { .. } => Fail::local(with_cause(&error)).hint("name another file"),
+            _ => Fail::local(with_cause(&error))
+                .hint("belay reads the traces that it and the Go program write"),
         })
     }
 }

@@ -24,7 +24,7 @@ pub(crate) fn write(tree: &Node, out: &mut impl Write) -> io::Result<()> {
     let lanes = lanes(&view);
     write!(out, "{{\"displayTimeUnit\":\"ms\",\"otherData\":")?;
     serde_json::to_writer(&mut *out, &json!({ "trace": tree.id, "start_time": tree.start_time }))?;
-    write!(out, ",\"traceEvents\":[\n")?;
+    writeln!(out, ",\"traceEvents\":[")?;
     let name = json!({ "name": view.root().name() });
     serde_json::to_writer(&mut *out, &metadata("process_name", 0, name))?;
     let last = lanes.iter().map(|lane| lane.thread).max().unwrap_or(0);

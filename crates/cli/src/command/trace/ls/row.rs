@@ -65,7 +65,7 @@ impl Row {
         let (into, out) = (seen.total.tokens_in(), seen.total.output_tokens);
         let context = match seen.warnings {
             (_, 0) => dash(),
-            (0, known) => format!("{known}"),
+            (0, known) => format!("0/{known}"),
             (warned, known) => format!("{warned}/{known} ⚠"),
         };
         let mut phases = seen.phases.join(", ");
