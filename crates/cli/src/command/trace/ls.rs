@@ -10,9 +10,10 @@ use crate::say::say;
 use crate::surroundings::{Color, width};
 use crate::table::{Column, table};
 use anstyle::{AnsiColor, Style};
-use belay_trace::exit_code;
+use belay_trace::{exit_code, visible_json};
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
+use std::borrow::Cow;
 use std::io::{self, IsTerminal as _, Write as _};
 
 /// List the traces, the one that was written last first: state, cost, tokens, time, age, phases.
@@ -83,7 +84,7 @@ impl Ls {
         for trace in shown.take_while(|_| page.is_read()) {
             let row = Row::of(trace, names.get(trace.id()));
             if self.format == Format::Jsonl {
-                let _ = writeln!(out, "{}", row.to_json());
+                let _ = writeln!(out, "{}", json(&row.to_json().to_string()));
             }
             rows.push(row);
         }
@@ -91,7 +92,7 @@ impl Ls {
             Format::Jsonl => {}
             Format::Json => {
                 let rows: Vec<_> = rows.iter().map(Row::to_json).collect();
-                let _ = writeln!(out, "{:#}", serde_json::Value::from(rows));
+                let _ = writeln!(out, "{}", json(&format!("{:#}", serde_json::Value::from(rows))));
             }
             Format::Text => {
                 let cells: Vec<_> = rows.iter().map(|row| row.cells(now)).collect();
@@ -111,6 +112,11 @@ impl Ls {
         }
         Ok(exit_code::ANSWERED)
     }
+}
+
+/// JSON escapes the C0 controls; a terminal obeys others too.
+fn json(text: &str) -> Cow<'_, str> {
+    if io::stdout().is_terminal() { visible_json(text) } else { text.into() }
 }
 
 fn style(row: &Row, head: &str) -> Style {
