@@ -20,7 +20,7 @@ const FILE_BYTES_MAX: u64 = 256 << 20;
 
 /// Reads one trace tree.
 ///
-/// A folder, a pipe, a device or a link is no trace file, and is refused. Fields that nobody knows are skipped; a file
+/// A directory, a pipe, a device or a link is no trace file, and is refused. Fields that nobody knows are skipped; a file
 /// in which a field stands twice is refused.
 ///
 /// # Errors
@@ -69,7 +69,7 @@ fn open(path: &Path) -> Result<File, ReadError> {
         let what = if what.is_symlink() {
             "a link"
         } else if what.is_dir() {
-            "a folder"
+            "a directory"
         } else {
             "no regular file"
         };

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::{self, Read};
 
-/// The most objects of a file: nodes, attempts, and what stands in them. A node takes some 400 bytes of memory, and
+/// The most objects of a file: nodes, attempts, and what stands in them. A node takes some 300 bytes of memory, and
 /// in a file as little as three.
 const OBJECTS_MAX: u64 = 2_000_000;
 

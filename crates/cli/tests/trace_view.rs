@@ -125,7 +125,7 @@ fn what_is_no_file_is_refused_and_not_waited_for() {
     let fifo = bench.project().join("pipe.json");
     assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
     for (name, what) in
-        [("link.json", "is a link"), ("pipe.json", "is no regular file"), ("./", "is a folder")]
+        [("link.json", "is a link"), ("pipe.json", "is no regular file"), ("./", "is a directory")]
     {
         let shown = bench.shown(&["trace", "show", &format!("./{name}")]);
         assert!(shown.starts_with("exit 1\n") && shown.contains(what), "{shown}");
@@ -301,7 +301,7 @@ fn a_reader_who_has_seen_enough_is_no_failure() {
 }
 
 #[test]
-#[ignore = "measures; cargo test --release -p belay-cli --test trace -- --ignored --nocapture"]
+#[ignore = "measures; cargo test --release -p belay-cli --test trace_view -- --ignored --nocapture"]
 fn a_hundred_thousand_nodes_are_printed_in_a_second() {
     let text = serde_json::to_string_pretty(&large(100_000)).unwrap();
     let bench = with_traces(&[("large.json", &text)]);
