@@ -2,6 +2,7 @@
 
 use belay_agents::{Agent, Claude, Codex, DockerAgent, Pi, Replay, RunRequest, Transport};
 use belay_trace::journal::{EVENTS_FILE, Frame, Frames, RUNS_DIR};
+use belay_trace::view::{View, WARN_PERCENT, dollars, duration, short_model, tokens};
 use belay_trace::{Fold, Node, Record, Store, read_file};
 use std::fs;
 use std::path::PathBuf;
@@ -61,12 +62,43 @@ pub fn records(events: &[u8]) {
     run.summary().expect("the journal opens");
 }
 
-/// A trace file: what is read can be written and read again.
+/// A trace file: what is read can be written and read again, and seen as every viewer sees it.
 pub fn trace_file(bytes: &[u8]) {
     let path = scratch("trace.json");
     fs::write(&path, bytes).expect("the scratch folder is writable");
     if let Ok(tree) = read_file(&path) {
         check_tree(&tree);
+        check_view(&tree);
+    }
+}
+
+/// The rows of a tree: each stands inside its parent, and every figure can be shown.
+fn check_view(tree: &Node) {
+    let view = View::of(tree);
+    let rows = view.rows();
+    let (warned, known) = view.warnings(WARN_PERCENT);
+    assert!(warned <= known && known <= rows.len());
+    for (index, row) in rows.iter().enumerate() {
+        assert!(index < row.end && row.end <= rows.len());
+        assert_eq!(row.parent.is_none(), index == 0);
+        if let Some(parent) = row.parent {
+            let above = &rows[parent];
+            assert!(parent < index && row.end <= above.end && row.depth == above.depth + 1);
+            assert!(row.end_ms <= above.end_ms);
+            assert_eq!(row.is_last, row.end == above.end);
+        }
+        assert!(row.average.is_none_or(|percent| (0.0..=100.0).contains(&percent)));
+        assert!(row.total.cost_usd.is_finite());
+        let shown = [
+            dollars(&row.total),
+            duration(row.duration_ms().unwrap_or(0)),
+            tokens(row.total.tokens_in()),
+        ];
+        assert!(shown.iter().all(|text| text.chars().count() <= 12), "{shown:?}");
+        assert!(
+            short_model(row.model().unwrap_or_default()).len() <= row.model().map_or(0, str::len)
+        );
+        assert!(view.child_contexts(index).len() <= rows.len());
     }
 }
 

@@ -38,6 +38,7 @@ const PLAN: &[Row] = &[
     row("T22", "the reader of stdout stops, or closes", "reader::", "blocks"),
     row("T23", "the wall clock jumps", "clock::", "–"),
     row("T24", "many agents at once; few files", "many::", "–"),
+    row("T27", "hostile trace files", "hostile::", "–"),
     row("S2", "values with dashes and commas", "walls::", "–"),
     row("S5", "the environment of an agent", "walls::", "–"),
     row("S10", "`.belay` and git", "walls::", "–"),

@@ -42,3 +42,16 @@ pub(crate) fn state_dir() -> Option<PathBuf> {
         }
     }
 }
+
+/// Where the files say that traces are. Whoever looks at one is not kept from it by a mistake in a file either.
+pub(crate) fn trace_dir() -> Option<PathBuf> {
+    match Config::load(Wanted::default(), None) {
+        Ok(config) => Some(config.profile.settings.trace_dir?.value.0),
+        Err(_) => {
+            warn(
+                "the configuration has a mistake (`belay config check` shows it); traces are looked for in .belay/traces",
+            );
+            None
+        }
+    }
+}

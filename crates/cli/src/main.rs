@@ -7,10 +7,13 @@ mod command;
 mod config;
 mod fail;
 mod figures;
+mod fit;
 mod page;
 mod say;
 mod stored;
 mod surroundings;
+mod table;
+mod view;
 
 use clap::Parser as _;
 use std::process::ExitCode;

@@ -117,8 +117,12 @@ const SHORT: usize = 8;
 
 impl ShortIds {
     pub(crate) fn of(runs: &[StoredRun]) -> Self {
-        let mut backwards: Vec<Vec<char>> =
-            runs.iter().map(|run| run.id().chars().rev().collect()).collect();
+        Self::of_ids(runs.iter().map(StoredRun::id))
+    }
+
+    /// The same for ids of any sort.
+    pub(crate) fn of_ids<'a>(ids: impl Iterator<Item = &'a str>) -> Self {
+        let mut backwards: Vec<Vec<char>> = ids.map(|id| id.chars().rev().collect()).collect();
         backwards.sort_unstable();
         let common = |a: &[char], b: &[char]| a.iter().zip(b).take_while(|(a, b)| a == b).count();
         // Whoever shares the most with a name stands next to it.

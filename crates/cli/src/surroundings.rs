@@ -32,6 +32,12 @@ pub(crate) fn width(stream: &(impl IsTerminal + AsFd)) -> Option<usize> {
 /// What a terminal has that does not say.
 const COLUMNS: usize = 80;
 
+/// How many columns a picture has: those of the terminal behind `stream`, or what COLUMNS says, or 100.
+pub(crate) fn columns(stream: &(impl IsTerminal + AsFd)) -> usize {
+    let told = || env::var("COLUMNS").ok()?.parse().ok().filter(|columns| *columns > 0);
+    width(stream).or_else(told).unwrap_or(100)
+}
+
 /// When to paint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Color {

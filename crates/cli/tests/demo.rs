@@ -21,7 +21,14 @@ fn the_demo_shows_a_run_without_any_agent_and_writes_a_trace() {
     assert!(stderr.contains("[failover] codex → claude-code: usage_limit"), "{stderr}");
     assert!(stderr.contains("[attempt] 2. claude-code answered"), "{stderr}");
     assert!(stdout.contains("2 tool calls") && stdout.contains("$0.0174"), "{stdout}");
-    assert_eq!(stdout.matches("\n  belay ").count(), 4, "four next steps: {stdout}");
+    assert_eq!(stdout.matches("\n  belay ").count(), 5, "five next steps: {stdout}");
+    let tree = stdout.split("\n\n").find(|part| part.contains("├── → codex ──")).unwrap();
+    assert_eq!(tree.lines().count(), 8, "{tree}");
+    for part in
+        ["1. codex  usage_limit", "2. claude-code  answered", "⇢ claude-code  usage_limit: "]
+    {
+        assert!(tree.contains(part), "{tree}");
+    }
     let traces = belay_trace::read_latest(&bench.project().join(".belay/traces")).unwrap();
     assert_eq!(traces.children[1].children.len(), 3, "a failover and two calls");
     assert!(!stderr.contains('\x1b') && !stdout.contains('\x1b'), "no colour without a terminal");
@@ -79,6 +86,11 @@ fn the_whole_help() {
         &["steer"],
         &["resume"],
         &["replay"],
+        &["trace"],
+        &["trace", "ls"],
+        &["trace", "show"],
+        &["trace", "export"],
+        &["trace", "rm"],
         &["prune"],
         &["parse"],
         &["agents"],

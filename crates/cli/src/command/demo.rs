@@ -2,10 +2,13 @@
 
 use crate::command::play;
 use crate::command::run::runtime;
-use crate::fail::{Fail, closed_pipe_is_fine};
+use crate::fail::Fail;
+use crate::page::Page;
 use crate::say::say;
-use crate::surroundings::{self, Color};
-use belay_trace::{Node, NodeType, TraceId, read_file};
+use crate::surroundings::{self, Color, columns};
+use crate::view::{self, Look};
+use belay_trace::view::View;
+use belay_trace::{Node, TraceId, read_file};
 use belaykit::{Agent as _, Claude, Client, Codex, Logger, RunRequest, TraceDir, Transport};
 use clap::Args;
 use std::env;
@@ -54,13 +57,14 @@ impl Demo {
 
         let path = trace_path(&self.trace_dir, &outcome.run_id)?;
         let tree = read_file(&path).map_err(Fail::local)?;
-        closed_pipe_is_fine(writeln!(
-            io::stdout(),
-            "\n{}\n\n{}\ntrace: {}\n\n{NEXT}",
-            outcome.text,
-            summary(&tree),
-            path.display()
-        ))?;
+        let mut page = Page::new();
+        // What cannot be written is remembered by the page.
+        let _ = writeln!(page, "\n{}\n\n{}", outcome.text, summary(&tree));
+        let _ = writeln!(page, "trace: {}\n", path.display());
+        let paint = self.color.paints(&io::stdout());
+        let _ = view::print(&tree, Look { width: columns(&io::stdout()), paint }, &mut page);
+        let _ = writeln!(page, "\n{NEXT}");
+        page.end()?;
         Ok(0)
     }
 }
@@ -70,7 +74,8 @@ Next:
   belay agents                       which agents are on this machine
   belay run -a codex \"…\"             run one
   belay run -a codex -a claude \"…\"   run one, and the other one if it fails
-  belay show                         what happened in the last run";
+  belay show                         what happened in the last run
+  belay trace show                   the tree above, as wide as the terminal";
 
 fn trace_path(dir: &Path, run_id: &str) -> Result<PathBuf, Fail> {
     let id = TraceId::new(run_id).map_err(Fail::local)?;
@@ -79,13 +84,9 @@ fn trace_path(dir: &Path, run_id: &str) -> Result<PathBuf, Fail> {
 
 /// The run in one line, from its trace.
 fn summary(tree: &Node) -> String {
-    let phases = tree.children.iter().filter(|node| node.node_type == NodeType::Phase);
-    let children = phases.clone().flat_map(|phase| &phase.children);
-    let calls = children.filter(|node| node.node_type == NodeType::ToolCall).count();
-    let cost: f64 = phases.clone().map(|phase| phase.cost_usd).sum();
-    let (input, output) = phases.fold((0, 0), |(input, output), phase| {
-        (input + phase.input_tokens, output + phase.output_tokens)
-    });
+    let total = View::of(tree).root().total;
+    let (calls, input, output, cost) =
+        (total.calls, total.input_tokens, total.output_tokens, total.cost_usd);
     format!(
         "{calls} tool calls, {input} tokens in and {output} out, ${cost:.4} as Claude Code reported it"
     )

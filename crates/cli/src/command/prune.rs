@@ -46,7 +46,7 @@ pub(crate) struct Prune {
     state_dir: StateDir,
 }
 
-fn time(text: &str) -> Result<SignedDuration, String> {
+pub(super) fn time(text: &str) -> Result<SignedDuration, String> {
     let span = text.parse::<Span>().ok();
     let time = span.and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()).ok());
     time.filter(|time| !time.is_negative())

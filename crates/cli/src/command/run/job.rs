@@ -8,14 +8,17 @@ use super::{signals, steer};
 use crate::fail::{Fail, closed_pipe_is_fine};
 use crate::say::{say, warn};
 use crate::stored;
+use crate::surroundings::columns;
+use crate::view::{self, Look};
 use belay_trace::journal::RUNS_DIR;
-use belay_trace::{Store, exit_code, visible, visible_line};
+use belay_trace::{Store, exit_code, read_file, visible, visible_line};
 use belaykit::trace::TraceId;
 use belaykit::{
     Agent, Client, Error, Event, FailureKind, Logger, Outcome, Permissions, RunRequest, TraceDir,
     shell_escape,
 };
 use std::io::{self, IsTerminal as _, Write as _};
+use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::signal::unix::SignalKind;
 
@@ -141,14 +144,38 @@ impl Job {
             if let Some(session) = outcome.session_id.as_ref().filter(|_| spoken) {
                 say(format_args!("to go on: {}", self.resume_line(outcome, session, answered)));
             }
-            let id = self.request.trace_id.as_ref().unwrap_or(&outcome.run_id);
-            let path =
-                TraceId::new(id.clone()).map(|id| TraceDir::path(self.options.traces(), &id));
-            if let Some(path) = path.ok().filter(|path| self.options.has_trace() && path.exists()) {
+            if let Some(path) = self.trace(outcome) {
                 say(format_args!("trace: {}", path.display()));
             }
         }
+        if self.options.tree {
+            self.show_tree(outcome);
+        }
         Ok(())
+    }
+
+    /// The file of the run's trace, if there is one.
+    fn trace(&self, outcome: &Outcome) -> Option<PathBuf> {
+        let id = self.request.trace_id.as_ref().unwrap_or(&outcome.run_id);
+        let path = TraceDir::path(self.options.traces(), &TraceId::new(id.clone()).ok()?);
+        Some(path).filter(|path| self.options.has_trace() && path.exists())
+    }
+
+    /// The trace as a tree. What keeps it from being drawn is said, and changes nothing of how the run ended.
+    fn show_tree(&self, outcome: &Outcome) {
+        let Some(path) = self.trace(outcome) else {
+            return warn("--tree: this run has no trace");
+        };
+        match read_file(&path) {
+            Ok(tree) => {
+                let stderr = io::stderr();
+                let paint = self.options.color.unwrap_or_default().paints(&stderr);
+                let look = Look { width: columns(&stderr), paint };
+                // A terminal that is gone is no reason to fail.
+                let _ = view::print(&tree, look, &mut io::BufWriter::new(stderr.lock()));
+            }
+            Err(error) => warn(format_args!("--tree: {}", visible_line(&error.to_string()))),
+        }
     }
 
     /// How to go on in the session: by the run, which knows all that is needed, or without a journal by the

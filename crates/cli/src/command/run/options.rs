@@ -35,6 +35,10 @@ pub(crate) struct Options {
     #[arg(long, value_enum, help_heading = "Output")]
     pub(crate) color: Option<Color>,
 
+    /// Draw the trace as a tree on standard error when the run has ended (`belay trace show`).
+    #[arg(long, conflicts_with = "no_trace", help_heading = "Output")]
+    pub(crate) tree: bool,
+
     /// The context window in tokens, for agents that do not report theirs.
     #[arg(long, value_name = "TOKENS", help_heading = "Output")]
     pub(crate) context_window: Option<u64>,
@@ -242,7 +246,7 @@ fn prices(path: &Path) -> Result<Prices, Fail> {
 }
 
 /// Where traces are written by default.
-const TRACE_DIR: &str = ".belay/traces";
+pub(crate) const TRACE_DIR: &str = ".belay/traces";
 
 /// How a run is shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]

@@ -1,0 +1,123 @@
+//! `belay trace`
+
+mod export;
+mod ls;
+mod rm;
+mod show;
+
+use crate::config;
+use crate::fail::Fail;
+use crate::stored::ShortIds;
+use belay_trace::{NoSuchTrace, Node, ReadError, StoredTrace, Traces, read_file};
+use clap::{Args, Subcommand};
+use std::error::Error;
+use std::io;
+use std::path::PathBuf;
+
+/// Look at traces: what happened in a run or in several, as a tree with costs, tokens and times.
+#[derive(Debug, Args)]
+pub(crate) struct Trace {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Ls(ls::Ls),
+    Show(show::Show),
+    Export(export::Export),
+    Rm(rm::Rm),
+}
+
+impl Trace {
+    pub(crate) fn run(self) -> Result<u8, Fail> {
+        match self.verb {
+            Verb::Ls(ls) => ls.run(),
+            Verb::Show(show) => show.run(),
+            Verb::Export(export) => export.run(),
+            Verb::Rm(rm) => rm.run(),
+        }
+    }
+}
+
+/// Where traces are looked for.
+#[derive(Debug, Args)]
+pub(super) struct TraceDirFlag {
+    /// Where the traces are [default: the configuration's `trace_dir`, or .belay/traces].
+    #[arg(long, value_name = "DIR")]
+    trace_dir: Option<PathBuf>,
+}
+
+impl TraceDirFlag {
+    fn traces(&self) -> Traces {
+        let dir = self.trace_dir.clone().or_else(config::trace_dir);
+        Traces::new(dir.unwrap_or_else(|| PathBuf::from(crate::command::run::options::TRACE_DIR)))
+    }
+
+    /// The trace that a person means by its id.
+    fn find(&self, id: &str) -> Result<StoredTrace, Fail> {
+        let traces = self.traces();
+        traces.find(id).map_err(|error| {
+            let hint = match &error {
+                NoSuchTrace::Unclear { matches: 0, .. } if traces.all().is_ok_and(|all| all.is_empty()) => {
+                    "there are no traces here yet: belay run \"…\"; others are named with --trace-dir"
+                }
+                NoSuchTrace::Unclear { matches: 0, .. } => {
+                    "`belay trace ls --all` lists them; `latest` is the newest; a file is named with its path"
+                }
+                NoSuchTrace::Unclear { .. } => "give more of the id; `belay trace ls --all` lists them",
+                _ => "choose another folder with --trace-dir",
+            };
+            Fail::not_found(with_cause(&error)).hint(hint)
+        })
+    }
+
+    /// The file of the trace that a person means: by its id, or by its path.
+    fn path(&self, trace: &str) -> Result<PathBuf, Fail> {
+        let is_path = trace.contains('/') || trace.ends_with(".json");
+        if is_path {
+            Ok(PathBuf::from(trace))
+        } else {
+            self.find(trace).map(|trace| trace.path().to_owned())
+        }
+    }
+
+    fn read(&self, trace: &str) -> Result<Node, Fail> {
+        read_file(&self.path(trace)?).map_err(|error| match &error {
+            ReadError::Io { error: cause, .. } if cause.kind() == io::ErrorKind::NotFound => {
+                Fail::not_found(with_cause(&error))
+                    .hint("name a file that is there, or the id of a trace (`belay trace ls`)")
+            }
+            ReadError::Io { .. } => Fail::local(with_cause(&error)).hint("name another file"),
+            _ => Fail::local(with_cause(&error))
+                .hint("belay reads the traces that it and the Go program write"),
+        })
+    }
+}
+
+/// The names that traces have in a list: the end of an id that is random, and as much of it as no other trace has; a
+/// name that somebody has given is whole.
+#[derive(Debug)]
+pub(super) struct Names(ShortIds);
+
+impl Names {
+    pub(super) fn of(traces: &[StoredTrace]) -> Self {
+        Self(ShortIds::of_ids(traces.iter().map(StoredTrace::id)))
+    }
+
+    pub(super) fn get<'a>(&self, id: &'a str) -> &'a str {
+        let is_random = id.len() == 36 && id.bytes().filter(|byte| *byte == b'-').count() == 4;
+        if is_random { self.0.get(id) } else { id }
+    }
+}
+
+/// An error with what it came from.
+pub(super) fn with_cause(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    text
+}
