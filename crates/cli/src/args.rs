@@ -2,7 +2,7 @@
 
 use crate::command::{
     agents, breaker, completions, config, demo, handoff, interactive, logs, parse, play, prune,
-    replay, resume, run, runs, schema, show, steer, stop,
+    replay, resume, run, runs, schema, show, steer, stop, trace,
 };
 use clap::{Parser, Subcommand};
 
@@ -29,6 +29,7 @@ pub(crate) enum Command {
     Resume(Box<resume::Resume>),
     Handoff(handoff::Handoff),
     Replay(replay::Replay),
+    Trace(trace::Trace),
     Prune(prune::Prune),
     Parse(parse::Parse),
     Agents(agents::Agents),

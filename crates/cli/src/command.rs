@@ -19,6 +19,7 @@ pub(crate) mod schema;
 pub(crate) mod show;
 pub(crate) mod steer;
 pub(crate) mod stop;
+pub(crate) mod trace;
 
 use crate::args::{Cli, Command};
 use crate::fail::Fail;
@@ -36,6 +37,7 @@ pub(crate) fn dispatch(cli: Cli) -> Result<u8, Fail> {
         Command::Resume(resume) => resume.run(),
         Command::Handoff(handoff) => handoff.run(),
         Command::Replay(replay) => replay.run(),
+        Command::Trace(trace) => trace.run(),
         Command::Prune(prune) => prune.run(),
         Command::Parse(parse) => parse.run(),
         Command::Agents(agents) => agents.run(),

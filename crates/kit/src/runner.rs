@@ -9,6 +9,7 @@ mod attempt;
 mod bill;
 mod breakers;
 mod chain;
+mod completion;
 mod drain;
 mod handler;
 mod idle;
@@ -17,6 +18,7 @@ mod publish;
 mod turn_limit;
 
 use self::chain::Chain;
+use self::completion::Completion;
 use self::publish::Publisher;
 use crate::client::check_request;
 use crate::control::Control;
@@ -146,6 +148,8 @@ pub(crate) struct Runner {
     schema: Option<Arc<Schema>>,
     /// Totals over all attempts.
     usage: Usage,
+    /// What is known of the run's completion from its beginning.
+    completion: Completion,
 }
 
 impl Runner {
@@ -153,6 +157,7 @@ impl Runner {
         let redactor = Redactor::new(&client.redaction, &client.env, Some(&request));
         let publisher = Publisher::new(&client, run_id.clone(), stream, redactor);
         let chain = Chain::new(&client, &request, &run_id);
+        let completion = Completion::begin(&client, &request, &run_id, &publisher.redactor);
         Self {
             client,
             request,
@@ -164,6 +169,7 @@ impl Runner {
             last_candidate: 0,
             schema: None,
             usage: Usage::default(),
+            completion,
         }
     }
 
@@ -343,6 +349,8 @@ impl Runner {
         // Durable before the caller is told that the run is over, whatever those who watch do.
         self.publisher.close_journal().await;
         self.publisher.close().await;
+        let agent = self.client.agent.name();
+        self.publisher.complete(self.completion.end(&end, &self.usage, agent));
         let observer_errors = self.publisher.flush_observers(limits::OBSERVER_FLUSH).await;
 
         let outcome = Outcome {

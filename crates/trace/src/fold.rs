@@ -68,12 +68,21 @@ impl Fold {
             }
             Event::ToolCall(call) => self.open_tool(record, call),
             Event::ToolResult(result) => self.close_tool(record, result),
-            Event::AttemptStarted(_) => self.forget_error(),
+            // So that a run that is killed has told what it had used by then.
+            Event::Usage(report) => {
+                let mut usage = self.attempts.clone();
+                usage.add(&report.usage);
+                self.fill_phase(record, &usage);
+            }
+            Event::AttemptStarted(_) => {
+                self.phase(record);
+                self.forget_error();
+            }
             Event::AttemptEnded(attempt) => {
                 self.attempts.add(&attempt.usage);
                 let error = attempt.failure.as_ref().map(ToString::to_string).unwrap_or_default();
                 let usage = self.attempts.clone();
-                self.fill_phase(record, &usage, error);
+                self.fill_phase(record, &usage).error = error;
                 self.abandon_tools(record);
             }
             Event::Failover(failover) => {
@@ -209,7 +218,7 @@ impl Fold {
         }
     }
 
-    fn fill_phase(&mut self, record: &Record, usage: &Usage, error: String) {
+    fn fill_phase(&mut self, record: &Record, usage: &Usage) -> &mut Node {
         let (context, model) = (self.context.clone(), self.model.clone());
         let index = self.phase(record);
         let phase = &mut self.root.children[index];
@@ -222,7 +231,7 @@ impl Fold {
         phase.cache_write_tokens = count(usage.cache_creation_input_tokens);
         phase.context_used = count(context.as_ref().map(|c| c.used_tokens));
         phase.context_window = count(context.as_ref().and_then(|c| c.window_tokens));
-        phase.error = error;
+        phase
     }
 
     fn finish(&mut self, record: &Record, result: &RunResult) {
@@ -231,7 +240,7 @@ impl Fold {
         if let (true, Some(model)) = (self.model.is_empty(), &result.model) {
             self.model.clone_from(model);
         }
-        self.fill_phase(record, &result.usage, error);
+        self.fill_phase(record, &result.usage).error = error;
         if result.attempts.len() > 1 {
             let index = self.phase(record);
             self.root.children[index].attempts.clone_from(&result.attempts);
