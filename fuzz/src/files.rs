@@ -51,7 +51,13 @@ pub fn records(events: &[u8]) {
     check_tree(fold.tree());
     let mut trace = fold.tree().clone();
     trace.put_run("another", fold.tree().clone());
-    trace.running().into_iter().map(str::to_owned).collect::<Vec<_>>().iter().for_each(|run| trace.kill_run(run));
+    trace
+        .running()
+        .into_iter()
+        .map(str::to_owned)
+        .collect::<Vec<_>>()
+        .iter()
+        .for_each(|run| trace.kill_run(run));
     check_tree(&trace);
 
     let state = scratch("state");

@@ -168,6 +168,27 @@ fn a_killed_run_is_marked_at_the_end_of_its_trace_also_without_a_journal() {
 }
 
 #[test]
+fn a_run_that_never_had_its_turn_to_write_is_in_its_trace_all_the_same() {
+    let bench = bench();
+    let id = start(&bench, &[]);
+    // Somebody else writes traces all the time.
+    let folder = std::fs::File::open(bench.project().join(".belay/traces")).unwrap();
+    folder.lock().unwrap();
+    for trace in [&*id, "own"] {
+        let output = run(&bench, trace, "waiting").output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", show(&output, &bench));
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(stderr, "warning: trace: still busy after 2 s\n");
+    }
+    drop(folder);
+    for trace in [&*id, "own"] {
+        assert!(end(&bench, &[trace]).contains("ended, 1 phase, "), "{trace}");
+        assert_eq!(shown(&tree(&bench, trace)), ["waiting: Bash"]);
+    }
+    assert!(!bench.project().join(".belay/traces").join(RUNNING_DIR).exists());
+}
+
+#[test]
 fn two_phases_at_work_at_once_stand_in_one_trace() {
     let bench = bench();
     let id = start(&bench, &["--name", "both"]);

@@ -106,6 +106,11 @@ impl Fold {
         &self.root
     }
 
+    /// The tree itself, which may be large.
+    pub fn into_tree(self) -> Node {
+        self.root
+    }
+
     fn is_running(&self) -> bool {
         self.root.status == Some(NodeStatus::Running)
     }

@@ -34,6 +34,8 @@ struct Live {
     changed: Changed,
     /// Says that the run is at work; there is none if it could not be made.
     mark: Option<Mark>,
+    /// Something of it is in the file.
+    is_begun: bool,
     /// When the file may be written again; at once if it never was.
     pace: Option<Pace>,
     next_seq: u64,
@@ -102,8 +104,10 @@ impl TraceDir {
     /// A run begins: its trace is there from now on.
     fn begin(&mut self, run: &str, id: TraceId) {
         let fold = Fold::new(id.as_str());
+        // What keeps it from being made keeps the file from being written, and is said at the end.
+        let mark = self.files.mark(&id, run).ok();
         let (changed, next_seq, missed) = (Changed::Nothing, 0, 0);
-        let live = Live { id, fold, changed, mark: None, pace: None, next_seq, missed };
+        let live = Live { id, fold, changed, mark, pace: None, is_begun: false, next_seq, missed };
         self.runs.insert(run.to_owned(), live);
     }
 
@@ -112,11 +116,11 @@ impl TraceDir {
         let Some(live) = self.runs.remove(run) else { return Ok(()) };
         let told = (live.missed > 0).then(|| self.files.journaled(&live.id, run));
         let (part, is_whole) = match told {
-            None => (live.fold.tree().clone(), true),
+            None => (live.fold.into_tree(), true),
             Some(Some(part)) => (part, true),
-            Some(None) => (live.fold.tree().clone(), false),
+            Some(None) => (live.fold.into_tree(), false),
         };
-        self.files.end_run(&live.id, &part, live.mark)?;
+        self.files.end_run(&live.id, part, live.mark)?;
         if is_whole {
             return Ok(());
         }
@@ -152,9 +156,9 @@ impl Live {
         let began = Instant::now();
         let part = self.fold.tree();
         let mut is_busy = false;
-        match &self.mark {
-            None => self.mark = files.begin_run(&self.id, part).ok(),
-            Some(_) => is_busy = matches!(files.update_run(&self.id, part), Ok(false)),
+        match self.is_begun {
+            false => self.is_begun = files.begin_run(&self.id, part).is_ok(),
+            true => is_busy = matches!(files.update_run(&self.id, part), Ok(false)),
         }
         self.pace = Some(Pace::since(began));
         // Where somebody else is writing there will be another moment.

@@ -178,16 +178,17 @@ impl TraceFiles {
         .map(drop)
     }
 
-    /// Says that a run is at work, and writes what there is of it.
-    pub(super) fn begin_run(&self, id: &TraceId, part: &Node) -> Result<Mark, TraceFileError> {
+    /// Says that a run is at work. Until it is ended, or its process dies, nobody else writes its part.
+    pub(super) fn mark(&self, id: &TraceId, run: &str) -> Result<Mark, TraceFileError> {
+        folder::mark(&self.dir, self.real.as_deref(), run, id)
+            .map_err(|error| self.cannot_write(id, error))
+    }
+
+    /// Writes what there is of a run for the first time.
+    pub(super) fn begin_run(&self, id: &TraceId, part: &Node) -> Result<(), TraceFileError> {
         let locked = self.lock()?;
         locked.clean();
-        let mark = locked.mark(&part.run, id).map_err(|error| self.cannot_write(id, error))?;
-        if let Err(error) = self.put(&locked, id, part) {
-            locked.unmark(&part.run);
-            return Err(error);
-        }
-        Ok(mark)
+        self.put(&locked, id, part.clone())
     }
 
     /// Writes what there is of a run by now, unless somebody else is writing: then there is another time.
@@ -196,20 +197,21 @@ impl TraceFiles {
         let Some(locked) = locked.map_err(|error| self.cannot_write(id, error))? else {
             return Ok(false);
         };
-        self.put(&locked, id, part).map(|()| true)
+        self.put(&locked, id, part.clone()).map(|()| true)
     }
 
     /// Writes the whole of a run, which nobody is at work on any more.
     pub(super) fn end_run(
         &self,
         id: &TraceId,
-        part: &Node,
+        part: Node,
         mark: Option<Mark>,
     ) -> Result<(), TraceFileError> {
         let locked = self.lock()?;
+        let run = part.run.clone();
         let put = self.put(&locked, id, part);
         if mark.is_some() {
-            locked.unmark(&part.run);
+            locked.unmark(&run);
         }
         put
     }
@@ -219,15 +221,15 @@ impl TraceFiles {
         let stored = self.journals.as_ref()?.find(run).ok().filter(|stored| stored.id() == run)?;
         let mut fold = Fold::new(id.as_str());
         stored.records().ok()?.for_each(|record| fold.push(&record));
-        Some(fold.tree().clone()).filter(|part| part.run == run)
+        Some(fold.into_tree()).filter(|part| part.run == run)
     }
 
-    fn put(&self, locked: &Locked, id: &TraceId, part: &Node) -> Result<(), TraceFileError> {
+    fn put(&self, locked: &Locked, id: &TraceId, part: Node) -> Result<(), TraceFileError> {
         let tree = match self.read(locked, id)? {
-            None => part.clone(),
+            None => part,
             Some(mut tree) => {
                 self.bury(locked, id, &mut tree, &part.run);
-                tree.put_run(&part.run, part.clone());
+                tree.put_run(&part.run.clone(), part);
                 tree
             }
         };
@@ -246,11 +248,16 @@ impl TraceFiles {
             }
             locked => locked?,
         };
-        let before = self.read(&locked, id)?.ok_or_else(not_there)?;
-        let mut tree = before.clone();
+        let before = self.read(&locked, id)?;
+        // A run that was killed before it had its turn to write has left its mark, and its journal.
+        let first = || {
+            let mut unheld = locked.unheld().into_iter().filter(|(_, trace)| trace == id.as_str());
+            unheld.find_map(|(run, _)| self.journaled(id, &run).filter(|_| !self.is_at_work(&run)))
+        };
+        let mut tree = before.clone().or_else(first).ok_or_else(not_there)?;
         let dead = self.bury(&locked, id, &mut tree, "");
         change(&mut tree, &dead)?;
-        if tree != before {
+        if before.as_ref() != Some(&tree) {
             locked.clean();
             self.write(&locked, id, &tree)?;
         }
@@ -269,8 +276,8 @@ impl TraceFiles {
         // A folder of journals that is at hand knows better than a mark that somebody has removed.
         dead.retain(|run| run != own && !self.is_at_work(run));
         dead.retain(|run| {
-            let has_ended = tree.children.iter().any(|child| child.run == *run)
-                && !tree.running().contains(&run.as_str());
+            let is_there = tree.children.iter().any(|child| child.run == *run);
+            let has_ended = is_there && !tree.running().contains(&run.as_str());
             let part = if has_ended { None } else { self.journaled(id, run) };
             if let Some(part) = part {
                 tree.put_run(run, part);

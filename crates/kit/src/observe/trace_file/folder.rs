@@ -7,7 +7,7 @@ use belay_trace::{Node, RUNNING_DIR, RunningMark, TraceId};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use std::fs::{self, File, TryLockError};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, BufWriter, Read as _, Write};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -26,6 +26,15 @@ const BESIDE: &str = ".json.";
 
 /// How a file begins with which a folder was tried.
 const PROBE: &str = ".probe-";
+
+/// How a mark begins that is not locked yet.
+const NEW_MARK: &str = ".new-";
+
+/// How often a mark is tried to be made while others remove its folder.
+const MARK_TRIES: u32 = 1000;
+
+/// How long the mark of a dead run is kept whose trace nobody writes or settles.
+const MARK_AGE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// How long such a file may be there: it takes less than a millisecond to make and to remove.
 const PROBE_AGE: Duration = Duration::from_secs(60);
@@ -80,37 +89,18 @@ impl Locked {
     }
 
     fn write(&self, name: &str, tree: &Node) -> io::Result<()> {
-        let mut text = serde_json::to_vec_pretty(tree)?;
-        text.push(b'\n');
-        let mut file = private_at(&self.0, name)?;
+        let file = private_at(&self.0, name)?;
         reached(Step::Made);
-        let (head, tail) = text.split_at(text.len() / 2);
-        file.write_all(head)?;
-        reached(Step::HalfWritten);
-        file.write_all(tail)?;
+        let mut out = BufWriter::with_capacity(WRITE_BYTES, Pieces(&file));
+        serde_json::to_writer_pretty(&mut out, tree)?;
+        out.write_all(b"\n")?;
+        out.flush()?;
+        drop(out);
         reached(Step::Written);
         // A name that leads to nothing after a loss of power would have cost the tree that was there.
         file.sync_all()?;
         reached(Step::Durable);
         Ok(())
-    }
-
-    /// Notes that a run is at work.
-    pub(super) fn mark(&self, run: &str, trace: &TraceId) -> io::Result<Mark> {
-        match rustix::fs::mkdirat(&self.0, RUNNING_DIR, Mode::RWXU) {
-            Ok(()) | Err(Errno::EXIST) => {}
-            Err(error) => return Err(error.into()),
-        }
-        let running = self.running()?;
-        rustix::fs::fchmod(&running, Mode::RWXU)?;
-        let mut file = private_at(&running, run)?;
-        file.lock()?;
-        let mark = RunningMark { trace: trace.to_string(), pid: std::process::id() };
-        let mut text = serde_json::to_vec(&mark)?;
-        text.push(b'\n');
-        file.write_all(&text)?;
-        reached(Step::Marked);
-        Ok(Mark(file))
     }
 
     /// Removes the mark of a run, and the folder of the marks with the last one. What cannot be removed is no lie:
@@ -137,14 +127,7 @@ impl Locked {
 
     /// Removes what was being written when its writer was killed. Whoever writes now holds the lock, and that is us.
     pub(super) fn clean(&self) {
-        for (run, trace) in self.unheld() {
-            // It was killed before it had written anything.
-            let file = format!("{trace}.json");
-            let data = rustix::fs::statat(&self.0, file, AtFlags::SYMLINK_NOFOLLOW);
-            if data.is_err_and(|error| error == Errno::NOENT) {
-                self.unmark(&run);
-            }
-        }
+        self.clean_marks();
         let Ok(entries) = Dir::read_from(&self.0) else { return };
         for entry in entries.flatten() {
             if let Ok(name) = entry.file_name().to_str()
@@ -155,27 +138,95 @@ impl Locked {
         }
     }
 
+    /// Marks that were being made when their maker was killed, and those of runs that have no trace and that nobody
+    /// has asked for in a long time.
+    fn clean_marks(&self) {
+        let Ok(running) = self.running() else { return };
+        let Ok(entries) = Dir::read_from(&running) else { return };
+        for entry in entries.flatten() {
+            let Ok(name) = entry.file_name().to_str() else { continue };
+            let limit = if is_new_mark(name) { PROBE_AGE } else { MARK_AGE };
+            let is_old = age(&running, name).is_some_and(|age| age > limit);
+            if is_old && unheld(&running, name).is_some() {
+                let _ = rustix::fs::unlinkat(&running, name, AtFlags::empty());
+            }
+        }
+        let _ = rustix::fs::unlinkat(&self.0, RUNNING_DIR, AtFlags::REMOVEDIR);
+    }
+
     fn is_left_over(&self, name: &str) -> bool {
         if let Some((_, number)) = name.rsplit_once(BESIDE) {
             return Uuid::try_parse(number).is_ok();
         }
         let Some(number) = name.strip_prefix(PROBE) else { return false };
         // Those who try a folder do so without the lock.
-        let data = rustix::fs::statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW);
-        let made = data.ok().and_then(|data| u64::try_from(data.st_mtime).ok());
-        let made = made.map(|secs| SystemTime::UNIX_EPOCH + Duration::from_secs(secs));
-        let age = made.and_then(|made| made.elapsed().ok());
-        Uuid::try_parse(number).is_ok() && age.is_some_and(|age| age > PROBE_AGE)
+        Uuid::try_parse(number).is_ok() && age(&self.0, name).is_some_and(|age| age > PROBE_AGE)
     }
 
     fn running(&self) -> io::Result<File> {
-        let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::RDONLY;
-        Ok(rustix::fs::openat(&self.0, RUNNING_DIR, flags, Mode::empty())?.into())
+        open_running(&self.0)
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
         Ok(rustix::fs::unlinkat(&self.0, name, AtFlags::empty())?)
     }
+}
+
+/// Notes that a run is at work. Takes no lock of the folder, since a run that has to wait for it, and ends before it
+/// comes, is found by its mark.
+pub(in crate::observe) fn mark(
+    dir: &Path,
+    real: Option<&Path>,
+    run: &str,
+    trace: &TraceId,
+) -> io::Result<Mark> {
+    let folder = open(dir, real)?;
+    let mut tries = 0;
+    loop {
+        match rustix::fs::mkdirat(&folder, RUNNING_DIR, Mode::RWXU) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(error) => return Err(error.into()),
+        }
+        match open_running(&folder).and_then(|running| mark_in(&running, run, trace)) {
+            // Whoever ends a run removes the folder when it is empty.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && tries < MARK_TRIES => {
+                tries += 1;
+            }
+            marked => return marked,
+        }
+    }
+}
+
+/// Under its name the mark is there only when it is locked: one that nobody holds is that of a dead run.
+fn mark_in(running: &File, run: &str, trace: &TraceId) -> io::Result<Mark> {
+    rustix::fs::fchmod(running, Mode::RWXU)?;
+    let beside = format!("{NEW_MARK}{}", Uuid::now_v7());
+    let mut file = private_at(running, &beside)?;
+    file.lock()?;
+    let mark = RunningMark { trace: trace.to_string(), pid: std::process::id() };
+    let mut text = serde_json::to_vec(&mark)?;
+    text.push(b'\n');
+    file.write_all(&text)?;
+    reached(Step::MarkMade);
+    rustix::fs::renameat(running, beside.as_str(), running, run)?;
+    reached(Step::Marked);
+    Ok(Mark(file))
+}
+
+fn open_running(folder: &File) -> io::Result<File> {
+    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::RDONLY;
+    Ok(rustix::fs::openat(folder, RUNNING_DIR, flags, Mode::empty())?.into())
+}
+
+fn is_new_mark(name: &str) -> bool {
+    name.strip_prefix(NEW_MARK).is_some_and(|number| Uuid::try_parse(number).is_ok())
+}
+
+/// How long ago something was made or written.
+fn age(folder: &File, name: &str) -> Option<Duration> {
+    let data = rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+    let secs = u64::try_from(data.st_mtime).ok()?;
+    (SystemTime::UNIX_EPOCH + Duration::from_secs(secs)).elapsed().ok()
 }
 
 /// What stands in a mark, if it is one and nobody holds it.
@@ -188,7 +239,7 @@ fn unheld(running: &File, run: &str) -> Option<RunningMark> {
     }
     let mut text = String::new();
     file.take(MARK_BYTES_MAX).read_to_string(&mut text).ok()?;
-    // One that was not even written is nobody's either.
+    // What is none belongs to no trace.
     Some(serde_json::from_str(&text).unwrap_or_default())
 }
 
@@ -207,6 +258,24 @@ fn open(dir: &Path, real: Option<&Path>) -> io::Result<File> {
         check_owner(real)?;
     }
     Ok(folder)
+}
+
+/// How much of a tree is written at once; the whole text of a large one need not be in memory.
+const WRITE_BYTES: usize = if cfg!(test) { 64 } else { 64 << 10 };
+
+/// A file that is written in pieces, after each of which we may be killed.
+struct Pieces<'a>(&'a File);
+
+impl Write for Pieces<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.0.write(bytes)?;
+        reached(Step::WrittenSome);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 /// Makes a file in an open folder that nobody else can read; what is there already is not touched.
@@ -247,9 +316,10 @@ fn keep_out_of_git(dir: &Path) -> io::Result<()> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     Locked,
+    MarkMade,
     Marked,
     Made,
-    HalfWritten,
+    WrittenSome,
     Written,
     Durable,
     Renamed,
