@@ -50,7 +50,16 @@ pub fn records(events: &[u8]) {
         fold.push(record);
     }
     check_tree(fold.tree());
-    check_tree(&fold.clone().into_tree_after(fold.tree().clone()));
+    let mut trace = fold.tree().clone();
+    trace.put_run("another", fold.tree().clone());
+    trace
+        .running()
+        .into_iter()
+        .map(str::to_owned)
+        .collect::<Vec<_>>()
+        .iter()
+        .for_each(|run| trace.kill_run(run));
+    check_tree(&trace);
 
     let state = scratch("state");
     let folder = state.join(RUNS_DIR).join("r");

@@ -35,6 +35,8 @@ const PLAN: &[Row] = &[
     row("T15", "Ctrl-Z and fg", "pause::", "–"),
     row("T16", "a setsid child keeps stdout open after the exit", "held::", "hang"),
     row("T17", "hang after the result; silence; retries", "idle::", "result lost"),
+    row("T18", "kill -9 while traces are written", "traces::", "in-place write"),
+    row("T20", "64 processes, one trace folder", "traces::", "overwrite"),
     row("T22", "the reader of stdout stops, or closes", "reader::", "blocks"),
     row("T23", "the wall clock jumps", "clock::", "–"),
     row("T24", "many agents at once; few files", "many::", "–"),

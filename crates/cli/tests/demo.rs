@@ -87,6 +87,8 @@ fn the_whole_help() {
         &["resume"],
         &["replay"],
         &["trace"],
+        &["trace", "start"],
+        &["trace", "end"],
         &["trace", "ls"],
         &["trace", "show"],
         &["trace", "export"],

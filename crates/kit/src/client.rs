@@ -7,6 +7,7 @@ use crate::journal::{Durability, Journal};
 use crate::observe::queue::ObserverHandle;
 use crate::runner::{Command, Runner};
 use crate::schema::Schema;
+use crate::traces::Sessions;
 use crate::{Environment, Error, Observer, Outcome, Prices, Redaction, Run, images, program};
 use belay_agents::{Agent, Launch, RunRequest, Session, Transport};
 use belay_trace::{
@@ -54,6 +55,7 @@ pub struct Client {
     pub(crate) output: Option<Output>,
     pub(crate) on_permission: Option<PermissionHandler>,
     pub(crate) observers: Vec<ObserverHandle>,
+    pub(crate) sessions: Arc<Sessions>,
     pub(crate) redaction: Redaction,
 }
 
@@ -101,6 +103,7 @@ impl Client {
             output: None,
             on_permission: None,
             observers: Vec::new(),
+            sessions: Arc::default(),
             redaction: Redaction::default(),
         }
     }
@@ -278,7 +281,8 @@ impl Client {
         self
     }
 
-    /// Lets `observer` watch every run of this client and of clones made from now on.
+    /// Lets `observer` watch every run of this client and of clones made from now on. Call it once for each of
+    /// several: none of them waits for another.
     #[must_use]
     pub fn observe(mut self, observer: impl Observer) -> Self {
         self.observers.push(ObserverHandle::start(observer));

@@ -26,6 +26,7 @@ mod run;
 mod runner;
 mod schema;
 pub mod supervise;
+mod traces;
 
 pub use crate::client::{Client, Installed, Plan};
 pub use crate::environment::Environment;
@@ -37,14 +38,19 @@ pub use crate::journal::Durability;
 pub use crate::json_text::{NoJson, extract_json, extract_json_array, strip_code_fences};
 pub use crate::observe::logger::{Logger, Part};
 pub use crate::observe::trace_dir::TraceDir;
+pub use crate::observe::trace_file::{Settled, TraceFileError, TraceFiles};
 pub use crate::observe::{Observer, ObserverError};
 pub use crate::price::{BadPrices, Prices};
 pub use crate::redact::{BadPattern, Redaction};
 pub use crate::run::{Interrupter, Outcome, Run};
+pub use crate::traces::{NotObserved, Phase, Trace, TraceSession};
 pub use belay_agents::{
     AGENTS, Account, Agent, BadIdleLimits, Candidate, Capabilities, Capability, Care, Claude,
     Codex, DockerAgent, Effort, IdleLimits, Image, McpServer, OpenCode, Permissions, Pi, Response,
     RunRequest, Session, Support, Tokens, Transport, Unsupported, shell_escape,
 };
 pub use belay_trace as trace;
-pub use belay_trace::{Decision, Event, Failure, FailureKind, PermissionRequest, Record, Usage};
+pub use belay_trace::{
+    CompletionRecord, Decision, Event, Failure, FailureKind, PermissionRequest, Record,
+    TraceConfig, Usage,
+};

@@ -37,11 +37,26 @@ pub const SYNC_AFTER: Duration = Duration::from_secs(1);
 /// How many records wait for a slow observer: a few seconds of the busiest agent.
 pub const OBSERVER_QUEUE_MAX: usize = 1024;
 
+/// How much these records may weigh: a few long tool results.
+pub const OBSERVER_BYTES_MAX: usize = 8 << 20;
+
+/// How much of what is never dropped for others (begins, results, completions) waits for an observer that takes
+/// nothing any more: beyond that the oldest goes too, since a program may run for months.
+pub const OBSERVER_KEPT_BYTES_MAX: usize = 64 << 20;
+
 /// How many errors of one observer a run keeps: the first ones say what is wrong, the rest are counted.
 pub const OBSERVER_ERRORS_MAX: usize = 10;
 
 /// How long a run waits for its observers at its end.
 pub const OBSERVER_FLUSH: Duration = Duration::from_secs(2);
+
+/// How long a trace file is left alone after it was written, unless a phase or an attempt begins or ends: whoever
+/// looks at it looks again.
+pub const TRACE_PAUSE: Duration = Duration::from_secs(2);
+
+/// How many times as long as the writing of a trace file took it is left alone at least: a tree of 100,000 nodes takes
+/// a second, and nobody wants to pay for it all the time.
+pub const TRACE_SHARE: u32 = 20;
 
 /// How long an agent's own interrupt may take. Claude and Codex need less than 0.1 s; a loaded machine more.
 pub const STOP_NATIVE: Duration = Duration::from_secs(5);

@@ -93,6 +93,11 @@ impl Redaction {
         self.is_off
     }
 
+    /// A text without what looks like a secret, and without the values of the secret variables of this environment.
+    pub fn text_of(&self, text: &str, environment: &Environment) -> String {
+        Redactor::new(self, environment, None).text(text).into_owned()
+    }
+
     /// A text without what looks like a secret; without a client it knows no variables.
     pub fn text<'a>(&self, text: &'a str) -> Cow<'a, str> {
         Redactor::new(self, &Environment::default(), None).text(text)

@@ -9,6 +9,7 @@ mod attempt;
 mod bill;
 mod breakers;
 mod chain;
+mod completion;
 mod drain;
 mod handler;
 mod idle;
@@ -18,6 +19,7 @@ mod slots;
 mod turn_limit;
 
 use self::chain::Chain;
+use self::completion::Completion;
 use self::publish::Publisher;
 use self::slots::Slot;
 use crate::client::check_request;
@@ -150,6 +152,8 @@ pub(crate) struct Runner {
     schema: Option<Arc<Schema>>,
     /// Totals over all attempts.
     usage: Usage,
+    /// What is known of the run's completion from its beginning.
+    completion: Completion,
 }
 
 impl Runner {
@@ -157,6 +161,7 @@ impl Runner {
         let redactor = Redactor::new(&client.redaction, &client.env, Some(&request));
         let publisher = Publisher::new(&client, run_id.clone(), stream, redactor);
         let chain = Chain::new(&client, &request, &run_id);
+        let completion = Completion::begin(&client, &request, &run_id, &publisher.redactor);
         Self {
             client,
             request,
@@ -169,6 +174,7 @@ impl Runner {
             slot: None,
             schema: None,
             usage: Usage::default(),
+            completion,
         }
     }
 
@@ -348,6 +354,8 @@ impl Runner {
         // Durable before the caller is told that the run is over, whatever those who watch do.
         self.publisher.close_journal().await;
         self.publisher.close().await;
+        let agent = self.client.agent.name();
+        self.publisher.complete(self.completion.end(&end, &self.usage, agent));
         let observer_errors = self.publisher.flush_observers(limits::OBSERVER_FLUSH).await;
 
         let outcome = Outcome {

@@ -10,7 +10,7 @@ pub const AGENT_FAILED: u8 = 1;
 pub const USAGE: u8 = 2;
 /// A time limit stopped the run.
 pub const TIME_LIMIT: u8 = 3;
-/// No such run.
+/// No such run or trace.
 pub const NOT_FOUND: u8 = 4;
 /// A permission was needed and not given.
 pub const PERMISSION: u8 = 5;

@@ -1,7 +1,8 @@
 //! From records to a tree: a pure function of the journal, so that a lost tree can always be made again.
 
 use crate::{
-    Context, Event, Node, NodeType, Record, Retry, RunResult, ToolCall, ToolId, ToolResult, Usage,
+    Context, Event, FailureKind, Node, NodeStatus, NodeType, Record, Retry, RunResult, ToolCall,
+    ToolId, ToolResult, Usage,
 };
 use jiff::Timestamp;
 use std::collections::HashMap;
@@ -11,12 +12,15 @@ use std::collections::HashMap;
 /// The tree is the seed's: a trace holds, for each phase, a marker and the phase; a phase holds its tool
 /// calls; a subagent's calls stand under the call that started it. Work before the first [`Event::Phase`]
 /// belongs to a phase named after the agent. Money and tokens stand on the phase in which the run ended,
-/// because that is the level at which agents report them.
+/// because that is the level at which agents report them. What has not ended yet says so in its `status`, so that
+/// the tree is one at any moment.
 #[derive(Clone, Debug)]
 pub struct Fold {
     root: Node,
     /// Where each tool call stands: indices from the root down.
     tools: HashMap<ToolId, Vec<usize>>,
+    /// Where those calls stand that have not returned.
+    open: Vec<Vec<usize>>,
     started: Option<Timestamp>,
     /// Figures of ended attempts, until the result gives the total.
     attempts: Usage,
@@ -32,6 +36,7 @@ impl Fold {
         Self {
             root,
             tools: HashMap::new(),
+            open: Vec::new(),
             started: None,
             attempts: Usage::default(),
             context: None,
@@ -44,6 +49,13 @@ impl Fold {
         let started = *self.started.get_or_insert(record.ts);
         self.root.start_time = Some(started);
         self.root.duration_ms = millis(started, record.ts);
+        if self.root.run.is_empty() {
+            self.root.run.clone_from(&record.run);
+            self.root.status = Some(NodeStatus::Running);
+        }
+        if self.is_running() {
+            self.measure_phase(record);
+        }
         match &record.event {
             Event::Phase(phase) => self.open_phase(record, &phase.phase_name),
             Event::SessionStarted(session) => {
@@ -56,11 +68,22 @@ impl Fold {
             }
             Event::ToolCall(call) => self.open_tool(record, call),
             Event::ToolResult(result) => self.close_tool(record, result),
+            // So that a run that is killed has told what it had used by then.
+            Event::Usage(report) => {
+                let mut usage = self.attempts.clone();
+                usage.add(&report.usage);
+                self.fill_phase(record, &usage);
+            }
+            Event::AttemptStarted(_) => {
+                self.phase(record);
+                self.forget_error();
+            }
             Event::AttemptEnded(attempt) => {
                 self.attempts.add(&attempt.usage);
                 let error = attempt.failure.as_ref().map(ToString::to_string).unwrap_or_default();
                 let usage = self.attempts.clone();
-                self.fill_phase(record, &usage, error);
+                self.fill_phase(record, &usage).error = error;
+                self.abandon_tools(record);
             }
             Event::Failover(failover) => {
                 let words = format!("⇢ {}", failover.to);
@@ -83,22 +106,17 @@ impl Fold {
         &self.root
     }
 
-    /// Puts this run's phases behind those of an earlier run of the same trace.
-    #[must_use]
-    pub fn into_tree_after(self, earlier: Node) -> Node {
-        let mut tree = earlier;
-        let started = self.root.start_time;
-        let end_ms = match (tree.start_time, started) {
-            (Some(first), Some(this)) => millis(first, this).saturating_add(self.root.duration_ms),
-            _ => tree.duration_ms.saturating_add(self.root.duration_ms),
-        };
-        tree.duration_ms = tree.duration_ms.max(end_ms);
-        tree.children.extend(self.root.children);
-        tree
+    /// The tree itself, which may be large.
+    pub fn into_tree(self) -> Node {
+        self.root
+    }
+
+    fn is_running(&self) -> bool {
+        self.root.status == Some(NodeStatus::Running)
     }
 
     fn open_phase(&mut self, record: &Record, name: &str) {
-        self.close_phase(record);
+        self.close_phase(record, None);
         let start = if self.root.children.is_empty() { self.started } else { Some(record.ts) };
         let node = |part: u64, node_type, agent_name| Node {
             id: node_id(&record.run, record.seq.wrapping_mul(4).wrapping_add(part)),
@@ -110,7 +128,8 @@ impl Fold {
         };
         // The first phase of a run is as old as the run: starting the agent is part of it.
         self.root.children.push(node(0, NodeType::Marker, format!("→ {name}")));
-        self.root.children.push(node(1, NodeType::Phase, name.to_owned()));
+        let phase = node(1, NodeType::Phase, name.to_owned());
+        self.root.children.push(Node { status: Some(NodeStatus::Running), ..phase });
     }
 
     /// The index of the phase that the record belongs to; opens the default one if there is none.
@@ -122,11 +141,25 @@ impl Fold {
         self.root.children.len() - 1
     }
 
-    fn close_phase(&mut self, record: &Record) {
+    fn measure_phase(&mut self, record: &Record) {
         if let Some(phase) = self.root.children.last_mut()
             && let Some(start) = phase.start_time
         {
             phase.duration_ms = millis(start, record.ts);
+        }
+    }
+
+    fn close_phase(&mut self, record: &Record, status: Option<NodeStatus>) {
+        self.measure_phase(record);
+        if let Some(phase) = self.root.children.last_mut() {
+            phase.status = status;
+        }
+    }
+
+    /// The failure of an attempt before is the phase's no more when there is another one.
+    fn forget_error(&mut self) {
+        if let Some(phase) = self.root.children.last_mut() {
+            phase.error.clear();
         }
     }
 
@@ -143,11 +176,13 @@ impl Fold {
             start_time: Some(record.ts),
             tool_call_id: call.tool_id.clone().map(|id| id.0).unwrap_or_default(),
             error: UNFINISHED.to_owned(),
+            status: Some(NodeStatus::Running),
             ..Node::default()
         };
         let siblings = &mut descend(&mut self.root, &path).children;
         siblings.push(node);
         path.push(siblings.len() - 1);
+        self.open.push(path.clone());
         if let Some(id) = &call.tool_id {
             self.tools.insert(id.clone(), path);
         }
@@ -175,9 +210,20 @@ impl Fold {
             (true, Some(code)) => format!("exit code {code}"),
             (true, None) => "failed".to_owned(),
         };
+        node.status = result.tool_error.then_some(NodeStatus::Failed);
+        self.open.retain(|open| open != path);
     }
 
-    fn fill_phase(&mut self, record: &Record, usage: &Usage, error: String) {
+    /// The agent is gone: what has not returned does not return any more.
+    fn abandon_tools(&mut self, record: &Record) {
+        for path in self.open.drain(..) {
+            let node = descend(&mut self.root, &path);
+            node.duration_ms = node.start_time.map_or(0, |start| millis(start, record.ts));
+            node.status = Some(NodeStatus::Interrupted);
+        }
+    }
+
+    fn fill_phase(&mut self, record: &Record, usage: &Usage) -> &mut Node {
         let (context, model) = (self.context.clone(), self.model.clone());
         let index = self.phase(record);
         let phase = &mut self.root.children[index];
@@ -190,7 +236,7 @@ impl Fold {
         phase.cache_write_tokens = count(usage.cache_creation_input_tokens);
         phase.context_used = count(context.as_ref().map(|c| c.used_tokens));
         phase.context_window = count(context.as_ref().and_then(|c| c.window_tokens));
-        phase.error = error;
+        phase
     }
 
     fn finish(&mut self, record: &Record, result: &RunResult) {
@@ -199,12 +245,18 @@ impl Fold {
         if let (true, Some(model)) = (self.model.is_empty(), &result.model) {
             self.model.clone_from(model);
         }
-        self.fill_phase(record, &result.usage, error);
+        self.fill_phase(record, &result.usage).error = error;
         if result.attempts.len() > 1 {
             let index = self.phase(record);
             self.root.children[index].attempts.clone_from(&result.attempts);
         }
-        self.close_phase(record);
+        self.abandon_tools(record);
+        let status = result.failure.as_ref().map(|failure| match failure.kind {
+            FailureKind::Interrupted => NodeStatus::Interrupted,
+            _ => NodeStatus::Failed,
+        });
+        self.close_phase(record, status.clone());
+        self.root.status = status;
     }
 }
 
@@ -220,7 +272,7 @@ fn descend<'a>(root: &'a mut Node, path: &[usize]) -> &'a mut Node {
     path.iter().fold(root, |node, index| &mut node.children[*index])
 }
 
-fn millis(from: Timestamp, to: Timestamp) -> i64 {
+pub(crate) fn millis(from: Timestamp, to: Timestamp) -> i64 {
     to.as_millisecond().saturating_sub(from.as_millisecond()).max(0)
 }
 
@@ -364,5 +416,56 @@ mod tests {
         let make = || fold(vec![(None, call("a"))]);
         assert_eq!(make(), make());
         assert_eq!(make().children[0].id.len(), 8);
+    }
+
+    #[test]
+    fn at_any_moment_the_tree_says_what_has_not_ended() {
+        let events = [
+            phase("one"),
+            call("a"),
+            answer("a"),
+            call("b"),
+            phase("two"),
+            Event::Result(RunResult::default()),
+        ];
+        let shown = (1..=events.len()).map(|n| {
+            let tree = fold(events[..n].iter().map(|event| (None, event.clone())).collect());
+            let of = |node: &Node| match &node.status {
+                Some(status) => format!("{}:{status:?}", node.agent_name).to_lowercase(),
+                None => node.agent_name.clone(),
+            };
+            let phases = tree.children.iter().filter(|node| node.node_type == NodeType::Phase);
+            let all = phases.flat_map(|phase| std::iter::once(phase).chain(&phase.children));
+            std::iter::once(&tree).chain(all).map(of).collect::<Vec<_>>().join(" ")
+        });
+        let want = [
+            "t:running one:running",
+            "t:running one:running bash:running",
+            "t:running one:running Bash",
+            "t:running one:running Bash bash:running",
+            "t:running one Bash bash:running two:running",
+            "t one Bash bash:interrupted two",
+        ];
+        assert_eq!(shown.collect::<Vec<_>>(), want);
+    }
+
+    #[test]
+    fn a_run_that_fails_or_is_stopped_says_so_and_not_what_an_earlier_attempt_said() {
+        let ended = |kind| {
+            let failure = Some(Failure::new(kind, "x"));
+            fold(vec![(None, Event::Result(RunResult { failure, ..RunResult::default() }))])
+        };
+        let stopped = ended(FailureKind::Interrupted);
+        assert_eq!(stopped.children[1].status, Some(NodeStatus::Interrupted));
+        let failed = ended(FailureKind::Auth);
+        assert_eq!((&failed.status, failed.run.as_str()), (&Some(NodeStatus::Failed), "run"));
+        let failure = Some(Failure::new(FailureKind::Overloaded, "busy"));
+        let attempt = crate::AttemptEnded { failure, ..Default::default() };
+        let mut events = vec![(None, call("a")), (None, Event::AttemptEnded(attempt))];
+        let between = fold(events.clone());
+        assert_eq!(between.children[1].error, "overloaded: busy");
+        assert_eq!(between.children[1].children[0].status, Some(NodeStatus::Interrupted));
+        events.push((None, Event::AttemptStarted(Default::default())));
+        assert_eq!(fold(events).children[1].error, "");
     }
 }

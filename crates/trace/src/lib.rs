@@ -6,6 +6,7 @@
 
 mod attempts;
 mod blob;
+mod completion;
 mod control;
 mod event;
 pub mod exit_code;
@@ -19,16 +20,20 @@ mod lines;
 mod long;
 mod node;
 mod overview;
+mod parts;
 mod read;
 mod record;
+mod running;
 mod store;
 mod tail;
+mod trace_config;
 mod traces;
 mod usage;
 pub mod view;
 mod visible;
 
 pub use crate::attempts::{AttemptSummary, Effects, Start};
+pub use crate::completion::CompletionRecord;
 pub use crate::control::{ControlLine, NoControlLine};
 pub use crate::event::{
     AttemptEnded, AttemptResult, AttemptStarted, Compaction, CompactionStatus, Containment,
@@ -45,12 +50,14 @@ pub use crate::ids::{BadId, ToolId, TraceId};
 pub use crate::json::Json;
 pub use crate::lines::Integrity;
 pub use crate::long::LongField;
-pub use crate::node::{Node, NodeType};
+pub use crate::node::{Node, NodeStatus, NodeType};
 pub use crate::overview::Overview;
 pub use crate::read::{Excess, ReadError, read_file, read_latest};
 pub use crate::record::{BlobRef, RawRef, Record, VERSION};
+pub use crate::running::{RUNNING_DIR, RunningMark, dead_runs, is_at_work, running_file};
 pub use crate::store::{NoSuchRun, RunState, RunSummary, Store, StoredRun};
 pub use crate::tail::Tail;
+pub use crate::trace_config::{SessionStart, TraceConfig, TraceEnd, TraceStart};
 pub use crate::traces::{NoSuchTrace, StoredTrace, Traces};
 pub use crate::usage::{CostSource, ModelUsage, Usage};
 pub use crate::visible::{visible, visible_json, visible_line};

@@ -2,6 +2,8 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// One node of a trace tree.
 ///
@@ -40,7 +42,11 @@ pub struct Node {
     /// When it began.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub start_time: Option<Timestamp>,
-    /// The run that a phase's figures come from.
+    /// How it stands; nothing if it has ended well, or if its writer does not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<NodeStatus>,
+    /// The run that a phase's figures come from; of a root, the run that made the trace because nobody had started
+    /// it.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub run: String,
     /// Where the cost comes from; `unknown` means that the 0 in `cost_usd` is no figure. Traces of older versions
@@ -65,6 +71,12 @@ pub struct Node {
     /// The attempts of a phase that took more than one, in order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub attempts: Vec<crate::AttemptSummary>,
+    /// What people call the trace, if that is not its name.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub display_name: String,
+    /// What whoever has started the trace says of it.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "object_or_empty")]
+    pub attributes: BTreeMap<String, Value>,
 }
 
 /// What a [`Node`] stands for.
@@ -86,6 +98,25 @@ pub enum NodeType {
     Other(String),
 }
 
+/// How a [`Node`] stands that has not ended well, or not yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum NodeStatus {
+    /// It has begun, and nobody has written its end. Whether somebody is still at work on it says
+    /// [`dead_runs`](crate::dead_runs).
+    Running,
+    /// It has ended with an error.
+    Failed,
+    /// Somebody has stopped it.
+    Interrupted,
+    /// Whoever ran it was killed, and could not say how it ended.
+    Killed,
+    /// A status of another writer; kept as it is.
+    #[serde(untagged)]
+    Other(String),
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_zero(n: &i64) -> bool {
     *n == 0
@@ -94,6 +125,16 @@ fn is_zero(n: &i64) -> bool {
 /// Go writes `null` for a slice that is nil where it does not omit it.
 fn null_as_empty<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Vec<Node>, D::Error> {
     Ok(Option::deserialize(input)?.unwrap_or_default())
+}
+
+/// What another writer calls attributes may be something else, which is none of ours and no reason to refuse a tree.
+fn object_or_empty<'de, D: serde::Deserializer<'de>>(
+    input: D,
+) -> Result<BTreeMap<String, Value>, D::Error> {
+    Ok(match Value::deserialize(input)? {
+        Value::Object(object) => object.into_iter().collect(),
+        _ => BTreeMap::new(),
+    })
 }
 
 #[cfg(test)]
@@ -116,5 +157,15 @@ mod tests {
         let node: Node = serde_json::from_str(text).unwrap();
         assert_eq!(node.node_type, NodeType::Other("agent".into()));
         assert_eq!((node.context_window, node.children.len()), (200_000, 0));
+    }
+
+    #[test]
+    fn a_status_and_attributes_of_another_writer_are_no_reason_to_refuse_a_tree() {
+        let text =
+            r#"{"id":"r","status":"paused","attributes":[1],"children":[{"status":"killed"}]}"#;
+        let node: Node = serde_json::from_str(text).unwrap();
+        assert_eq!(node.status, Some(NodeStatus::Other("paused".into())));
+        assert_eq!(node.children[0].status, Some(NodeStatus::Killed));
+        assert!(node.attributes.is_empty());
     }
 }

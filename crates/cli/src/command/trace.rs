@@ -1,9 +1,11 @@
 //! `belay trace`
 
+mod end;
 mod export;
 mod ls;
 mod rm;
 mod show;
+mod start;
 
 use crate::config;
 use crate::fail::Fail;
@@ -14,8 +16,19 @@ use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
-/// Look at traces: what happened in a run or in several, as a tree with costs, tokens and times.
+/// Begin and end traces that several runs belong to, and look at them: what happened, as a tree with costs, tokens
+/// and times.
+///
+/// A trace is one file, `.belay/traces/ID.json` (docs/trace-format.md). Each run has one of its own, unless it is told
+/// to which it belongs: from any process, also at the same time.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  id=$(belay trace start --name hiveminer-run)
+  belay run --trace $id --phase subreddit-discovery \"Find subreddits about climbing.\"
+  belay run --trace $id --phase thread-discovery \"Find threads in them.\"
+  belay trace end $id
+  belay trace show $id")]
 pub(crate) struct Trace {
     #[command(subcommand)]
     verb: Verb,
@@ -23,6 +36,8 @@ pub(crate) struct Trace {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Start(start::Start),
+    End(end::End),
     Ls(ls::Ls),
     Show(show::Show),
     Export(export::Export),
@@ -32,6 +47,8 @@ enum Verb {
 impl Trace {
     pub(crate) fn run(self) -> Result<u8, Fail> {
         match self.verb {
+            Verb::Start(start) => start.run(),
+            Verb::End(end) => end.run(),
             Verb::Ls(ls) => ls.run(),
             Verb::Show(show) => show.run(),
             Verb::Export(export) => export.run(),

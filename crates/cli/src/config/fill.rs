@@ -4,9 +4,10 @@ use super::keys::{Own, Settings};
 use super::layers::Config;
 use super::setting::At;
 use crate::command::run::ask::Ask;
-use crate::command::run::options::Options;
+use crate::command::run::options::{Options, TRACE_DIR};
 use crate::command::run::policy::PolicyFlags;
 use belaykit::Client;
+use std::path::PathBuf;
 
 impl Config {
     /// Fills in what was not given for a new run.
@@ -46,6 +47,12 @@ impl Config {
         or(&mut options.configured_state_dir, &self.common.state_dir, |dir| dir.0.clone());
         options.profile = self.chosen.as_ref().map(|chosen| chosen.name.clone());
         self.surround(&mut options.ask);
+    }
+
+    /// Where traces are written.
+    pub(crate) fn trace_dir(&self) -> PathBuf {
+        let dir = self.profile.settings.trace_dir.as_ref();
+        dir.map_or_else(|| PathBuf::from(TRACE_DIR), |dir| dir.value.0.clone())
     }
 
     /// Tells what is known of the agents.

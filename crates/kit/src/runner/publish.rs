@@ -4,9 +4,10 @@ use super::handler;
 use crate::Client;
 use crate::feed::{Feed, Stored};
 use crate::journal::Journal;
-use crate::observe::queue::ObserverHandle;
+use crate::observe::queue::{ObserverHandle, Told};
 use crate::redact::Redactor;
-use belay_trace::{Event, LogDegraded, ObserverDropped, RawRef, Record, ToolId};
+use crate::traces;
+use belay_trace::{CompletionRecord, Event, LogDegraded, ObserverDropped, RawRef, Record, ToolId};
 use jiff::Timestamp;
 use std::io;
 use std::sync::Arc;
@@ -143,19 +144,22 @@ impl Publisher {
         }
     }
 
-    /// Waits until the observers have seen everything, at most `patience` in all; returns their errors.
-    pub(super) async fn flush_observers(&self, patience: Duration) -> Vec<String> {
-        let deadline = tokio::time::Instant::now() + patience;
-        let flushes: Vec<_> =
-            self.observers.iter().map(|o| (o.name(), o.flush(&self.run_id))).collect();
-        let mut errors = self.losses.clone();
-        for (name, flushed) in flushes {
-            match tokio::time::timeout_at(deadline, flushed).await {
-                Ok(Ok(failed)) => errors.extend(failed),
-                Ok(Err(_)) => errors.push(format!("{name}: its thread is gone")),
-                Err(_) => errors.push(format!("{name}: still busy after {} s", patience.as_secs())),
+    /// Tells the observers what the run came to. It is too late for an event: what they lose for it is said at the end.
+    pub(super) fn complete(&mut self, completion: CompletionRecord) {
+        let told = Arc::new(Told::Completion(Box::new(completion)));
+        for observer in &self.observers {
+            let dropped = observer.tell(&told);
+            if dropped > 0 {
+                self.losses
+                    .push(format!("{}: {dropped} records dropped at the end", observer.name()));
             }
         }
+    }
+
+    /// Waits until the observers have seen everything, at most `patience` in all; returns their errors.
+    pub(super) async fn flush_observers(&self, patience: Duration) -> Vec<String> {
+        let mut errors = self.losses.clone();
+        errors.extend(traces::flush(&self.observers, &self.run_id, patience).await);
         errors
     }
 

@@ -98,9 +98,10 @@ pub(crate) struct Options {
     #[arg(long, value_enum, help_heading = "Surroundings")]
     pub(crate) transport: Option<TransportName>,
 
-    /// The trace that the run belongs to; a new one by default.
-    #[arg(long, value_name = "ID", help_heading = "Traces")]
-    pub(crate) trace_id: Option<String>,
+    /// The trace that the run belongs to (`belay trace start`). One that does not exist begins with the run, and
+    /// one that was ended takes it in all the same [default: one of its own].
+    #[arg(long, value_name = "ID", alias = "trace-id", help_heading = "Traces")]
+    pub(crate) trace: Option<String>,
 
     /// The phase of the trace that begins with this run.
     #[arg(long, value_name = "NAME", help_heading = "Traces")]
@@ -153,7 +154,7 @@ impl Options {
         request.idle = self.idle_timeout.unwrap_or(request.idle);
         request.leave_running |= self.leave_running;
         self.given.apply(request);
-        over(&mut request.trace_id, &self.trace_id);
+        over(&mut request.trace_id, &self.trace);
         over(&mut request.phase, &self.phase);
     }
 
@@ -226,7 +227,10 @@ impl Options {
                 Fail::usage(format!("cannot write traces to {}: {error}", dir.display()))
                     .hint("choose another folder with --trace-dir, or run with --no-trace")
             })?;
-            client = client.observe(traces);
+            client = client.observe(match self.journals() {
+                Some(state_dir) => traces.journals(state_dir),
+                None => traces,
+            });
         }
         Ok(client)
     }
