@@ -1,6 +1,6 @@
 //! The traces in a folder: which there are, and which one is meant.
 
-use crate::TraceId;
+use crate::{Node, ReadError, TraceId, dead_runs, read_file};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -119,6 +119,21 @@ impl Traces {
 }
 
 impl StoredTrace {
+    /// Its tree, in which runs that nobody works on any more are marked as killed.
+    ///
+    /// # Errors
+    /// As [`read_file`].
+    pub fn read(&self) -> Result<Node, ReadError> {
+        let mut tree = read_file(&self.path)?;
+        let dead = self.path.parent().map(|dir| dead_runs(dir, &tree)).unwrap_or_default();
+        if !dead.is_empty() {
+            // A run may have ended in between.
+            tree = read_file(&self.path)?;
+            dead.iter().for_each(|run| tree.kill_run(run));
+        }
+        Ok(tree)
+    }
+
     /// Its id.
     pub fn id(&self) -> &str {
         self.id.as_str()

@@ -83,6 +83,26 @@ pub enum State {
     Failed,
     /// Its end was never seen.
     Unfinished,
+    /// It is at work.
+    Running,
+    /// Somebody has stopped it.
+    Interrupted,
+    /// Whoever ran it was killed.
+    Killed,
+}
+
+impl State {
+    /// The word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ended => "ended",
+            Self::Failed => "failed",
+            Self::Unfinished => "unfinished",
+            Self::Running => "running",
+            Self::Interrupted => "interrupted",
+            Self::Killed => "killed",
+        }
+    }
 }
 
 /// Figures of a row and all below it.

@@ -10,11 +10,15 @@ mod start;
 use crate::config;
 use crate::fail::Fail;
 use crate::stored::ShortIds;
-use belay_trace::{NoSuchTrace, Node, ReadError, StoredTrace, Traces, read_file};
+use crate::surroundings;
+use belay_trace::{
+    NoSuchTrace, Node, ReadError, StoredTrace, TraceId, Traces, dead_runs, read_file,
+};
+use belaykit::TraceFiles;
 use clap::{Args, Subcommand};
 use std::error::Error;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Begin and end traces that several runs belong to, and look at them: what happened, as a tree with costs, tokens
 /// and times.
@@ -89,18 +93,30 @@ impl TraceDirFlag {
         })
     }
 
-    /// The file of the trace that a person means: by its id, or by its path.
-    fn path(&self, trace: &str) -> Result<PathBuf, Fail> {
-        let is_path = trace.contains('/') || trace.ends_with(".json");
-        if is_path {
-            Ok(PathBuf::from(trace))
-        } else {
-            self.find(trace).map(|trace| trace.path().to_owned())
+    /// Marks runs of the trace that were killed, with all that their journals hold. Where that cannot be written, they
+    /// are marked for this reader alone.
+    fn settle(&self, trace: &StoredTrace) {
+        let Some(dir) = trace.path().parent() else { return };
+        let is_dead = read_file(trace.path()).is_ok_and(|tree| !dead_runs(dir, &tree).is_empty());
+        let (true, Ok(id)) = (is_dead, TraceId::new(trace.id())) else { return };
+        let mut files = TraceFiles::at(dir);
+        if let Some(state_dir) = surroundings::state_dir(config::state_dir()) {
+            files = files.journals(state_dir);
         }
+        let _ = files.settle(&id);
     }
 
+    /// The tree of a trace; of one that is here, what killed runs have left is put in order first.
     fn read(&self, trace: &str) -> Result<Node, Fail> {
-        read_file(&self.path(trace)?).map_err(|error| match &error {
+        let read = match is_path(trace) {
+            true => read_file(Path::new(trace)),
+            false => {
+                let found = self.find(trace)?;
+                self.settle(&found);
+                found.read()
+            }
+        };
+        read.map_err(|error| match &error {
             ReadError::Io { error: cause, .. } if cause.kind() == io::ErrorKind::NotFound => {
                 Fail::not_found(with_cause(&error))
                     .hint("name a file that is there, or the id of a trace (`belay trace ls`)")
@@ -110,6 +126,11 @@ impl TraceDirFlag {
                 .hint("belay reads the traces that it and the Go program write"),
         })
     }
+}
+
+/// True for what names a file, and no trace.
+fn is_path(trace: &str) -> bool {
+    trace.contains('/') || trace.ends_with(".json")
 }
 
 /// The names that traces have in a list: the end of an id that is random, and as much of it as no other trace has; a

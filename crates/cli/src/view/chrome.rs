@@ -113,8 +113,8 @@ fn args(row: &Row<'_>, node: &Node) -> Value {
     if let Some(percent) = row.context {
         put("context_percent", percent.into());
     }
-    if row.state == State::Unfinished {
-        put("unfinished", true.into());
+    if row.state != State::Ended {
+        put("state", row.state.name().into());
     }
     if !node.attempts.is_empty() {
         put("attempts", serde_json::to_value(&node.attempts).unwrap_or_default());

@@ -2,7 +2,7 @@
 
 use super::chrome::type_name;
 use belay_trace::Node;
-use belay_trace::view::{State, View};
+use belay_trace::view::View;
 use std::borrow::Cow;
 use std::io::{self, Write};
 
@@ -60,7 +60,7 @@ pub(crate) fn write(tree: &Node, out: &mut impl Write) -> io::Result<()> {
             harmless(&type_name(&node.node_type)).into_owned().into(),
             harmless(row.name()),
             harmless(&node.model),
-            state(row.state).into(),
+            row.state.name().into(),
             node.start_time.map_or_else(String::new, |at| at.to_string()).into(),
             row.start_ms.to_string().into(),
             row.duration_ms().map_or_else(String::new, |ms| ms.to_string()).into(),
@@ -94,14 +94,6 @@ fn harmless(text: &str) -> Cow<'_, str> {
     match text.bytes().next() {
         Some(b'=' | b'+' | b'-' | b'@' | b'\t' | b'\r' | b'\n') => Cow::Owned(format!("'{text}")),
         _ => Cow::Borrowed(text),
-    }
-}
-
-fn state(state: State) -> &'static str {
-    match state {
-        State::Failed => "failed",
-        State::Unfinished => "unfinished",
-        _ => "ended",
     }
 }
 

@@ -192,8 +192,8 @@ impl Drawing<'_> {
             // The line across says it.
             (NodeType::Marker, _) if node.error.is_empty() => return,
             (NodeType::Marker, _) => (WARN, "┊"),
-            (_, State::Failed) => (BAD, "━"),
-            (_, State::Unfinished) => (WARN, "━"),
+            (_, State::Failed | State::Killed) => (BAD, "━"),
+            (_, State::Unfinished | State::Running | State::Interrupted) => (WARN, "━"),
             (NodeType::ToolCall, _) => (PLAIN, "━"),
             _ => (BOUNDARY, "━"),
         };
@@ -247,7 +247,10 @@ fn note<'a>(row: &Row<'a>) -> Option<(Style, Cow<'a, str>)> {
         State::Failed if node.node_type == NodeType::ToolCall => {
             Some((BAD, format!("✗ {}", visible_line(&node.error)).into()))
         }
-        State::Unfinished => Some((WARN, "unfinished".into())),
+        State::Killed => Some((BAD, State::Killed.name().into())),
+        State::Unfinished | State::Running | State::Interrupted => {
+            Some((WARN, row.state.name().into()))
+        }
         _ => None,
     }
 }

@@ -2,7 +2,7 @@
 //! backwards, negative counts, costs that are no numbers.
 
 use super::{Part, Row, State, Total};
-use crate::{CostSource, Node, NodeType};
+use crate::{CostSource, Node, NodeStatus, NodeType};
 use jiff::Timestamp;
 
 /// The rows of a tree, the root first.
@@ -118,9 +118,14 @@ fn start(node: &Node, origin: Option<Timestamp>, otherwise_ms: i64) -> i64 {
 
 /// How a node stands. The error of a boundary is the reason for what comes next, and no failure of its own.
 fn state(node: &Node) -> State {
-    match (&node.node_type, node.error.as_str()) {
-        (_, "") | (NodeType::Marker, _) => State::Ended,
-        (NodeType::ToolCall, UNFINISHED) => State::Unfinished,
+    match (&node.status, &node.node_type, node.error.as_str()) {
+        (_, NodeType::Marker, _) => State::Ended,
+        (Some(NodeStatus::Running), ..) => State::Running,
+        (Some(NodeStatus::Interrupted), ..) => State::Interrupted,
+        (Some(NodeStatus::Killed), ..) => State::Killed,
+        (Some(NodeStatus::Failed), ..) => State::Failed,
+        (_, NodeType::ToolCall, UNFINISHED) => State::Unfinished,
+        (_, _, "") => State::Ended,
         _ => State::Failed,
     }
 }
@@ -149,7 +154,7 @@ fn own(node: &Node, state: State) -> Total {
         output_tokens: count(node.output_tokens),
         calls: u64::from(node.node_type == NodeType::ToolCall),
         failed: u64::from(state == State::Failed),
-        unfinished: u64::from(state == State::Unfinished),
+        unfinished: u64::from(matches!(state, State::Unfinished | State::Killed)),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::with_cause;
 use crate::figures;
 use belay_trace::view::{State, View, WARN_PERCENT, dollars, duration, tokens};
-use belay_trace::{Node, NodeType, StoredTrace, read_file, visible_line};
+use belay_trace::{Node, NodeType, StoredTrace, visible_line};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -37,9 +37,7 @@ impl Row {
             short: short.to_owned(),
             path: trace.path().display().to_string(),
             written: Timestamp::try_from(trace.written()).ok(),
-            seen: read_file(trace.path())
-                .map(|tree| Seen::of(&tree))
-                .map_err(|error| with_cause(&error)),
+            seen: trace.read().map(|tree| Seen::of(&tree)).map_err(|error| with_cause(&error)),
         }
     }
 
@@ -127,13 +125,9 @@ impl Seen {
             .filter(|row| row.node().is_some_and(|node| node.node_type != NodeType::Marker));
         // A tool that has failed was the agent's to deal with; a phase that has failed was not.
         let states: Vec<State> = parts.clone().map(|row| row.state).chain([root.state]).collect();
-        let state = if states.contains(&State::Failed) {
-            "failed"
-        } else if states.contains(&State::Unfinished) {
-            "unfinished"
-        } else {
-            "ended"
-        };
+        let worst =
+            [State::Running, State::Killed, State::Failed, State::Interrupted, State::Unfinished];
+        let state = worst.into_iter().find(|state| states.contains(state)).unwrap_or_default();
         Self {
             name: root.name().to_owned(),
             started: tree.start_time,
@@ -141,7 +135,7 @@ impl Seen {
             total: root.total,
             phases: parts.map(|row| row.name().to_owned()).collect(),
             warnings: view.warnings(WARN_PERCENT),
-            state,
+            state: state.name(),
         }
     }
 }
