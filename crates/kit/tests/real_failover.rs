@@ -2,50 +2,20 @@
 //! finishes the work in the same folder.
 #![expect(clippy::unwrap_used, reason = "the helpers of a test may panic like the test itself")]
 
-use belay_testkit::model_server::{ModelServer, Reply, Script, Tokens};
-use belay_testkit::real::{self, CodexPolicy, RealAgent, Sandbox, skip_unless_installed};
-use belaykit::trace::{AttemptSummary, Effects, Failover, Start, read_file};
-use belaykit::{
-    Agent, Claude, Client, Codex, Environment, Error, Event, FailureKind, OpenCode, Outcome,
-    Permissions, Pi, Policy, Record, RunRequest, TraceDir,
-};
+#[path = "support/party.rs"]
+mod party;
+
+use belay_testkit::model_server::{Reply, Script};
+use belay_testkit::real::Sandbox;
+use belaykit::trace::{Effects, Start, read_file};
+use belaykit::{FailureKind, Permissions, RunRequest};
+use party::{Fails, TOKENS, client, party, run};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
 use std::time::Duration;
 
-const TOKENS: Tokens =
-    Tokens { input: 1200, output: 85, cache_read: 9000, cache_write: 0, reasoning: 0 };
-
 const TASK: &str = "Write one.txt and two.txt, one word each.";
-
-/// A real agent with a model of its own.
-struct Party {
-    name: &'static str,
-    program: RealAgent,
-    server: ModelServer,
-}
-
-/// How an agent fails.
-#[derive(Clone, Copy, Debug)]
-enum Fails {
-    Unauthorized,
-    RateLimited,
-    Overloaded,
-    Dropped,
-}
-
-impl Fails {
-    fn reply(self) -> Reply {
-        match self {
-            Self::Unauthorized => Reply::unauthorized(),
-            Self::RateLimited => Reply::rate_limited(),
-            Self::Overloaded => Reply::overloaded(),
-            Self::Dropped => Reply::text("I have begun to say some").drop_after(2),
-        }
-    }
-}
 
 /// Where it happens.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -54,103 +24,12 @@ enum Place {
     Plain,
 }
 
-fn program(name: &str) -> Option<RealAgent> {
-    match name {
-        "claude-code" => real::claude(),
-        "codex" => real::codex(),
-        "opencode" => real::opencode(),
-        _ => real::pi(),
-    }
-}
-
-fn party(name: &'static str, script: Script, test: &str) -> Option<Party> {
-    let program = skip_unless_installed(program(name), name, test)?;
-    Some(Party { name, program, server: ModelServer::start(script).unwrap() })
-}
-
-fn agent(name: &str) -> Arc<dyn Agent> {
-    match name {
-        "claude-code" => Arc::new(Claude::new().model("claude-sonnet-4-5-20250929")),
-        "codex" => Arc::new(Codex::new()),
-        "opencode" => Arc::new(OpenCode::new().model("lab/mock-model")),
-        _ => Arc::new(Pi::new().model("lab/mock-model")),
-    }
-}
-
-/// One environment for both, in one home.
-fn client(sandbox: &Sandbox, parties: &[&Party]) -> Client {
-    let mut vars: Vec<(String, String)> = Vec::new();
-    for party in parties {
-        let own = match party.name {
-            "claude-code" => sandbox.env_for_claude(&party.server),
-            "codex" => sandbox.env_for_codex(&party.server, CodexPolicy::FULL_ACCESS).unwrap(),
-            "opencode" => sandbox.env_for_opencode(&party.server).unwrap(),
-            _ => sandbox.env_for_pi(&party.server).unwrap(),
-        };
-        vars.retain(|(name, _)| own.iter().all(|(other, _)| other != name));
-        vars.extend(own);
-    }
-    let vars = vars.into_iter().map(|(name, value)| (name.into(), value.into()));
-    let mut environment = Environment::new(vars);
-    environment.pass("MOCK_KEY");
-    let [first, rest @ ..] = parties else { panic!("a chain has an agent") };
-    let mut client = Client::of(agent(first.name));
-    for party in rest {
-        client = client.or_of(agent(party.name));
-    }
-    for party in parties {
-        client = client.program_of(party.name, &party.program.program);
-    }
-    client
-        .supervisor(env!("CARGO_BIN_EXE_belay-supervisor"))
-        .environment(environment)
-        .state_dir(sandbox.home().join("belay-state"))
-        .observe(TraceDir::new(sandbox.home().join("traces")).unwrap())
-        .policy(Policy::default().max_retries(0))
-}
-
 fn git(folder: &Path, args: &[&str]) -> String {
     let identity = ["-c", "user.name=t", "-c", "user.email=t@t"];
     let output =
         Command::new("git").current_dir(folder).args(identity).args(args).output().unwrap();
     assert!(output.status.success(), "{args:?}: {output:?}");
     String::from_utf8(output.stdout).unwrap()
-}
-
-struct Seen {
-    records: Vec<Record>,
-    outcome: Result<Outcome, Error>,
-}
-
-impl Seen {
-    fn failover(&self) -> &Failover {
-        let mut failovers = self.records.iter().filter_map(|record| match &record.event {
-            Event::Failover(failover) => Some(failover),
-            _ => None,
-        });
-        let failover = failovers.next().expect("one failover");
-        assert!(failovers.next().is_none());
-        failover
-    }
-
-    fn attempts(&self) -> &[AttemptSummary] {
-        match &self.records.last().unwrap().event {
-            Event::Result(result) => &result.attempts,
-            other => panic!("{other:?}"),
-        }
-    }
-}
-
-fn run(client: &Client, request: RunRequest) -> Seen {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let mut run = client.start(request);
-        let mut records = Vec::new();
-        while let Some(record) = run.next().await {
-            records.push(record);
-        }
-        Seen { outcome: run.outcome().await, records }
-    })
 }
 
 /// What the model's tool for writing a file is given as its path.
