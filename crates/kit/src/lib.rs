@@ -40,6 +40,8 @@ pub use crate::observe::{Observer, ObserverError};
 pub use crate::price::{BadPrices, Prices};
 pub use crate::redact::{BadPattern, Redaction};
 pub use crate::run::{Interrupter, Outcome, Run};
+#[cfg(feature = "acp")]
+pub use belay_agents::Acp;
 pub use belay_agents::{
     AGENTS, Account, Agent, BadIdleLimits, Candidate, Capabilities, Capability, Claude, Codex,
     DockerAgent, Effort, IdleLimits, Image, McpServer, OpenCode, Permissions, Pi, Response,
