@@ -142,7 +142,8 @@ impl Agent for Acp {
     fn account(&self, _model: Option<&str>) -> Account {
         let login = self.preset.login;
         let account = Account::in_file("", login.home, login.files).variables(login.variables);
-        Account { part: self.command.clone(), ..account }
+        let (part, model_limits) = (self.command.clone(), self.preset.model_limits);
+        Account { part, model_limits, ..account }
     }
 
     fn capabilities(&self, _transport: Transport) -> Capabilities {
@@ -174,8 +175,8 @@ impl Agent for Acp {
         }
         self.check_permissions(request)?;
         mcp::check(preset.name, &request.mcp_servers, |_| false)?;
-        if transport == Transport::Dialogue && preset.trust_flag_for(request.permissions) {
-            launch.args.extend(preset.trust_flag.map(str::to_owned));
+        if transport == Transport::Dialogue {
+            launch.args.extend(preset.trust_for(request).map(str::to_owned));
         }
         launch.args.extend(request.extra_args.iter().cloned());
         match transport {
@@ -226,7 +227,12 @@ impl Acp {
         if kept {
             return Ok(());
         }
-        let hint = "nobody knows what this agent does without asking: use full, or none to answer what it asks";
+        let hint = match modes.read_only {
+            Some(_) => "it does not keep edits inside the working directory: use read-only or full",
+            None => {
+                "nobody knows what it does without asking: use full, or no mode and answer what it asks"
+            }
+        };
         Err(self.unsupported("permissions", hint))
     }
 }

@@ -1,6 +1,6 @@
 //! What a prompt has used, by the rule of its agent.
 
-use super::preset::{self, Rule};
+use super::preset::{self, Preset, Rule};
 use super::talk::Heard;
 use crate::wire::lenient;
 use belay_trace::{Context, ContextSource, CostSource, Usage};
@@ -72,6 +72,13 @@ pub(super) struct Tokens {
 }
 
 impl Answer {
+    /// True if the agent says that no token was used.
+    pub(super) fn counts_nothing(&self) -> bool {
+        self.meta.quota.as_ref().is_some_and(|quota| {
+            quota.token_count.input_tokens == 0 && quota.token_count.output_tokens == 0
+        })
+    }
+
     /// The model that did the most, if the agent says what each has done.
     pub(super) fn model(&self) -> Option<String> {
         let models = &self.meta.quota.as_ref()?.model_usage;
@@ -84,6 +91,8 @@ impl Answer {
 #[derive(Debug)]
 pub(super) struct Meter {
     by: preset::Usage,
+    /// The agent writes down itself what was used.
+    by_file: bool,
     heard: Heard,
     /// What the session had used before is not known.
     resumed: bool,
@@ -94,9 +103,14 @@ pub(super) struct Meter {
 }
 
 impl Meter {
-    pub(super) fn new(by: preset::Usage, heard: Heard, resumed: bool) -> Self {
+    pub(super) fn new(preset: &Preset, heard: Heard, resumed: bool) -> Self {
+        Self::by(preset.usage, preset.session_file.is_some(), heard, resumed)
+    }
+
+    fn by(by: preset::Usage, by_file: bool, heard: Heard, resumed: bool) -> Self {
         Self {
             by,
+            by_file,
             heard,
             resumed,
             total: Usage::default(),
@@ -145,25 +159,33 @@ impl Meter {
                 }
             }
             Rule::EachResponse => {}
-            Rule::QuotaBesideFile => {
-                // Nobody reads the agent's file beside a stream that was saved.
-                if let (Heard::Saved, Some(quota)) = (self.heard, &answer.meta.quota) {
+            Rule::Quota => {
+                if let Some(quota) = &answer.meta.quota {
                     self.total.input_tokens = Some(quota.token_count.input_tokens);
                     self.total.output_tokens = Some(quota.token_count.output_tokens);
-                    self.total.partial = true;
+                    self.total.partial |= !self.by.exact;
                 }
             }
         }
     }
 
-    /// What the turn has used; null where nobody has said.
-    pub(super) fn usage(&self) -> Usage {
+    /// What the turn has used so far, as the stream tells it.
+    pub(super) fn so_far(&self) -> Usage {
         self.total.clone()
     }
 
-    /// True if there is something to report.
-    pub(super) fn knows(&self) -> bool {
-        self.total.input_tokens.is_some()
+    /// What the turn has used; null where nobody has said, or where the agent's own file says it better. Nobody
+    /// reads that file beside a stream that was saved.
+    pub(super) fn usage(&self) -> Usage {
+        match self.by_file && self.heard == Heard::Live {
+            true => Usage { num_turns: self.total.num_turns, ..Usage::default() },
+            false => self.total.clone(),
+        }
+    }
+
+    /// True if the end of the prompt tells something that was not reported before.
+    pub(super) fn has_news(&self) -> bool {
+        self.by.rule != Rule::EachResponse && self.total.input_tokens.is_some()
     }
 
     /// The next turn of a saved stream counts from zero.
@@ -230,7 +252,7 @@ mod tests {
     /// Input, output, cache read of each of the two prompts.
     fn told(rule: Rule, resumed: bool) -> Vec<Option<(u64, u64, u64)>> {
         let by = preset::Usage { rule, input_has_cached: true, exact: true };
-        let mut meter = Meter::new(by, Heard::Live, resumed);
+        let mut meter = Meter::by(by, false, Heard::Live, resumed);
         let each = TWO.map(|line| {
             meter.begin();
             meter.answered(&decode(line).unwrap());
@@ -257,7 +279,7 @@ mod tests {
     #[test]
     fn what_is_not_all_of_it_says_so() {
         let by = preset::Usage { rule: Rule::LastStep, input_has_cached: false, exact: false };
-        let mut meter = Meter::new(by, Heard::Live, false);
+        let mut meter = Meter::by(by, false, Heard::Live, false);
         meter.answered(&decode(TWO[0]).unwrap());
         assert!(meter.usage().partial);
         assert_eq!(meter.usage().input_tokens, Some(3000));

@@ -3,7 +3,7 @@
 use super::failures;
 use super::session_file::{self, SessionFile};
 use crate::failures::Table;
-use crate::{Capabilities, Capability, EnvPolicy, Permissions, Support};
+use crate::{Capabilities, Capability, EnvPolicy, Permissions, RunRequest, Support};
 
 /// All that belay knows of one agent beyond the protocol.
 #[derive(Debug)]
@@ -22,11 +22,16 @@ pub(super) struct Preset {
     /// What is set for it.
     pub(super) set: &'static [(&'static str, &'static str)],
     pub(super) login: Login,
+    /// Words of a failure by which a limit is that of one model alone.
+    pub(super) model_limits: &'static [&'static str],
     pub(super) modes: Modes,
     pub(super) usage: Usage,
+    /// Where the agent itself writes down all that was used: better than what its stream tells.
     pub(super) session_file: Option<SessionFile>,
     pub(super) failures: &'static Table,
     pub(super) quirks: Quirks,
+    /// How notifications begin that are known, and say nothing of the turn.
+    pub(super) asides: &'static [&'static str],
     pub(super) capabilities: Capabilities,
 }
 
@@ -79,9 +84,8 @@ pub(super) enum Rule {
     SessionDifference,
     /// With each response: what it has used.
     EachResponse,
-    /// `_meta.quota` with the prompt's answer: sums without a word of the cache, for the agent's own file says it
-    /// all.
-    QuotaBesideFile,
+    /// `_meta.quota` with the prompt's answer: what the prompt has used, without a word of cache and thoughts.
+    Quota,
 }
 
 /// What an agent does otherwise than others.
@@ -93,8 +97,12 @@ pub(super) struct Quirks {
     pub(super) history_after_load: bool,
     /// A response that broke off is told as the end of the turn, with nothing said.
     pub(super) silence_is_failure: bool,
+    /// So is one with something said; nothing was counted then.
+    pub(super) uncounted_is_failure: bool,
     /// A call that was not permitted has no end.
     pub(super) denied_calls_stay_open: bool,
+    /// Once it has run a command it does not end with its standard input for ten seconds.
+    pub(super) lingers: bool,
 }
 
 impl Preset {
@@ -104,8 +112,15 @@ impl Preset {
         env
     }
 
-    pub(super) fn trust_flag_for(&self, permissions: Option<Permissions>) -> bool {
-        matches!(permissions, Some(Permissions::Edit | Permissions::Full))
+    /// The flag, for a request that needs the agent's trust: for more than its strictest mode, and for servers of
+    /// tools.
+    pub(super) fn trust_for(&self, request: &RunRequest) -> Option<&'static str> {
+        let trusts = match request.permissions {
+            Some(Permissions::Edit | Permissions::Full) => true,
+            None => !request.mcp_servers.is_empty(),
+            Some(Permissions::ReadOnly) => false,
+        };
+        self.trust_flag.filter(|_| trusts)
     }
 }
 
@@ -139,8 +154,12 @@ pub(super) static GENERIC: Preset = Preset {
         tool_name_in_id: false,
         history_after_load: false,
         silence_is_failure: false,
+        uncounted_is_failure: false,
         denied_calls_stay_open: false,
+        lingers: false,
     },
+    model_limits: &[],
+    asides: &[],
     capabilities: GENERIC_CAPABILITIES,
 };
 
@@ -193,7 +212,8 @@ pub(super) static GEMINI: Preset = Preset {
         "GOOGLE_VERTEX_BASE_URL",
     ],
     // It starts itself once more for more memory: a parent that hears no signal.
-    set: &[("GEMINI_CLI_NO_RELAUNCH", "true")],
+    // With a terminal for its commands, their output is a picture of that and never told over ACP.
+    set: &[("GEMINI_CLI_NO_RELAUNCH", "true"), ("GEMINI_PTY_INFO", "child_process")],
     login: Login {
         home: ".gemini",
         files: &["oauth_creds.json", "google_accounts.json"],
@@ -208,16 +228,20 @@ pub(super) static GEMINI: Preset = Preset {
             "GOOGLE_VERTEX_BASE_URL",
         ],
     },
+    model_limits: &["on this model"],
     modes: Modes { read_only: Some("plan"), edit: Some("autoEdit"), full: Some("yolo") },
-    usage: Usage { rule: Rule::QuotaBesideFile, input_has_cached: true, exact: true },
+    usage: Usage { rule: Rule::Quota, input_has_cached: true, exact: false },
     session_file: Some(session_file::GEMINI),
     failures: &failures::GEMINI,
     quirks: Quirks {
         tool_name_in_id: true,
         history_after_load: true,
         silence_is_failure: true,
+        uncounted_is_failure: true,
         denied_calls_stay_open: true,
+        lingers: false,
     },
+    asides: &[],
     capabilities: Capabilities::new(&[
         (Capability::StreamingDeltas, Support::Native),
         (Capability::SystemPrompt, Support::Belay),
@@ -280,17 +304,22 @@ pub(super) static QWEN: Preset = Preset {
             "GEMINI_API_KEY",
         ],
     },
-    modes: Modes { read_only: Some("plan"), edit: Some("auto-edit"), full: Some("yolo") },
-    // Its classifier of risky commands and its memory are paid for and told nowhere.
+    model_limits: &[],
+    // Its `auto-edit` writes everywhere (measured).
+    modes: Modes { read_only: Some("plan"), edit: None, full: Some("yolo") },
+    // What its classifier of risky commands and its memory have used stands in the file alone.
     usage: Usage { rule: Rule::EachResponse, input_has_cached: true, exact: false },
-    session_file: None,
+    session_file: Some(session_file::QWEN),
     failures: &failures::QWEN,
     quirks: Quirks {
         tool_name_in_id: false,
         history_after_load: false,
         silence_is_failure: false,
+        uncounted_is_failure: false,
         denied_calls_stay_open: false,
+        lingers: true,
     },
+    asides: &["qwen/notify/"],
     capabilities: Capabilities::new(&[
         (Capability::StreamingDeltas, Support::Native),
         (Capability::SystemPrompt, Support::Belay),
@@ -303,7 +332,7 @@ pub(super) static QWEN: Preset = Preset {
         (Capability::DisallowedTools, Support::No),
         (Capability::Effort, Support::No),
         (Capability::PermitReadOnly, Support::Native),
-        (Capability::PermitEdit, Support::Native),
+        (Capability::PermitEdit, Support::No),
         (Capability::McpServers, Support::Native),
         (Capability::Images, Support::Native),
         (Capability::OutputSchema, Support::Belay),
@@ -349,6 +378,7 @@ pub(super) static GOOSE: Preset = Preset {
             "OPENROUTER_API_KEY",
         ],
     },
+    model_limits: &[],
     modes: Modes { read_only: None, edit: None, full: None },
     usage: Usage { rule: Rule::PerPrompt, input_has_cached: false, exact: false },
     session_file: None,
@@ -357,7 +387,10 @@ pub(super) static GOOSE: Preset = Preset {
         tool_name_in_id: false,
         history_after_load: false,
         silence_is_failure: false,
+        uncounted_is_failure: false,
         denied_calls_stay_open: false,
+        lingers: false,
     },
+    asides: &[],
     capabilities: GENERIC_CAPABILITIES,
 };

@@ -28,7 +28,76 @@ fn files_of_gemini(session_id: &str) -> Option<SessionFiles> {
     })
 }
 
-/// A line of the file: a message of the model has its tokens. A message that grows comes again.
+/// `~/.qwen/projects/FOLDER/chats/SESSION.jsonl` (measured, 0.24.4).
+pub(super) const QWEN: SessionFile = SessionFile { files: files_of_qwen, read: read_qwen };
+
+fn files_of_qwen(session_id: &str) -> Option<SessionFiles> {
+    session::is_id(session_id).then(|| SessionFiles {
+        home_env: "QWEN_HOME",
+        home: ".qwen",
+        folder: "projects",
+        levels: 2,
+        prefix: "",
+        suffix: format!("{session_id}.jsonl"),
+        beside: None,
+    })
+}
+
+/// Qwen writes down each answer of a model, of helpers too, as an event.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct QwenLine {
+    timestamp: Timestamp,
+    system_payload: QwenPayload,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct QwenPayload {
+    ui_event: QwenAnswer,
+}
+
+#[derive(Deserialize)]
+struct QwenAnswer {
+    #[serde(rename = "event.name")]
+    name: String,
+    #[serde(default, deserialize_with = "lenient")]
+    model: Option<String>,
+    /// With those from the cache.
+    #[serde(default, deserialize_with = "lenient")]
+    input_token_count: u64,
+    /// With the thoughts.
+    #[serde(default, deserialize_with = "lenient")]
+    output_token_count: u64,
+    #[serde(default, deserialize_with = "lenient")]
+    cached_content_token_count: u64,
+    #[serde(default, deserialize_with = "lenient")]
+    thoughts_token_count: u64,
+}
+
+fn read_qwen(since: Timestamp, lines: &mut dyn Iterator<Item = &[u8]>) -> Vec<Response> {
+    let read = |line: &[u8]| {
+        let line: QwenLine = decode(str::from_utf8(line).ok()?)?;
+        let answer = line.system_payload.ui_event;
+        let is_answer = answer.name == "qwen-code.api_response" && line.timestamp >= since;
+        let cached = answer.cached_content_token_count;
+        is_answer.then(|| Response {
+            at: Some(line.timestamp),
+            model: answer.model,
+            tokens: Tokens {
+                input: answer.input_token_count.saturating_sub(cached),
+                output: answer.output_token_count,
+                cache_read: cached,
+                reasoning: answer.thoughts_token_count,
+                ..Tokens::default()
+            },
+            ..Response::default()
+        })
+    };
+    lines.filter_map(read).collect()
+}
+
+/// A line of Gemini's file: a message of the model has its tokens. A message that grows comes again.
 #[derive(Deserialize)]
 struct Line {
     #[serde(default, deserialize_with = "lenient")]

@@ -113,7 +113,7 @@ impl Talk {
             cancel_sent: false,
             turn: Turn::default(),
             calls: Calls::new(preset.quirks, request),
-            meter: Meter::new(preset.usage, heard, request.session != Session::New),
+            meter: Meter::new(preset, heard, request.session != Session::New),
             asks: HashMap::new(),
             asked: HashMap::new(),
             requests: 0,
@@ -285,8 +285,8 @@ impl Talk {
             name => name,
         });
         let ways = ways.collect::<Vec<_>>().join(", ");
-        let end = if ways.is_empty() { String::new() } else { format!(" (it offers: {ways})") };
-        format!("{message}: log in with {} itself{end}", self.preset.name)
+        let end = if ways.is_empty() { String::new() } else { format!("; it offers: {ways}") };
+        format!("{message} (log in with {} itself{end})", self.preset.name)
     }
 
     fn open_session(&mut self, out: &mut Out) {
@@ -464,14 +464,27 @@ impl Talk {
     fn prompt_answered(&mut self, answer: &Answer, out: &mut Out) {
         self.meter.answered(answer);
         self.turn.model = answer.model().or(self.turn.model.take());
-        if self.meter.knows() {
-            out.event(Event::Usage(UsageReport { usage: self.meter.usage() }));
+        if self.meter.has_news() {
+            out.event(Event::Usage(UsageReport { usage: self.meter.so_far() }));
         }
         let reason = answer.stop_reason.as_str();
         let by_reason =
             |failure: Failure| Some(failure.with(EvidenceSource::Field, "stopReason", reason));
         let silence_fails = self.preset.quirks.silence_is_failure || !self.turn.acted;
+        let gave_up = self.turn.is_silent() && self.calls.last_is_denied();
         let failure = match reason {
+            "end_turn" if gave_up => {
+                let words = "the agent gave up when a tool was not permitted";
+                by_reason(Failure::new(FailureKind::PermissionDenied, words))
+            }
+            "end_turn"
+                if self.preset.quirks.uncounted_is_failure
+                    && answer.counts_nothing()
+                    && !self.is_command() =>
+            {
+                let words = "the answer broke off: the agent counted no token of it";
+                by_reason(Failure::new(FailureKind::Network, words))
+            }
             "end_turn" if self.turn.is_silent() && silence_fails => {
                 let words = "the model answered with no word, or its answer broke off";
                 by_reason(Failure::new(FailureKind::Protocol, words))
@@ -484,9 +497,15 @@ impl Talk {
         self.end_turn(failure, out);
     }
 
+    /// True for a prompt that the agent may carry out itself, without a model.
+    fn is_command(&self) -> bool {
+        self.request.composed_prompt().trim_start().starts_with(['/', '$'])
+    }
+
     fn notification(&mut self, method: &str, params: &RawValue, out: &mut Out) -> Option<()> {
         if method != "session/update" {
-            return None;
+            let is_aside = self.preset.asides.iter().any(|begin| method.starts_with(begin));
+            return is_aside.then_some(());
         }
         let note: SessionNotification = decode(params.get())?;
         let ours = self.session_id.as_deref();
@@ -569,7 +588,7 @@ impl Talk {
         let Some(tokens) = usage else { return };
         if self.meter.response(&tokens) {
             self.turn.response_ended();
-            out.event(Event::Usage(UsageReport { usage: self.meter.usage() }));
+            out.event(Event::Usage(UsageReport { usage: self.meter.so_far() }));
             if let Some(context) = self.meter.context(&tokens) {
                 out.event(Event::Context(context));
             }
@@ -583,8 +602,11 @@ impl Talk {
             self.turn.calls(out);
         }
         let step = self.calls.update(update, beside.for_call(), out);
-        if step == Step::Ended && !self.responses_are_told() {
-            self.turn.response_ended();
+        if step == Step::Ended {
+            self.turn.tool_ended();
+            if !self.responses_are_told() {
+                self.turn.response_ended();
+            }
         }
     }
 
@@ -717,6 +739,9 @@ impl Talk {
         self.turn.model = model;
         self.meter.begin();
         out.close_stdin();
+        if self.preset.quirks.lingers {
+            out.finish();
+        }
     }
 
     fn exit(&mut self, exit: Exit, out: &mut Out) {

@@ -128,6 +128,11 @@ impl Calls {
         }
     }
 
+    /// True if the last call was not permitted.
+    pub(super) fn last_is_denied(&self) -> bool {
+        self.calls.last().is_some_and(|call| call.denied)
+    }
+
     /// Ends the calls that were not permitted, where the agent itself never does. True if there were any.
     pub(super) fn end_denied(&mut self, out: &mut Out) -> bool {
         let ends = self.quirks.denied_calls_stay_open;
@@ -275,7 +280,13 @@ fn exit_code(raw: &Value) -> Option<i32> {
 /// What a tool has printed: as itself where the agent hands it on, else as the agent shows it to people.
 fn output(update: &ToolCallUpdate, raw: Option<&Value>) -> String {
     if let Some(text) = raw.and_then(plain) {
-        return text.to_owned();
+        // The end of a long output, and where all of it is (Qwen).
+        let cut = raw.filter(|raw| raw["truncated"] == true);
+        let whole = cut.and_then(|raw| raw.pointer("/outputFiles/0")?.as_str());
+        return match whole {
+            Some(path) => format!("{text}\n\n[Full output: {path}]"),
+            None => text.to_owned(),
+        };
     }
     let blocks = update.fields.content.iter().flatten();
     let shown: Vec<String> = blocks.map(block).collect();

@@ -13,6 +13,8 @@ pub(super) struct Turn {
     text: String,
     /// The last words of a response before it.
     reached: String,
+    /// The model has said something since the last tool.
+    has_said: bool,
     /// A tool was called.
     pub(super) acted: bool,
     pub(super) model: Option<String>,
@@ -25,6 +27,7 @@ impl Turn {
         }
         let message_id = Some(self.respond(out));
         self.text.push_str(&text);
+        self.has_said = true;
         out.event(Event::Text(Text { text, message_id }));
     }
 
@@ -38,8 +41,13 @@ impl Turn {
 
     /// A tool is called, which is part of a response too.
     pub(super) fn calls(&mut self, out: &mut Out) {
-        self.acted = true;
+        (self.acted, self.has_said) = (true, false);
         self.respond(out);
+    }
+
+    /// A tool has returned; words are wanted now.
+    pub(super) fn tool_ended(&mut self) {
+        self.has_said = false;
     }
 
     /// What comes next is of another response.
@@ -47,15 +55,20 @@ impl Turn {
         self.responding = false;
     }
 
-    /// True if the last response has said nothing.
+    /// True if the model has had no last word.
     pub(super) fn is_silent(&self) -> bool {
-        self.text.is_empty() || !self.responding && self.responses == 0
+        !self.has_said
     }
 
     /// The answer: what the last response has said, and without an answer what was reached.
     pub(super) fn answer(&mut self, answered: bool) -> String {
         let (text, reached) = (std::mem::take(&mut self.text), std::mem::take(&mut self.reached));
-        if answered || !text.is_empty() { text } else { reached }
+        match answered {
+            true if self.has_said => text,
+            true => String::new(),
+            false if text.is_empty() => reached,
+            false => text,
+        }
     }
 
     /// The next turn begins.

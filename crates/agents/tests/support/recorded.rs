@@ -52,6 +52,8 @@ const VERSIONS: &[&str] = &[
     "docker-agent/1.32.3",
     "docker-agent/71f377e5",
     "opencode/1.18.33",
+    "gemini/0.61.0",
+    "qwen/0.24.4",
 ];
 
 pub(crate) fn named(name: &str) -> Recording {
@@ -87,8 +89,9 @@ fn read(version: &str, folder: PathBuf) -> Recording {
     let resumed =
         argv.iter().position(|arg| ["resume", "--resume", "--session", "-s"].contains(arg));
     let request = RunRequest::new("do it");
-    let is_dialogue =
-        ["app-server", "--input-format", "rpc", "serve"].iter().any(|word| argv.contains(word));
+    let is_dialogue = ["app-server", "--input-format", "rpc", "serve", "--acp"]
+        .iter()
+        .any(|word| argv.contains(word));
     let (agent, number) = version.split_once('/').unwrap();
     let folder_name = folder.file_name().unwrap().to_str().unwrap();
     // What is made by hand is the same for each version.

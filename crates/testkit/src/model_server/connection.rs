@@ -119,9 +119,10 @@ fn frames(api: Api, reply: &Reply, parts: &[Part], request: &Request) -> Vec<Str
             chunks.iter().map(sse::data).chain([sse::DONE.to_owned()]).collect()
         }
         // This stream has no word for its end.
-        Api::Gemini => {
-            gemini::chunks(reply, parts, asked(request), body).iter().map(sse::data).collect()
-        }
+        Api::Gemini => gemini::chunks(reply, parts, asked(request), body)
+            .iter()
+            .map(sse::escaped_data)
+            .collect(),
     }
 }
 

@@ -1,5 +1,5 @@
 //! Gemini CLI, Qwen Code and GitHub Copilot: installed without the optional native parts that
-//! nothing here needs (terminals, key rings, audio, image libraries), in a folder of their own.
+//! nothing here needs (key rings, audio, image libraries), in a folder of their own.
 
 use std::fs;
 use std::io;
@@ -50,6 +50,9 @@ pub(super) const COPILOT: Lean = Lean {
     entry: Entry::Program("copilot"),
 };
 
+/// The terminals that Qwen names.
+const TERMINAL_VERSION: &str = "1.2.0-beta.10";
+
 pub(super) const ALL: [Lean; 3] = [GEMINI, QWEN, COPILOT];
 
 impl Lean {
@@ -87,6 +90,9 @@ pub(super) fn install(dir: &Path) -> io::Result<()> {
     // No script of theirs does more than to look for the optional parts.
     npm.args(["--omit=optional", "--ignore-scripts", "--prefix"]).arg(&prefix);
     npm.args(ALL.map(|agent| format!("{}@{}", (agent.package)(), agent.version)));
+    // The one optional part that is needed: without terminals, Qwen loses the output of a short command.
+    let terminal = |name: &str| format!("@lydell/node-pty{name}@{TERMINAL_VERSION}");
+    npm.args([terminal(""), terminal(&format!("-{}", node::platform()))]);
     node::run(npm, "npm install")?;
     for agent in ALL {
         if let Entry::Script(script) = agent.entry {

@@ -138,10 +138,16 @@ impl Sandbox {
     }
 
     /// The whole environment for Qwen Code; writes its `settings.json`, over an older one.
+    ///
+    /// It asks before it runs or changes anything. What would ask the model once more beside the conversation
+    /// is off: a judge of commands, its memory, its proposals for the next prompt.
     pub fn env_for_qwen(&self, server: &ModelServer) -> io::Result<Vec<(String, String)>> {
         let settings = json!({
+            "tools": { "approvalMode": "default" },
+            "ui": { "enableFollowupSuggestions": false },
             "security": { "auth": { "selectedType": "openai" } },
             "privacy": { "usageStatisticsEnabled": false },
+            "memory": { "enableManagedAutoMemory": false, "enableManagedAutoDream": false },
             "general": { "disableAutoUpdate": true },
         });
         self.write_settings(".qwen", &settings)?;
