@@ -160,7 +160,8 @@ mod tests {
         let error = "clod".parse::<Candidate>().unwrap_err();
         assert_eq!(
             error.to_string(),
-            "there is no agent `clod`: use claude, claude-code, codex, opencode, pi, docker, docker-agent"
+            "there is no agent `clod`: use claude, claude-code, codex, opencode, pi, docker, docker-agent, \
+             gemini-cli, gemini, qwen-code, qwen, goose, acp"
         );
     }
 }

@@ -85,11 +85,14 @@ fn wrong(
         [success] => {
             let may_fail = path == "/is_error" || stated.needs_whole;
             stated.ends && (success == stated.success || may_fail && !success)
+                || stated.may_refuse && !success
         }
         _ => false,
     };
     // Codex's answer to `thread/start`: without a session there is nothing more to come.
-    let is_sessionless = ["/result", "/result/thread", "/result/thread/id"].contains(&path);
+    // And over ACP a mode that is not offered is not done without.
+    let is_sessionless = path.starts_with("/result/modes")
+        || ["/result", "/result/thread", "/result/thread/id", "/result/sessionId"].contains(&path);
     // A turn of another thread is a subagent's.
     let of_thread = ["/params/threadId", "/session_id", "/properties/sessionID"];
     let is_anothers = of_thread.contains(&path) && ends.is_empty();

@@ -51,6 +51,10 @@ fn a_resumed_run_pays_for_itself_only(stage: &Stage) {
     let played = second(stage, RunRequest::new("And yesterday?").resume(&session));
     assert_eq!(played.outcome().session_id.as_deref(), Some(session.as_str()));
     used_only(stage, &played, &MORE);
+    if stage.way == Way::Gemini {
+        // When a session that was resumed is loaded once more, Gemini deletes it (0.61).
+        return;
+    }
     let third = second(stage, RunRequest::new("And before?").resume(&session));
     assert_eq!(third.outcome().session_id.as_deref(), Some(session.as_str()));
     used_only(stage, &third, &MORE);

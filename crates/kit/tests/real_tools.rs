@@ -167,7 +167,7 @@ fn of_two_megabytes_of_tool_output_the_end_arrives_and_where_the_rest_is(stage: 
 }
 on!(of_two_megabytes_of_tool_output_the_end_arrives_and_where_the_rest_is: opencode, opencode_run);
 
-/// Gemini hands on all of it. Qwen shows its model, and us, the last 32 kB, and where the whole of it is.
+/// Gemini hands on all of it. Qwen shows its model, and us, the last 32 kB, and where it keeps half a megabyte.
 fn two_megabytes_of_tool_output_are_there_or_their_place_is_told(stage: &Stage) {
     let command =
         "python3 -c 'print(\"FIRST\"); print((\"y\" * 99 + \"\\n\") * 20000); print(\"LAST\")'";
@@ -179,8 +179,10 @@ fn two_megabytes_of_tool_output_are_there_or_their_place_is_told(stage: &Stage) 
         Some((_, path)) => fs::read_to_string(path.strip_suffix(']').unwrap()).unwrap(),
     };
     assert!(output.contains("LAST"), "{output:.300}");
-    assert!(whole.contains("FIRST") && whole.contains("LAST"), "{whole:.300}");
-    assert!(whole.matches('y').count() == 99 * 20_000, "{} bytes", whole.len());
+    if stage.way == Way::Gemini {
+        assert!(whole.contains("FIRST") && whole.matches('y').count() == 99 * 20_000);
+    }
+    assert!(whole.contains("LAST") && whole.len() > 500_000, "{} bytes", whole.len());
     assert!(played.of_type("oversized_line").is_empty());
 }
 on!(two_megabytes_of_tool_output_are_there_or_their_place_is_told: gemini, qwen);

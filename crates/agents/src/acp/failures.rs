@@ -77,7 +77,7 @@ const OF_QWEN: &[Row] = &[
         Kind::ContextOverflow,
     ),
     synthetic(&[text("message", Has("insufficient_quota"))], Kind::Billing),
-    seen(&[text("message", Begins("terminated"))], Kind::Network, "broken-stream"),
+    synthetic(&[text("message", Begins("terminated"))], Kind::Network),
     seen(&[status(401, 401)], Kind::Auth, "key"),
     seen(&[status(402, 402)], Kind::Billing, "payment"),
     synthetic(&[status(403, 403)], Kind::Auth),

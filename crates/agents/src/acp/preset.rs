@@ -32,6 +32,8 @@ pub(super) struct Preset {
     pub(super) quirks: Quirks,
     /// How notifications begin that are known, and say nothing of the turn.
     pub(super) asides: &'static [&'static str],
+    /// How texts begin that are the agent's household and none of the model's words.
+    pub(super) household: &'static [&'static str],
     pub(super) capabilities: Capabilities,
 }
 
@@ -160,6 +162,7 @@ pub(super) static GENERIC: Preset = Preset {
     },
     model_limits: &[],
     asides: &[],
+    household: &[],
     capabilities: GENERIC_CAPABILITIES,
 };
 
@@ -242,6 +245,7 @@ pub(super) static GEMINI: Preset = Preset {
         lingers: false,
     },
     asides: &[],
+    household: &["[MODE_UPDATE] "],
     capabilities: Capabilities::new(&[
         (Capability::StreamingDeltas, Support::Native),
         (Capability::SystemPrompt, Support::Belay),
@@ -320,6 +324,7 @@ pub(super) static QWEN: Preset = Preset {
         lingers: true,
     },
     asides: &["qwen/notify/"],
+    household: &[],
     capabilities: Capabilities::new(&[
         (Capability::StreamingDeltas, Support::Native),
         (Capability::SystemPrompt, Support::Belay),
@@ -392,5 +397,6 @@ pub(super) static GOOSE: Preset = Preset {
         lingers: false,
     },
     asides: &[],
+    household: &[],
     capabilities: GENERIC_CAPABILITIES,
 };

@@ -69,8 +69,6 @@ pub(super) struct Talk {
     session_id: Option<String>,
     /// What is still to be set before the prompt.
     settings: Vec<(Asked, &'static str, Value)>,
-    /// Updates of a history that is told again.
-    history: u64,
     settling: Option<u32>,
     /// The prompt was sent, and its answer has not come.
     prompting: bool,
@@ -105,7 +103,6 @@ impl Talk {
             hello: Hello::default(),
             session_id: None,
             settings: Vec::new(),
-            history: 0,
             settling: None,
             prompting: heard == Heard::Saved,
             has_ended: false,
@@ -447,10 +444,6 @@ impl Talk {
         if self.interrupted {
             return self.fail(FailureKind::Interrupted, "interrupted before the turn began", out);
         }
-        if self.history > 0 {
-            let words = format!("{} pieces before the prompt: history, modes", self.history);
-            out.event(Event::notice(Level::Debug, "history", words));
-        }
         let mut prompt = vec![json!({"type": "text", "text": self.request.composed_prompt()})];
         let images = self.request.images.iter().filter_map(Image::base64);
         prompt.extend(
@@ -536,7 +529,7 @@ impl Talk {
             }
             // Before the prompt it is the history of the session, or the agent's household.
             _ if !self.prompting => {
-                self.history += 1;
+                out.event(Event::notice(Level::Debug, "history", "an update before the prompt"));
                 if self.settling.is_some() {
                     self.wait_for_history(out);
                 }
@@ -582,7 +575,12 @@ impl Talk {
             usage: Option<Tokens>,
         }
         self.end_denied(out);
-        self.turn.text(tools::text_of(&chunk.content), out);
+        let text = tools::text_of(&chunk.content);
+        if self.preset.household.iter().any(|begin| text.starts_with(begin)) {
+            out.event(Event::notice(Level::Debug, "household", text));
+            return;
+        }
+        self.turn.text(text, out);
         let usage = chunk.meta.as_ref().filter(|meta| meta.contains_key("usage"));
         let usage = usage.and_then(|_| decode::<Params>(params.get())?.update.meta.usage);
         let Some(tokens) = usage else { return };

@@ -2,8 +2,8 @@
 #![allow(dead_code, reason = "each test needs a part of it")]
 
 use belay_agents::{
-    Action, Agent, AttemptEnd, Candidate, Emitted, Exit, HttpId, Input, Out, RunRequest,
-    StreamParser, Transport,
+    Action, Agent, AttemptEnd, Candidate, Emitted, Exit, HttpId, Input, Out, Permissions,
+    RunRequest, StreamParser, Transport,
 };
 use serde_json::Value;
 use std::fs;
@@ -22,6 +22,7 @@ pub(crate) struct Recording {
     /// The answers of a server.
     pub(crate) answers: Option<Vec<Answer>>,
     pub(crate) exit: Exit,
+    is_acp: bool,
 }
 
 /// What a server answered to a request.
@@ -92,6 +93,9 @@ fn read(version: &str, folder: PathBuf) -> Recording {
     let is_dialogue = ["app-server", "--input-format", "rpc", "serve", "--acp"]
         .iter()
         .any(|word| argv.contains(word));
+    let is_acp = argv.contains(&"--acp");
+    // Recorded so: the numbers of requests depend on it.
+    let request = if is_acp { request.permissions(Permissions::Full) } else { request };
     let (agent, number) = version.split_once('/').unwrap();
     let folder_name = folder.file_name().unwrap().to_str().unwrap();
     // What is made by hand is the same for each version.
@@ -109,6 +113,7 @@ fn read(version: &str, folder: PathBuf) -> Recording {
             .or_else(|_| from_agent(&folder))
             .unwrap_or_else(|_| events(&folder)),
         answers: fs::read_to_string(folder.join("http.jsonl")).ok().map(|text| answers(&text)),
+        is_acp,
         exit: if exit < 0 { Exit::Signal(-exit) } else { Exit::Code(exit) },
     }
 }
@@ -227,6 +232,10 @@ impl Recording {
     /// What the agent itself says of the turn that this line ends: true if it answered.
     pub(crate) fn verdict(&self, line: &[u8]) -> Option<bool> {
         let line: Value = serde_json::from_slice(line).ok()?;
+        if line["jsonrpc"] == "2.0" && self.is_acp {
+            let reason = line["result"]["stopReason"].as_str().map(|reason| reason == "end_turn");
+            return reason.or((!line["error"].is_null()).then_some(false));
+        }
         let kind = if line["method"].is_null() { &line["type"] } else { &line["method"] };
         match kind.as_str()? {
             "result" => Some(line["is_error"] == false),
