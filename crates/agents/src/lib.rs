@@ -21,6 +21,8 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
 mod account;
+#[cfg(feature = "acp")]
+mod acp;
 mod agent;
 mod capabilities;
 mod claude;
@@ -50,6 +52,8 @@ mod waits;
 mod wire;
 
 pub use crate::account::Account;
+#[cfg(feature = "acp")]
+pub use crate::acp::Acp;
 pub use crate::agent::{Agent, Care, Transport, Unsupported};
 pub use crate::capabilities::{Capabilities, Capability, Support};
 pub use crate::claude::Claude;

@@ -1,5 +1,7 @@
 //! Which agents there are, and what they are called.
 
+#[cfg(feature = "acp")]
+use crate::acp::{self, Acp};
 use crate::failures::Table;
 use crate::{Agent, Claude, Codex, DockerAgent, OpenCode, Pi};
 use crate::{claude, codex, docker_agent, opencode, pi};
@@ -65,6 +67,38 @@ pub const AGENTS: &[Entry] = &[
         failures: &docker_agent::FAILURES,
         make: |agent| Arc::new(DockerAgent { agent }),
     },
+    #[cfg(feature = "acp")]
+    Entry {
+        name: "gemini",
+        aliases: &["gemini-cli"],
+        runs_a_file: false,
+        failures: &acp::GEMINI,
+        make: |model| Arc::new(Acp::gemini().with(model)),
+    },
+    #[cfg(feature = "acp")]
+    Entry {
+        name: "qwen",
+        aliases: &["qwen-code"],
+        runs_a_file: false,
+        failures: &acp::QWEN,
+        make: |model| Arc::new(Acp::qwen().with(model)),
+    },
+    #[cfg(feature = "acp")]
+    Entry {
+        name: "goose",
+        aliases: &[],
+        runs_a_file: false,
+        failures: &acp::GOOSE,
+        make: |model| Arc::new(Acp::goose().with(model)),
+    },
+    #[cfg(feature = "acp")]
+    Entry {
+        name: "acp",
+        aliases: &[],
+        runs_a_file: true,
+        failures: &acp::ACP,
+        make: |command| Arc::new(Acp::of(command)),
+    },
 ];
 
 /// An agent as it is written on a command line: `codex`, or `codex:gpt-5.5` with a model.
@@ -126,7 +160,8 @@ mod tests {
         let error = "clod".parse::<Candidate>().unwrap_err();
         assert_eq!(
             error.to_string(),
-            "there is no agent `clod`: use claude, claude-code, codex, opencode, pi, docker, docker-agent"
+            "there is no agent `clod`: use claude, claude-code, codex, opencode, pi, docker, docker-agent, \
+             gemini-cli, gemini, qwen-code, qwen, goose, acp"
         );
     }
 }

@@ -46,6 +46,8 @@ pub use crate::prompt_template::{BadTemplate, PromptTemplate};
 pub use crate::redact::{BadPattern, Redaction};
 pub use crate::run::{Interrupter, Outcome, Run};
 pub use crate::traces::{NotObserved, Phase, Trace, TraceSession};
+#[cfg(feature = "acp")]
+pub use belay_agents::Acp;
 pub use belay_agents::{
     AGENTS, Account, Agent, BadIdleLimits, Candidate, Capabilities, Capability, Care, Claude,
     Codex, DockerAgent, Effort, IdleLimits, Image, McpServer, OpenCode, Permissions, Pi, Response,

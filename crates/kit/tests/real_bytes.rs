@@ -87,7 +87,7 @@ fn strange_characters_of_an_answer_arrive(stage: &Stage) {
     played.answered(STRANGE);
     assert_eq!(played.said(), STRANGE);
 }
-on!(strange_characters_of_an_answer_arrive: claude, claude_print, codex, codex_exec, pi, pi_print);
+on!(strange_characters_of_an_answer_arrive: claude, claude_print, codex, codex_exec, pi, pi_print, gemini, qwen);
 
 fn an_answer_of_a_megabyte_arrives(stage: &Stage) {
     let answer = format!("BEGIN {}\u{2028}END", "Grüße, 日本語 and 🦀. ".repeat(35_000));

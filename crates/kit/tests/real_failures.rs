@@ -107,6 +107,8 @@ fn a_rate_limit_for_ever(stage: &Stage) {
         Way::Pi | Way::PiPrint => {
             &[(Field, "code", "rate_limit_exceeded"), (Status, "errorMessage", "429")]
         }
+        Way::Gemini => &[(Field, "code", "429"), (Status, "code", "429")],
+        Way::Qwen => &[(Field, "code", "-32603"), (Status, "code", "429")],
     };
     fails(stage, Reply::rate_limited(), FailureKind::RateLimited, shown);
 }
@@ -125,10 +127,12 @@ fn a_wrong_key(stage: &Stage) {
         Way::Pi | Way::PiPrint => {
             &[(Field, "code", "invalid_api_key"), (Status, "errorMessage", "401")]
         }
+        Way::Gemini => &[(Field, "code", "401"), (Status, "code", "401")],
+        Way::Qwen => &[(Field, "code", "-32603"), (Status, "code", "401")],
     };
     fails(stage, Reply::unauthorized(), FailureKind::Auth, shown);
 }
-on!(a_wrong_key: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print);
+on!(a_wrong_key: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, gemini, qwen);
 
 fn an_overloaded_provider(stage: &Stage) {
     let shown: &[_] = match stage.way {
@@ -141,6 +145,8 @@ fn an_overloaded_provider(stage: &Stage) {
         Way::Pi | Way::PiPrint => {
             &[(Field, "code", "server_is_overloaded"), (Status, "errorMessage", "503")]
         }
+        Way::Gemini => &[(Field, "code", "503"), (Status, "code", "503")],
+        Way::Qwen => &[(Field, "code", "-32603"), (Status, "code", "503")],
     };
     fails(stage, Reply::overloaded(), FailureKind::Overloaded, shown);
 }
@@ -157,6 +163,8 @@ fn a_broken_provider(stage: &Stage) {
         Way::Pi | Way::PiPrint => {
             &[(Field, "type", "server_error"), (Status, "errorMessage", "500")]
         }
+        Way::Gemini => &[(Field, "code", "500"), (Status, "code", "500")],
+        Way::Qwen => &[(Field, "code", "-32603"), (Status, "code", "500")],
     };
     fails(stage, Reply::server_error(), FailureKind::ServerError, shown);
 }
@@ -171,10 +179,12 @@ fn a_context_that_is_too_long(stage: &Stage) {
         Way::Pi | Way::PiPrint => {
             &[(Field, "code", "context_length_exceeded"), (Status, "errorMessage", "400")]
         }
+        Way::Gemini => &[(Field, "code", "400"), (Status, "code", "400")],
+        Way::Qwen => &[(Field, "code", "-32603"), (Status, "code", "400")],
     };
     fails(stage, Reply::context_too_long(), FailureKind::ContextOverflow, shown);
 }
-on!(a_context_that_is_too_long: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print);
+on!(a_context_that_is_too_long: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, gemini, qwen);
 
 fn a_model_that_does_not_exist(stage: &Stage) {
     let shown: &[_] = match stage.way {
@@ -187,10 +197,12 @@ fn a_model_that_does_not_exist(stage: &Stage) {
         Way::Pi | Way::PiPrint => {
             &[(Field, "code", "model_not_found"), (Status, "errorMessage", "404")]
         }
+        Way::Gemini => &[(Text, "message", "models/")],
+        Way::Qwen => &[(Field, "code", "-32603"), (Status, "code", "404")],
     };
     fails(stage, Reply::model_not_found(), FailureKind::ModelUnavailable, shown);
 }
-on!(a_model_that_does_not_exist: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print);
+on!(a_model_that_does_not_exist: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, gemini, qwen);
 
 fn an_empty_account(stage: &Stage) {
     let shown: &[_] = match stage.way {
@@ -200,6 +212,8 @@ fn an_empty_account(stage: &Stage) {
         Way::Pi | Way::PiPrint => {
             &[(Field, "code", "insufficient_quota"), (Status, "errorMessage", "429")]
         }
+        Way::Gemini => &[(Field, "code", "429"), (Status, "code", "429")],
+        Way::Qwen => &[(Field, "code", "-32603"), (Status, "code", "429")],
     };
     fails(stage, Reply::no_credit(), FailureKind::Billing, shown);
 }
@@ -211,6 +225,26 @@ fn a_provider_that_wants_to_be_paid(stage: &Stage) {
     fails(stage, Reply::payment_required(), FailureKind::Billing, shown);
 }
 on!(a_provider_that_wants_to_be_paid: pi, pi_print);
+
+/// These agents try again for more than a minute and say nothing of it: belay's own limit ends that.
+fn a_rate_limit_that_is_kept_quiet_has_its_end(stage: &Stage) {
+    let mut idle = IdleLimits::default();
+    idle.model = Some(Duration::from_secs(3));
+    let request = RunRequest::new("PROMPT").idle(idle);
+    let played = stage.play(Script::new().forever(Reply::rate_limited()), request);
+    played.failed(FailureKind::Stalled);
+    assert!(!played.requests.is_empty());
+    assert!(played.outcome().session_id.is_some());
+}
+on!(a_rate_limit_that_is_kept_quiet_has_its_end: gemini, qwen);
+
+/// Gemini ends such a turn like any other, and counts no token of it.
+fn an_answer_that_always_breaks_off_is_none(stage: &Stage) {
+    let script = Script::new().forever(Reply::text("cut in the middle of it").drop_after(1));
+    let played = stage.play(script, "PROMPT");
+    played.failed(FailureKind::Network);
+}
+on!(an_answer_that_always_breaks_off_is_none: gemini);
 
 /// Each of Pi's own retries is told when it begins to wait, with how long it waits.
 fn retries_tell_how_long_they_wait(stage: &Stage) {
@@ -339,7 +373,7 @@ fn what_was_used_before_a_failure_is_kept(stage: &Stage) {
     }
     played.used(stage.way, 1);
 }
-on!(what_was_used_before_a_failure_is_kept: claude, codex, codex_exec, opencode, opencode_run, pi, pi_print);
+on!(what_was_used_before_a_failure_is_kept: claude, codex, codex_exec, opencode, opencode_run, pi, pi_print, gemini, qwen);
 
 fn an_answer_that_hits_its_limit_is_a_failure(stage: &Stage) {
     let reply = Reply::text("Half of the").stop(StopReason::MaxTokens);

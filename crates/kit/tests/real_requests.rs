@@ -17,10 +17,14 @@ fn answer() -> Script {
 
 /// The user's own words in the request, as the model sees them.
 fn prompt_of(request: &Request) -> String {
-    let messages = request.body["messages"].as_array().or(request.body["input"].as_array());
+    let lists = ["messages", "input", "contents"];
+    let messages = lists.iter().find_map(|list| request.body[*list].as_array());
     let user = messages.unwrap().iter().rfind(|message| message["role"] == "user").unwrap();
     match &user["content"] {
         Value::String(text) => text.clone(),
+        Value::Null => {
+            user["parts"].as_array().unwrap().last().unwrap()["text"].as_str().unwrap().to_owned()
+        }
         content => {
             let last = content.as_array().unwrap().last().unwrap();
             last["text"].as_str().unwrap().to_owned()
@@ -39,7 +43,7 @@ fn a_prompt_is_never_taken_for_an_option(stage: &Stage) {
         check_prompt(stage, prompt);
     }
 }
-on!(a_prompt_is_never_taken_for_an_option: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print);
+on!(a_prompt_is_never_taken_for_an_option: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, gemini, qwen);
 
 fn a_prompt_arrives_character_by_character(stage: &Stage) {
     check_prompt(
@@ -81,7 +85,7 @@ fn neither_prompt_nor_system_prompt_is_on_a_command_line(stage: &Stage) {
     };
     assert!(started.command.iter().all(|arg| !arg.contains("SECRET")));
 }
-on!(neither_prompt_nor_system_prompt_is_on_a_command_line: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print);
+on!(neither_prompt_nor_system_prompt_is_on_a_command_line: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, gemini, qwen);
 
 /// Everything but the conversation: the system prompt and its kin.
 fn body(played: &Played) -> String {
@@ -203,6 +207,7 @@ fn an_agent_sees_only_what_it_is_meant_to(stage: &Stage) {
         Way::OpenCode | Way::OpenCodeRun => "CODEX_API_KEY",
         // Pi speaks with every provider; what an outer Pi tells its tools is not for it.
         Way::Pi | Way::PiPrint => "PI_SESSION_ID",
+        Way::Gemini | Way::Qwen => "CODEX_API_KEY",
     };
     vars.push((others.into(), "HELD-BACK".into()));
     let (mut pid, mut seen) = (None, Vec::new());
@@ -220,4 +225,4 @@ fn an_agent_sees_only_what_it_is_meant_to(stage: &Stage) {
     assert!(seen.iter().any(|var| var.starts_with("HOME=")), "{seen:?}");
     assert!(!seen.iter().any(|var| var.contains("HELD-BACK")), "{seen:?}");
 }
-on!(an_agent_sees_only_what_it_is_meant_to: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print);
+on!(an_agent_sees_only_what_it_is_meant_to: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, gemini, qwen);

@@ -34,7 +34,7 @@ fn giving(way: Way, script: Script, value: &str) -> Script {
         Way::Claude | Way::ClaudePrint => script.reply(tool()).reply(Reply::text("Given.")),
         Way::OpenCode => script.reply(tool()),
         Way::Codex | Way::CodexExec => script.reply(Reply::text(value)),
-        Way::OpenCodeRun | Way::Pi | Way::PiPrint => {
+        Way::OpenCodeRun | Way::Pi | Way::PiPrint | Way::Gemini | Way::Qwen => {
             script.reply(Reply::text(format!("Here:\n```json\n{value}\n```")))
         }
     }

@@ -57,9 +57,9 @@ fn sleeping_script() -> Script {
 
 fn interrupted_in_a_tool(stage: &Stage) -> Played {
     let (mut since, mut called) = (None, false);
-    // Codex starts a tool before it has told what the response has used; exec does not tell at all, and OpenCode
+    // Codex starts a tool before it has told what the response has used; exec and Gemini do not tell at all, and OpenCode
     // not before the tool has returned.
-    let mut told = matches!(stage.way, Way::CodexExec | Way::OpenCode);
+    let mut told = matches!(stage.way, Way::CodexExec | Way::OpenCode | Way::Gemini);
     let played = stage.play_with(sleeping_script(), full(), |record, run| {
         called |= matches!(record.event, Event::ToolCall(_));
         told |= matches!(record.event, Event::Usage(_));
@@ -86,7 +86,7 @@ fn an_interrupt_in_a_tool_ends_the_run_with_its_bill(stage: &Stage) {
     assert_eq!(played.outcome().text, "I will sleep.");
     assert_eq!(played.requests.len(), 1);
 }
-on!(an_interrupt_in_a_tool_ends_the_run_with_its_bill: claude, claude_print, codex, codex_exec, opencode, pi, pi_print);
+on!(an_interrupt_in_a_tool_ends_the_run_with_its_bill: claude, claude_print, codex, codex_exec, opencode, pi, pi_print, gemini, qwen);
 
 fn an_interrupted_session_can_be_resumed(stage: &Stage) {
     let played = interrupted_in_a_tool(stage);
@@ -97,7 +97,7 @@ fn an_interrupted_session_can_be_resumed(stage: &Stage) {
     assert!(resumed.requests[0].body.to_string().contains("time.sleep(300)"));
     resumed.used(stage.way, 1);
 }
-on!(an_interrupted_session_can_be_resumed: claude, claude_print, codex, codex_exec, opencode, pi, pi_print);
+on!(an_interrupted_session_can_be_resumed: claude, claude_print, codex, codex_exec, opencode, pi, pi_print, qwen);
 
 fn an_interrupt_while_the_model_writes_keeps_what_it_wrote(stage: &Stage) {
     let words = "These are the first words of an answer that never comes to its end.";
@@ -171,7 +171,7 @@ fn an_interrupt_at_once_ends_the_run_before_anything_is_paid(stage: &Stage) {
     assert_eq!(played.outcome().text, "", "{played:#?}");
     assert!(played.requests.len() <= 1, "{played:#?}");
 }
-on!(an_interrupt_at_once_ends_the_run_before_anything_is_paid: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print);
+on!(an_interrupt_at_once_ends_the_run_before_anything_is_paid: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, gemini, qwen);
 
 fn an_interrupt_after_the_session_opened(stage: &Stage) {
     let script = Script::new().forever(Reply::text("Never said.").delay(Duration::from_secs(5)));
@@ -238,7 +238,7 @@ fn a_dropped_run_stops_the_agent_and_its_tools(stage: &Stage) {
         }
     });
 }
-on!(a_dropped_run_stops_the_agent_and_its_tools: claude, claude_print, codex, codex_exec, opencode, pi, pi_print);
+on!(a_dropped_run_stops_the_agent_and_its_tools: claude, claude_print, codex, codex_exec, opencode, pi, pi_print, gemini, qwen);
 
 fn words_to_a_running_turn_reach_its_next_request(stage: &Stage) {
     let script = Script::new()
@@ -316,7 +316,7 @@ fn a_turn_limit_is_kept(stage: &Stage) {
         assert_eq!(interrupted.reason, StopReason::TurnLimit);
     }
 }
-on!(a_turn_limit_is_kept: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print);
+on!(a_turn_limit_is_kept: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, qwen);
 
 fn an_answer_within_the_turn_limit_is_an_answer(stage: &Stage) {
     let script = Script::new().reply(Reply::new().shell("echo hi")).reply(Reply::text("Done."));

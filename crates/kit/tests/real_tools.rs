@@ -54,7 +54,7 @@ fn a_shell_call_has_its_output(stage: &Stage) {
     assert!(!result.tool_error);
     assert!(result.exit_code.is_none_or(|code| code == 0));
 }
-on!(a_shell_call_has_its_output: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print);
+on!(a_shell_call_has_its_output: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, gemini, qwen);
 
 fn parallel_calls_have_a_result_each_and_a_failing_one_its_code(stage: &Stage) {
     let calls =
@@ -73,7 +73,7 @@ fn parallel_calls_have_a_result_each_and_a_failing_one_its_code(stage: &Stage) {
     assert_eq!(end_of("exit 3"), (true, 3, false), "{played:#?}");
     assert_eq!(end_of("echo fine two"), (false, 0, true), "{played:#?}");
 }
-on!(parallel_calls_have_a_result_each_and_a_failing_one_its_code: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print);
+on!(parallel_calls_have_a_result_each_and_a_failing_one_its_code: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, qwen);
 
 fn the_same_call_twice_is_two_calls(stage: &Stage) {
     let played = stage.play(one_call(Reply::new().shell("echo same").shell("echo same")), full());
@@ -167,6 +167,26 @@ fn of_two_megabytes_of_tool_output_the_end_arrives_and_where_the_rest_is(stage: 
 }
 on!(of_two_megabytes_of_tool_output_the_end_arrives_and_where_the_rest_is: opencode, opencode_run);
 
+/// Gemini hands on all of it. Qwen shows its model, and us, the last 32 kB, and where it keeps half a megabyte.
+fn two_megabytes_of_tool_output_are_there_or_their_place_is_told(stage: &Stage) {
+    let command =
+        "python3 -c 'print(\"FIRST\"); print((\"y\" * 99 + \"\\n\") * 20000); print(\"LAST\")'";
+    let played = stage.play(one_call(Reply::new().shell(command)), full());
+    played.answered("Done.");
+    let output = &played.result_of(played.calls()[0].tool_id.as_ref()).output;
+    let whole = match output.rsplit_once("[Full output: ") {
+        None => output.clone(),
+        Some((_, path)) => fs::read_to_string(path.strip_suffix(']').unwrap()).unwrap(),
+    };
+    assert!(output.contains("LAST"), "{output:.300}");
+    if stage.way == Way::Gemini {
+        assert!(whole.contains("FIRST") && whole.matches('y').count() == 99 * 20_000);
+    }
+    assert!(whole.contains("LAST") && whole.len() > 500_000, "{} bytes", whole.len());
+    assert!(played.of_type("oversized_line").is_empty());
+}
+on!(two_megabytes_of_tool_output_are_there_or_their_place_is_told: gemini, qwen);
+
 // Who may do what.
 
 /// The agent as its user has it configured: it asks before it touches anything.
@@ -210,7 +230,18 @@ fn without_a_handler_what_is_asked_for_is_denied_at_once(stage: &Stage) {
     let denials: Vec<_> = outcome.denials.iter().map(|d| (&d.tool_id, d.name.as_str())).collect();
     assert_eq!(denials, [(&asked[0].tool_id, "Bash")]);
 }
-on!(without_a_handler_what_is_asked_for_is_denied_at_once: claude, codex, opencode);
+on!(without_a_handler_what_is_asked_for_is_denied_at_once: claude, codex, opencode, gemini);
+
+/// Qwen ends its turn when a tool is denied, and calls that an end like any other.
+fn an_agent_that_gives_up_when_it_is_denied_has_not_answered(stage: &Stage) {
+    let reply = touch(stage).and_text("I am on it.");
+    let played = stage.play(one_call(reply), "PROMPT");
+    let error = played.failed(FailureKind::PermissionDenied);
+    assert!(!stage.file("touched").exists());
+    assert_eq!(error.outcome().denials.len(), 1);
+    assert_eq!(played.decided(), [(Decision::Deny, DecisionSource::Policy)]);
+}
+on!(an_agent_that_gives_up_when_it_is_denied_has_not_answered: qwen);
 
 fn a_handler_that_allows_lets_the_tool_run(stage: &Stage) {
     let stage = &asking(stage);
@@ -229,7 +260,7 @@ fn a_handler_that_allows_lets_the_tool_run(stage: &Stage) {
     assert!(outcome.denials.is_empty());
     assert!(!played.result_of(played.calls()[0].tool_id.as_ref()).tool_error);
 }
-on!(a_handler_that_allows_lets_the_tool_run: claude, codex, opencode);
+on!(a_handler_that_allows_lets_the_tool_run: claude, codex, opencode, gemini, qwen);
 
 fn a_handler_that_denies_is_heard(stage: &Stage) {
     let stage = &asking(stage);
@@ -293,7 +324,7 @@ fn read_only_writes_nothing(stage: &Stage) {
     assert!(!stage.file("notes.txt").exists(), "{played:#?}");
     assert!(!stage.file("touched").exists(), "{played:#?}");
 }
-on!(read_only_writes_nothing: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print);
+on!(read_only_writes_nothing: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, gemini, qwen);
 
 /// The user lets Claude do as it likes in this project; the request asks for less, and less it is.
 fn read_only_is_stricter_than_the_users_own_rules(stage: &Stage) {
@@ -313,6 +344,7 @@ fn read_only_reads(stage: &Stage) {
         Way::Claude | Way::ClaudePrint => Reply::new().tool("Read", json!({"file_path": path})),
         Way::OpenCode | Way::OpenCodeRun => Reply::new().tool("read", json!({"filePath": path})),
         Way::Pi | Way::PiPrint => Reply::new().tool("read", json!({"path": path})),
+        Way::Gemini | Way::Qwen => Reply::new().tool("read_file", json!({"file_path": path})),
         Way::Codex | Way::CodexExec => Reply::new().shell("cat notes.txt"),
     };
     let played =
@@ -321,7 +353,7 @@ fn read_only_reads(stage: &Stage) {
     let result = played.result_of(played.calls()[0].tool_id.as_ref());
     assert!(result.output.contains("the contents"), "{played:#?}");
 }
-on!(read_only_reads: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print);
+on!(read_only_reads: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, qwen);
 
 fn edit_writes_files_in_the_project(stage: &Stage) {
     let stage = &asking(stage);
@@ -332,9 +364,9 @@ fn edit_writes_files_in_the_project(stage: &Stage) {
     assert_eq!(fs::read_to_string(stage.file("notes.txt")).unwrap(), "one\n", "{played:#?}");
     assert!(outcome.denials.is_empty());
 }
-on!(edit_writes_files_in_the_project: claude, claude_print, codex, codex_exec, opencode, opencode_run);
+on!(edit_writes_files_in_the_project: claude, claude_print, codex, codex_exec, opencode, opencode_run, gemini);
 
-/// Pi confines nothing: it would write anywhere, so it does not start.
+/// Pi confines nothing, and Qwen's own mode for edits neither: they would write anywhere, so they do not start.
 fn edit_is_refused_where_nothing_keeps_it_in_the_project(stage: &Stage) {
     let script = Script::new().forever(Reply::text("Never said."));
     let played = stage.play(script, RunRequest::new("PROMPT").permissions(Permissions::Edit));
@@ -342,7 +374,7 @@ fn edit_is_refused_where_nothing_keeps_it_in_the_project(stage: &Stage) {
     assert!(error.to_string().contains("use read-only or full"), "{error}");
     assert_eq!(played.requests.len(), 0);
 }
-on!(edit_is_refused_where_nothing_keeps_it_in_the_project: pi, pi_print);
+on!(edit_is_refused_where_nothing_keeps_it_in_the_project: pi, pi_print, qwen);
 
 fn edit_does_not_write_elsewhere(stage: &Stage) {
     // Not in /tmp, which Codex counts to the workspace.
@@ -354,4 +386,4 @@ fn edit_does_not_write_elsewhere(stage: &Stage) {
     played.answered("Done.");
     assert!(!elsewhere.exists(), "{played:#?}");
 }
-on!(edit_does_not_write_elsewhere: claude, claude_print, codex, codex_exec, opencode, opencode_run);
+on!(edit_does_not_write_elsewhere: claude, claude_print, codex, codex_exec, opencode, opencode_run, gemini);

@@ -19,6 +19,9 @@ fn main() -> std::io::Result<()> {
     let codex = sandbox.env_for_codex(&server, CodexPolicy::FULL_ACCESS)?;
     let opencode = sandbox.env_for_opencode(&server)?;
     let pi = sandbox.env_for_pi(&server)?;
+    let gemini = sandbox.env_for_gemini(&server)?;
+    let qwen = sandbox.env_for_qwen(&server)?;
+    let copilot = sandbox.env_for_copilot(&server);
     eprintln!(
         "Export these in another terminal, run belay there, and press Ctrl-D here at the end:"
     );
@@ -26,8 +29,11 @@ fn main() -> std::io::Result<()> {
     eprintln!("  belay run -a codex --pass-env MOCK_KEY \"Look around\"");
     eprintln!("  belay run -a opencode:lab/mock-model \"Look around\"");
     eprintln!("  belay run -a pi:lab/mock-model \"Look around\"");
+    eprintln!("  belay run -a gemini:gemini-2.5-pro --permit full \"Look around\"");
+    eprintln!("  belay run -a qwen:mock-model --permit full \"Look around\"");
     // Not the PATH: belay and the agents are on yours.
     let vars = claude.into_iter().chain(codex).chain(opencode).chain(pi);
+    let vars = vars.chain(gemini).chain(qwen).chain(copilot);
     for (name, value) in vars.filter(|(name, _)| name != "PATH") {
         println!("export {name}='{value}'");
     }

@@ -1,8 +1,9 @@
-//! A scripted model server on loopback that answers like Anthropic and like OpenAI.
+//! A scripted model server on loopback that answers like Anthropic, like OpenAI and like Google.
 //!
 //! The script is a queue of [`Reply`]s; the agent's requests take them in order. The same script
 //! works on every API: `POST /v1/messages` gets Anthropic's shapes, `POST /v1/responses` and
-//! `POST /v1/chat/completions` those of OpenAI's two APIs.
+//! `POST /v1/chat/completions` those of OpenAI's two APIs, and `/v1beta/models/{model}:{method}`
+//! those of Gemini's.
 //!
 //! ```
 //! use belay_testkit::model_server::{ModelServer, Reply, Script};
@@ -18,6 +19,7 @@ mod anthropic;
 mod chat;
 mod connection;
 mod failure;
+mod gemini;
 pub(crate) mod http;
 mod ids;
 mod pulse;

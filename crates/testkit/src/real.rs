@@ -2,6 +2,8 @@
 
 mod everyone;
 mod install;
+mod lean;
+mod node;
 mod pi;
 mod sandbox;
 mod skip;
@@ -29,11 +31,20 @@ pub const OPENCODE_VERSION: &str = "1.18.33";
 /// The version of Pi that the tests are written for.
 pub const PI_VERSION: &str = "1.5.2";
 
+/// The version of Gemini CLI that the tests are written for.
+pub const GEMINI_VERSION: &str = "0.61.0";
+
+/// The version of Qwen Code that the tests are written for.
+pub const QWEN_VERSION: &str = "0.24.4";
+
+/// The version of GitHub Copilot that the tests are written for.
+pub const COPILOT_VERSION: &str = "1.0.102";
+
 /// An installed agent CLI.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RealAgent {
     /// The native binary, not npm's wrapper, which would survive a kill of its child or die alone;
-    /// for Pi, which has none, a launcher that becomes the process of Pi.
+    /// for those in JavaScript, which have none, a launcher that becomes their process.
     pub program: PathBuf,
     /// What it answers to `--version`, the number only.
     pub version: String,
@@ -67,6 +78,21 @@ pub fn opencode() -> Option<RealAgent> {
 /// Its program is called `pi` and lies in a folder of its own, which can be put on a PATH.
 pub fn pi() -> Option<RealAgent> {
     pi::find(&dir())
+}
+
+/// The installed Gemini CLI, of whatever version it is; `None` when there is none.
+pub fn gemini() -> Option<RealAgent> {
+    lean::GEMINI.find(&dir())
+}
+
+/// The installed Qwen Code, of whatever version it is; `None` when there is none.
+pub fn qwen() -> Option<RealAgent> {
+    lean::QWEN.find(&dir())
+}
+
+/// The installed GitHub Copilot, of whatever version it is; `None` when there is none.
+pub fn copilot() -> Option<RealAgent> {
+    lean::COPILOT.find(&dir())
 }
 
 fn claude_in(dir: &Path) -> Option<RealAgent> {

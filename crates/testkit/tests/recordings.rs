@@ -2,7 +2,8 @@
 
 use belay_testkit::recordings::{self, Direction, Recording};
 
-const AGENTS: [&str; 5] = ["claude-code", "codex", "opencode", "pi", "docker-agent"];
+const AGENTS: [&str; 7] =
+    ["claude-code", "codex", "opencode", "pi", "docker-agent", "gemini", "qwen"];
 
 fn every() -> impl Iterator<Item = Recording> {
     AGENTS.into_iter().flat_map(recordings::all)
@@ -11,7 +12,7 @@ fn every() -> impl Iterator<Item = Recording> {
 #[test]
 fn every_agent_has_recordings() {
     let counts = AGENTS.map(|agent| recordings::all(agent).len());
-    assert_eq!(counts, [18, 14, 14, 15, 2]);
+    assert_eq!(counts, [18, 14, 14, 15, 2, 7, 7]);
     assert_eq!(recordings::all("nobody"), []);
 }
 

@@ -2,8 +2,8 @@
 #![allow(dead_code, reason = "each test needs a part of it")]
 
 use belay_agents::{
-    Action, Agent, AttemptEnd, Candidate, Emitted, Exit, HttpId, Input, Out, RunRequest,
-    StreamParser, Transport,
+    Action, Agent, AttemptEnd, Candidate, Emitted, Exit, HttpId, Input, Out, Permissions,
+    RunRequest, StreamParser, Transport,
 };
 use serde_json::Value;
 use std::fs;
@@ -22,6 +22,7 @@ pub(crate) struct Recording {
     /// The answers of a server.
     pub(crate) answers: Option<Vec<Answer>>,
     pub(crate) exit: Exit,
+    is_acp: bool,
 }
 
 /// What a server answered to a request.
@@ -52,6 +53,8 @@ const VERSIONS: &[&str] = &[
     "docker-agent/1.32.3",
     "docker-agent/71f377e5",
     "opencode/1.18.33",
+    "gemini/0.61.0",
+    "qwen/0.24.4",
     // Older ones, of which the name says so.
     "claude-code/2.1.240",
     "codex/0.150.0",
@@ -59,7 +62,7 @@ const VERSIONS: &[&str] = &[
 ];
 
 /// The versions that the tests are written for; what was recorded of others has its version in its name.
-const NEWEST: usize = 6;
+const NEWEST: usize = 8;
 
 pub(crate) fn named(name: &str) -> Recording {
     all().into_iter().find(|recording| recording.name == name).expect("the recording is there")
@@ -94,8 +97,12 @@ fn read(version: &str, folder: PathBuf) -> Recording {
     let resumed =
         argv.iter().position(|arg| ["resume", "--resume", "--session", "-s"].contains(arg));
     let request = RunRequest::new("do it");
-    let is_dialogue =
-        ["app-server", "--input-format", "rpc", "serve"].iter().any(|word| argv.contains(word));
+    let is_dialogue = ["app-server", "--input-format", "rpc", "serve", "--acp"]
+        .iter()
+        .any(|word| argv.contains(word));
+    let is_acp = argv.contains(&"--acp");
+    // Recorded so: the numbers of requests depend on it.
+    let request = if is_acp { request.permissions(Permissions::Full) } else { request };
     let (agent, number) = version.split_once('/').unwrap();
     let folder_name = folder.file_name().unwrap().to_str().unwrap();
     // What is made by hand is the same for each version.
@@ -115,6 +122,7 @@ fn read(version: &str, folder: PathBuf) -> Recording {
             .or_else(|_| from_agent(&folder))
             .unwrap_or_else(|_| events(&folder)),
         answers: fs::read_to_string(folder.join("http.jsonl")).ok().map(|text| answers(&text)),
+        is_acp,
         exit: if exit < 0 { Exit::Signal(-exit) } else { Exit::Code(exit) },
     }
 }
@@ -233,6 +241,10 @@ impl Recording {
     /// What the agent itself says of the turn that this line ends: true if it answered.
     pub(crate) fn verdict(&self, line: &[u8]) -> Option<bool> {
         let line: Value = serde_json::from_slice(line).ok()?;
+        if line["jsonrpc"] == "2.0" && self.is_acp {
+            let reason = line["result"]["stopReason"].as_str().map(|reason| reason == "end_turn");
+            return reason.or((!line["error"].is_null()).then_some(false));
+        }
         let kind = if line["method"].is_null() { &line["type"] } else { &line["method"] };
         match kind.as_str()? {
             "result" => Some(line["is_error"] == false),

@@ -172,6 +172,29 @@ fn made_up(table: &Table, row: &Row) -> Shown {
             let lines = [started].into_iter().chain(error).chain([stopped]);
             (Transport::Print, lines.map(stdout).collect())
         }
+        "acp" | "gemini" | "qwen" | "goose" => {
+            let answer =
+                |id: u32, result: Value| json!({"jsonrpc": "2.0", "id": id, "result": result});
+            let opened =
+                [answer(1, json!({"protocolVersion": 1})), answer(2, json!({"sessionId": "s"}))];
+            let end = match field("stopReason") {
+                Some(reason) => answer(3, json!({"stopReason": reason})),
+                None => {
+                    let code = field("code").and_then(|code| code.parse::<i64>().ok());
+                    let words = text("message").unwrap_or("words".to_owned());
+                    let words = match (status, code) {
+                        (Some(status), _) if table.agent != "gemini" => format!("{status} {words}"),
+                        _ => words,
+                    };
+                    let code = code.or(status.filter(|_| table.agent == "gemini").map(i64::from));
+                    let data = json!({"details": words, "errorName": field("errorName")});
+                    let error = json!({"code": code.unwrap_or(-32603), "message": "Internal error", "data": data});
+                    json!({"jsonrpc": "2.0", "id": 3, "error": error})
+                }
+            };
+            let lines = opened.into_iter().chain([end]);
+            (Transport::Dialogue, lines.map(stdout).collect())
+        }
         other => panic!("nobody knows how {other} fails"),
     };
     let begun = std::iter::once(("start".to_owned(), String::new()));

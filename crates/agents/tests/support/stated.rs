@@ -14,7 +14,7 @@ pub(crate) struct Stated {
     /// It says that the turn has ended.
     pub(crate) ends: bool,
     /// It ends a turn if it refuses what belay has asked for.
-    pub(super) may_refuse: bool,
+    pub(crate) may_refuse: bool,
     /// It says that the turn has answered.
     pub(crate) success: bool,
     /// It says so only if the last response was whole.
@@ -115,6 +115,7 @@ impl Stated {
             Dialect::DockerAgent => Self::of_docker_agent(&line),
             Dialect::OpenCodeRun => Self::of_opencode_run(&line),
             Dialect::OpenCodeServe => Self::of_opencode_serve(&line),
+            Dialect::Gemini | Dialect::Qwen => Self::of_acp(&line),
         }
     }
 
@@ -264,6 +265,27 @@ impl Stated {
             // What is told of another session says nothing about this one.
             may_be_silent: properties.is_some()
                 || OPENCODE_ASIDES.iter().any(|aside| kind.starts_with(aside)),
+            ..Self::default()
+        }
+    }
+}
+
+impl Stated {
+    fn of_acp(line: &Line<'_>) -> Self {
+        let has_id = line.id.is_some_and(|id| id.get() != "null");
+        let method = text(line.method);
+        if let Some(method) = method {
+            let is_aside = method == "session/update" || method.starts_with("qwen/notify/");
+            return Self { may_be_silent: is_aside && !has_id, ..Self::default() };
+        }
+        let result = line.result.and_then(|result| parse::<Message<'_>>(result.get()));
+        let reason = result.and_then(|result| result.stop_reason);
+        let (ends, reason) = (reason.is_some(), text(reason));
+        Self {
+            ends: has_id && ends,
+            may_refuse: has_id,
+            success: has_id && reason.as_deref() == Some("end_turn"),
+            may_be_silent: has_id,
             ..Self::default()
         }
     }

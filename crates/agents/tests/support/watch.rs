@@ -7,7 +7,7 @@
 mod stated;
 
 use belay_agents::{
-    Action, Agent, Claude, Codex, DockerAgent, Exit, Input, OpenCode, Out, Pi, Protocol,
+    Acp, Action, Agent, Claude, Codex, DockerAgent, Exit, Input, OpenCode, Out, Pi, Protocol,
     RunRequest, Transport,
 };
 use belay_trace::{Event, Record};
@@ -27,10 +27,12 @@ pub(crate) enum Dialect {
     DockerAgent,
     OpenCodeServe,
     OpenCodeRun,
+    Gemini,
+    Qwen,
 }
 
 impl Dialect {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::ClaudeDialogue,
         Self::ClaudePrint,
         Self::CodexAppServer,
@@ -40,6 +42,8 @@ impl Dialect {
         Self::DockerAgent,
         Self::OpenCodeServe,
         Self::OpenCodeRun,
+        Self::Gemini,
+        Self::Qwen,
     ];
 
     pub(crate) fn agent(self) -> Box<dyn Agent> {
@@ -49,14 +53,19 @@ impl Dialect {
             Self::PiRpc | Self::PiJson => Box::new(Pi::new()),
             Self::DockerAgent => Box::new(DockerAgent::new("agent.yaml")),
             Self::OpenCodeServe | Self::OpenCodeRun => Box::new(OpenCode::new()),
+            Self::Gemini => Box::new(Acp::gemini()),
+            Self::Qwen => Box::new(Acp::qwen()),
         }
     }
 
     pub(crate) fn transport(self) -> Transport {
         match self {
-            Self::ClaudeDialogue | Self::CodexAppServer | Self::PiRpc | Self::OpenCodeServe => {
-                Transport::Dialogue
-            }
+            Self::ClaudeDialogue
+            | Self::CodexAppServer
+            | Self::PiRpc
+            | Self::OpenCodeServe
+            | Self::Gemini
+            | Self::Qwen => Transport::Dialogue,
             Self::ClaudePrint
             | Self::CodexExec
             | Self::PiJson

@@ -5,7 +5,7 @@
 //! the same events, the outcome says what the result says, and no process of the run is left.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
-use belay_agents::{Emitted, Replay};
+use belay_agents::{Acp, Emitted, Replay};
 use belay_testkit::model_server::{ModelServer, Request, Script, Tokens};
 use belay_testkit::real::{self, CodexPolicy, RealAgent, Sandbox, skip_unless_installed};
 use belaykit::trace::journal::{EVENTS_FILE, Frames, InputKind, attempt_request_file, input_file};
@@ -54,6 +54,10 @@ pub(crate) enum Way {
     Pi,
     /// `pi -p --mode json`.
     PiPrint,
+    /// Gemini CLI over ACP.
+    Gemini,
+    /// Qwen Code over ACP.
+    Qwen,
 }
 
 impl Way {
@@ -67,6 +71,8 @@ impl Way {
             "opencode_run" => Self::OpenCodeRun,
             "pi" => Self::Pi,
             "pi_print" => Self::PiPrint,
+            "gemini" => Self::Gemini,
+            "qwen" => Self::Qwen,
             _ => panic!("there is no way `{name}` to run an agent"),
         }
     }
@@ -87,9 +93,16 @@ impl Way {
         matches!(self, Self::Pi | Self::PiPrint)
     }
 
+    /// Agents that are spoken with over ACP.
+    pub(crate) fn is_acp(self) -> bool {
+        matches!(self, Self::Gemini | Self::Qwen)
+    }
+
     pub(crate) fn transport(self) -> Transport {
         match self {
-            Self::Claude | Self::Codex | Self::OpenCode | Self::Pi => Transport::Dialogue,
+            Self::Claude | Self::Codex | Self::OpenCode | Self::Pi | Self::Gemini | Self::Qwen => {
+                Transport::Dialogue
+            }
             Self::ClaudePrint | Self::CodexExec | Self::OpenCodeRun | Self::PiPrint => {
                 Transport::Print
             }
@@ -119,6 +132,9 @@ pub(crate) use on;
 /// The model of the agents that speak Chat Completions; it costs 2, 8 and 0.5 dollars a million tokens.
 const LAB_MODEL: &str = "lab/mock-model";
 
+/// The model of Gemini CLI, whose price is in the list.
+const GEMINI_MODEL: &str = "gemini-2.5-pro";
+
 /// An installed agent and a home of its own.
 #[derive(Debug)]
 pub(crate) struct Stage {
@@ -136,6 +152,10 @@ impl Stage {
             skip_unless_installed(real::codex(), "codex", test)?
         } else if way.is_pi() {
             skip_unless_installed(real::pi(), "pi", test)?
+        } else if way == Way::Gemini {
+            skip_unless_installed(real::gemini(), "gemini", test)?
+        } else if way == Way::Qwen {
+            skip_unless_installed(real::qwen(), "qwen", test)?
         } else {
             skip_unless_installed(real::opencode(), "opencode", test)?
         };
@@ -156,6 +176,8 @@ impl Stage {
             Way::Codex | Way::CodexExec => Arc::new(Codex::new()),
             Way::OpenCode | Way::OpenCodeRun => Arc::new(OpenCode::new().model(LAB_MODEL)),
             Way::Pi | Way::PiPrint => Arc::new(Pi::new().model(LAB_MODEL)),
+            Way::Gemini => Arc::new(Acp::gemini().model(GEMINI_MODEL)),
+            Way::Qwen => Arc::new(Acp::qwen().model("mock-model")),
         }
     }
 
@@ -165,6 +187,8 @@ impl Stage {
             Way::Codex | Way::CodexExec => self.sandbox.env_for_codex(server, self.policy).unwrap(),
             Way::OpenCode | Way::OpenCodeRun => self.opencode_vars(server),
             Way::Pi | Way::PiPrint => self.sandbox.env_for_pi(server).unwrap(),
+            Way::Gemini => self.sandbox.env_for_gemini(server).unwrap(),
+            Way::Qwen => self.sandbox.env_for_qwen(server).unwrap(),
         };
         vars.into_iter().map(|(name, value)| (name.into(), value.into())).collect()
     }
@@ -494,8 +518,8 @@ impl Played {
     #[track_caller]
     pub(crate) fn used_tokens(&self, way: Way, tokens: &Tokens) {
         let usage = &self.outcome().usage;
-        // Chat Completions knows no writing to a cache: such tokens are input.
-        let tokens = &match way.is_opencode() {
+        // These providers know no writing to a cache: such tokens are input.
+        let tokens = &match way.is_opencode() || way.is_acp() {
             true => Tokens { input: tokens.input + tokens.cache_write, cache_write: 0, ..*tokens },
             false => *tokens,
         };
@@ -513,6 +537,13 @@ impl Played {
             let (input, output) = (tokens.input as f64, tokens.output as f64);
             let want = (input * 2.0 + output * 8.0 + tokens.cache_read as f64 * 0.5) / 1e6;
             assert!((usage.total_cost_usd.unwrap() - want).abs() < 1e-9, "{usage:?}");
+        } else if way == Way::Gemini {
+            let source = if usage.partial { CostSource::Partial } else { CostSource::Priced };
+            assert_eq!(usage.cost_source, source, "{usage:?}");
+            assert!(usage.total_cost_usd.unwrap() > 0.0);
+        } else if way == Way::Qwen {
+            // Nobody knows what this model costs.
+            assert_eq!((usage.total_cost_usd, usage.cost_source), (None, CostSource::Unknown));
         } else {
             // Codex reports none; `gpt-5.5` costs 5, 30 and 0.5 dollars, and writing to the cache what input does.
             let input = (tokens.input + tokens.cache_write) as f64;

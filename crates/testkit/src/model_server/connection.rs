@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::failure::Answer;
 use super::reply::{Fault, Outcome, Part, Reply};
-use super::{Request, Shared, anthropic, chat, http, locked, responses, sse};
+use super::{Request, Shared, anthropic, chat, gemini, http, locked, responses, sse};
 
 /// The APIs that this server speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub(crate) enum Api {
     Responses,
     /// OpenAI Chat Completions.
     Chat,
+    /// Google's Gemini API.
+    Gemini,
 }
 
 /// Answers one request and returns; the caller closes the connection.
@@ -37,6 +39,12 @@ pub(crate) fn serve(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
         return say(stream, shared, Api::Chat, &request, &chat::title::reply());
     }
     locked(&shared.requests).push(request.clone());
+    if let Some(asked) = gemini::Asked::of(&request) {
+        return match asked.method {
+            "countTokens" => write_json(stream, 200, &[], &json!({ "totalTokens": 1000 })),
+            _ => answer(stream, shared, Api::Gemini, &request),
+        };
+    }
     match (request.method.as_str(), request.route()) {
         ("POST", "/v1/messages") => answer(stream, shared, Api::Anthropic, &request),
         ("POST", "/v1/responses") => answer(stream, shared, Api::Responses, &request),
@@ -85,14 +93,15 @@ fn say(
             headers.extend(reply.headers.iter().cloned());
             write_json(stream, status, &headers, &body)
         }
-        Outcome::Parts(parts) if request.body["stream"] == true => {
-            stream_frames(stream, shared, reply, &frames(api, reply, parts, &request.body))
+        Outcome::Parts(parts) if streams(request) => {
+            stream_frames(stream, shared, reply, &frames(api, reply, parts, request))
         }
         Outcome::Parts(parts) => {
             let body = match api {
                 Api::Anthropic => anthropic::message(reply, parts, &request.body),
                 Api::Responses => responses::response(reply, parts, &request.body),
                 Api::Chat => chat::completion(reply, parts, &request.body),
+                Api::Gemini => gemini::response(reply, parts, asked(request), &request.body),
             };
             whole(stream, shared, reply, &body)
         }
@@ -100,15 +109,30 @@ fn say(
 }
 
 /// The reply as the server-sent events of a stream.
-fn frames(api: Api, reply: &Reply, parts: &[Part], request: &Value) -> Vec<String> {
+fn frames(api: Api, reply: &Reply, parts: &[Part], request: &Request) -> Vec<String> {
+    let body = &request.body;
     match api {
-        Api::Anthropic => anthropic::events(reply, parts, request).iter().map(sse::frame).collect(),
-        Api::Responses => responses::events(reply, parts, request).iter().map(sse::frame).collect(),
+        Api::Anthropic => anthropic::events(reply, parts, body).iter().map(sse::frame).collect(),
+        Api::Responses => responses::events(reply, parts, body).iter().map(sse::frame).collect(),
         Api::Chat => {
-            let chunks = chat::chunks(reply, parts, request);
+            let chunks = chat::chunks(reply, parts, body);
             chunks.iter().map(sse::data).chain([sse::DONE.to_owned()]).collect()
         }
+        // This stream has no word for its end.
+        Api::Gemini => gemini::chunks(reply, parts, asked(request), body)
+            .iter()
+            .map(sse::escaped_data)
+            .collect(),
     }
+}
+
+/// Gemini's path says what the others' body does.
+fn streams(request: &Request) -> bool {
+    request.body["stream"] == true || gemini::Asked::of(request).is_some_and(gemini::Asked::streams)
+}
+
+fn asked(request: &Request) -> gemini::Asked<'_> {
+    gemini::Asked::of(request).unwrap_or(gemini::Asked { model: "unknown", method: "" })
 }
 
 fn stream_frames(

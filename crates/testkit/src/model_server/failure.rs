@@ -38,6 +38,7 @@ impl Failure {
             Api::Anthropic => self.anthropic(model, now_s),
             Api::Responses => self.responses(model, now_s),
             Api::Chat => self.chat(model, now_s),
+            Api::Gemini => self.gemini(now_s),
         }
     }
 
@@ -137,6 +138,68 @@ impl Failure {
         }
     }
 
+    fn gemini(self, now_s: u64) -> Answer {
+        let exhausted =
+            "You exceeded your current quota, please check your plan and billing details.";
+        match self {
+            Self::RateLimited => google_error(
+                429,
+                "RESOURCE_EXHAUSTED",
+                "Resource has been exhausted (e.g. check quota).",
+                &json!([google_quota("GenerateRequestsPerMinutePerProjectPerModel")]),
+            ),
+            Self::Unauthorized => google_error(
+                401,
+                "UNAUTHENTICATED",
+                "Request had invalid authentication credentials.",
+                &json!([]),
+            ),
+            Self::Overloaded => google_error(
+                503,
+                "UNAVAILABLE",
+                "The model is overloaded. Please try again later.",
+                &json!([]),
+            ),
+            Self::ServerError => {
+                google_error(500, "INTERNAL", "An internal error has occurred.", &json!([]))
+            }
+            Self::ContextTooLong => google_error(
+                400,
+                "INVALID_ARGUMENT",
+                "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).",
+                &json!([]),
+            ),
+            Self::ModelNotFound => google_error(
+                404,
+                "NOT_FOUND",
+                "models/unknown is not found for API version v1beta, or is not supported for \
+                 generateContent.",
+                &json!([]),
+            ),
+            Self::NoCredit => google_error(
+                429,
+                "RESOURCE_EXHAUSTED",
+                exhausted,
+                &json!([google_quota("GenerateRequestsPerDayPerProjectPerModel-FreeTier")]),
+            ),
+            Self::PaymentRequired => google_error(
+                402,
+                "FAILED_PRECONDITION",
+                "Billing is not enabled for this project.",
+                &json!([]),
+            ),
+            Self::UsageLimit { resets_at } => {
+                let wait_s = unix_s(resets_at).saturating_sub(now_s);
+                let delay = json!({
+                    "@type": "type.googleapis.com/google.rpc.RetryInfo",
+                    "retryDelay": format!("{wait_s}s"),
+                });
+                let quota = google_quota("GenerateRequestsPerDayPerProjectPerModel");
+                google_error(429, "RESOURCE_EXHAUSTED", exhausted, &json!([quota, delay]))
+            }
+        }
+    }
+
     /// Where providers of Chat Completions answer otherwise than OpenAI's Responses.
     fn chat(self, model: &str, now_s: u64) -> Answer {
         match self {
@@ -168,6 +231,23 @@ impl Failure {
             | Self::PaymentRequired => self.responses(model, now_s),
         }
     }
+}
+
+/// An error as Google's APIs word it; each detail has its type.
+fn google_error(status: u16, name: &str, message: &str, details: &Value) -> Answer {
+    let error = json!({ "code": status, "message": message, "status": name, "details": details });
+    Answer { status, headers: Vec::new(), body: json!({ "error": error }) }
+}
+
+/// The quota that is used up, by Google's name for it.
+fn google_quota(id: &str) -> Value {
+    json!({
+        "@type": "type.googleapis.com/google.rpc.QuotaFailure",
+        "violations": [{
+            "quotaMetric": "generativelanguage.googleapis.com/generate_content_requests",
+            "quotaId": id, "quotaDimensions": { "location": "global" },
+        }],
+    })
 }
 
 fn openai_error(status: u16, kind: &str, code: Option<&str>, message: &str) -> Answer {

@@ -101,13 +101,17 @@ impl From<Vec<Reply>> for Replies {
 /// Codex sends its environment as a user message of its own before the prompt, so this is every
 /// user message up to the first answer, not only the first one.
 fn opening_words(body: &Value) -> String {
-    let Some(messages) = body["messages"].as_array().or_else(|| body["input"].as_array()) else {
+    let lists = ["messages", "input", "contents"];
+    let Some(messages) = lists.iter().find_map(|list| body[*list].as_array()) else {
         return body["input"].as_str().unwrap_or_default().to_owned();
     };
     let mut words = String::new();
     for message in messages {
         match message["role"].as_str() {
-            Some("user") => push_text(&message["content"], &mut words),
+            Some("user") => {
+                push_text(&message["content"], &mut words);
+                push_text(&message["parts"], &mut words);
+            }
             Some("system" | "developer") => {}
             Some(_) => break,
             // Codex lists tools in items without a role, before anybody has spoken.

@@ -13,6 +13,12 @@ pub(crate) fn data(event: &Value) -> String {
     format!("data: {event}\n\n")
 }
 
+/// The same with the two line separators escaped that a string may hold: Google escapes them, and its clients
+/// take them for the end of a line.
+pub(crate) fn escaped_data(event: &Value) -> String {
+    data(event).replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029")
+}
+
 /// One event, framed: Anthropic and Responses repeat the JSON's `type` as the event's name.
 pub(crate) fn frame(event: &Value) -> String {
     let name = event["type"].as_str().expect("every event we build has a type");

@@ -7,21 +7,26 @@ use std::process::Command;
 
 use super::{
     CLAUDE_VERSION, CODEX_VERSION, OPENCODE_VERSION, PI_VERSION, RealAgent, claude_in, codex_in,
-    opencode_in, pi,
+    lean, node, opencode_in, pi,
 };
 
 /// Installs the pinned versions into the folder; does nothing when they are there already.
 ///
-/// It takes about 1.4 GB and needs the npm registry.
+/// It takes about 1.8 GB and needs the npm registry.
 pub fn install(dir: &Path) -> io::Result<()> {
     fs::create_dir_all(dir)?;
     let missing = missing(dir);
     if missing.is_empty() {
         return Ok(());
     }
-    install_packages(dir)?;
+    if missing.iter().any(|name| !is_lean(name)) {
+        install_packages(dir)?;
+    }
     if missing.contains(&"pi") {
         pi::install(dir)?;
+    }
+    if missing.iter().any(|name| is_lean(name)) {
+        lean::install(dir)?;
     }
     let missing = self::missing(dir);
     if missing.is_empty() {
@@ -41,7 +46,7 @@ fn install_packages(dir: &Path) -> io::Result<()> {
     npm.arg(format!("@anthropic-ai/claude-code@{CLAUDE_VERSION}"));
     npm.arg(format!("@openai/codex@{CODEX_VERSION}"));
     npm.arg(format!("opencode-ai@{OPENCODE_VERSION}"));
-    npm.args(pi::node_package());
+    npm.args(node::package());
     npm.args(pi::PACKAGES.map(|(name, version)| format!("{name}@{version}")));
     let status = npm
         .current_dir(dir)
@@ -61,8 +66,14 @@ fn missing(dir: &Path) -> Vec<&'static str> {
         ("opencode", opencode_in(dir), OPENCODE_VERSION),
         ("pi", pi::find(dir).filter(|_| pi::has_packages(dir)), PI_VERSION),
     ];
+    let lean = lean::ALL.map(|agent| (agent.name, agent.find(dir), agent.version));
     let missing = found
         .into_iter()
+        .chain(lean)
         .filter(|(_, agent, version)| agent.as_ref().is_none_or(|agent| agent.version != *version));
     missing.map(|(name, ..)| name).collect()
+}
+
+fn is_lean(name: &str) -> bool {
+    lean::ALL.iter().any(|agent| agent.name == name)
 }

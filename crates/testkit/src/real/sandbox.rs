@@ -123,6 +123,69 @@ impl Sandbox {
         Ok(env)
     }
 
+    /// The whole environment for Gemini CLI; writes its `settings.json`, over an older one.
+    pub fn env_for_gemini(&self, server: &ModelServer) -> io::Result<Vec<(String, String)>> {
+        let settings = json!({
+            "security": { "auth": { "selectedType": "gemini-api-key" } },
+            "privacy": { "usageStatisticsEnabled": false },
+            "general": { "disableAutoUpdate": true },
+        });
+        self.write_settings(".gemini", &settings)?;
+        let mut env = self.base_env();
+        let url = server.url();
+        env.extend([("GEMINI_API_KEY", "dummy"), ("GOOGLE_GEMINI_BASE_URL", &url)].map(owned));
+        Ok(env)
+    }
+
+    /// The whole environment for Qwen Code; writes its `settings.json`, over an older one.
+    ///
+    /// It asks before it runs or changes anything. What would ask the model once more beside the conversation
+    /// is off: a judge of commands, its memory, its proposals for the next prompt.
+    pub fn env_for_qwen(&self, server: &ModelServer) -> io::Result<Vec<(String, String)>> {
+        let settings = json!({
+            "tools": { "approvalMode": "default" },
+            "ui": { "enableFollowupSuggestions": false },
+            "security": { "auth": { "selectedType": "openai" } },
+            "privacy": { "usageStatisticsEnabled": false },
+            "memory": { "enableManagedAutoMemory": false, "enableManagedAutoDream": false },
+            "general": { "disableAutoUpdate": true },
+        });
+        self.write_settings(".qwen", &settings)?;
+        let mut env = self.base_env();
+        let url = format!("{}/v1", server.url());
+        env.extend(
+            [
+                ("OPENAI_API_KEY", "dummy"),
+                ("OPENAI_BASE_URL", &*url),
+                ("OPENAI_MODEL", "mock-model"),
+            ]
+            .map(owned),
+        );
+        Ok(env)
+    }
+
+    /// The whole environment for GitHub Copilot with a provider of one's own: no login is needed.
+    pub fn env_for_copilot(&self, server: &ModelServer) -> Vec<(String, String)> {
+        let mut env = self.base_env();
+        let url = format!("{}/v1", server.url());
+        env.extend(
+            [
+                ("COPILOT_PROVIDER_BASE_URL", &*url),
+                ("COPILOT_PROVIDER_API_KEY", "dummy"),
+                ("COPILOT_MODEL", "mock-model"),
+                ("COPILOT_OFFLINE", "true"),
+            ]
+            .map(owned),
+        );
+        env
+    }
+
+    fn write_settings(&self, folder: &str, settings: &Value) -> io::Result<()> {
+        let folder = self.home().join(folder);
+        fs::create_dir_all(&folder)?;
+        fs::write(folder.join("settings.json"), settings.to_string())
+    }
+
     fn claude_env(&self, server: &ModelServer, login: (&str, &str)) -> Vec<(String, String)> {
         let mut env = self.base_env();
         env.extend(

@@ -1,0 +1,238 @@
+//! Any agent that speaks the Agent Client Protocol (ACP): Gemini CLI, Qwen Code, Goose, and whatever
+//! `-a 'acp:COMMAND ARGS'` names.
+//!
+//! The conversation is the same for all of them; where they differ is data, one [`Preset`](preset::Preset) each.
+//! Facts and their source are in `docs/agents/acp.md`, `gemini.md` and `qwen.md`.
+
+mod classify;
+mod diff;
+mod failures;
+mod meter;
+mod options;
+mod preset;
+mod rpc;
+mod session_file;
+mod talk;
+mod tools;
+mod turn;
+
+pub(crate) use failures::{ACP, GEMINI, GOOSE, QWEN};
+
+use crate::agent::{check_name, check_options};
+use crate::mcp;
+use crate::{
+    Account, Agent, Capabilities, Launch, Permissions, Protocol, Response, RunRequest, Session,
+    SessionFiles, StopPlan, Transport, Unsupported,
+};
+use jiff::Timestamp;
+use preset::Preset;
+
+/// An agent behind the Agent Client Protocol.
+#[derive(Clone, Debug)]
+pub struct Acp {
+    preset: &'static Preset,
+    /// The command, for an agent without a preset.
+    command: Option<String>,
+    model: Option<String>,
+}
+
+impl Acp {
+    /// The agent that this command starts; it is taken apart as a shell would, and no shell is run.
+    ///
+    /// ```
+    /// use belay_agents::{Acp, Agent, RunRequest, Transport};
+    ///
+    /// let agent = Acp::command("my-agent --acp --profile 'for work'");
+    /// let launch = agent.launch(&RunRequest::new("Hi."), Transport::Dialogue)?;
+    /// assert_eq!(launch.args, ["--acp", "--profile", "for work"]);
+    /// # Ok::<(), belay_agents::Unsupported>(())
+    /// ```
+    pub fn command(command: impl Into<String>) -> Self {
+        Self { preset: &preset::GENERIC, command: Some(command.into()), model: None }
+    }
+
+    /// Gemini CLI.
+    pub fn gemini() -> Self {
+        Self::preset(&preset::GEMINI)
+    }
+
+    /// Qwen Code.
+    pub fn qwen() -> Self {
+        Self::preset(&preset::QWEN)
+    }
+
+    /// Goose. Nobody has tried it with belay yet.
+    pub fn goose() -> Self {
+        Self::preset(&preset::GOOSE)
+    }
+
+    /// Uses `model` unless a request names another.
+    #[must_use]
+    pub fn model(mut self, model: impl Into<String>) -> Self {
+        self.model = Some(model.into());
+        self
+    }
+
+    pub(crate) fn with(mut self, model: Option<String>) -> Self {
+        self.model = model;
+        self
+    }
+
+    /// What stands behind `acp:`.
+    pub(crate) fn of(command: Option<String>) -> Self {
+        Self { preset: &preset::GENERIC, command, model: None }
+    }
+
+    fn preset(preset: &'static Preset) -> Self {
+        Self { preset, command: None, model: None }
+    }
+
+    fn unsupported(&self, option: &'static str, hint: &'static str) -> Unsupported {
+        Unsupported { agent: self.preset.name, option, hint: Some(hint) }
+    }
+
+    /// The program and its arguments.
+    fn words(&self) -> Result<Vec<String>, Unsupported> {
+        let Some(command) = &self.command else {
+            let words = std::iter::once(&self.preset.program).chain(self.preset.args);
+            return Ok(words.map(|word| (*word).to_owned()).collect());
+        };
+        let words = shell_words::split(command)
+            .map_err(|_| self.unsupported("command", "a quote in it has no end"))?;
+        match words.first() {
+            Some(program) if !program.is_empty() => Ok(words),
+            _ => Err(self.no_command()),
+        }
+    }
+
+    fn no_command(&self) -> Unsupported {
+        self.unsupported("command", "write it behind the colon, as in 'acp:my-agent --acp'")
+    }
+
+    fn interactive(&self, mut launch: Launch, request: &RunRequest) -> Result<Launch, Unsupported> {
+        let prompt = request.composed_prompt();
+        // How `belay agents` looks for the program: with nothing to say.
+        let is_bare = prompt.is_empty() && self.command.is_none();
+        match self.preset.prompt_flag {
+            _ if is_bare => {}
+            Some(flag) => launch.bind(flag, &prompt),
+            None => {
+                let hint = "belay does not know how to start it for a person; start it yourself";
+                return Err(self.unsupported("interactive", hint));
+            }
+        }
+        Ok(launch)
+    }
+}
+
+impl Agent for Acp {
+    fn name(&self) -> &'static str {
+        self.preset.name
+    }
+
+    fn transports(&self) -> &'static [Transport] {
+        &[Transport::Dialogue]
+    }
+
+    fn model(&self) -> Option<&str> {
+        self.model.as_deref()
+    }
+
+    /// Whose limits an unknown program meets is known only by its command.
+    fn account(&self, _model: Option<&str>) -> Account {
+        let login = self.preset.login;
+        let account = Account::in_file("", login.home, login.files).variables(login.variables);
+        let (part, model_limits) = (self.command.clone(), self.preset.model_limits);
+        Account { part, model_limits, ..account }
+    }
+
+    fn capabilities(&self, _transport: Transport) -> Capabilities {
+        self.preset.capabilities
+    }
+
+    fn launch(&self, request: &RunRequest, transport: Transport) -> Result<Launch, Unsupported> {
+        let preset = self.preset;
+        let ignored = check_options(preset.name, preset.capabilities, request)?;
+        let mut words = self.words()?.into_iter();
+        let mut launch = Launch::new(&words.next().unwrap_or_default());
+        launch.ignored = ignored;
+        launch.env = preset.environment();
+        // Measured over ACP: their own cancel ends a running command. Signals leave it running, for it lives in a
+        // session of its own.
+        launch.stop = StopPlan { native: true, sigint: false, sigterm: true };
+        let model = request.model.as_deref().or(self.model.as_deref());
+        if let Some(model) = model {
+            check_name(preset.name, "model", model)?;
+        }
+        if transport == Transport::Dialogue {
+            launch.args.extend(words);
+        }
+        if let (Some(flag), Some(model)) = (preset.model_flag, model) {
+            launch.bind(flag, model);
+        }
+        if let Session::Resume(id) = &request.session {
+            check_name(preset.name, "resume", id)?;
+        }
+        self.check_permissions(request)?;
+        mcp::check(preset.name, &request.mcp_servers, |_| false)?;
+        if transport == Transport::Dialogue {
+            launch.args.extend(preset.trust_for(request).map(str::to_owned));
+        }
+        launch.args.extend(request.extra_args.iter().cloned());
+        match transport {
+            Transport::Dialogue => Ok(launch),
+            Transport::Interactive => self.interactive(launch, request),
+            Transport::Print => {
+                let hint =
+                    "over ACP there is only the dialogue, which no single command line can hold";
+                Err(self.unsupported("transport", hint))
+            }
+        }
+    }
+
+    fn protocol(&self, request: &RunRequest, _transport: Transport) -> Box<dyn Protocol> {
+        let model = request.model.as_ref().or(self.model.as_ref()).cloned();
+        Box::new(talk::Talk::new(self.preset, request, model, talk::Heard::Live))
+    }
+
+    fn reader(&self, request: &RunRequest, _transport: Transport) -> Box<dyn Protocol> {
+        Box::new(talk::Talk::new(self.preset, request, None, talk::Heard::Saved))
+    }
+
+    fn session_files(&self, session_id: &str) -> Option<SessionFiles> {
+        (self.preset.session_file?.files)(session_id)
+    }
+
+    fn read_session(
+        &self,
+        since: Timestamp,
+        lines: &mut dyn Iterator<Item = &[u8]>,
+    ) -> Vec<Response> {
+        match self.preset.session_file {
+            Some(file) => (file.read)(since, lines),
+            None => Vec::new(),
+        }
+    }
+}
+
+impl Acp {
+    /// A mode that nobody would keep is refused, also by a lenient request.
+    fn check_permissions(&self, request: &RunRequest) -> Result<(), Unsupported> {
+        let modes = self.preset.modes;
+        let kept = match request.permissions {
+            None | Some(Permissions::Full) => true,
+            Some(Permissions::ReadOnly) => modes.read_only.is_some(),
+            Some(Permissions::Edit) => modes.edit.is_some(),
+        };
+        if kept {
+            return Ok(());
+        }
+        let hint = match modes.read_only {
+            Some(_) => "it does not keep edits inside the working directory: use read-only or full",
+            None => {
+                "nobody knows what it does without asking: use full, or no mode and answer what it asks"
+            }
+        };
+        Err(self.unsupported("permissions", hint))
+    }
+}

@@ -1,0 +1,287 @@
+//! What a prompt has used, by the rule of its agent.
+
+use super::preset::{self, Preset, Rule};
+use super::talk::Heard;
+use crate::wire::lenient;
+use belay_trace::{Context, ContextSource, CostSource, Usage};
+use serde::Deserialize;
+
+/// The answer to `session/prompt`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct Answer {
+    #[serde(deserialize_with = "lenient")]
+    pub(super) stop_reason: String,
+    #[serde(deserialize_with = "lenient")]
+    usage: Option<Tokens>,
+    #[serde(rename = "_meta", deserialize_with = "lenient")]
+    meta: AnswerMeta,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct AnswerMeta {
+    #[serde(deserialize_with = "lenient")]
+    quota: Option<Quota>,
+}
+
+/// What Gemini says of a prompt.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Quota {
+    #[serde(deserialize_with = "lenient")]
+    token_count: Counts,
+    #[serde(deserialize_with = "lenient")]
+    model_usage: Vec<OfModel>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct OfModel {
+    #[serde(deserialize_with = "lenient")]
+    model: String,
+    #[serde(deserialize_with = "lenient")]
+    token_count: Counts,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Counts {
+    #[serde(deserialize_with = "lenient")]
+    input_tokens: u64,
+    #[serde(deserialize_with = "lenient")]
+    output_tokens: u64,
+}
+
+/// Tokens in the protocol's words.
+#[derive(Debug, Default, Clone, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct Tokens {
+    #[serde(deserialize_with = "lenient")]
+    input_tokens: u64,
+    #[serde(deserialize_with = "lenient")]
+    output_tokens: u64,
+    #[serde(deserialize_with = "lenient")]
+    total_tokens: u64,
+    #[serde(deserialize_with = "lenient")]
+    thought_tokens: Option<u64>,
+    #[serde(deserialize_with = "lenient")]
+    cached_read_tokens: Option<u64>,
+    #[serde(deserialize_with = "lenient")]
+    cached_write_tokens: Option<u64>,
+}
+
+impl Answer {
+    /// True if the agent says that no token was used.
+    pub(super) fn counts_nothing(&self) -> bool {
+        self.meta.quota.as_ref().is_some_and(|quota| {
+            quota.token_count.input_tokens == 0 && quota.token_count.output_tokens == 0
+        })
+    }
+
+    /// The model that did the most, if the agent says what each has done.
+    pub(super) fn model(&self) -> Option<String> {
+        let models = &self.meta.quota.as_ref()?.model_usage;
+        let most = models.iter().max_by_key(|of_model| of_model.token_count.input_tokens)?;
+        Some(most.model.clone()).filter(|model| !model.is_empty())
+    }
+}
+
+/// Adds up what the agent tells.
+#[derive(Debug)]
+pub(super) struct Meter {
+    by: preset::Usage,
+    /// The agent writes down itself what was used.
+    by_file: bool,
+    heard: Heard,
+    /// What the session had used before is not known.
+    resumed: bool,
+    total: Usage,
+    /// The session's sum at the end of the prompt before.
+    before: Tokens,
+    pub(super) window: Option<u64>,
+}
+
+impl Meter {
+    pub(super) fn new(preset: &Preset, heard: Heard, resumed: bool) -> Self {
+        Self::by(preset.usage, preset.session_file.is_some(), heard, resumed)
+    }
+
+    fn by(by: preset::Usage, by_file: bool, heard: Heard, resumed: bool) -> Self {
+        Self {
+            by,
+            by_file,
+            heard,
+            resumed,
+            total: Usage::default(),
+            before: Tokens::default(),
+            window: None,
+        }
+    }
+
+    /// Takes what one response has used; false if this agent tells it otherwise.
+    pub(super) fn response(&mut self, tokens: &Tokens) -> bool {
+        if self.by.rule != Rule::EachResponse {
+            return false;
+        }
+        let usage = self.usage_of(tokens);
+        self.total.num_turns = Some(self.total.num_turns.unwrap_or(0).saturating_add(1));
+        self.total.add(&usage);
+        true
+    }
+
+    /// Takes what the session has cost so far.
+    pub(super) fn session_cost(&mut self, usd: f64) {
+        if !self.resumed && usd.is_finite() {
+            self.total.total_cost_usd = Some(usd);
+            self.total.cost_source = CostSource::Reported;
+        }
+    }
+
+    /// Takes the end of a prompt.
+    pub(super) fn answered(&mut self, answer: &Answer) {
+        let told = answer.usage.clone();
+        match self.by.rule {
+            Rule::PerPrompt | Rule::LastStep => {
+                if let Some(tokens) = told {
+                    self.total.add(&self.usage_of(&tokens));
+                }
+            }
+            Rule::SessionDifference => {
+                // What the session had used before a resumed run is in nobody's stream.
+                let known = !std::mem::take(&mut self.resumed);
+                if let Some(tokens) = told {
+                    let since = tokens.beyond(&self.before);
+                    self.before = tokens;
+                    if known {
+                        self.total.add(&self.usage_of(&since));
+                    }
+                }
+            }
+            Rule::EachResponse => {}
+            Rule::Quota => {
+                if let Some(quota) = &answer.meta.quota {
+                    self.total.input_tokens = Some(quota.token_count.input_tokens);
+                    self.total.output_tokens = Some(quota.token_count.output_tokens);
+                    self.total.partial |= !self.by.exact;
+                }
+            }
+        }
+    }
+
+    /// What the turn has used so far, as the stream tells it.
+    pub(super) fn so_far(&self) -> Usage {
+        self.total.clone()
+    }
+
+    /// What the turn has used; null where nobody has said, or where the agent's own file says it better. Nobody
+    /// reads that file beside a stream that was saved.
+    pub(super) fn usage(&self) -> Usage {
+        match self.by_file && self.heard == Heard::Live {
+            true => Usage { num_turns: self.total.num_turns, ..Usage::default() },
+            false => self.total.clone(),
+        }
+    }
+
+    /// True if the end of the prompt tells something that was not reported before.
+    pub(super) fn has_news(&self) -> bool {
+        self.by.rule != Rule::EachResponse && self.total.input_tokens.is_some()
+    }
+
+    /// The next turn of a saved stream counts from zero.
+    pub(super) fn begin(&mut self) {
+        self.total = Usage::default();
+    }
+
+    /// How full the context is after this response.
+    pub(super) fn context(&self, tokens: &Tokens) -> Option<Context> {
+        let used_tokens = tokens.total_tokens;
+        let window_tokens = self.window;
+        (used_tokens > 0).then_some(Context {
+            used_tokens,
+            window_tokens,
+            source: ContextSource::Agent,
+        })
+    }
+
+    fn usage_of(&self, tokens: &Tokens) -> Usage {
+        let (read, write) = (tokens.cached_read_tokens, tokens.cached_write_tokens);
+        let cached = read.unwrap_or(0).saturating_add(write.unwrap_or(0));
+        let input = match self.by.input_has_cached {
+            true => tokens.input_tokens.saturating_sub(cached),
+            false => tokens.input_tokens,
+        };
+        Usage {
+            input_tokens: Some(input),
+            output_tokens: Some(tokens.output_tokens),
+            cache_read_input_tokens: read,
+            cache_creation_input_tokens: write,
+            reasoning_output_tokens: tokens.thought_tokens,
+            partial: !self.by.exact,
+            ..Usage::default()
+        }
+    }
+}
+
+impl Tokens {
+    fn beyond(&self, before: &Self) -> Self {
+        let part = |now: Option<u64>, before: Option<u64>| {
+            now.map(|now| now.saturating_sub(before.unwrap_or(0)))
+        };
+        Self {
+            input_tokens: self.input_tokens.saturating_sub(before.input_tokens),
+            output_tokens: self.output_tokens.saturating_sub(before.output_tokens),
+            total_tokens: self.total_tokens.saturating_sub(before.total_tokens),
+            thought_tokens: part(self.thought_tokens, before.thought_tokens),
+            cached_read_tokens: part(self.cached_read_tokens, before.cached_read_tokens),
+            cached_write_tokens: part(self.cached_write_tokens, before.cached_write_tokens),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::decode;
+
+    const TWO: [&str; 2] = [
+        r#"{"stopReason":"end_turn","usage":{"inputTokens":3000,"outputTokens":140,"totalTokens":3140,"thoughtTokens":20,"cachedReadTokens":400,"cachedWriteTokens":0}}"#,
+        r#"{"stopReason":"end_turn","usage":{"inputTokens":4000,"outputTokens":190,"totalTokens":4190,"thoughtTokens":20,"cachedReadTokens":600,"cachedWriteTokens":0}}"#,
+    ];
+
+    /// Input, output, cache read of each of the two prompts.
+    fn told(rule: Rule, resumed: bool) -> Vec<Option<(u64, u64, u64)>> {
+        let by = preset::Usage { rule, input_has_cached: true, exact: true };
+        let mut meter = Meter::by(by, false, Heard::Live, resumed);
+        let each = TWO.map(|line| {
+            meter.begin();
+            meter.answered(&decode(line).unwrap());
+            let usage = meter.usage();
+            Some((usage.input_tokens?, usage.output_tokens?, usage.cache_read_input_tokens?))
+        });
+        each.into()
+    }
+
+    #[test]
+    fn a_sum_of_the_session_is_counted_as_its_growth() {
+        let each = told(Rule::SessionDifference, false);
+        assert_eq!(each, [Some((2600, 140, 400)), Some((800, 50, 200))]);
+        let resumed = told(Rule::SessionDifference, true);
+        assert_eq!(resumed, [None, Some((800, 50, 200))], "what was before is not known");
+    }
+
+    #[test]
+    fn a_sum_of_the_prompt_is_what_it_says() {
+        let each = told(Rule::PerPrompt, false);
+        assert_eq!(each, [Some((2600, 140, 400)), Some((3400, 190, 600))]);
+    }
+
+    #[test]
+    fn what_is_not_all_of_it_says_so() {
+        let by = preset::Usage { rule: Rule::LastStep, input_has_cached: false, exact: false };
+        let mut meter = Meter::by(by, false, Heard::Live, false);
+        meter.answered(&decode(TWO[0]).unwrap());
+        assert!(meter.usage().partial);
+        assert_eq!(meter.usage().input_tokens, Some(3000));
+    }
+}

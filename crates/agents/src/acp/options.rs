@@ -1,0 +1,149 @@
+//! What an agent tells of itself and of a session. Read leniently: a field that has changed its shape must not
+//! keep a run from its session.
+
+use crate::wire::lenient;
+use agent_client_protocol_schema::v1::{AgentCapabilities, Implementation};
+use serde::Deserialize;
+
+/// The answer to `initialize`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct Hello {
+    #[serde(deserialize_with = "lenient")]
+    pub(super) agent_capabilities: AgentCapabilities,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) agent_info: Option<Implementation>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) auth_methods: Vec<AuthMethod>,
+}
+
+/// A way to log in. Of its type only those are of use that need no person.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct AuthMethod {
+    #[serde(deserialize_with = "lenient")]
+    pub(super) id: String,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) name: String,
+    #[serde(rename = "type", deserialize_with = "lenient")]
+    pub(super) kind: Option<String>,
+}
+
+/// The answer to `session/new`, `session/load` and `session/resume`; only a new one has an id.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct Opened {
+    #[serde(deserialize_with = "lenient")]
+    pub(super) session_id: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) modes: Modes,
+    /// Not in the protocol's current version, and in most agents.
+    #[serde(deserialize_with = "lenient")]
+    pub(super) models: Models,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) config_options: Vec<ConfigOption>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct Modes {
+    #[serde(deserialize_with = "lenient")]
+    pub(super) current_mode_id: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) available_modes: Vec<Mode>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Mode {
+    #[serde(deserialize_with = "lenient")]
+    pub(super) id: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct Models {
+    #[serde(deserialize_with = "lenient")]
+    pub(super) current_model_id: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) available_models: Vec<Model>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct Model {
+    #[serde(deserialize_with = "lenient")]
+    pub(super) model_id: String,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) name: String,
+    #[serde(rename = "_meta", deserialize_with = "lenient")]
+    pub(super) meta: ModelMeta,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct ModelMeta {
+    #[serde(deserialize_with = "lenient")]
+    pub(super) context_limit: Option<u64>,
+}
+
+/// A setting of the session: that of the model is known by its category.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct ConfigOption {
+    #[serde(deserialize_with = "lenient")]
+    pub(super) id: String,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) category: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) current_value: Option<String>,
+}
+
+impl Opened {
+    /// The model that runs, by the name that the agent was given for it.
+    pub(super) fn model(&self) -> Option<String> {
+        let current = self.models.current_model_id.as_ref();
+        let config = || self.model_option()?.current_value.as_ref();
+        let id = current.or_else(config)?;
+        // Qwen's ids are of a session: `$runtime|openai|mock-model(openai)`.
+        let named = self.current().filter(|model| id.contains('|') && !model.name.is_empty());
+        Some(named.map_or(id, |model| &model.name).clone())
+    }
+
+    /// How large the context window of that model is.
+    pub(super) fn window(&self) -> Option<u64> {
+        self.current()?.meta.context_limit
+    }
+
+    /// The setting that holds the model.
+    pub(super) fn model_option(&self) -> Option<&ConfigOption> {
+        self.config_options.iter().find(|option| option.category.as_deref() == Some("model"))
+    }
+
+    /// True if models are chosen by a request of their own.
+    pub(super) fn has_models(&self) -> bool {
+        !self.models.available_models.is_empty()
+    }
+
+    fn current(&self) -> Option<&Model> {
+        let id = self.models.current_model_id.as_ref()?;
+        self.models.available_models.iter().find(|model| model.model_id == *id)
+    }
+}
+
+/// The answer to `session/list`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Listed {
+    #[serde(deserialize_with = "lenient")]
+    pub(super) sessions: Vec<ListedSession>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct ListedSession {
+    #[serde(deserialize_with = "lenient")]
+    pub(super) session_id: String,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) updated_at: Option<String>,
+}

@@ -1,0 +1,152 @@
+//! What an agent behind ACP itself writes down about a session, where its stream does not tell what was used.
+
+use crate::session::{self, Response, SessionFiles, Tokens};
+use crate::wire::{decode, lenient};
+use jiff::Timestamp;
+use serde::Deserialize;
+
+/// Where the file is, and how it is read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SessionFile {
+    pub(super) files: fn(&str) -> Option<SessionFiles>,
+    pub(super) read: fn(Timestamp, &mut dyn Iterator<Item = &[u8]>) -> Vec<Response>,
+}
+
+/// `~/.gemini/tmp/PROJECT/chats/session-TIME-ID8.jsonl` (measured, 0.61.0).
+pub(super) const GEMINI: SessionFile = SessionFile { files: files_of_gemini, read: read_gemini };
+
+fn files_of_gemini(session_id: &str) -> Option<SessionFiles> {
+    let short = session_id.get(..8).filter(|_| session::is_id(session_id))?;
+    Some(SessionFiles {
+        home_env: "",
+        home: ".gemini",
+        folder: "tmp",
+        levels: 2,
+        prefix: "session-",
+        suffix: format!("{short}.jsonl"),
+        beside: None,
+    })
+}
+
+/// `~/.qwen/projects/FOLDER/chats/SESSION.jsonl` (measured, 0.24.4).
+pub(super) const QWEN: SessionFile = SessionFile { files: files_of_qwen, read: read_qwen };
+
+fn files_of_qwen(session_id: &str) -> Option<SessionFiles> {
+    session::is_id(session_id).then(|| SessionFiles {
+        home_env: "QWEN_HOME",
+        home: ".qwen",
+        folder: "projects",
+        levels: 2,
+        prefix: "",
+        suffix: format!("{session_id}.jsonl"),
+        beside: None,
+    })
+}
+
+/// Qwen writes down each answer of a model, of helpers too, as an event.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct QwenLine {
+    timestamp: Timestamp,
+    system_payload: QwenPayload,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct QwenPayload {
+    ui_event: QwenAnswer,
+}
+
+#[derive(Deserialize)]
+struct QwenAnswer {
+    #[serde(rename = "event.name")]
+    name: String,
+    #[serde(default, deserialize_with = "lenient")]
+    model: Option<String>,
+    /// With those from the cache.
+    #[serde(default, deserialize_with = "lenient")]
+    input_token_count: u64,
+    /// With the thoughts.
+    #[serde(default, deserialize_with = "lenient")]
+    output_token_count: u64,
+    #[serde(default, deserialize_with = "lenient")]
+    cached_content_token_count: u64,
+    #[serde(default, deserialize_with = "lenient")]
+    thoughts_token_count: u64,
+}
+
+fn read_qwen(since: Timestamp, lines: &mut dyn Iterator<Item = &[u8]>) -> Vec<Response> {
+    let read = |line: &[u8]| {
+        let line: QwenLine = decode(str::from_utf8(line).ok()?)?;
+        let answer = line.system_payload.ui_event;
+        let is_answer = answer.name == "qwen-code.api_response" && line.timestamp >= since;
+        let cached = answer.cached_content_token_count;
+        is_answer.then(|| Response {
+            at: Some(line.timestamp),
+            model: answer.model,
+            tokens: Tokens {
+                input: answer.input_token_count.saturating_sub(cached),
+                output: answer.output_token_count,
+                cache_read: cached,
+                reasoning: answer.thoughts_token_count,
+                ..Tokens::default()
+            },
+            ..Response::default()
+        })
+    };
+    lines.filter_map(read).collect()
+}
+
+/// A line of Gemini's file: a message of the model has its tokens. A message that grows comes again.
+#[derive(Deserialize)]
+struct Line {
+    #[serde(default, deserialize_with = "lenient")]
+    id: String,
+    #[serde(rename = "type")]
+    kind: String,
+    timestamp: Timestamp,
+    #[serde(default, deserialize_with = "lenient")]
+    model: Option<String>,
+    tokens: GeminiTokens,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct GeminiTokens {
+    /// With those from the cache.
+    #[serde(deserialize_with = "lenient")]
+    input: u64,
+    /// Without the thoughts.
+    #[serde(deserialize_with = "lenient")]
+    output: u64,
+    #[serde(deserialize_with = "lenient")]
+    cached: u64,
+    #[serde(deserialize_with = "lenient")]
+    thoughts: u64,
+}
+
+fn read_gemini(since: Timestamp, lines: &mut dyn Iterator<Item = &[u8]>) -> Vec<Response> {
+    let mut responses: Vec<(String, Response)> = Vec::new();
+    for line in lines {
+        let line = str::from_utf8(line).ok().and_then(decode::<Line>);
+        let Some(line) = line.filter(|line| line.kind == "gemini" && line.timestamp >= since)
+        else {
+            continue;
+        };
+        let GeminiTokens { input, output, cached, thoughts } = line.tokens;
+        let tokens = Tokens {
+            input: input.saturating_sub(cached),
+            output: output.saturating_add(thoughts),
+            cache_read: cached,
+            reasoning: thoughts,
+            ..Tokens::default()
+        };
+        let response =
+            Response { at: Some(line.timestamp), model: line.model, tokens, ..Response::default() };
+        match responses.iter_mut().find(|(id, _)| *id == line.id) {
+            Some((_, known)) => *known = response,
+            None => responses.push((line.id, response)),
+        }
+    }
+    responses.into_iter().map(|(_, response)| response).collect()
+}

@@ -1,0 +1,329 @@
+//! Tools over ACP: calls, their results, and what they are called.
+
+use super::diff;
+use super::preset::Quirks;
+use crate::{Out, RunRequest};
+use agent_client_protocol_schema::v1::{
+    ContentBlock, EmbeddedResourceResource, ToolCallContent, ToolCallStatus, ToolCallUpdate,
+    ToolKind as AcpKind,
+};
+use belay_trace::{Event, Json, ToolCall, ToolCallStart, ToolId, ToolKind, ToolResult};
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+/// The calls of a session.
+#[derive(Debug)]
+pub(super) struct Calls {
+    quirks: Quirks,
+    /// The names of the request's own MCP servers.
+    servers: Vec<String>,
+    calls: Vec<Call>,
+}
+
+#[derive(Debug, Default)]
+struct Call {
+    id: String,
+    name: Option<String>,
+    title: String,
+    kind: ToolKind,
+    args: Option<Json>,
+    paths: Vec<String>,
+    announced: bool,
+    called: bool,
+    denied: bool,
+    ended: bool,
+}
+
+/// What an update means for the turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// The model calls a tool that was not heard of before.
+    New,
+    /// A tool has returned.
+    Ended,
+    /// Neither.
+    Goes,
+}
+
+/// What only the text of an update holds.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Beside<'a> {
+    pub(super) input: Option<&'a RawValue>,
+    pub(super) tool_name: Option<&'a str>,
+}
+
+/// A tool that the agent asks about.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) tool_id: ToolId,
+    pub(super) name: String,
+    pub(super) args: Json,
+    pub(super) kind: ToolKind,
+    /// It is a tool of a server that came with the request.
+    pub(super) is_of_request: bool,
+}
+
+impl Calls {
+    pub(super) fn new(quirks: Quirks, request: &RunRequest) -> Self {
+        let servers = request.mcp_servers.keys().cloned().collect();
+        Self { quirks, servers, calls: Vec::new() }
+    }
+
+    /// True if the call with this id was heard of.
+    pub(super) fn knows(&self, id: &str) -> bool {
+        self.calls.iter().any(|call| call.id == id)
+    }
+
+    /// Takes what an update says of a call.
+    pub(super) fn update(
+        &mut self,
+        update: &ToolCallUpdate,
+        beside: Beside<'_>,
+        out: &mut Out,
+    ) -> Step {
+        let known = self.knows(&update.tool_call_id.0);
+        let call = self.merge(update, beside);
+        let status = update.fields.status.unwrap_or(ToolCallStatus::Pending);
+        let is_over = matches!(status, ToolCallStatus::Completed | ToolCallStatus::Failed);
+        if call.ended {
+            return Step::Goes;
+        }
+        if call.args.is_some() || status != ToolCallStatus::Pending {
+            call.tell(out);
+        } else {
+            call.announce(out);
+        }
+        if is_over {
+            call.ended = true;
+            let result = result(call, update, status == ToolCallStatus::Failed);
+            out.event(Event::ToolResult(result));
+            return Step::Ended;
+        }
+        if known { Step::Goes } else { Step::New }
+    }
+
+    /// The agent asks about a call, of which it may not have spoken before.
+    pub(super) fn ask(
+        &mut self,
+        update: &ToolCallUpdate,
+        beside: Beside<'_>,
+        out: &mut Out,
+    ) -> Asked {
+        let call = self.merge(update, beside);
+        call.tell(out);
+        let name = call.shown_name();
+        Asked {
+            tool_id: ToolId(call.id.clone()),
+            is_of_request: name.starts_with("mcp__") && call.name.is_some(),
+            name,
+            args: call.shown_args(),
+            kind: call.kind,
+        }
+    }
+
+    /// A call was not permitted.
+    pub(super) fn denied(&mut self, id: &ToolId) {
+        if let Some(call) = self.calls.iter_mut().find(|call| call.id == id.0) {
+            call.denied = true;
+        }
+    }
+
+    /// True if the last call was not permitted.
+    pub(super) fn last_is_denied(&self) -> bool {
+        self.calls.last().is_some_and(|call| call.denied)
+    }
+
+    /// Ends the calls that were not permitted, where the agent itself never does. True if there were any.
+    pub(super) fn end_denied(&mut self, out: &mut Out) -> bool {
+        let ends = self.quirks.denied_calls_stay_open;
+        let open = self.calls.iter_mut().filter(|call| ends && call.denied && !call.ended);
+        let mut any = false;
+        for call in open {
+            (call.ended, any) = (true, true);
+            out.event(Event::ToolResult(ToolResult {
+                tool_id: Some(ToolId(call.id.clone())),
+                name: Some(call.shown_name()),
+                output: "not permitted".to_owned(),
+                tool_error: true,
+                exit_code: None,
+            }));
+        }
+        any
+    }
+
+    /// Forgets the calls of a turn; what was only announced is told as far as it is known.
+    pub(super) fn turn_ended(&mut self, out: &mut Out) {
+        self.end_denied(out);
+        self.calls.iter_mut().filter(|call| !call.called).for_each(|call| call.tell(out));
+        self.calls.clear();
+    }
+
+    fn merge(&mut self, update: &ToolCallUpdate, beside: Beside<'_>) -> &mut Call {
+        let id = update.tool_call_id.0.as_ref();
+        let at = self.calls.iter().position(|call| call.id == id).unwrap_or_else(|| {
+            self.calls.push(Call { id: id.to_owned(), ..Call::default() });
+            self.calls.len() - 1
+        });
+        let in_id = self.quirks.tool_name_in_id.then(|| id.rsplit_once("__")).flatten();
+        let fields = &update.fields;
+        let name = fields.name.as_deref().or(beside.tool_name).or(in_id.map(|(name, _)| name));
+        let name = name.map(|name| self.name(name));
+        let call = &mut self.calls[at];
+        call.name = name.or(call.name.take());
+        if let Some(title) = &fields.title {
+            call.title.clone_from(title);
+        }
+        if let Some(kind) = fields.kind {
+            call.kind = kind_of(kind);
+        }
+        if let Some(locations) = fields.locations.as_ref().filter(|paths| !paths.is_empty()) {
+            call.paths = locations.iter().map(|at| at.path.to_string_lossy().into()).collect();
+        }
+        // An empty object comes while the model still writes the arguments.
+        let input = beside.input.filter(|input| !matches!(input.get().trim(), "{}" | "null"));
+        call.args = input.map(Json::from_raw).or(call.args.take());
+        call
+    }
+
+    /// The name that the tool has on every agent.
+    fn name(&self, name: &str) -> String {
+        let of_server = |server: &String| {
+            let leads = [
+                format!("mcp__{server}__"),
+                format!("mcp_{server}_"),
+                format!("{server}__"),
+                format!("{server}_"),
+            ];
+            let tool = leads.iter().find_map(|lead| name.strip_prefix(lead.as_str()))?;
+            Some(format!("mcp__{server}__{tool}"))
+        };
+        match name {
+            "run_shell_command" | "bash" | "shell" | "developer__shell" => "Bash".to_owned(),
+            _ => self.servers.iter().find_map(of_server).unwrap_or_else(|| name.to_owned()),
+        }
+    }
+}
+
+impl Call {
+    fn announce(&mut self, out: &mut Out) {
+        if !self.announced {
+            self.announced = true;
+            let (tool_id, name) = (Some(ToolId(self.id.clone())), self.shown_name());
+            out.event(Event::ToolCallStart(ToolCallStart { tool_id, name }));
+        }
+    }
+
+    fn tell(&mut self, out: &mut Out) {
+        if !self.called {
+            (self.announced, self.called) = (true, true);
+            out.event(Event::ToolCall(ToolCall {
+                tool_id: Some(ToolId(self.id.clone())),
+                name: self.shown_name(),
+                args: self.shown_args(),
+                kind: self.kind,
+            }));
+        }
+    }
+
+    /// Only some agents name their tools; a title is a sentence for people.
+    fn shown_name(&self) -> String {
+        match (&self.name, self.kind) {
+            (Some(name), _) => name.clone(),
+            (None, ToolKind::Execute) => "Bash".to_owned(),
+            (None, _) => self.title.clone(),
+        }
+    }
+
+    /// Only some agents tell the arguments; the title of a command is the command.
+    fn shown_args(&self) -> Json {
+        match (&self.args, self.kind) {
+            (Some(args), _) => args.clone(),
+            (None, ToolKind::Execute) => Json::from(json!({"command": self.title})),
+            (None, _) => match self.paths.as_slice() {
+                [] => Json::from(json!({"title": self.title})),
+                [path] => Json::from(json!({"title": self.title, "path": path})),
+                paths => Json::from(json!({"title": self.title, "paths": paths})),
+            },
+        }
+    }
+}
+
+fn kind_of(kind: AcpKind) -> ToolKind {
+    match kind {
+        AcpKind::Read | AcpKind::Search => ToolKind::Read,
+        AcpKind::Edit | AcpKind::Delete | AcpKind::Move => ToolKind::Edit,
+        AcpKind::Execute => ToolKind::Execute,
+        AcpKind::Fetch => ToolKind::Network,
+        _ => ToolKind::Other,
+    }
+}
+
+fn result(call: &Call, update: &ToolCallUpdate, failed: bool) -> ToolResult {
+    let raw = update.fields.raw_output.as_ref();
+    let exit_code = raw.and_then(exit_code);
+    ToolResult {
+        tool_id: Some(ToolId(call.id.clone())),
+        name: Some(call.shown_name()),
+        output: output(update, raw),
+        tool_error: failed || exit_code.is_some_and(|code| code != 0),
+        exit_code,
+    }
+}
+
+/// Where agents put the exit code of a command: Qwen; Copilot and Codex; OpenCode.
+fn exit_code(raw: &Value) -> Option<i32> {
+    let places = ["/exitCode", "/exit_code", "/contents/0/exitCode", "/metadata/exit"];
+    let code = places.iter().find_map(|place| raw.pointer(place)?.as_i64());
+    code.and_then(|code| i32::try_from(code).ok())
+}
+
+/// What a tool has printed: as itself where the agent hands it on, else as the agent shows it to people.
+fn output(update: &ToolCallUpdate, raw: Option<&Value>) -> String {
+    if let Some(text) = raw.and_then(plain) {
+        // The end of a long output, and where all of it is (Qwen).
+        let cut = raw.filter(|raw| raw["truncated"] == true);
+        let whole = cut.and_then(|raw| raw.pointer("/outputFiles/0")?.as_str());
+        return match whole {
+            Some(path) => format!("{text}\n\n[Full output: {path}]"),
+            None => text.to_owned(),
+        };
+    }
+    let blocks = update.fields.content.iter().flatten();
+    let shown: Vec<String> = blocks.map(block).collect();
+    match (shown.is_empty(), raw) {
+        (true, Some(Value::String(text))) => text.clone(),
+        (true, Some(raw)) if !raw.is_null() => raw.to_string(),
+        _ => shown.join("\n"),
+    }
+}
+
+/// The text of a shell's result (Qwen), of a change of a file (Qwen), of anything (OpenCode).
+fn plain(raw: &Value) -> Option<&str> {
+    let text = |place: &str| raw.pointer(place)?.as_str();
+    text("/output").or_else(|| text("/fileDiff"))
+}
+
+fn block(content: &ToolCallContent) -> String {
+    match content {
+        ToolCallContent::Content(content) => text_of(&content.content),
+        ToolCallContent::Diff(diff) => {
+            diff::lines(&diff.path.to_string_lossy(), diff.old_text.as_deref(), &diff.new_text)
+        }
+        _ => "[terminal]".to_owned(),
+    }
+}
+
+/// A block as text; what is none is named.
+pub(super) fn text_of(block: &ContentBlock) -> String {
+    match block {
+        ContentBlock::Text(text) => text.text.clone(),
+        ContentBlock::ResourceLink(link) => link.uri.clone(),
+        ContentBlock::Resource(resource) => match &resource.resource {
+            EmbeddedResourceResource::TextResourceContents(text) => text.text.clone(),
+            _ => "[resource]".to_owned(),
+        },
+        ContentBlock::Image(_) => "[image]".to_owned(),
+        ContentBlock::Audio(_) => "[audio]".to_owned(),
+        _ => "[content]".to_owned(),
+    }
+}
