@@ -14,7 +14,7 @@ pub(crate) struct Stated {
     /// It says that the turn has ended.
     pub(crate) ends: bool,
     /// It ends a turn if it refuses what belay has asked for.
-    pub(super) may_refuse: bool,
+    pub(crate) may_refuse: bool,
     /// It says that the turn has answered.
     pub(crate) success: bool,
     /// It says so only if the last response was whole.
