@@ -1,5 +1,4 @@
 //! A chain of agents over ACP that ends at Claude: each fails in its own words, and the next one is handed the task.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use belay_agents::Acp;
 use belay_testkit::model_server::{ModelServer, Reply, Script};

@@ -1,7 +1,8 @@
 //! What is installed is what the tests were written for.
 
 use belay_testkit::real::{
-    self, CLAUDE_VERSION, CODEX_VERSION, OPENCODE_VERSION, PI_VERSION, skip_unless_installed,
+    self, CLAUDE_VERSION, CODEX_VERSION, COPILOT_VERSION, GEMINI_VERSION, OPENCODE_VERSION,
+    PI_VERSION, QWEN_VERSION, skip_unless_installed,
 };
 
 #[test]
@@ -12,6 +13,9 @@ fn every_cli_has_the_pinned_version() {
         (real::codex(), "codex", CODEX_VERSION),
         (real::opencode(), "opencode", OPENCODE_VERSION),
         (real::pi(), "pi", PI_VERSION),
+        (real::gemini(), "gemini", GEMINI_VERSION),
+        (real::qwen(), "qwen", QWEN_VERSION),
+        (real::copilot(), "copilot", COPILOT_VERSION),
     ];
     let agents = found.map(|(agent, what, version)| {
         let agent = skip_unless_installed(agent, what, test);
