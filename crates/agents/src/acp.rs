@@ -21,8 +21,8 @@ pub(crate) use failures::{ACP, GEMINI, GOOSE, QWEN};
 use crate::agent::{check_name, check_options};
 use crate::mcp;
 use crate::{
-    Account, Agent, Capabilities, Launch, Permissions, Protocol, Response, RunRequest, Session,
-    SessionFiles, StopPlan, Transport, Unsupported,
+    Account, Agent, Capabilities, Care, Launch, Permissions, Protocol, Response, RunRequest,
+    Session, SessionFiles, StopPlan, Transport, Unsupported,
 };
 use jiff::Timestamp;
 use preset::Preset;
@@ -144,6 +144,14 @@ impl Agent for Acp {
         let account = Account::in_file("", login.home, login.files).variables(login.variables);
         let (part, model_limits) = (self.command.clone(), self.preset.model_limits);
         Account { part, model_limits, ..account }
+    }
+
+    fn logins(&self, file: &[u8]) -> Option<Vec<crate::Login>> {
+        crate::login::oauth(file)
+    }
+
+    fn care(&self) -> Care {
+        self.preset.care
     }
 
     fn capabilities(&self, _transport: Transport) -> Capabilities {

@@ -132,6 +132,11 @@ pub struct Care {
     pub tried: Option<(&'static str, &'static str)>,
 }
 
+impl Care {
+    /// Nothing is known.
+    pub(crate) const NONE: Self = Self { install: "", log_in: "", tried: None };
+}
+
 /// How an agent is talked with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]

@@ -47,6 +47,22 @@ pub(crate) fn by_provider(file: &[u8]) -> Option<Vec<Login>> {
     Some(entries.into_iter().map(login).collect())
 }
 
+/// A file as Google's libraries write it, and Gemini and Qwen after them.
+pub(crate) fn oauth(file: &[u8]) -> Option<Vec<Login>> {
+    #[derive(Deserialize)]
+    struct Credentials {
+        access_token: Value,
+        #[serde(default)]
+        refresh_token: Value,
+        #[serde(default)]
+        expiry_date: Value,
+    }
+    let credentials: Credentials = serde_json::from_slice(file).ok()?;
+    let login =
+        Login::new(milliseconds(&credentials.expiry_date), is_text(&credentials.refresh_token));
+    Some(Some(login).filter(|_| is_text(&credentials.access_token)).into_iter().collect())
+}
+
 /// A time in milliseconds since 1970; 0 is none.
 pub(crate) fn milliseconds(value: &Value) -> Option<Timestamp> {
     let ms = value.as_i64().filter(|ms| *ms > 0)?;
@@ -119,6 +135,16 @@ mod tests {
                 r#"{"anthropic":{"type":"oauth","refresh":"r","expires":1790000000000},"openai":{"type":"api","key":"k"}}"#,
                 &[(Some("anthropic"), Some(1_790_000_000), true), (Some("openai"), None, false)],
             );
+        }
+    }
+
+    #[cfg(feature = "acp")]
+    #[test]
+    fn a_login_of_google_is_read_too() {
+        for agent in [crate::Acp::gemini(), crate::Acp::qwen()] {
+            let file = r#"{"access_token":"a","refresh_token":"r","expiry_date":1790000000000}"#;
+            check(&agent, file, &[(None, Some(1_790_000_000), true)]);
+            assert_eq!(agent.logins(b"{}"), None);
         }
     }
 

@@ -60,8 +60,10 @@ impl Shapes {
 const FILES: &[(&str, &str)] = &[
     ("claude-code", include_str!("shapes/claude-code.txt")),
     ("codex", include_str!("shapes/codex.txt")),
+    ("gemini", include_str!("shapes/gemini.txt")),
     ("opencode", include_str!("shapes/opencode.txt")),
     ("pi", include_str!("shapes/pi.txt")),
+    ("qwen", include_str!("shapes/qwen.txt")),
 ];
 
 /// Names below which anything can stand: what tools take and give, maps by names of models, files, servers.

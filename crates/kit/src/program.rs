@@ -21,6 +21,10 @@ pub(crate) fn resolve(
         return absolute(path);
     }
     let name = launch.program.as_str();
+    if name.is_empty() {
+        let message = "its command is not given: -a 'acp:COMMAND ARGS'";
+        return Err(Failure::new(FailureKind::InvalidRequest, message));
+    }
     let Some(paths) = env.get("PATH").filter(|paths| !paths.is_empty()) else {
         return Err(Failure::new(
             FailureKind::NotInstalled,

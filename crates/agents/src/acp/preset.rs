@@ -3,7 +3,7 @@
 use super::failures;
 use super::session_file::{self, SessionFile};
 use crate::failures::Table;
-use crate::{Capabilities, Capability, EnvPolicy, Permissions, RunRequest, Support};
+use crate::{Capabilities, Capability, Care, EnvPolicy, Permissions, RunRequest, Support};
 
 /// All that belay knows of one agent beyond the protocol.
 #[derive(Debug)]
@@ -22,6 +22,8 @@ pub(super) struct Preset {
     /// What is set for it.
     pub(super) set: &'static [(&'static str, &'static str)],
     pub(super) login: Login,
+    /// How it is installed and logged in to, and which versions were tried.
+    pub(super) care: Care,
     /// Words of a failure by which a limit is that of one model alone.
     pub(super) model_limits: &'static [&'static str],
     pub(super) modes: Modes,
@@ -148,6 +150,7 @@ pub(super) static GENERIC: Preset = Preset {
     env: KEYS,
     set: &[],
     login: Login { home: "", files: &[], variables: KEYS },
+    care: Care::NONE,
     modes: Modes { read_only: None, edit: None, full: None },
     usage: Usage { rule: Rule::PerPrompt, input_has_cached: false, exact: false },
     session_file: None,
@@ -232,6 +235,11 @@ pub(super) static GEMINI: Preset = Preset {
         ],
     },
     model_limits: &["on this model"],
+    care: Care {
+        install: "npm install -g @google/gemini-cli@latest",
+        log_in: "start gemini and choose a login, or set GEMINI_API_KEY",
+        tried: Some(("0.61.0", "0.61.0")),
+    },
     modes: Modes { read_only: Some("plan"), edit: Some("autoEdit"), full: Some("yolo") },
     usage: Usage { rule: Rule::Quota, input_has_cached: true, exact: false },
     session_file: Some(session_file::GEMINI),
@@ -310,6 +318,11 @@ pub(super) static QWEN: Preset = Preset {
     },
     model_limits: &[],
     // Its `auto-edit` writes everywhere (measured).
+    care: Care {
+        install: "npm install -g @qwen-code/qwen-code@latest",
+        log_in: "start qwen and choose a login, or set OPENAI_API_KEY and OPENAI_BASE_URL",
+        tried: Some(("0.24.4", "0.24.4")),
+    },
     modes: Modes { read_only: Some("plan"), edit: None, full: Some("yolo") },
     // What its classifier of risky commands and its memory have used stands in the file alone.
     usage: Usage { rule: Rule::EachResponse, input_has_cached: true, exact: false },
@@ -384,6 +397,11 @@ pub(super) static GOOSE: Preset = Preset {
         ],
     },
     model_limits: &[],
+    care: Care {
+        install: "see https://block.github.io/goose",
+        log_in: "goose configure",
+        tried: None,
+    },
     modes: Modes { read_only: None, edit: None, full: None },
     usage: Usage { rule: Rule::PerPrompt, input_has_cached: false, exact: false },
     session_file: None,

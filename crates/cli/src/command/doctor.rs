@@ -10,7 +10,7 @@ use crate::fail::{Fail, closed_pipe_is_fine};
 use crate::surroundings::{self, Color};
 use belay_trace::exit_code;
 use belaykit::doctor::{self, Examined, Finding, Level, Places};
-use belaykit::{AGENTS, Candidate, Client};
+use belaykit::{AGENTS, Candidate, Client, RunRequest};
 use clap::Args;
 use serde::Serialize;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -113,7 +113,13 @@ impl Doctor {
         let mut clients: Vec<Client> =
             self.agents.iter().map(|c| Client::of(c.agent.clone())).collect();
         if clients.is_empty() {
-            clients = AGENTS.iter().map(|entry| Client::of((entry.make)(None))).collect();
+            let agents = AGENTS.iter().map(|entry| (entry.make)(None));
+            // One that is whatever its command says cannot be looked for.
+            let known = agents.filter(|agent| {
+                let args = agent.interactive_args(&RunRequest::new(""));
+                args.is_ok_and(|args| args.first().is_some_and(|program| !program.is_empty()))
+            });
+            clients = known.map(Client::of).collect();
         }
         // Each asks its program for its version, and some take a second to answer.
         let mut tasks = Vec::new();
