@@ -49,6 +49,14 @@ fn agents_that_are_not_there_are_named() {
                  transports: dialogue, print
     docker-agent not found: `docker-agent` is not on the PATH
                  also: docker; transports: print
+    gemini       not found: `gemini` is not on the PATH
+                 also: gemini-cli; transports: dialogue
+    qwen         not found: `qwen` is not on the PATH
+                 also: qwen-code; transports: dialogue
+    goose        not found: `goose` is not on the PATH
+                 transports: dialogue
+    acp          not found: its command is not given: -a 'acp:COMMAND ARGS'
+                 transports: dialogue
     --- stderr
     "#);
 }

@@ -105,7 +105,8 @@ fn a_retry_in_three_days_is_not_waited_for() {
     stream.truncate(2);
     let (scene, _) = Scene::claude(&Play { linger_ms: 300_000, ..says(stream) });
     let ended = scene.run(&[]);
-    assert_eq!((ended.kind(), ended.code()), ("stalled", Some(3)));
+    assert_eq!((ended.kind(), ended.code()), ("rate_limited", Some(75)));
+    assert!(ended.result()["retry_at"].is_string(), "it says when to come back");
     let message = ended.result()["failure"]["message"].as_str().unwrap();
     assert!(message.contains("3 days"), "{message}");
     let decided = ended.one("interrupted").at - ended.one("retry").at;
