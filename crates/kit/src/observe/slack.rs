@@ -110,7 +110,8 @@ impl Channel for Slack {
     fn send(&mut self, notices: &[Notice], timeout: Duration) -> Result<(), Failed> {
         let Some(first) = notices.first() else { return Ok(()) };
         let thread = self.threads.get(first.thread()).cloned().unwrap_or_default();
-        let is_end = matches!(first.event, Kind::Result | Kind::Error);
+        let last = notices.last().map(|notice| notice.event);
+        let is_end = matches!(last, Some(Kind::Result | Kind::Error));
         let mentions = if is_end { self.mentions.as_str() } else { "" };
         let mut message = Message {
             text: blocks::fallback(notices, mentions),
@@ -159,5 +160,76 @@ impl Slack {
         if is_root {
             thread.root = Some(place);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use belay_testkit::fake_slack::{CHANNEL_NAME, FakeSlack, TOKEN};
+    use belay_trace::Level;
+
+    const LONG: Duration = Duration::from_secs(30);
+
+    fn notice(event: Kind, title: &str) -> Notice {
+        Notice {
+            event,
+            level: Level::Info,
+            title: title.to_owned(),
+            body: String::new(),
+            footer: String::new(),
+            agent: String::new(),
+            run: "r".to_owned(),
+            trace: None,
+        }
+    }
+
+    fn slack(fake: &FakeSlack) -> Slack {
+        let config = Config {
+            enabled: true,
+            bot_token: TOKEN.to_owned(),
+            channel: CHANNEL_NAME.to_owned(),
+            api_url: fake.api_url(),
+            ..Config::default()
+        };
+        let api = Api::of(&config).unwrap();
+        Slack { api, threads: BTreeMap::new(), mentions: String::new() }
+    }
+
+    #[test]
+    fn a_message_that_can_no_longer_be_edited_gets_a_successor() {
+        let fake = FakeSlack::start().unwrap();
+        let mut slack = slack(&fake);
+        for (kind, title) in [(Kind::Start, "s"), (Kind::ToolUse, "1"), (Kind::ToolUse, "2")] {
+            slack.send(&[notice(kind, title)], LONG).unwrap();
+        }
+        fake.edit_window(Duration::ZERO);
+        slack.send(&[notice(Kind::ToolUse, "3")], LONG).unwrap();
+        let shown: Vec<_> = fake.messages().iter().map(|it| it.shown().join("")).collect();
+        assert_eq!(shown, ["s", "2", "3"]);
+        assert_eq!(fake.refused(), ["edit_window_closed"]);
+    }
+
+    #[test]
+    fn secrets_are_in_no_debug_output() {
+        let config = Config {
+            webhook_url: "https://hooks.slack.com/secret".into(),
+            bot_token: "xoxb-secret".into(),
+            ..Config::default()
+        };
+        assert!(!format!("{config:?}").contains("secret"));
+        assert!(!format!("{:?}", Notify::slack(config)).contains("secret"));
+    }
+
+    #[test]
+    fn what_is_not_enabled_or_not_complete_does_nothing() {
+        let all = Config { bot_token: "t".into(), channel: "c".into(), ..Config::default() };
+        assert!(Api::of(&all).is_none());
+        assert!(Api::of(&Config { enabled: true, ..all.clone() }).is_some());
+        assert!(Api::of(&Config { enabled: true, channel: String::new(), ..all }).is_none());
+        let mut notifier = Notifier::new(&Config::default());
+        assert!(!notifier.is_enabled());
+        notifier.start_session("s").and_then(|()| notifier.send("x")).unwrap();
+        assert_eq!(notifier.thread_ts(), None);
     }
 }

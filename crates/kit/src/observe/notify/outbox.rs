@@ -34,7 +34,7 @@ struct State {
     waiting: VecDeque<Notice>,
     /// What is being sent.
     flying: Vec<Notice>,
-    /// The newest word of each run's tools, and when it may be written.
+    /// The newest word of each run's tools, and since when there is one to be written.
     edits: VecDeque<(Instant, Notice)>,
     /// When the tools of a run were written of last.
     edited: BTreeMap<String, Instant>,
@@ -158,10 +158,12 @@ impl State {
             if let Some((_, edit)) = self.edits.iter_mut().find(|(_, it)| it.run == notice.run) {
                 *edit = notice;
             } else {
-                let at = self.edited.get(&notice.run).map_or(now, |at| *at + EDIT_PAUSE);
-                self.edits.push_back((at, notice));
+                self.edits.push_back((now, notice));
             }
             return;
+        }
+        if notice.event.is_kept() && !self.edited.contains_key(&notice.run) {
+            self.edits.retain(|(_, edit)| edit.run != notice.run);
         }
         self.waiting.push_back(notice);
         while self.waiting.len() > NOTICES_MAX {
@@ -189,24 +191,34 @@ impl State {
             let empty = self.waiting.is_empty() && self.edits.is_empty();
             return if empty { Next::Wait } else { Next::WaitUntil(at) };
         }
-        let batch = self.take_batch(merges);
+        let batch = self.take_batch(merges, in_hurry);
         if !batch.is_empty() {
             return Next::Send(batch, timeout);
         }
-        let due = self.edits.iter().position(|(at, _)| *at <= now || in_hurry);
+        let due = self.edits.iter().position(|edit| self.due(edit) <= now);
         match due.and_then(|n| self.edits.remove(n)) {
             Some((_, edit)) => Next::Send(vec![edit], timeout),
-            None => self.edits.iter().map(|(at, _)| *at).min().map_or(Next::Wait, Next::WaitUntil),
+            None => {
+                let due = self.edits.iter().map(|edit| self.due(edit)).min();
+                due.map_or(Next::Wait, Next::WaitUntil)
+            }
         }
     }
 
-    /// The first notice, and those behind it that fit into one message with it.
-    fn take_batch(&mut self, merges: bool) -> Vec<Notice> {
+    /// When a run's tools may be written of. Of a run that is over before the first time, its end says it.
+    fn due(&self, (since, edit): &(Instant, Notice)) -> Instant {
+        *self.edited.get(&edit.run).unwrap_or(since) + EDIT_PAUSE
+    }
+
+    /// The first notice, and those behind it that fit into one message with it: in a hurry also the end.
+    fn take_batch(&mut self, merges: bool, in_hurry: bool) -> Vec<Notice> {
         let joins = |notice: &Notice| matches!(notice.event, Kind::Phase | Kind::Trouble);
+        let ends = |notice: &Notice| matches!(notice.event, Kind::Result | Kind::Error);
         let mut batch: Vec<_> = self.waiting.pop_front().into_iter().collect();
         while merges && batch.len() < NOTICES_MERGED_MAX {
-            let (Some(first), Some(next)) = (batch.first(), self.waiting.front()) else { break };
-            if !joins(first) || !joins(next) || first.thread() != next.thread() {
+            let (Some(last), Some(next)) = (batch.last(), self.waiting.front()) else { break };
+            let is_one = last.thread() == next.thread();
+            if !joins(last) || !is_one || !(joins(next) || in_hurry && ends(next)) {
                 break;
             }
             batch.extend(self.waiting.pop_front());
@@ -257,10 +269,10 @@ impl State {
         let blocked = self.blocked.is_some_and(|(at, _)| at > now);
         let in_vain = self.blocked.is_some_and(|(at, _)| at >= until)
             || self.failures >= failures_before.saturating_add(2);
-        let sent = self.waiting.is_empty() && self.flying.is_empty();
-        self.off.is_some()
-            || (in_vain && self.flying.is_empty())
-            || (sent && (self.edits.is_empty() || blocked))
+        // What is written of tools is worth no waiting, if it is not due.
+        let is_due = !blocked && self.edits.iter().any(|edit| self.due(edit) <= now);
+        let is_sent = self.waiting.is_empty() && self.flying.is_empty() && !is_due;
+        self.off.is_some() || is_sent || (in_vain && self.flying.is_empty())
     }
 
     /// What was not sent, and why.
@@ -280,5 +292,133 @@ impl State {
                 Err(format!("{} dropped and {left} not sent in time{why}", messages(lost)))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use belay_trace::Level;
+
+    fn notice(event: Kind, title: &str) -> Notice {
+        Notice {
+            event,
+            level: Level::Info,
+            title: title.to_owned(),
+            body: String::new(),
+            footer: String::new(),
+            agent: String::new(),
+            run: "r".to_owned(),
+            trace: None,
+        }
+    }
+
+    fn titles(next: &Next) -> Vec<&str> {
+        match next {
+            Next::Send(notices, _) => notices.iter().map(|notice| &*notice.title).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    const PACE: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn messages_keep_their_order_and_their_pace_and_join_where_they_may() {
+        let now = Instant::now();
+        let mut state = State::default();
+        for (kind, title) in
+            [(Kind::Start, "s"), (Kind::Phase, "p"), (Kind::Trouble, "t"), (Kind::Result, "r")]
+        {
+            state.add(notice(kind, title), now);
+        }
+        assert_eq!(titles(&state.next(now, true)), ["s"]);
+        state.sent(Ok(()), now, PACE);
+        assert_eq!(state.next(now, true), Next::WaitUntil(now + PACE));
+        let later = now + PACE;
+        assert_eq!(titles(&state.next(later, true)), ["p", "t"]);
+        state.sent(Ok(()), later, PACE);
+        state.hurry = Some(later + PACE);
+        assert_eq!(
+            titles(&state.next(later, true)),
+            ["r"],
+            "whoever waits does not wait for the pace"
+        );
+
+        let mut state = State { hurry: Some(later), ..State::default() };
+        for (kind, title) in [(Kind::Phase, "p"), (Kind::Error, "e"), (Kind::Phase, "q")] {
+            state.add(notice(kind, title), now);
+        }
+        assert_eq!(titles(&state.next(now, true)), ["p", "e"]);
+        assert_eq!(titles(&state.next(now, false)), ["q"]);
+    }
+
+    #[test]
+    fn progress_is_dropped_before_results_and_counted() {
+        let now = Instant::now();
+        let mut state = State::default();
+        for n in 0..NOTICES_MAX {
+            state.add(notice(Kind::Error, &format!("e{n}")), now);
+            state.add(notice(Kind::Phase, &format!("p{n}")), now);
+        }
+        assert_eq!(state.waiting.len(), NOTICES_MAX);
+        assert!(state.waiting.iter().all(|notice| notice.event == Kind::Error));
+        let want = format!("{NOTICES_MAX} messages dropped and {NOTICES_MAX} not sent in time");
+        assert_eq!(state.account(), Err(want));
+        (0..NOTICES_KEPT_MAX).for_each(|_| state.add(notice(Kind::Result, "r"), now));
+        assert_eq!(state.waiting.len(), NOTICES_KEPT_MAX, "nor does this grow without end");
+    }
+
+    #[test]
+    fn what_failed_is_sent_again_first_and_later_each_time() {
+        let mut now = Instant::now();
+        let mut state = State::default();
+        state.add(notice(Kind::Start, "s"), now);
+        state.add(notice(Kind::Result, "r"), now);
+        for wait in [1, 2, 4, 8, 16, 30, 30] {
+            assert_eq!(titles(&state.next(now, true)), ["s"]);
+            state.flying = vec![notice(Kind::Start, "s")];
+            state.sent(Err(Failed::Later(None, "no".into())), now, PACE);
+            let at = now + Duration::from_secs(wait);
+            assert_eq!(state.next(now, true), Next::WaitUntil(at));
+            now = at;
+        }
+        assert_eq!(titles(&state.next(now, true)), ["s"]);
+        state.flying = vec![notice(Kind::Start, "s")];
+        let asked = Some(Duration::from_secs(60));
+        state.sent(Err(Failed::Later(asked, "429".into())), now, PACE);
+        let at = now + Duration::from_secs(60);
+        assert_eq!(state.next(now, true), Next::WaitUntil(at));
+        assert!(state.is_done(now, now + PACE, state.failures), "nobody waits for that");
+        assert_eq!(state.account(), Err("2 messages not sent in time: 429".into()));
+    }
+
+    #[test]
+    fn what_no_try_can_mend_is_tried_once() {
+        let now = Instant::now();
+        let mut state = State::default();
+        (0..3).for_each(|_| state.add(notice(Kind::Error, "e"), now));
+        assert_eq!(titles(&state.next(now, true)), ["e"]);
+        state.flying = vec![notice(Kind::Error, "e")];
+        state.sent(Err(Failed::Off("invalid_auth".into())), now, PACE);
+        state.add(notice(Kind::Error, "e"), now);
+        assert_eq!(state.next(now + PACE, true), Next::Wait);
+        assert_eq!(state.account(), Err("4 messages dropped: invalid_auth".into()));
+    }
+
+    #[test]
+    fn the_tools_of_a_run_are_written_of_every_three_seconds_with_the_newest_word() {
+        let now = Instant::now();
+        let mut state = State::default();
+        state.add(notice(Kind::ToolUse, "1"), now);
+        state.add(notice(Kind::ToolUse, "2"), now);
+        assert_eq!(state.next(now, true), Next::WaitUntil(now + EDIT_PAUSE));
+        let then = now + EDIT_PAUSE;
+        assert_eq!(titles(&state.next(then, true)), ["2"]);
+        state.flying = vec![notice(Kind::ToolUse, "2")];
+        state.sent(Ok(()), then, PACE);
+        state.add(notice(Kind::ToolUse, "3"), then);
+        state.hurry = Some(then + PACE);
+        assert_eq!(state.next(then, true), Next::WaitUntil(then + EDIT_PAUSE), "also in a hurry");
+        assert_eq!(state.account(), Ok(()));
     }
 }
