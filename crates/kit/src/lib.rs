@@ -29,6 +29,17 @@ mod schema;
 pub mod supervise;
 mod traces;
 
+#[cfg(any(feature = "slack", feature = "webhook"))]
+pub mod notify {
+    //! Telling people of runs: Slack, webhooks, ntfy, Discord, and programs of one's own.
+    pub use crate::observe::notify::{Events, Notify, NotifyError};
+}
+#[cfg(feature = "slack")]
+pub mod slack {
+    //! Slack, by the names of the seed.
+    pub use crate::observe::slack::{Config, Events, Notifier};
+}
+
 pub use crate::client::{Client, Installed, Plan};
 pub use crate::environment::Environment;
 pub use crate::error::Error;

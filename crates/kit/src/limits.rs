@@ -44,6 +44,58 @@ pub const OBSERVER_BYTES_MAX: usize = 8 << 20;
 /// nothing any more: beyond that the oldest goes too, since a program may run for months.
 pub const OBSERVER_KEPT_BYTES_MAX: usize = 64 << 20;
 
+/// How much of a service's answer is read: what an observer wants to know stands in its first bytes.
+#[cfg(feature = "http")]
+pub const HTTP_BYTES_MAX: u64 = 1 << 20;
+
+/// How long a service is left alone at most when it asks for more: a run that is longer wants to be told of.
+#[cfg(feature = "http")]
+pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(10 * 60);
+
+/// How long one message to people may take: services answer within a second.
+#[cfg(feature = "http")]
+pub const NOTIFY_REQUEST: Duration = Duration::from_secs(5);
+
+/// How much longer than one message a test of a channel may take: once more after a short wait.
+#[cfg(feature = "http")]
+pub const NOTIFY_TEST: Duration = Duration::from_secs(5);
+
+/// How long is waited at most after messages have failed, again and again: a service that is back is noticed soon.
+#[cfg(feature = "http")]
+pub const NOTIFY_BACKOFF_MAX: Duration = Duration::from_secs(30);
+
+/// How many notices wait for a channel before the oldest of progress goes: minutes at one a second.
+#[cfg(feature = "http")]
+pub const NOTICES_MAX: usize = 256;
+
+/// How many results and errors wait before the oldest goes: a program may run for months beside a service that is gone.
+#[cfg(feature = "http")]
+pub const NOTICES_KEPT_MAX: usize = 4096;
+
+/// How many notices stand in one message: with a title and a text each, half of the 50 blocks that Slack takes.
+#[cfg(feature = "http")]
+pub const NOTICES_MERGED_MAX: usize = 12;
+
+/// How long an agent's words in a notice may be: people read the rest in the trace.
+#[cfg(feature = "http")]
+pub const NOTICE_BODY_MAX: usize = 8000;
+
+/// How long the message of a run's tools stays as it is: Slack lets 50 a minute be edited, for all runs together.
+#[cfg(feature = "http")]
+pub const EDIT_PAUSE: Duration = Duration::from_secs(3);
+
+/// How often is looked whether a program that tells somebody has ended: nobody waits for it but a run's end.
+#[cfg(feature = "webhook")]
+pub const EXEC_POLL: Duration = Duration::from_millis(20);
+
+/// How long a text may be that is an argument of such a program. Linux takes 128 KiB.
+#[cfg(feature = "webhook")]
+pub const EXEC_TEXT_MAX: usize = 8000;
+
+/// How many runs and traces are known at once to those who tell people of them.
+#[cfg(feature = "http")]
+pub const NOTIFY_RUNS_MAX: usize = 4096;
+
 /// How many errors of one observer a run keeps: the first ones say what is wrong, the rest are counted.
 pub const OBSERVER_ERRORS_MAX: usize = 10;
 

@@ -1,9 +1,24 @@
 //! Whoever watches runs.
 
+#[cfg(feature = "webhook")]
+mod discord;
+#[cfg(feature = "webhook")]
+mod exec;
+#[cfg(feature = "http")]
+#[allow(dead_code, reason = "each observer that is built in uses its part")]
+pub(crate) mod http;
 pub(crate) mod logger;
+#[cfg(any(feature = "slack", feature = "webhook"))]
+pub(crate) mod notify;
+#[cfg(feature = "webhook")]
+mod ntfy;
 pub(crate) mod queue;
+#[cfg(feature = "slack")]
+pub(crate) mod slack;
 pub(crate) mod trace_dir;
 pub(crate) mod trace_file;
+#[cfg(feature = "webhook")]
+mod webhook;
 
 use belay_trace::{CompletionRecord, Record, SessionStart, TraceEnd, TraceStart};
 use std::time::Instant;

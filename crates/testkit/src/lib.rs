@@ -4,6 +4,7 @@
 //!   Responses and Chat Completions, so that the *real* CLIs run offline and do what the script says.
 //! - [`fake_agent`]: a program that plays a recorded stream and breaks it in every way a process
 //!   can break.
+//! - [`fake_slack`]: a Slack that enforces its limits, and a service that fails as told.
 //! - [`figures`]: what tests measure, for the page that publishes it.
 //! - [`mcp_server`]: a server of one tool, which real agents call.
 //! - [`real`]: finds and installs the real CLIs, and gives each run a home of its own.
@@ -13,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 pub mod fake_agent;
+pub mod fake_slack;
 pub mod figures;
 mod hearing;
 pub mod mcp_server;
