@@ -150,6 +150,10 @@ impl Agent for Acp {
         crate::login::oauth(file)
     }
 
+    fn resume_caution(&self) -> Option<&'static str> {
+        self.preset.quirks.resume_caution
+    }
+
     fn care(&self) -> Care {
         self.preset.care
     }

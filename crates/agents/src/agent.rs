@@ -73,6 +73,11 @@ pub trait Agent: fmt::Debug + Send + Sync {
         None
     }
 
+    /// What to say to whoever goes on in a session of this agent; then no run does so unasked.
+    fn resume_caution(&self) -> Option<&'static str> {
+        None
+    }
+
     /// How a person logs in, and which versions were tried: what to say to somebody for whom it does not work.
     fn care(&self) -> Care {
         Care::default()

@@ -300,7 +300,9 @@ impl Runner {
                 }
                 Err(misfit) => misfit,
             };
-            let session = end.session_id.clone().filter(|_| can_mend && caller.stops == 0);
+            let keeps_sessions = self.client.agent.resume_caution().is_none();
+            let can_mend = can_mend && keeps_sessions && caller.stops == 0;
+            let session = end.session_id.clone().filter(|_| can_mend);
             let Some(session) = session else {
                 end.structured = None;
                 end.failure = Some(misfit.failure());

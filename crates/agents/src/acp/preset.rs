@@ -107,6 +107,8 @@ pub(super) struct Quirks {
     pub(super) denied_calls_stay_open: bool,
     /// Once it has run a command it does not end with its standard input for ten seconds.
     pub(super) lingers: bool,
+    /// What is to be said to whoever goes on in a session.
+    pub(super) resume_caution: Option<&'static str>,
 }
 
 impl Preset {
@@ -162,6 +164,7 @@ pub(super) static GENERIC: Preset = Preset {
         uncounted_is_failure: false,
         denied_calls_stay_open: false,
         lingers: false,
+        resume_caution: None,
     },
     model_limits: &[],
     asides: &[],
@@ -251,6 +254,9 @@ pub(super) static GEMINI: Preset = Preset {
         uncounted_is_failure: true,
         denied_calls_stay_open: true,
         lingers: false,
+        resume_caution: Some(
+            "Gemini 0.61.0 forgets a session that is gone on with in its first minute, and deletes one that is gone on with twice",
+        ),
     },
     asides: &[],
     household: &["[MODE_UPDATE] "],
@@ -335,6 +341,7 @@ pub(super) static QWEN: Preset = Preset {
         uncounted_is_failure: false,
         denied_calls_stay_open: false,
         lingers: true,
+        resume_caution: None,
     },
     asides: &["qwen/notify/"],
     household: &[],
@@ -413,6 +420,7 @@ pub(super) static GOOSE: Preset = Preset {
         uncounted_is_failure: false,
         denied_calls_stay_open: false,
         lingers: false,
+        resume_caution: None,
     },
     asides: &[],
     household: &[],

@@ -48,9 +48,10 @@ impl Chain {
         let links = agents.iter().enumerate().map(|(n, agent)| {
             let model = own_model(request, n).or(agent.model()).map(str::to_owned);
             let transport = agent.transports().first();
-            let can_resume = transport.is_some_and(|transport| {
-                agent.capabilities(*transport).support(Capability::Resume) != Support::No
-            });
+            let can_resume = agent.resume_caution().is_none()
+                && transport.is_some_and(|transport| {
+                    agent.capabilities(*transport).support(Capability::Resume) != Support::No
+                });
             Link { agent: agent.name().to_owned(), model, window: None, can_resume }
         });
         let state = State::new(client.policy.clone(), links.collect());
@@ -372,6 +373,11 @@ impl Runner {
         if let Some(max) = request.max_turns {
             let had = self.usage.num_turns.unwrap_or(0);
             request.max_turns = Some(max.saturating_sub(u32::try_from(had).unwrap_or(max)).max(1));
+        }
+        if let (Some(caution), Session::Resume(_)) =
+            (self.chain.agents[to].resume_caution(), &request.session)
+        {
+            self.publisher.event(Event::notice(Level::Warn, "resume", caution));
         }
         self.start = start;
         self.request = request;
