@@ -1,8 +1,8 @@
 //! The command line: what was typed, nothing more.
 
 use crate::command::{
-    agents, breaker, completions, config, demo, doctor, handoff, interactive, logs, parse, play,
-    prune, replay, resume, run, runs, schema, show, steer, stop, trace,
+    agents, breaker, completions, config, demo, doctor, handoff, interactive, logs, notify, parse,
+    play, prune, replay, resume, run, runs, schema, show, steer, stop, trace,
 };
 use clap::{Parser, Subcommand};
 
@@ -35,6 +35,7 @@ pub(crate) enum Command {
     Agents(agents::Agents),
     Breaker(breaker::Breaker),
     Config(config::Config),
+    Notify(notify::Notify),
     Demo(demo::Demo),
     Doctor(doctor::Doctor),
     Schema(schema::Schema),

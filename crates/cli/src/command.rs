@@ -9,6 +9,7 @@ pub(crate) mod doctor;
 pub(crate) mod handoff;
 pub(crate) mod interactive;
 pub(crate) mod logs;
+pub(crate) mod notify;
 pub(crate) mod parse;
 pub(crate) mod play;
 pub(crate) mod prune;
@@ -44,6 +45,7 @@ pub(crate) fn dispatch(cli: Cli) -> Result<u8, Fail> {
         Command::Agents(agents) => agents.run(),
         Command::Breaker(breaker) => breaker.run(),
         Command::Config(config) => config.run(),
+        Command::Notify(notify) => notify.run(),
         Command::Demo(demo) => demo.run(),
         Command::Doctor(doctor) => doctor.run(),
         Command::Schema(schema) => schema.run(),

@@ -19,7 +19,8 @@ mod value;
 mod tests;
 
 pub(crate) use self::layers::{Config, Wanted, check};
-pub(crate) use self::setting::{Origin, Row, Which};
+pub(crate) use self::setting::{At, Origin, Row, Which};
+pub(crate) use self::value::{File, Names};
 
 use crate::say::warn;
 use belay_trace::visible_line;

@@ -8,6 +8,7 @@ mod config;
 mod fail;
 mod figures;
 mod fit;
+mod notify;
 mod page;
 mod say;
 mod stored;

@@ -112,6 +112,8 @@ fn the_whole_help() {
         &["config", "init"],
         &["config", "path"],
         &["config", "check"],
+        &["notify"],
+        &["notify", "test"],
         &["demo"],
         &["schema"],
         &["completions"],

@@ -12,7 +12,9 @@ use belay_testkit::fake_slack::{CHANNEL_NAME, FakeSlack, Fault, Posted, TOKEN};
 use belaykit::notify::{Events, Notify};
 use belaykit::trace::{Phase, RunResult, RunStarted};
 use belaykit::{Event, Observer as _, Record, limits, slack};
-use fake_run::{ANSWER, Stage, answer, finish_after, hanging, lines, read_to, run};
+use fake_run::{
+    ANSWER, Stage, answer, finish_after, hanging, is_running, lines, read_to, run, wait_until,
+};
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 use two::{Two, codex_answers, recorded};
@@ -307,8 +309,10 @@ async fn no_broken_channel_costs_a_run_more_than_two_seconds_and_each_loss_is_to
             .observe(Notify::discord(format!("{address}/discord")).events(ALL));
         count += 5;
     }
-    let sleeps = ["/bin/sh", "-c", "sleep 60"].map(str::to_owned);
-    client = client.observe(Notify::exec(sleeps, []).events(ALL));
+    let pids = stage.path("pids");
+    let sleeps = ["/bin/sh", "-c", "echo $$ >> \"$0\"; sleep 60 & wait", &*pids.to_string_lossy()];
+    let path = [("PATH".into(), "/usr/bin:/bin".into())];
+    client = client.observe(Notify::exec(sleeps.map(str::to_owned), path).events(ALL));
     count += 1;
 
     let began = Instant::now();
@@ -323,6 +327,10 @@ async fn no_broken_channel_costs_a_run_more_than_two_seconds_and_each_loss_is_to
     };
     assert_eq!(errors.iter().filter(counted).count(), count, "{errors:#?}");
     assert_eq!(seen.count("observer_dropped"), 0);
+    for pid in std::fs::read_to_string(pids).unwrap().lines() {
+        let pid = pid.parse().unwrap();
+        wait_until("the program is gone", || !is_running(pid));
+    }
     println!("alone {alone:?}, with {count} broken channels {took:?}");
     // What a loaded machine may add is more than that; 5 s is what one request may take.
     let most = alone + limits::OBSERVER_FLUSH + limits::NOTIFY_REQUEST - Duration::from_secs(1);

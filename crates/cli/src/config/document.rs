@@ -1,6 +1,6 @@
 //! One file, understood.
 
-use super::keys::{Common, Own, RULES, Settings};
+use super::keys::{Common, Notify, Own, RULES, Settings};
 use super::mistake::Mistake;
 use super::read::Reading;
 use super::setting::{At, Entry, InProject, Key, Layer, Row, Which, held, row};
@@ -21,6 +21,7 @@ pub(crate) struct Document {
     pub(crate) profiles: BTreeMap<String, Profile>,
     /// What it says of agents, by their names.
     pub(crate) agents: BTreeMap<String, Own>,
+    pub(crate) notify: Notify,
 }
 
 /// How a run is made: the settings, and the rules that stand in the place of the built-in ones.
@@ -82,6 +83,7 @@ impl Reader<'_> {
             match key.get_ref().as_ref() {
                 "profiles" => document.profiles = self.profiles(value),
                 "agents" => document.agents = self.agents(value),
+                "notify" => document.notify = self.notify(value),
                 name if Common::KEYS.iter().any(|known| known.name == name) => {
                     let read = |entry: &Entry<'_>| document.common.read(name, entry);
                     self.read(key, value, None, read);
@@ -235,6 +237,30 @@ impl Reader<'_> {
         own
     }
 
+    fn notify(&mut self, value: &Spanned<DeValue<'_>>) -> Notify {
+        let mut notify = Notify::default();
+        let message = "`notify` holds a table for each channel: write [notify.slack]";
+        let Some(table) = self.table(value, message) else { return notify };
+        for (channel, value) in table {
+            let message = "a channel is a table: write [notify.slack]";
+            let Some(table) = self.table(value, message) else { continue };
+            for (key, value) in table {
+                let name = format!("notify.{}.{}", channel.get_ref(), key.get_ref());
+                if self.read(key, value, None, |entry| notify.read(&name, entry)) {
+                    continue;
+                }
+                let message = format!("there is no key `{}`", name.escape_debug());
+                let known = Notify::KEYS.iter().map(|key| key.name);
+                let hint = suggestion(&name, known).unwrap_or_else(|| {
+                    "docs/notify.md has all channels; `belay config init` writes them down"
+                        .to_owned()
+                });
+                self.mistakes.push(Mistake::new(key.span(), message).hint(hint));
+            }
+        }
+        notify
+    }
+
     /// Reads a value; false if there is no such key.
     fn read(
         &mut self,
@@ -272,9 +298,12 @@ impl Reader<'_> {
             Level::Profile(_) if name == "agents" => Some(
                 "the agents of a profile are `chain = [\"claude:opus\", \"codex\"]`".to_owned(),
             ),
+            Level::Profile(_) if name == "notify" => {
+                Some("`notify` stands at the top of the file, for all profiles".to_owned())
+            }
             Level::Profile(_) => suggestion(name, setting_names()),
             Level::Top => {
-                let more = ["profiles", "agents"].into_iter();
+                let more = ["profiles", "agents", "notify"].into_iter();
                 let common = Common::KEYS.iter().map(|key| key.name);
                 suggestion(name, setting_names().chain(common).chain(more))
             }

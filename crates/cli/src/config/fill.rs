@@ -46,6 +46,7 @@ impl Config {
         }
         or(&mut options.configured_state_dir, &self.common.state_dir, |dir| dir.0.clone());
         options.profile = self.chosen.as_ref().map(|chosen| chosen.name.clone());
+        options.notify.configured = self.notify.clone();
         self.surround(&mut options.ask);
     }
 

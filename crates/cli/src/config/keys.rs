@@ -3,7 +3,7 @@
 use super::setting::InProject::{AtMost, No, Tighter, Yes};
 use super::setting::settings;
 use super::value::{
-    Chain, Count, Dollars, File, Folder, Hidden, Names, Positive, PositiveLong, Time,
+    Chain, Count, Dollars, File, Folder, Hidden, Names, Positive, PositiveLong, Time, Told,
 };
 use crate::command::run::options::{DurabilityName, Format};
 use crate::surroundings::Color;
@@ -13,6 +13,8 @@ use belaykit::{Effort, IdleLimits, OnEffects, OnLimit, Permissions};
 const SHOWN: &str = "what you see of a run is yours to say";
 /// Why it does not say where journals are.
 const JOURNAL: &str = "the journal is yours";
+/// Why it does not say whom runs are told to.
+const TELLS: &str = "it would tell others what your agents do";
 /// Why it does not say what is started.
 const RUNS: &str = "it would decide which programs run";
 
@@ -93,6 +95,70 @@ settings! {
         args: Names = "args", No(RUNS), "[]", r#"["-c", "model_verbosity=low"]"#;
         /// How many of its runs may be at work at once, those of all processes together; the others wait.
         max_concurrent: Positive = "max_concurrent", Tighter, "", "2";
+    }
+}
+
+settings! {
+    /// Whom runs are told to: `[notify.CHANNEL]`.
+    Notify {
+        /// Tell of every run; without it of those with `--notify` alone.
+        slack_enabled: bool = "notify.slack.enabled", No(TELLS), "false", "true";
+        /// The variable with a bot's token (scope `chat:write`).
+        slack_bot_token_env: String = "notify.slack.bot_token_env", No(TELLS), "", r#""SLACK_BOT_TOKEN""#;
+        /// The file with the token, if it is in no variable; nobody else may read it (0600).
+        slack_bot_token_file: File = "notify.slack.bot_token_file", No(TELLS), "", r#""~/.config/belay/slack-token""#;
+        /// The channel of the bot.
+        slack_channel: String = "notify.slack.channel", No(TELLS), "", r##""#agents""##;
+        /// The variable with the address of an incoming webhook, if there is no bot: it knows no threads.
+        slack_webhook_url_env: String = "notify.slack.webhook_url_env", No(TELLS), "", r#""SLACK_WEBHOOK_URL""#;
+        /// The file with that address (0600).
+        slack_webhook_url_file: File = "notify.slack.webhook_url_file", No(TELLS), "", r#""~/.config/belay/slack-webhook""#;
+        /// Who is mentioned at the end of a run: ids of users or groups.
+        slack_notify_users: Names = "notify.slack.notify_users", No(TELLS), "[]", r#"["U012AB3CD"]"#;
+        /// What is told.
+        slack_events: Told = "notify.slack.events", No(TELLS), r#"["error", "result"]"#, r#"["error", "result", "start", "tool_use"]"#;
+        /// Where Slack's Web API is.
+        slack_api_url: String = "notify.slack.api_url", No(TELLS), r#""https://slack.com/api""#, r#""https://slack-gov.com/api""#;
+        /// Tell of every run; without it of those with `--notify` alone.
+        webhook_enabled: bool = "notify.webhook.enabled", No(TELLS), "false", "true";
+        /// Where each notice is posted as JSON.
+        webhook_url: String = "notify.webhook.url", No(TELLS), "", r#""https://example.com/belay""#;
+        /// The variable with that address, if it is a secret.
+        webhook_url_env: String = "notify.webhook.url_env", No(TELLS), "", r#""BELAY_WEBHOOK_URL""#;
+        /// The variable with the secret that signs each request (HMAC-SHA256).
+        webhook_secret_env: String = "notify.webhook.secret_env", No(TELLS), "", r#""BELAY_WEBHOOK_SECRET""#;
+        /// The file with that secret (0600).
+        webhook_secret_file: File = "notify.webhook.secret_file", No(TELLS), "", r#""~/.config/belay/webhook-secret""#;
+        /// What is told.
+        webhook_events: Told = "notify.webhook.events", No(TELLS), r#"["error", "result"]"#, r#"["error", "result", "start", "tool_use"]"#;
+        /// Tell of every run; without it of those with `--notify` alone.
+        ntfy_enabled: bool = "notify.ntfy.enabled", No(TELLS), "false", "true";
+        /// The topic on its server.
+        ntfy_url: String = "notify.ntfy.url", No(TELLS), "", r#""https://ntfy.sh/my-topic""#;
+        /// The variable with the topic's address, if nobody shall know it.
+        ntfy_url_env: String = "notify.ntfy.url_env", No(TELLS), "", r#""NTFY_URL""#;
+        /// The variable with a token for the server.
+        ntfy_token_env: String = "notify.ntfy.token_env", No(TELLS), "", r#""NTFY_TOKEN""#;
+        /// The file with that token (0600).
+        ntfy_token_file: File = "notify.ntfy.token_file", No(TELLS), "", r#""~/.config/belay/ntfy-token""#;
+        /// What is told.
+        ntfy_events: Told = "notify.ntfy.events", No(TELLS), r#"["error", "result"]"#, r#"["error", "result", "start", "tool_use"]"#;
+        /// Tell of every run; without it of those with `--notify` alone.
+        discord_enabled: bool = "notify.discord.enabled", No(TELLS), "false", "true";
+        /// The variable with the address of the channel's webhook.
+        discord_webhook_url_env: String = "notify.discord.webhook_url_env", No(TELLS), "", r#""DISCORD_WEBHOOK_URL""#;
+        /// The file with that address (0600).
+        discord_webhook_url_file: File = "notify.discord.webhook_url_file", No(TELLS), "", r#""~/.config/belay/discord-webhook""#;
+        /// What is told.
+        discord_events: Told = "notify.discord.events", No(TELLS), r#"["error", "result"]"#, r#"["error", "result", "start", "tool_use"]"#;
+        /// Tell of every run; without it of those with `--notify` alone.
+        exec_enabled: bool = "notify.exec.enabled", No(TELLS), "false", "true";
+        /// A program with its arguments, in which `{title}`, `{body}` and others stand for those of a notice; no shell reads them.
+        exec_command: Names = "notify.exec.command", No(TELLS), "[]", r#"["notify-send", "{title}", "{body}"]"#;
+        /// Environment variables for it, beyond PATH, HOME and LANG.
+        exec_pass_env: Names = "notify.exec.pass_env", No(TELLS), "[]", r#"["DISPLAY"]"#;
+        /// What is told.
+        exec_events: Told = "notify.exec.events", No(TELLS), r#"["error", "result"]"#, r#"["error", "result", "start", "tool_use"]"#;
     }
 }
 

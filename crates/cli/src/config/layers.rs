@@ -50,6 +50,7 @@ pub(crate) struct Config {
     pub(crate) profile: Profile,
     pub(crate) agents: BTreeMap<String, Own>,
     pub(crate) common: keys::Common,
+    pub(crate) notify: keys::Notify,
 }
 
 impl Config {
@@ -108,6 +109,7 @@ impl Config {
             profile: of_files,
             agents,
             common: user.common,
+            notify: user.notify,
         };
         config.lay_over(variable);
         Ok(config)
@@ -167,6 +169,10 @@ impl Config {
         for (agent, own) in &self.agents {
             own.rows(&format!("agents.{agent}."), &mut rows);
         }
+        let mut notify = Vec::new();
+        self.notify.rows("", &mut notify);
+        // Of channels that nobody has, there is nothing to know.
+        rows.extend(notify.into_iter().filter(|row| row.origin != Origin::BuiltIn));
         rows
     }
 }

@@ -1,6 +1,6 @@
 //! A first file: every key with its reason, commented out.
 
-use super::keys::{Common, Own, Settings};
+use super::keys::{Common, Notify, Own, Settings};
 use super::setting::{InProject, Key, Which};
 use std::fmt::Write as _;
 
@@ -45,6 +45,12 @@ pub(crate) fn text(which: Which) -> String {
     text.push_str("\n# What belay shall know of one agent.\n#[agents.codex]\n");
     for key in Own::KEYS.iter().filter(may) {
         entry(&mut text, key, key.name, which);
+    }
+    if which == Which::User {
+        text.push_str("\n# Whom runs are told to (docs/notify.md).\n#[notify]\n");
+    }
+    for key in Notify::KEYS.iter().filter(may) {
+        entry(&mut text, key, key.name.trim_start_matches("notify."), which);
     }
     text
 }

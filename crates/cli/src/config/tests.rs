@@ -4,7 +4,7 @@ mod documents;
 mod mistakes;
 mod project;
 
-use super::keys::{Common, Own, RULES, Settings};
+use super::keys::{Common, Notify, Own, RULES, Settings};
 use super::layers::{Config, Wanted};
 use super::mistake::Wrong;
 use super::places::Places;
@@ -91,7 +91,10 @@ fn refused(which: Which, text: &str, want: &str) {
 /// All keys, as they stand in a file.
 fn keys() -> impl Iterator<Item = (&'static str, &'static Key)> {
     let of = |table: &'static str, keys: &'static [Key]| keys.iter().map(move |key| (table, key));
-    of("", Common::KEYS).chain(of("", Settings::KEYS)).chain(of("[agents.codex]\n", Own::KEYS))
+    of("", Common::KEYS)
+        .chain(of("", Settings::KEYS))
+        .chain(of("[agents.codex]\n", Own::KEYS))
+        .chain(of("", Notify::KEYS))
 }
 
 #[test]

@@ -10,6 +10,7 @@ use super::read::Reading;
 use super::setting::Which;
 use crate::command::run::options::{self, DurabilityName, Format};
 use crate::surroundings::Color;
+use belaykit::notify::Events;
 use belaykit::{AGENTS, Candidate, Part};
 use clap::ValueEnum;
 use serde_json::{Value as Json, json};
@@ -219,6 +220,30 @@ impl Value for Names {
     fn read(value: &Spanned<DeValue<'_>>, _: &Reading<'_>) -> Result<Self, Mistake> {
         let texts = list(value, Self::FORM)?.iter().map(|entry| text(entry, "a text"));
         Ok(Self(texts.map(|text| text.map(str::to_owned)).collect::<Result<_, _>>()?))
+    }
+}
+
+/// What people are told of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Told(pub(crate) Events);
+
+impl Value for Told {
+    const FORM: &'static str = r#"a list of "error", "result", "start" and "tool_use""#;
+
+    fn read(value: &Spanned<DeValue<'_>>, _: &Reading<'_>) -> Result<Self, Mistake> {
+        let mut events =
+            Events { on_error: false, on_result: false, on_start: false, on_tool_use: false };
+        for entry in list(value, Self::FORM)? {
+            let switch = match text(entry, "the name of an event")? {
+                "error" => &mut events.on_error,
+                "result" => &mut events.on_result,
+                "start" => &mut events.on_start,
+                "tool_use" => &mut events.on_tool_use,
+                _ => return Err(wrong(entry, Self::FORM)),
+            };
+            *switch = true;
+        }
+        Ok(Self(events))
     }
 }
 

@@ -1,13 +1,14 @@
 //! A program of one's own that tells somebody: `apprise`, `notify-send`, a script.
 
-use super::notify::channel::{Channel, Failed};
+use super::notify::channel::{Channel, Failed, Leaving};
 use super::notify::{Events, Notice, Notify, text};
 use crate::limits::{EXEC_POLL, EXEC_TEXT_MAX};
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::process::CommandExt as _;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::PoisonError;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -27,6 +28,7 @@ impl Notify {
             program,
             args: command.collect(),
             env: env.into_iter().collect(),
+            leaving: Leaving::default(),
         });
         Self::over("exec", channel, Events::default())
     }
@@ -36,11 +38,16 @@ struct Exec {
     program: String,
     args: Vec<String>,
     env: Vec<(OsString, OsString)>,
+    leaving: Leaving,
 }
 
 impl Channel for Exec {
     fn pace(&self) -> Duration {
         Duration::from_millis(100)
+    }
+
+    fn heed(&mut self, leaving: Leaving) {
+        self.leaving = leaving;
     }
 
     fn send(&mut self, notices: &[Notice], timeout: Duration) -> Result<(), Failed> {
@@ -58,28 +65,36 @@ impl Channel for Exec {
         let mut child = command
             .spawn()
             .map_err(|error| Failed::Off(format!("cannot start {}: {error}", self.program)))?;
-        match end_of(&mut child, timeout) {
+        let began = Instant::now();
+        match end_of(&mut child, timeout, &self.leaving) {
             Ok(Some(status)) if status.success() => Ok(()),
             Ok(Some(status)) => Err(Failed::Never(format!("{} ended with {status}", self.program))),
             // Trying again would wait as long again.
             Ok(None) => Err(Failed::Never(format!(
                 "{} was killed after {} ms",
                 self.program,
-                timeout.as_millis()
+                began.elapsed().as_millis()
             ))),
             Err(error) => Err(Failed::Never(format!("cannot wait for {}: {error}", self.program))),
         }
     }
 }
 
-/// Waits for it, and kills it when its time is up.
-fn end_of(child: &mut Child, timeout: Duration) -> io::Result<Option<std::process::ExitStatus>> {
+/// Waits for it, and kills it when its time is up, or when a run that it is about waits no longer: this program may
+/// end then, and nobody would be left to do it.
+fn end_of(
+    child: &mut Child,
+    timeout: Duration,
+    leaving: &Leaving,
+) -> io::Result<Option<ExitStatus>> {
     let began = Instant::now();
     loop {
         if let Some(status) = child.try_wait()? {
             return Ok(Some(status));
         }
-        if began.elapsed() >= timeout {
+        let leaving = *leaving.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_left = leaving.is_some_and(|at| at > began && at <= Instant::now() + 3 * EXEC_POLL);
+        if is_left || began.elapsed() >= timeout {
             if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
                 // It may have ended by itself just now.
                 let _ = kill_process_group(group, Signal::KILL);

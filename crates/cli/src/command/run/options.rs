@@ -4,6 +4,7 @@ use super::ask::{Ask, over};
 use super::given::Given;
 use super::policy::PolicyFlags;
 use crate::fail::Fail;
+use crate::notify::NotifyFlags;
 use crate::say::warn;
 use crate::surroundings::{self, Color};
 use belaykit::{
@@ -133,6 +134,9 @@ pub(crate) struct Options {
     #[arg(long, value_enum, value_name = "LEVEL", help_heading = "Traces")]
     pub(crate) durability: Option<DurabilityName>,
 
+    #[command(flatten)]
+    pub(crate) notify: NotifyFlags,
+
     /// Take out what this regular expression matches too, everywhere.
     #[arg(long, value_name = "PATTERN", help_heading = "Traces")]
     pub(crate) redact: Vec<String>,
@@ -232,7 +236,7 @@ impl Options {
                 None => traces,
             });
         }
-        Ok(client)
+        self.notify.watch(client)
     }
 }
 

@@ -19,7 +19,7 @@ fn every_line_of_a_new_file_can_be_made_valid() {
         let valid = valid.join("\n").replace(named, "default_profile = \"NAME\"");
         read(which, &valid, root.path()).unwrap_or_else(|wrong| panic!("{}", wrong.first()));
         for (_, key) in keys() {
-            let name = key.name.trim_start_matches("policy.");
+            let name = key.name.trim_start_matches("policy.").trim_start_matches("notify.");
             let has = valid.lines().any(|line| line.starts_with(&format!("{name} = ")));
             let may = which == Which::User || !matches!(key.in_project, InProject::No(_));
             assert_eq!(has, may, "{}", key.name);
@@ -107,7 +107,7 @@ fn the_document_has_every_key() {
 fn what_the_documents_show_is_valid() {
     let folder = tempfile::tempdir().unwrap();
     let mut found = 0;
-    for document in ["docs/config.md", "README.md"] {
+    for document in ["docs/config.md", "docs/notify.md", "README.md"] {
         let text = fs::read_to_string(root().join(document)).unwrap();
         for block in text.split("```toml\n").skip(1) {
             let block = block.split("```").next().unwrap();

@@ -1,9 +1,15 @@
 //! What a channel is to the queue before it.
 
 use super::Notice;
-use crate::observe::http::{HttpError, Response};
+use crate::observe::http::HttpError;
+#[cfg(feature = "webhook")]
+use crate::observe::http::Response;
 use std::error::Error as _;
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// When whoever waits for the end of a run goes away.
+pub(crate) type Leaving = Arc<Mutex<Option<Instant>>>;
 
 /// A way to tell somebody something. It lives on a thread of its own and may block there.
 pub(crate) trait Channel: Send + 'static {
@@ -18,6 +24,11 @@ pub(crate) trait Channel: Send + 'static {
     /// True if the last message of a run's tools can be written anew.
     fn edits(&self) -> bool {
         false
+    }
+
+    /// Is told where to look for the end of all patience, if it leaves something behind that outlives this program.
+    fn heed(&mut self, leaving: Leaving) {
+        let _ = leaving;
     }
 
     /// Sends notices of one thread as one message, within `timeout`.
@@ -52,6 +63,7 @@ impl Failed {
 }
 
 /// What the status of an answer means, for services that say nothing finer.
+#[cfg(feature = "webhook")]
 pub(crate) fn by_status(response: &Response) -> Result<(), Failed> {
     let status = response.status;
     let words = String::from_utf8_lossy(&response.body);

@@ -2,11 +2,11 @@
 //!
 //! What to do next is decided by a pure function of the state and the time (`State::next`); the thread does it.
 
-use super::channel::{Channel, Failed};
+use super::channel::{Channel, Failed, Leaving};
 use super::{Kind, Notice};
 use crate::limits::{
     EDIT_PAUSE, NOTICES_KEPT_MAX, NOTICES_MAX, NOTICES_MERGED_MAX, NOTIFY_BACKOFF_MAX,
-    NOTIFY_REQUEST,
+    NOTIFY_REQUEST, RETRY_AFTER_MAX,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -16,11 +16,15 @@ use std::time::{Duration, Instant};
 /// How much of a flush is kept to say what was not sent.
 const MARGIN: Duration = Duration::from_millis(100);
 
+/// How long nothing begins after a flush whose time was up.
+const AFTERWARDS: Duration = Duration::from_secs(1);
+
 /// The queue with its thread, which ends with it.
 #[derive(Debug)]
 pub(crate) struct Outbox {
     shared: Arc<Shared>,
     edits: bool,
+    leaving: Leaving,
 }
 
 #[derive(Debug, Default)]
@@ -46,8 +50,8 @@ struct State {
     hurry: Option<Instant>,
     /// How often it went wrong in a row.
     failures: u32,
-    /// What makes every try useless.
-    off: Option<String>,
+    /// What makes every try useless, and since when.
+    off: Option<(Instant, String)>,
     /// How many notices were dropped or refused since it was said last.
     lost: u64,
     /// What went wrong last.
@@ -65,15 +69,18 @@ enum Next {
 }
 
 impl Outbox {
-    pub(crate) fn start(name: &str, channel: impl Channel) -> Self {
+    pub(crate) fn start(name: &str, mut channel: impl Channel) -> Self {
+        let leaving = Leaving::default();
+        channel.heed(Arc::clone(&leaving));
         let shared = Arc::<Shared>::default();
         let theirs = Arc::clone(&shared);
         let edits = channel.edits();
         let thread = thread::Builder::new().name(format!("belay-{name}-out"));
         if thread.spawn(move || theirs.work(channel)).is_err() {
-            shared.lock().off = Some("this machine has no thread left for it".to_owned());
+            let why = "this machine has no thread left for it".to_owned();
+            shared.lock().off = Some((Instant::now(), why));
         }
-        Self { shared, edits }
+        Self { shared, edits, leaving }
     }
 
     /// Puts something in the queue. It waits for nothing.
@@ -88,6 +95,7 @@ impl Outbox {
     /// Waits until everything is sent, or it cannot be by then; the error says how much was not, and why.
     pub(crate) fn flush(&self, deadline: Instant) -> Result<(), String> {
         let until = deadline.checked_sub(MARGIN).unwrap_or(deadline);
+        *self.leaving.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
         let mut state = self.shared.lock();
         state.hurry = Some(state.hurry.map_or(until, |other| other.max(until)));
         // Whoever goes away tries once more at once, unless the channel has asked for peace.
@@ -104,6 +112,12 @@ impl Outbox {
             (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         }
         state.hurry = None;
+        if Instant::now() >= until {
+            // This program may end now: nothing more begins that would be cut short.
+            let rest = Instant::now() + AFTERWARDS;
+            state.blocked =
+                Some(state.blocked.unwrap_or((rest, false))).map(|it| it.max((rest, false)));
+        }
         state.account()
     }
 }
@@ -150,6 +164,8 @@ impl Shared {
 
 impl State {
     fn add(&mut self, notice: Notice, now: Instant) {
+        // Somebody may have mended it meanwhile.
+        self.off.take_if(|(since, _)| now.saturating_duration_since(*since) > RETRY_AFTER_MAX);
         if self.off.is_some() {
             self.lost += u64::from(notice.event != Kind::ToolUse);
             return;
@@ -184,6 +200,12 @@ impl State {
             return Next::WaitUntil(at);
         }
         let in_hurry = self.hurry.is_some_and(|until| until > now);
+        if let Some(until) = self.hurry.filter(|until| in_hurry && *until - now < MARGIN) {
+            // It would not be done by then, and this program may end.
+            let rest = (until + AFTERWARDS, false);
+            self.blocked = Some(self.blocked.map_or(rest, |blocked| blocked.max(rest)));
+            return Next::WaitUntil(until + AFTERWARDS);
+        }
         let timeout = self.hurry.filter(|_| in_hurry).map_or(NOTIFY_REQUEST, |until| {
             NOTIFY_REQUEST.min(until.saturating_duration_since(now)).max(MARGIN)
         });
@@ -259,7 +281,7 @@ impl State {
             Err(Failed::Off(why)) => {
                 self.lost += count + self.waiting.len() as u64;
                 (self.waiting, self.edits) = Default::default();
-                self.off = Some(why);
+                self.off = Some((now, why));
             }
         }
     }
@@ -280,7 +302,8 @@ impl State {
         let flying = self.flying.iter().filter(|notice| notice.event != Kind::ToolUse).count();
         let left = self.waiting.len() + flying;
         let lost = std::mem::take(&mut self.lost);
-        let said = self.off.clone().or_else(|| self.why.clone());
+        let off = self.off.as_ref().map(|(_, why)| why.clone());
+        let said = off.or_else(|| self.why.clone());
         let why = said.map(|why| format!(": {why}")).unwrap_or_default();
         let messages =
             |n: u64| if n == 1 { "1 message".to_owned() } else { format!("{n} messages") };
@@ -403,6 +426,9 @@ mod tests {
         state.add(notice(Kind::Error, "e"), now);
         assert_eq!(state.next(now + PACE, true), Next::Wait);
         assert_eq!(state.account(), Err("4 messages dropped: invalid_auth".into()));
+        let later = now + RETRY_AFTER_MAX + PACE;
+        state.add(notice(Kind::Error, "e"), later);
+        assert_eq!(titles(&state.next(later, true)), ["e"], "it may have been mended");
     }
 
     #[test]

@@ -45,6 +45,10 @@ impl Story {
 
     /// What there is to say of a record, if it is wanted.
     pub(crate) fn notice(&mut self, record: &Record) -> Option<Notice> {
+        // Most records are pieces of text.
+        if matches!(record.event, Event::Text(_) | Event::Reasoning(_) | Event::ToolCallDelta(_)) {
+            return None;
+        }
         if !self.runs.contains_key(&record.run) {
             bound(&mut self.runs);
         }
