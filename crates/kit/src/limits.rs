@@ -44,6 +44,14 @@ pub const OBSERVER_BYTES_MAX: usize = 8 << 20;
 /// nothing any more: beyond that the oldest goes too, since a program may run for months.
 pub const OBSERVER_KEPT_BYTES_MAX: usize = 64 << 20;
 
+/// How much of a service's answer is read: what an observer wants to know stands in its first bytes.
+#[cfg(feature = "http")]
+pub const HTTP_BYTES_MAX: u64 = 1 << 20;
+
+/// How long a service is left alone at most when it asks for more: a run that is longer wants to be told of.
+#[cfg(feature = "http")]
+pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(10 * 60);
+
 /// How many errors of one observer a run keeps: the first ones say what is wrong, the rest are counted.
 pub const OBSERVER_ERRORS_MAX: usize = 10;
 

@@ -1,5 +1,8 @@
 //! Whoever watches runs.
 
+#[cfg(feature = "http")]
+#[allow(dead_code, reason = "each observer that is built in uses its part")]
+pub(crate) mod http;
 pub(crate) mod logger;
 pub(crate) mod queue;
 pub(crate) mod trace_dir;
