@@ -26,6 +26,7 @@ mod run;
 mod runner;
 mod schema;
 pub mod supervise;
+mod trace_context;
 mod traces;
 
 pub use crate::client::{Client, Installed, Plan};
@@ -37,12 +38,15 @@ pub use crate::interactive::Interactive;
 pub use crate::journal::Durability;
 pub use crate::json_text::{NoJson, extract_json, extract_json_array, strip_code_fences};
 pub use crate::observe::logger::{Logger, Part};
+#[cfg(feature = "otlp")]
+pub use crate::observe::otlp::{BadOtlp, Otlp, OtlpExport, OtlpSettings};
 pub use crate::observe::trace_dir::TraceDir;
 pub use crate::observe::trace_file::{Settled, TraceFileError, TraceFiles};
 pub use crate::observe::{Observer, ObserverError};
 pub use crate::price::{BadPrices, Prices};
 pub use crate::redact::{BadPattern, Redaction};
 pub use crate::run::{Interrupter, Outcome, Run};
+pub use crate::trace_context::TraceContext;
 pub use crate::traces::{NotObserved, Phase, Trace, TraceSession};
 pub use belay_agents::{
     AGENTS, Account, Agent, BadIdleLimits, Candidate, Capabilities, Capability, Care, Claude,

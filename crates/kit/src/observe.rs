@@ -4,7 +4,11 @@
 #[allow(dead_code, reason = "each observer that is built in uses its part")]
 pub(crate) mod http;
 pub(crate) mod logger;
+#[cfg(feature = "otlp")]
+pub(crate) mod otlp;
 pub(crate) mod queue;
+#[cfg(any(feature = "otlp", feature = "freeplay"))]
+pub(crate) mod sender;
 pub(crate) mod trace_dir;
 pub(crate) mod trace_file;
 

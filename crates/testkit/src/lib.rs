@@ -6,6 +6,8 @@
 //!   can break.
 //! - [`figures`]: what tests measure, for the page that publishes it.
 //! - [`mcp_server`]: a server of one tool, which real agents call.
+//! - [`otlp`]: what an OTLP exporter has sent, decoded.
+//! - [`receiver`]: a service on loopback that keeps what it is sent, and answers well or badly.
 //! - [`real`]: finds and installs the real CLIs, and gives each run a home of its own.
 //! - [`recordings`]: the recorded streams of the real CLIs that lie in the repository.
 //!
@@ -17,7 +19,9 @@ pub mod figures;
 mod hearing;
 pub mod mcp_server;
 pub mod model_server;
+pub mod otlp;
 pub mod real;
+pub mod receiver;
 pub mod recordings;
 
 pub use crate::hearing::hear_signals;
