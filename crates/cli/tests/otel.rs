@@ -1,10 +1,11 @@
-//! `belay run --otel`, `belay trace end --otel` and `belay trace export --otlp`: what a backend gets of them.
+//! `belay run --otel` and `--freeplay`, `belay trace end --otel` and `belay trace export --otlp`: what a backend gets of them.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 #[path = "support/bench.rs"]
 mod bench;
 
 use belay_testkit::fake_agent::{Play, WaitForStdin};
+use belay_testkit::freeplay::FakeFreeplay;
 use belay_testkit::otlp::{Span, spans, tree};
 use belay_testkit::receiver::{Answer, Receiver};
 use belay_testkit::recordings;
@@ -159,4 +160,20 @@ fn a_backend_that_cannot_be_is_a_mistake_before_anything_is_paid() {
         assert!(said.contains("hint: "), "{said}");
     }
     assert!(!bench.path("home/.local/state/belay/runs").exists());
+}
+
+#[test]
+fn freeplay_is_told_of_a_run_when_it_is_wanted() {
+    let (bench, freeplay) = (bench(), FakeFreeplay::start("key", "p1", false).unwrap());
+    let url = freeplay.url();
+    let vars =
+        [("FREEPLAY_API_KEY", "key"), ("FREEPLAY_PROJECT_ID", "p1"), ("FREEPLAY_API_URL", &*url)];
+    belay(&bench, &["run", "--format", "quiet", "go"], &vars, 0);
+    assert_eq!(freeplay.state().order, [""; 0]);
+    belay(&bench, &["run", "--format", "quiet", "--freeplay", "go"], &vars, 0);
+    let state = freeplay.state();
+    assert_eq!(state.refused, [""; 0]);
+    assert_eq!(state.order, ["trace", "tool", "completion"]);
+    let (_, said) = belay(&bench, &["run", "--freeplay", "go"], &[], 2);
+    assert!(said.contains("Freeplay needs FREEPLAY_API_KEY in the environment"), "{said}");
 }

@@ -37,6 +37,8 @@ pub use crate::handover::handoff;
 pub use crate::interactive::Interactive;
 pub use crate::journal::Durability;
 pub use crate::json_text::{NoJson, extract_json, extract_json_array, strip_code_fences};
+#[cfg(feature = "freeplay")]
+pub use crate::observe::freeplay::{Freeplay, FreeplayNeeds};
 pub use crate::observe::logger::{Logger, Part};
 #[cfg(feature = "otlp")]
 pub use crate::observe::otlp::{BadOtlp, Otlp, OtlpExport, OtlpSettings};

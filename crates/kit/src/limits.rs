@@ -88,6 +88,15 @@ pub const OTLP_EVENTS_MAX: usize = 128;
 #[cfg(feature = "otlp")]
 pub const OTLP_TEXT_BYTES_MAX: usize = 32 << 10;
 
+/// How many tool calls of a run Freeplay is told of, and how much of what each was told and has said: they wait in
+/// memory until the run has ended.
+#[cfg(feature = "freeplay")]
+pub const FREEPLAY_TOOLS_MAX: usize = 1000;
+
+/// See [`FREEPLAY_TOOLS_MAX`].
+#[cfg(feature = "freeplay")]
+pub const FREEPLAY_TEXT_BYTES_MAX: usize = 8 << 10;
+
 /// How many errors of one observer a run keeps: the first ones say what is wrong, the rest are counted.
 pub const OBSERVER_ERRORS_MAX: usize = 10;
 

@@ -1,11 +1,15 @@
 //! Whoever watches runs.
 
+#[cfg(feature = "freeplay")]
+pub(crate) mod freeplay;
 #[cfg(feature = "http")]
 #[allow(dead_code, reason = "each observer that is built in uses its part")]
 pub(crate) mod http;
 pub(crate) mod logger;
 #[cfg(feature = "otlp")]
 pub(crate) mod otlp;
+#[cfg(any(feature = "otlp", feature = "freeplay"))]
+mod provider;
 pub(crate) mod queue;
 #[cfg(any(feature = "otlp", feature = "freeplay"))]
 pub(crate) mod sender;

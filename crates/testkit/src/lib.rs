@@ -5,6 +5,7 @@
 //! - [`fake_agent`]: a program that plays a recorded stream and breaks it in every way a process
 //!   can break.
 //! - [`figures`]: what tests measure, for the page that publishes it.
+//! - [`freeplay`]: a Freeplay that takes nothing that is not as its documents have it.
 //! - [`mcp_server`]: a server of one tool, which real agents call.
 //! - [`otlp`]: what an OTLP exporter has sent, decoded.
 //! - [`receiver`]: a service on loopback that keeps what it is sent, and answers well or badly.
@@ -16,6 +17,7 @@
 
 pub mod fake_agent;
 pub mod figures;
+pub mod freeplay;
 mod hearing;
 pub mod mcp_server;
 pub mod model_server;

@@ -59,6 +59,7 @@ impl Config {
             or(&mut otel.otel, &settings.otel_to, String::clone);
             or(&mut otel.headers_file, &settings.otel_headers_file, |file| file.0.clone());
         }
+        or(&mut otel.freeplay, &settings.freeplay, |freeplay| *freeplay);
         or(&mut otel.otel_content, &settings.otel_content, |content| *content);
     }
 

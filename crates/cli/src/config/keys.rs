@@ -79,6 +79,8 @@ settings! {
         durability: DurabilityName = "durability", No(JOURNAL), r#""normal""#, r#""strict""#;
         /// A file with prices of models, which go before list prices.
         price_file: File = "price_file", No("prices decide when `max_cost` is reached"), "", r#""prices.toml""#;
+        /// Tell Freeplay of runs, prompts and answers as well; its variables say whom.
+        freeplay: bool = "freeplay", No(TOLD), "false", "true";
         /// Where OpenTelemetry's traces are sent: a preset (docs/otel.md), an address, or `off`.
         otel_to: String = "otel.to", No(TOLD), r#""off""#, r#""phoenix""#;
         /// Send prompts, answers, and what tools were told and have printed as well.

@@ -203,7 +203,14 @@ fn parcel(target: &Target, body: &[u8], gzip: bool, count: usize, what: &'static
     if gzip {
         headers.push(("content-encoding".to_owned(), "gzip".to_owned()));
     }
-    Parcel { url: Arc::clone(&target.url), headers: headers.into(), body, count, what }
+    Parcel {
+        url: Arc::clone(&target.url),
+        headers: headers.into(),
+        body,
+        is_patch: false,
+        count,
+        what,
+    }
 }
 
 /// What a backend says that it did not take of a request which it took. Those that answer in JSON or not at all have

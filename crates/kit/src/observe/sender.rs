@@ -14,6 +14,8 @@ pub(super) struct Parcel {
     pub(super) url: Arc<str>,
     pub(super) headers: Arc<[(String, String)]>,
     pub(super) body: Vec<u8>,
+    /// It changes what is there.
+    pub(super) is_patch: bool,
     /// How much is in it: "12 spans".
     pub(super) count: usize,
     pub(super) what: &'static str,
@@ -230,7 +232,8 @@ fn attempt(http: &Http, parcel: &Parcel, manners: Manners) -> Result<(), Failed>
     let host = check_address(&parcel.url).map_err(Failed::ForGood)?;
     let headers: Vec<_> =
         parcel.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    let response = match http.post(&parcel.url, &headers, &parcel.body, manners.timeout) {
+    let send = if parcel.is_patch { Http::patch } else { Http::post };
+    let response = match send(http, &parcel.url, &headers, &parcel.body, manners.timeout) {
         Ok(response) => response,
         Err(error) => {
             let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();

@@ -1,8 +1,8 @@
-//! Whether a run is told to a backend of OpenTelemetry's, and to which.
+//! Whether Freeplay or a backend of OpenTelemetry's is told of a run, and which.
 
 use crate::fail::Fail;
 use crate::surroundings;
-use belaykit::{BadOtlp, Client, Otlp, OtlpSettings, TraceContext};
+use belaykit::{BadOtlp, Client, Freeplay, Otlp, OtlpSettings, TraceContext};
 use clap::Args;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -22,6 +22,11 @@ pub(crate) struct OtelFlags {
     #[arg(long, value_name = "BOOL", help_heading = "Observability")]
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(crate) otel_content: Option<bool>,
+
+    /// Tell Freeplay of the run, prompts and answers as well: FREEPLAY_API_KEY and FREEPLAY_PROJECT_ID say whom.
+    #[arg(long, value_name = "BOOL", help_heading = "Observability")]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) freeplay: Option<bool>,
 
     /// A file of mode 0600 with headers for that, `NAME: VALUE` a line.
     #[arg(skip)]
@@ -44,7 +49,13 @@ impl OtelFlags {
     }
 
     /// Lets the client tell what it does, and its agents where they stand.
-    pub(crate) fn watch(&self, client: Client) -> Result<Client, Fail> {
+    pub(crate) fn watch(&self, mut client: Client) -> Result<Client, Fail> {
+        if self.freeplay == Some(true) {
+            let freeplay = Freeplay::new(&surroundings::environment(&[]));
+            client = client.observe(freeplay.map_err(|error| {
+                Fail::usage(error).hint("docs/otel.md has what Freeplay needs")
+            })?);
+        }
         let Some(settings) = self.settings()? else { return Ok(client) };
         let context = TraceContext::of(&surroundings::environment(&[]));
         Ok(client.observe(Otlp::new(settings)).trace_context(context))

@@ -1,5 +1,6 @@
 //! The spans of one attempt: the agent's own, its model's responses, its tools, and its subagents.
 
+use super::super::provider::provider;
 use super::names;
 use super::responses::Responses;
 use super::span::{Attributes, Span, cut};
@@ -138,7 +139,7 @@ impl Attempt {
 
     fn runs(&mut self, model: &str) {
         self.model = Some(model.to_owned());
-        self.span.set_some(names::PROVIDER, names::provider(model));
+        self.span.set_some(names::PROVIDER, provider(model));
     }
 
     fn opened(&mut self, session: &SessionStarted) {
@@ -175,7 +176,7 @@ impl Attempt {
         span.is_client = true;
         span.set(names::KIND, "LLM");
         span.set(names::OPERATION, "chat");
-        span.set_some(names::PROVIDER, model.and_then(names::provider));
+        span.set_some(names::PROVIDER, model.and_then(provider));
         span.set_some(names::REQUEST_MODEL, asked.or_else(|| model.map(Into::into)));
         span.set_some(names::RESPONSE_MODEL, model);
         span.set_some(names::CONVERSATION, self.session.as_ref());
