@@ -73,6 +73,11 @@ impl Fail {
         self
     }
 
+    /// What is wrong, without advice.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     pub(crate) fn report(self) -> ExitCode {
         say(format_args!("error: {}", visible_line(&self.message)));
         if let Some(excerpt) = self.excerpt {

@@ -8,7 +8,9 @@ use crate::observe::queue::ObserverHandle;
 use crate::runner::{Command, Runner};
 use crate::schema::Schema;
 use crate::traces::Sessions;
-use crate::{Environment, Error, Observer, Outcome, Prices, Redaction, Run, images, program};
+use crate::{
+    Environment, Error, Observer, Outcome, Prices, Redaction, Run, TraceContext, images, program,
+};
 use belay_agents::{Agent, Launch, RunRequest, Session, Transport};
 use belay_trace::{
     Decision, EvidenceSource, Failure, FailureKind, PermissionRequest, Record, TraceId,
@@ -57,6 +59,7 @@ pub struct Client {
     pub(crate) observers: Vec<ObserverHandle>,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) redaction: Redaction,
+    pub(crate) trace_context: Option<Arc<TraceContext>>,
 }
 
 pub(crate) type Handler = Arc<Mutex<dyn FnMut(&Record) + Send>>;
@@ -105,6 +108,7 @@ impl Client {
             observers: Vec::new(),
             sessions: Arc::default(),
             redaction: Redaction::default(),
+            trace_context: None,
         }
     }
 
@@ -249,6 +253,14 @@ impl Client {
     #[must_use]
     pub fn redact(mut self, redaction: Redaction) -> Self {
         self.redaction = redaction;
+        self
+    }
+
+    /// Where the runs stand in a trace of OpenTelemetry's, and that their agents are told: for programs with an
+    /// observer that makes such traces. Usually [`TraceContext::of`] the environment.
+    #[must_use]
+    pub fn trace_context(mut self, context: TraceContext) -> Self {
+        self.trace_context = Some(Arc::new(context));
         self
     }
 

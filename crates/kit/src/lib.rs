@@ -27,6 +27,7 @@ mod run;
 mod runner;
 mod schema;
 pub mod supervise;
+mod trace_context;
 mod traces;
 
 #[cfg(any(feature = "slack", feature = "webhook"))]
@@ -48,7 +49,11 @@ pub use crate::handover::handoff;
 pub use crate::interactive::Interactive;
 pub use crate::journal::Durability;
 pub use crate::json_text::{NoJson, extract_json, extract_json_array, strip_code_fences};
+#[cfg(feature = "freeplay")]
+pub use crate::observe::freeplay::{Freeplay, FreeplayNeeds};
 pub use crate::observe::logger::{Logger, Part};
+#[cfg(feature = "otlp")]
+pub use crate::observe::otlp::{BadOtlp, Otlp, OtlpExport, OtlpSettings};
 pub use crate::observe::trace_dir::TraceDir;
 pub use crate::observe::trace_file::{Settled, TraceFileError, TraceFiles};
 pub use crate::observe::{Observer, ObserverError};
@@ -56,6 +61,7 @@ pub use crate::price::{BadPrices, Prices};
 pub use crate::prompt_template::{BadTemplate, PromptTemplate};
 pub use crate::redact::{BadPattern, Redaction};
 pub use crate::run::{Interrupter, Outcome, Run};
+pub use crate::trace_context::TraceContext;
 pub use crate::traces::{NotObserved, Phase, Trace, TraceSession};
 #[cfg(feature = "acp")]
 pub use belay_agents::Acp;

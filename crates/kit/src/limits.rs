@@ -95,6 +95,50 @@ pub const EXEC_TEXT_MAX: usize = 8000;
 /// How many runs and traces are known at once to those who tell people of them.
 #[cfg(feature = "http")]
 pub const NOTIFY_RUNS_MAX: usize = 4096;
+/// How much waits to be sent to one service: what thousands of spans take, for an outage of some minutes.
+#[cfg(feature = "http")]
+pub const SENDER_BYTES_MAX: usize = 8 << 20;
+
+/// How many losses are told of one by one.
+#[cfg(feature = "http")]
+pub const SENDER_ERRORS_MAX: usize = 5;
+
+/// How long one thing is tried to be sent. What is older than that is in the journal.
+#[cfg(feature = "http")]
+pub const SENDER_PATIENCE: Duration = Duration::from_secs(5 * 60);
+
+/// How long is waited before the first second try; it doubles.
+#[cfg(feature = "http")]
+pub const SENDER_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long a service may take for one request, unless it is told otherwise.
+#[cfg(feature = "http")]
+pub const SENDER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How many spans go in one request: what collectors take without a thought.
+#[cfg(feature = "otlp")]
+pub const OTLP_BATCH_MAX: usize = 512;
+
+/// How long a finished span waits for others.
+#[cfg(feature = "otlp")]
+pub const OTLP_DELAY: Duration = Duration::from_secs(5);
+
+/// How many events a span has at most, as with OpenTelemetry's own libraries; more are counted.
+#[cfg(feature = "otlp")]
+pub const OTLP_EVENTS_MAX: usize = 128;
+
+/// How much of a text goes into one attribute: backends cut or refuse more.
+#[cfg(feature = "otlp")]
+pub const OTLP_TEXT_BYTES_MAX: usize = 32 << 10;
+
+/// How many tool calls of a run Freeplay is told of, and how much of what each was told and has said: they wait in
+/// memory until the run has ended.
+#[cfg(feature = "freeplay")]
+pub const FREEPLAY_TOOLS_MAX: usize = 1000;
+
+/// See [`FREEPLAY_TOOLS_MAX`].
+#[cfg(feature = "freeplay")]
+pub const FREEPLAY_TEXT_BYTES_MAX: usize = 8 << 10;
 
 /// How many errors of one observer a run keeps: the first ones say what is wrong, the rest are counted.
 pub const OBSERVER_ERRORS_MAX: usize = 10;

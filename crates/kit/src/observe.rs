@@ -4,6 +4,8 @@
 mod discord;
 #[cfg(feature = "webhook")]
 mod exec;
+#[cfg(feature = "freeplay")]
+pub(crate) mod freeplay;
 #[cfg(feature = "http")]
 #[allow(dead_code, reason = "each observer that is built in uses its part")]
 pub(crate) mod http;
@@ -12,7 +14,13 @@ pub(crate) mod logger;
 pub(crate) mod notify;
 #[cfg(feature = "webhook")]
 mod ntfy;
+#[cfg(feature = "otlp")]
+pub(crate) mod otlp;
+#[cfg(any(feature = "otlp", feature = "freeplay"))]
+mod provider;
 pub(crate) mod queue;
+#[cfg(any(feature = "otlp", feature = "freeplay"))]
+pub(crate) mod sender;
 #[cfg(feature = "slack")]
 pub(crate) mod slack;
 pub(crate) mod trace_dir;

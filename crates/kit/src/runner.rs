@@ -243,6 +243,11 @@ impl Runner {
             agents: self.chain.names(),
             cwd: self.request.cwd.as_ref().map(|cwd| cwd.to_string_lossy().into_owned()),
             trace_id: self.request.trace_id.clone(),
+            traceparent: self
+                .client
+                .trace_context
+                .as_ref()
+                .and_then(|context| context.traceparent()),
         }));
         if let Some(phase_name) = self.request.phase.clone() {
             self.publisher.event(Event::Phase(Phase { phase_name }));

@@ -6,7 +6,10 @@
 //!   can break.
 //! - [`fake_slack`]: a Slack that enforces its limits, and a service that fails as told.
 //! - [`figures`]: what tests measure, for the page that publishes it.
+//! - [`freeplay`]: a Freeplay that takes nothing that is not as its documents have it.
 //! - [`mcp_server`]: a server of one tool, which real agents call.
+//! - [`otlp`]: what an OTLP exporter has sent, decoded.
+//! - [`receiver`]: a service on loopback that keeps what it is sent, and answers well or badly.
 //! - [`real`]: finds and installs the real CLIs, and gives each run a home of its own.
 //! - [`recordings`]: the recorded streams of the real CLIs that lie in the repository.
 //!
@@ -16,10 +19,13 @@
 pub mod fake_agent;
 pub mod fake_slack;
 pub mod figures;
+pub mod freeplay;
 mod hearing;
 pub mod mcp_server;
 pub mod model_server;
+pub mod otlp;
 pub mod real;
+pub mod receiver;
 pub mod recordings;
 
 pub use crate::hearing::hear_signals;

@@ -106,6 +106,9 @@ pub struct RunStarted {
     /// The trace that the run belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace_id: Option<String>,
+    /// The span of somebody else's, as in W3C's Trace Context, under which the run stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
 }
 
 /// An agent process was started.

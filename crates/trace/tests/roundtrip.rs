@@ -124,6 +124,7 @@ fn events() -> Vec<Event> {
             agents: vec!["claude-code".into(), "codex".into()],
             cwd: s("/p"),
             trace_id: s("t1"),
+            traceparent: s("t1"),
         }),
         Event::AttemptStarted(AttemptStarted {
             transport: "dialogue".into(),

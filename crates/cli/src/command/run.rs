@@ -5,6 +5,7 @@ mod call;
 mod given;
 pub(crate) mod job;
 pub(crate) mod options;
+pub(crate) mod otel;
 pub(crate) mod policy;
 pub(crate) mod prompt;
 pub(crate) mod session;

@@ -3,6 +3,7 @@
 mod end;
 mod export;
 mod ls;
+mod otlp;
 mod rm;
 mod show;
 mod start;

@@ -5,6 +5,7 @@ use super::layers::Config;
 use super::setting::At;
 use crate::command::run::ask::Ask;
 use crate::command::run::options::{Options, TRACE_DIR};
+use crate::command::run::otel::OtelFlags;
 use crate::command::run::policy::PolicyFlags;
 use belaykit::Client;
 use std::path::PathBuf;
@@ -41,6 +42,7 @@ impl Config {
         or(&mut options.context_window, &settings.context_window, |tokens| tokens.0);
         or(&mut options.durability, &settings.durability, |durability| *durability);
         or(&mut options.price_file, &settings.price_file, |file| file.0.clone());
+        self.fill_otel(&mut options.otel);
         if let (true, Some(hide)) = (options.hide.is_empty(), &settings.hide) {
             options.hide.clone_from(&hide.value.0);
         }
@@ -48,6 +50,18 @@ impl Config {
         options.profile = self.chosen.as_ref().map(|chosen| chosen.name.clone());
         options.notify.configured = self.notify.clone();
         self.surround(&mut options.ask);
+    }
+
+    /// Where OpenTelemetry's traces are sent.
+    pub(crate) fn fill_otel(&self, otel: &mut OtelFlags) {
+        let settings = &self.profile.settings;
+        // Headers are for where they were written down for, and for nobody else.
+        if otel.otel.is_none() {
+            or(&mut otel.otel, &settings.otel_to, String::clone);
+            or(&mut otel.headers_file, &settings.otel_headers_file, |file| file.0.clone());
+        }
+        or(&mut otel.freeplay, &settings.freeplay, |freeplay| *freeplay);
+        or(&mut otel.otel_content, &settings.otel_content, |content| *content);
     }
 
     /// Where traces are written.

@@ -11,6 +11,8 @@ use belaykit::{Effort, IdleLimits, OnEffects, OnLimit, Permissions};
 
 /// Why a project does not say how much is shown.
 const SHOWN: &str = "what you see of a run is yours to say";
+/// Why it does not say who is told.
+const TOLD: &str = "it would decide who is told of your work";
 /// Why it does not say where journals are.
 const JOURNAL: &str = "the journal is yours";
 /// Why it does not say whom runs are told to.
@@ -79,6 +81,14 @@ settings! {
         durability: DurabilityName = "durability", No(JOURNAL), r#""normal""#, r#""strict""#;
         /// A file with prices of models, which go before list prices.
         price_file: File = "price_file", No("prices decide when `max_cost` is reached"), "", r#""prices.toml""#;
+        /// Tell Freeplay of runs, prompts and answers as well; its variables say whom.
+        freeplay: bool = "freeplay", No(TOLD), "false", "true";
+        /// Where OpenTelemetry's traces are sent: a preset (docs/otel.md), an address, or `off`.
+        otel_to: String = "otel.to", No(TOLD), r#""off""#, r#""phoenix""#;
+        /// Send prompts, answers, and what tools were told and have printed as well.
+        otel_content: bool = "otel.content", No(TOLD), "false", "true";
+        /// A file of mode 0600 with headers for that, `NAME: VALUE` a line.
+        otel_headers_file: File = "otel.headers_file", No(TOLD), "", r#""~/.config/belay/otel-headers""#;
     }
 }
 

@@ -9,7 +9,9 @@ use jiff::fmt::rfc2822::DateTimeParser;
 use std::net::IpAddr;
 use std::time::Duration;
 use ureq::Agent;
+use ureq::RequestBuilder;
 use ureq::http::{HeaderMap, Uri, header};
+use ureq::typestate::WithBody;
 
 /// A client with its connections. Cheap to clone; it blocks, and observers have threads of their own.
 #[derive(Clone, Debug)]
@@ -76,9 +78,31 @@ impl Http {
         body: &[u8],
         timeout: Duration,
     ) -> Result<Response, HttpError> {
+        self.send(self.agent.post(url), url, headers, body, timeout)
+    }
+
+    /// Like [`post`](Self::post), to change what is there.
+    pub(crate) fn patch(
+        &self,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+        timeout: Duration,
+    ) -> Result<Response, HttpError> {
+        self.send(self.agent.patch(url), url, headers, body, timeout)
+    }
+
+    fn send(
+        &self,
+        request: RequestBuilder<WithBody>,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+        timeout: Duration,
+    ) -> Result<Response, HttpError> {
         let host = check_address(url).map_err(HttpError::Address)?;
         let failed = |error| failed(error, &host, timeout);
-        let request = self.agent.post(url).config().timeout_global(Some(timeout)).build();
+        let request = request.config().timeout_global(Some(timeout)).build();
         let request =
             headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
         let mut response = request.send(body).map_err(failed)?;

@@ -86,6 +86,10 @@ impl Runner {
                 .map_err(local_io("cannot write the files of the run"))?;
         let mut args = files.into_args(&launch, &self.client.leading_args);
         let mut env = self.client.env.for_agent(&launch.env);
+        if let Some(context) = &self.client.trace_context {
+            let trace = self.request.trace_id.as_deref().unwrap_or(&self.run_id);
+            context.tell(&mut env, trace, &self.run_id, self.attempts);
+        }
         let (inbox, output) = mpsc::channel(limits::READS_MAX);
         let server = match launch.server {
             None => None,

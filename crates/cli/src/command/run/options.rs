@@ -2,6 +2,7 @@
 
 use super::ask::{Ask, over};
 use super::given::Given;
+use super::otel::OtelFlags;
 use super::policy::PolicyFlags;
 use crate::fail::Fail;
 use crate::notify::NotifyFlags;
@@ -144,6 +145,9 @@ pub(crate) struct Options {
     /// Let journals, traces, events and the answer hold secrets as the agent prints them.
     #[arg(long, conflicts_with = "redact", help_heading = "Traces")]
     pub(crate) no_redact: bool,
+
+    #[command(flatten)]
+    pub(crate) otel: OtelFlags,
 }
 
 impl Options {
@@ -214,7 +218,7 @@ impl Options {
         !self.no_trace.unwrap_or(false)
     }
 
-    /// The client with its prices, its journal and its trace.
+    /// The client with its prices, its journal, its trace, and those who are told elsewhere.
     pub(crate) fn watched(&self, mut client: Client) -> Result<Client, Fail> {
         if let Some(path) = &self.price_file {
             client = client.prices(prices(path)?);
@@ -236,7 +240,7 @@ impl Options {
                 None => traces,
             });
         }
-        self.notify.watch(client)
+        self.otel.watch(self.notify.watch(client)?)
     }
 }
 

@@ -1,5 +1,6 @@
 //! `belay trace end`
 
+use super::otlp;
 use super::start::trace_dir;
 use crate::fail::Fail;
 use crate::figures;
@@ -31,6 +32,11 @@ pub(super) struct End {
 
     #[command(flatten)]
     state_dir: StateDir,
+
+    /// Send the root of its spans to where its runs have sent theirs (`belay run --otel`).
+    #[arg(long, value_name = "PRESET|ADDRESS")]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    otel: Option<String>,
 }
 
 impl End {
@@ -45,6 +51,7 @@ impl End {
         let environment = Environment::new(std::env::vars_os());
         let error = self.error.map(|error| redaction.text_of(&error, &environment));
         let ended = files.end(&id, error).map_err(|error| failed(error, &files))?;
+        otlp::send_root(&ended.tree, self.otel);
         say(visible_line(&format!("trace {id}: {}", summary(&ended))));
         Ok(exit_code::ANSWERED)
     }

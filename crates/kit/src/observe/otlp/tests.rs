@@ -1,0 +1,227 @@
+//! What the bytes are, and what the settings say.
+
+use super::encode;
+use super::run_spans::{Options, RunSpans};
+use super::settings::{BadOtlp, OtlpSettings};
+use crate::Environment;
+use belay_trace::{
+    AttemptEnded, AttemptStarted, CostSource, Event, Failure, FailureKind, Json, Phase, Record,
+    RunResult, RunStarted, SessionStarted, Text, ToolCall, ToolId, ToolResult, TurnStarted, Usage,
+    UsageReport,
+};
+use jiff::Timestamp;
+use std::ffi::OsString;
+use std::path::Path;
+
+fn records() -> Vec<Record> {
+    let usage = |input: u64, cost| Usage {
+        input_tokens: Some(input),
+        output_tokens: Some(20),
+        cache_read_input_tokens: Some(1000),
+        total_cost_usd: cost,
+        cost_source: CostSource::Reported,
+        num_turns: Some(2),
+        ..Usage::default()
+    };
+    let turn = |id: &str| {
+        let (message_id, model) = (Some(id.to_owned()), Some("claude-opus-5-5".to_owned()));
+        Event::TurnStarted(TurnStarted { message_id, model })
+    };
+    let call = |id: &str, name: &str, args: &str| {
+        let (tool_id, args) = (Some(ToolId::from(id)), Json::parse(args).unwrap());
+        Event::ToolCall(ToolCall { tool_id, name: name.into(), args, ..ToolCall::default() })
+    };
+    let result = |id: &str, tool_error| {
+        let tool_id = Some(ToolId::from(id));
+        Event::ToolResult(ToolResult { tool_id, tool_error, ..ToolResult::default() })
+    };
+    let failure = Some(Failure::new(FailureKind::RateLimited, "slow down"));
+    let events = [
+        (
+            None,
+            Event::RunStarted(RunStarted {
+                trace_id: Some("hive".into()),
+                ..RunStarted::default()
+            }),
+        ),
+        (None, Event::Phase(Phase { phase_name: "discovery".into() })),
+        (
+            None,
+            Event::AttemptStarted(AttemptStarted {
+                model: Some("opus".into()),
+                ..AttemptStarted::default()
+            }),
+        ),
+        (
+            None,
+            Event::SessionStarted(SessionStarted {
+                session_id: "s1".into(),
+                agent_version: Some("2.1".into()),
+                ..SessionStarted::default()
+            }),
+        ),
+        (None, turn("m1")),
+        (None, Event::Text(Text { text: "Hello".into(), message_id: None })),
+        (None, call("t1", "Task", r#"{"subagent_type":"scout"}"#)),
+        (None, Event::Usage(UsageReport { usage: usage(50, None) })),
+        (Some("t1"), turn("m2")),
+        (Some("t1"), call("t2", "mcp__files__read", "{}")),
+        (Some("t1"), result("t2", true)),
+        (None, result("t1", false)),
+        (None, turn("m3")),
+        (None, call("t3", "Bash", "{}")),
+        (
+            None,
+            Event::AttemptEnded(AttemptEnded {
+                usage: usage(150, Some(0.5)),
+                failure: failure.clone(),
+                exit_code: Some(1),
+                ..AttemptEnded::default()
+            }),
+        ),
+        (
+            None,
+            Event::Result(RunResult {
+                usage: usage(150, Some(0.5)),
+                failure,
+                is_error: true,
+                ..RunResult::default()
+            }),
+        ),
+    ];
+    let records = events.into_iter().enumerate().map(|(seq, (parent, event))| {
+        let mut record = Record::new("0193f2b2-7c4e-7d7a-9d0a-0123456789ab", event);
+        (record.seq, record.attempt, record.agent) = (seq as u64, 1, "claude-code".into());
+        record.ts = Timestamp::from_millisecond(1_700_000_000_000 + 10 * seq as i64).unwrap();
+        record.parent_tool_id = parent.map(ToolId::from);
+        record
+    });
+    records.collect()
+}
+
+/// All bytes of a run, as they are sent. `BELAY_GOLDEN=new` writes the file anew: look at what has changed.
+#[test]
+fn the_bytes_of_a_run_are_those_in_the_golden_file() {
+    let records = records();
+    let mut run = RunSpans::begin(&records[0], Options::default()).unwrap();
+    let mut spans = Vec::new();
+    for record in &records {
+        run.push(record);
+        spans.extend(run.take());
+    }
+    spans.extend(run.finish(None));
+    let resource = [("service.name".to_owned(), "belay".to_owned())];
+    let bytes = encode::traces(&spans, &resource, "0.0.0");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/otlp-traces.bin");
+    if std::env::var_os("BELAY_GOLDEN").is_some() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, &bytes).unwrap();
+    }
+    let golden = std::fs::read(&path).unwrap();
+    if bytes != golden {
+        use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest as Request;
+        use prost::Message as _;
+        let decode = |bytes: &[u8]| format!("{:#?}", Request::decode(bytes));
+        assert_eq!(decode(&bytes), decode(&golden), "BELAY_GOLDEN=new writes it anew");
+        panic!("the same spans in other bytes");
+    }
+}
+
+fn env(vars: &[(&str, &str)]) -> Environment {
+    let vars = vars.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
+    Environment::new(vars)
+}
+
+fn of(to: Option<&str>, vars: &[(&str, &str)]) -> OtlpSettings {
+    OtlpSettings::new(to, &env(vars)).unwrap().unwrap()
+}
+
+#[test]
+fn the_standard_variables_say_where_to_and_how() {
+    let settings = of(
+        None,
+        &[
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318/"),
+            ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "https://metrics.example.com/as/it/is"),
+            ("OTEL_EXPORTER_OTLP_HEADERS", "x-one=1,authorization=Basic%20abc"),
+            ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "X-One=2"),
+            ("OTEL_EXPORTER_OTLP_TIMEOUT", "1500"),
+            ("OTEL_EXPORTER_OTLP_COMPRESSION", "none"),
+            ("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=ci,service.name=no"),
+            ("OTEL_SERVICE_NAME", "hive"),
+        ],
+    );
+    let (traces, metrics) = (settings.traces.as_ref().unwrap(), settings.metrics.as_ref().unwrap());
+    assert_eq!(&*traces.url, "http://localhost:4318/v1/traces");
+    assert_eq!(&*metrics.url, "https://metrics.example.com/as/it/is");
+    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    assert_eq!(*traces.headers, [pair("authorization", "Basic abc"), pair("X-One", "2")]);
+    assert_eq!(*metrics.headers, [pair("x-one", "1"), pair("authorization", "Basic abc")]);
+    assert_eq!((settings.timeout.as_millis(), settings.gzip), (1500, false));
+    assert!(settings.resource.contains(&pair("service.name", "hive")));
+    assert!(settings.resource.contains(&pair("deployment.environment.name", "ci")));
+    assert!(!format!("{settings:?}").contains("abc"), "a login");
+}
+
+#[test]
+fn presets_know_where_a_backend_is_and_say_what_they_need() {
+    let settings =
+        of(Some("langfuse"), &[("LANGFUSE_PUBLIC_KEY", "pk"), ("LANGFUSE_SECRET_KEY", "sk")]);
+    assert_eq!(settings.endpoint(), "https://cloud.langfuse.com/api/public/otel/v1/traces");
+    let headers = &settings.traces.as_ref().unwrap().headers;
+    assert_eq!(headers[0].1, "Basic cGs6c2s=");
+    assert!(settings.metrics.is_none());
+    let error = OtlpSettings::new(Some("datadog"), &env(&[])).unwrap_err();
+    assert_eq!(error.to_string(), "datadog needs DD_API_KEY in the environment");
+    let settings = of(
+        Some("freeplay"),
+        &[
+            ("FREEPLAY_API_KEY", "k"),
+            ("FREEPLAY_PROJECT_ID", "p"),
+            ("FREEPLAY_API_URL", "https://acme.freeplay.ai/api"),
+        ],
+    );
+    assert_eq!(settings.endpoint(), "https://acme.freeplay.ai/api/v0/otel/v1/traces");
+    for preset in OtlpSettings::presets() {
+        let vars = [
+            "LANGSMITH_API_KEY",
+            "DD_API_KEY",
+            "BRAINTRUST_API_KEY",
+            "LANGFUSE_PUBLIC_KEY",
+            "LANGFUSE_SECRET_KEY",
+            "FREEPLAY_API_KEY",
+            "FREEPLAY_PROJECT_ID",
+        ];
+        of(Some(preset), &vars.map(|name| (name, "x")));
+    }
+}
+
+#[test]
+fn what_switches_it_off_does_and_what_is_wrong_is_said() {
+    for off in [("OTEL_SDK_DISABLED", "true"), ("OTEL_TRACES_EXPORTER", "none")] {
+        let settings = OtlpSettings::new(Some("phoenix"), &env(&[off])).unwrap();
+        assert!(settings.is_none(), "{off:?}");
+    }
+    let metrics = of(Some("http://localhost:1"), &[("OTEL_TRACES_EXPORTER", "none")]);
+    assert!(metrics.traces.is_none() && metrics.metrics.is_some());
+    let error = |to, vars| OtlpSettings::new(to, &env(vars)).unwrap_err().to_string();
+    assert_eq!(OtlpSettings::new(None, &env(&[])).unwrap_err(), BadOtlp::NoEndpoint);
+    assert_eq!(
+        error(Some("https://user:secret@"), &[]),
+        "cannot send spans to https://: an address is none; write one such as https://example.com/path"
+    );
+    assert_eq!(
+        error(Some("http://example.com/secret"), &[]),
+        "cannot send spans to http://example.com: example.com is not on this machine: use https"
+    );
+    assert_eq!(
+        error(
+            None,
+            &[
+                ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4317"),
+                ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
+            ]
+        ),
+        r#"OTEL_EXPORTER_OTLP_PROTOCOL asks for "grpc"; belay speaks http/protobuf, usually on port 4318"#
+    );
+}
