@@ -343,6 +343,10 @@ fn what_holds_is_shown_with_where_it_comes_from() {
     no_trace                     false                                    # built-in
     durability                   "normal"                                 # built-in
     price_file                   -                                        # not set
+    freeplay                     false                                    # built-in
+    otel.to                      "off"                                    # built-in
+    otel.content                 false                                    # built-in
+    otel.headers_file            -                                        # not set
     policy.on.refused            "agent"                                  # user BENCH/home/.config/belay/config.toml:5
     default_profile              -                                        # not set
     state_dir                    -                                        # not set

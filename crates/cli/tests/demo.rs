@@ -55,7 +55,7 @@ fn agents_that_are_not_there_are_named() {
                  also: qwen-code; transports: dialogue
     goose        not found: `goose` is not on the PATH
                  transports: dialogue
-    acp          not found: its command is not given: -a 'acp:COMMAND ARGS'
+    acp          not found: no program is named: -a 'acp:COMMAND ARGS'
                  transports: dialogue
     --- stderr
     "#);
