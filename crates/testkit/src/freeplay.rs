@@ -100,7 +100,8 @@ impl State {
         id: &str,
         body: &Map<String, Value>,
     ) -> Result<(u16, String), String> {
-        (uuid(session)?, uuid(id)?);
+        uuid(session)?;
+        uuid(id)?;
         known(
             body,
             &[
