@@ -1,6 +1,5 @@
 //! What an independent receiver reads of our bytes: oteltap, from PyPI.
 #![cfg(feature = "otlp")]
-#![expect(clippy::unwrap_used, reason = "the helpers of a test may panic like the test itself")]
 
 #[path = "support/fake_run.rs"]
 mod fake_run;
