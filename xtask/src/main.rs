@@ -1,9 +1,10 @@
 //! The commands of this repository's developers: `cargo xtask test` is all that CI runs.
 
 mod fuzz;
+mod phoenix;
 mod reliability;
 
-use belay_testkit::real;
+use belay_testkit::{python, real};
 use std::env;
 use std::ffi::OsStr;
 use std::fs;
@@ -15,6 +16,7 @@ cargo xtask test     everything: format, lints, real agents installed, all tests
 cargo xtask agents   install the pinned real agents into target/agents (needs Node and npm)
 cargo xtask bench    the cost of belay as ratios: parsing, and a whole run against its bare pipe
 cargo xtask fuzz     every fuzz target for --seconds N (10), or only the named TARGETs
+cargo xtask phoenix  two real agents in one trace, seen in a real Phoenix (needs Python; 850 MB)
 cargo xtask reliability [--long]
                      the fault tests in a release build, and their figures as docs/reliability.md has them";
 
@@ -27,6 +29,7 @@ fn main() -> ExitCode {
         Some("test") => test(),
         Some("agents") => agents(),
         Some("bench") => bench(),
+        Some("phoenix") => phoenix::run(),
         Some("fuzz") => fuzz(env::args().skip(2)),
         Some("reliability") => reliability::run(env::args().any(|arg| arg == "--long")),
         _ => Err(USAGE.to_owned()),
@@ -65,7 +68,12 @@ fn test() -> Result<(), String> {
 fn agents() -> Result<(), String> {
     let dir = real::dir();
     eprintln!("xtask: real agents in {}", dir.display());
-    real::install(&dir).map_err(|error| format!("cannot install the real agents: {error}"))
+    real::install(&dir).map_err(|error| format!("cannot install the real agents: {error}"))?;
+    // Its test says loudly that it is not there.
+    if let Err(error) = python::install(python::OTELTAP) {
+        eprintln!("xtask: SKIPPED {}: {error}", python::OTELTAP);
+    }
+    Ok(())
 }
 
 fn fuzz(mut args: impl Iterator<Item = String>) -> Result<(), String> {

@@ -8,6 +8,7 @@
 //! - [`figures`]: what tests measure, for the page that publishes it.
 //! - [`freeplay`]: a Freeplay that takes nothing that is not as its documents have it.
 //! - [`mcp_server`]: a server of one tool, which real agents call.
+//! - [`python`]: what tests use of Python's.
 //! - [`otlp`]: what an OTLP exporter has sent, decoded.
 //! - [`receiver`]: a service on loopback that keeps what it is sent, and answers well or badly.
 //! - [`real`]: finds and installs the real CLIs, and gives each run a home of its own.
@@ -24,6 +25,7 @@ mod hearing;
 pub mod mcp_server;
 pub mod model_server;
 pub mod otlp;
+pub mod python;
 pub mod real;
 pub mod receiver;
 pub mod recordings;

@@ -17,7 +17,7 @@ use std::process::{Command, Stdio};
 pub use everyone::{EVERYONE, Everyone};
 pub use install::install;
 pub use sandbox::{CodexPolicy, Sandbox};
-pub use skip::skip_unless_installed;
+pub use skip::{skip_unless_installed, skipped};
 
 /// The version of Claude Code that the tests are written for.
 pub const CLAUDE_VERSION: &str = "2.1.329";

@@ -17,9 +17,18 @@ pub fn skip_unless_installed(
     what: &str,
     test: &str,
 ) -> Option<RealAgent> {
-    if agent.is_some() {
-        return agent;
+    if agent.is_none() {
+        skipped(what, test);
     }
+    agent
+}
+
+/// Says loudly that a test is skipped because something that it needs is not installed.
+///
+/// # Panics
+///
+/// As [`skip_unless_installed`].
+pub fn skipped(what: &str, test: &str) {
     let line = format!("SKIPPED {test}: {what} is not installed; run cargo xtask test\n");
     let required = std::env::var_os("BELAY_REQUIRE_AGENTS").is_some_and(|value| value == "1");
     assert!(!required, "BELAY_REQUIRE_AGENTS is set: {line}");
@@ -30,5 +39,4 @@ pub fn skip_unless_installed(
         let written = log.and_then(|mut log| log.write_all(line.as_bytes()));
         written.expect("the file of BELAY_SKIPPED_LOG can be written");
     }
-    None
 }

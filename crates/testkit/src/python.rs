@@ -1,0 +1,45 @@
+//! What tests use of Python's: independent decoders and backends, each in a folder of its own.
+
+use std::ffi::OsStr;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// An independent receiver of OTLP.
+pub const OTELTAP: &str = "oteltap==1.0.0";
+/// Arize's Phoenix: the real thing, 850 MB.
+pub const PHOENIX: &str = "arize-phoenix==20.26.1";
+
+/// Where the packages are: below `BELAY_PYTHON_DIR`, or else `target/python`.
+pub fn dir() -> PathBuf {
+    let target = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/python");
+    std::env::var_os("BELAY_PYTHON_DIR").map_or_else(target, PathBuf::from)
+}
+
+/// A program of a package, if it is installed there.
+pub fn program(package: &str, program: &str) -> Option<PathBuf> {
+    let path = dir().join(package).join("bin").join(program);
+    path.exists().then_some(path)
+}
+
+/// Installs a package with pip, unless it is there already.
+///
+/// # Errors
+/// If there is no Python, or no way to the package.
+pub fn install(package: &str) -> io::Result<()> {
+    let folder = dir().join(package);
+    let done = folder.join("installed");
+    if done.exists() {
+        return Ok(());
+    }
+    run("python3", ["-m".as_ref(), "venv".as_ref(), folder.as_os_str()])?;
+    let pip = folder.join("bin/pip");
+    run(pip, ["install", "--quiet", "--disable-pip-version-check", package].map(OsStr::new))?;
+    std::fs::write(done, "")
+}
+
+fn run<const N: usize>(program: impl AsRef<OsStr>, args: [&OsStr; N]) -> io::Result<()> {
+    let status = Command::new(&program).args(args).stdin(Stdio::null()).status()?;
+    let name = program.as_ref().to_string_lossy().into_owned();
+    status.success().then_some(()).ok_or_else(|| io::Error::other(format!("{name}: {status}")))
+}
