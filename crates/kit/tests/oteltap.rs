@@ -4,9 +4,10 @@
 #[path = "support/fake_run.rs"]
 mod fake_run;
 
-use belay_testkit::{python, real, recordings};
+use belay_testkit::{python, recordings};
 use belaykit::{Environment, OtlpExport, OtlpSettings};
 use fake_run::{Stage, run};
+use std::io::Write as _;
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -14,7 +15,10 @@ use std::time::Duration;
 #[tokio::test]
 async fn an_independent_receiver_reads_the_spans_of_a_run() {
     let Some(program) = python::program(python::OTELTAP, "python") else {
-        return real::skipped(python::OTELTAP, "oteltap");
+        // Loud, past the harness; but a machine without Python is not wrong.
+        let words = b"SKIPPED oteltap: it is not installed; run cargo xtask agents with Python\n";
+        drop(std::io::stderr().write_all(words));
+        return;
     };
     let stage = Stage::new("claude", &fake_run::play(&recordings::one("claude-code", "b-shell")));
     let seen = run(&stage.claude(), "p").await;

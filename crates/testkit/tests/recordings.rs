@@ -12,7 +12,7 @@ fn every() -> impl Iterator<Item = Recording> {
 #[test]
 fn every_agent_has_recordings() {
     let counts = AGENTS.map(|agent| recordings::all(agent).len());
-    assert_eq!(counts, [18, 14, 14, 15, 2, 7, 7]);
+    assert_eq!(counts, [20, 16, 16, 15, 2, 7, 7]);
     assert_eq!(recordings::all("nobody"), []);
 }
 
