@@ -222,7 +222,8 @@ pub(crate) async fn flush(
     patience: Duration,
 ) -> Vec<String> {
     let deadline = tokio::time::Instant::now() + patience;
-    let by = Instant::now() + patience;
+    // So that who gives up at the last moment can still say what is lost.
+    let by = Instant::now() + patience - patience / 8;
     let flushes: Vec<_> = observers.iter().map(|o| (o.name(), o.flush(of, by))).collect();
     let mut errors = Vec::new();
     for (name, flushed) in flushes {
