@@ -2,6 +2,7 @@
 //!
 //! What is known comes from the recordings, as one text file an agent (`shapes/NAME.txt`); a test holds them together.
 
+use crate::AGENTS;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,7 +27,7 @@ pub enum New {
 impl Shapes {
     /// What the recordings show of the agent with this name; `None` if there are none.
     pub fn of_agent(name: &str) -> Option<Self> {
-        let file = FILES.iter().find(|(agent, _)| *agent == name)?.1;
+        let file = AGENTS.iter().find(|entry| entry.name == name)?.shapes?;
         let lines = file.lines().filter_map(|line| line.split_once(": "));
         let fields = |paths: &str| paths.split(' ').map(str::to_owned).collect();
         Some(Self(lines.map(|(message, paths)| (message.to_owned(), fields(paths))).collect()))
@@ -56,15 +57,6 @@ impl Shapes {
         self.0.iter().map(line).collect()
     }
 }
-
-const FILES: &[(&str, &str)] = &[
-    ("claude-code", include_str!("shapes/claude-code.txt")),
-    ("codex", include_str!("shapes/codex.txt")),
-    ("gemini", include_str!("shapes/gemini.txt")),
-    ("opencode", include_str!("shapes/opencode.txt")),
-    ("pi", include_str!("shapes/pi.txt")),
-    ("qwen", include_str!("shapes/qwen.txt")),
-];
 
 /// Names below which anything can stand: what tools take and give, maps by names of models, files, servers.
 const OPAQUE: [&str; 20] = [
