@@ -386,14 +386,23 @@ pub(crate) struct Played {
     pub(crate) folder: PathBuf,
 }
 
-/// A failing test shows the run as it stands in its journal, one event a line.
+/// A failing test shows the run as it stands in its journal, one event a line, and what ended it last. Cut: of a tool
+/// that prints megabytes a log of CI would keep nothing else, not even the name of the test.
 impl fmt::Debug for Played {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN: usize = 60;
         writeln!(f, "{} requests; {}", self.requests.len(), self.folder.display())?;
-        for record in &self.records {
-            writeln!(f, "{}", serde_json::to_string(record).unwrap())?;
+        let later = self.records.len().saturating_sub(SHOWN);
+        if later > 0 {
+            writeln!(f, "the last {SHOWN} of {} events:", self.records.len())?;
         }
-        Ok(())
+        for record in &self.records[later..] {
+            writeln!(f, "{:.400}", serde_json::to_string(record).unwrap())?;
+        }
+        match &self.outcome {
+            Ok(outcome) => writeln!(f, "answered {:.400}", outcome.text),
+            Err(error) => writeln!(f, "failed: {error:.400}"),
+        }
     }
 }
 
@@ -402,7 +411,7 @@ impl Played {
     #[track_caller]
     pub(crate) fn answered(&self, answer: &str) -> &Outcome {
         let outcome = self.outcome.as_ref().unwrap_or_else(|error| panic!("{error}: {self:#?}"));
-        assert_eq!(outcome.text, answer, "{self:#?}");
+        assert!(outcome.text == answer, "not {answer:.400}: {self:#?}");
         assert_eq!(self.exhausted, [] as [&str; 0], "{self:#?}");
         outcome
     }
