@@ -24,6 +24,9 @@ pub struct Launch {
     pub server: Option<Server>,
     /// Which rungs of the stop ladder help this agent.
     pub stop: StopPlan,
+    /// The flag by which the agent takes an id for its new session, a UUID, if the run is to choose one: an agent that
+    /// tells its session only in the end could not be resumed after a crash, nor its use be read.
+    pub new_session: Option<&'static str>,
     /// Options that the agent lacks and the request was lenient about.
     pub ignored: Vec<&'static str>,
 }
@@ -195,6 +198,13 @@ impl Launch {
         let inline = inline.map(|inline| format!("{flag}={inline}"));
         let file = PrivateFile { name, content, inline };
         self.args.push(format!("{flag}={}", file.placeholder()));
+        self.files.push(file);
+    }
+
+    /// Adds `--flag=@PATH` of a private file that nothing can stand in for.
+    pub(crate) fn bind_private_at(&mut self, flag: &str, name: &'static str, content: String) {
+        let file = PrivateFile { name, content, inline: None };
+        self.args.push(format!("{flag}=@{}", file.placeholder()));
         self.files.push(file);
     }
 

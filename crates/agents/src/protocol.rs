@@ -19,6 +19,9 @@ pub trait Protocol: Send {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Input<'a> {
+    /// The id that the agent was told to give its new session; comes before the start, and only if the launch asks
+    /// for it ([`Launch::new_session`](crate::Launch::new_session)).
+    Session(&'a str),
     /// The process is running.
     Start,
     /// A line from its standard output, without its LF.

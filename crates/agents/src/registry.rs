@@ -3,8 +3,8 @@
 #[cfg(feature = "acp")]
 use crate::acp::{self, Acp};
 use crate::failures::Table;
-use crate::{Agent, Claude, Codex, DockerAgent, OpenCode, Pi};
-use crate::{claude, codex, docker_agent, opencode, pi};
+use crate::{Agent, Claude, Codex, Copilot, DockerAgent, OpenCode, Pi};
+use crate::{claude, codex, copilot, docker_agent, opencode, pi};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -65,6 +65,14 @@ pub const AGENTS: &[Entry] = &[
         shapes: Some(include_str!("shapes/pi.txt")),
         failures: &pi::FAILURES,
         make: |model| Arc::new(Pi { model }),
+    },
+    Entry {
+        name: Copilot::NAME,
+        aliases: &[],
+        runs_a_file: false,
+        shapes: Some(include_str!("shapes/copilot.txt")),
+        failures: &copilot::FAILURES,
+        make: |model| Arc::new(Copilot { model }),
     },
     Entry {
         name: DockerAgent::NAME,
@@ -171,7 +179,7 @@ mod tests {
         let error = "clod".parse::<Candidate>().unwrap_err();
         assert_eq!(
             error.to_string(),
-            "there is no agent `clod`: use claude, claude-code, codex, opencode, pi, docker, docker-agent, \
+            "there is no agent `clod`: use claude, claude-code, codex, opencode, pi, copilot, docker, docker-agent, \
              gemini-cli, gemini, qwen-code, qwen, goose, acp"
         );
     }

@@ -57,6 +57,7 @@ impl Replay {
 fn input<'a>(frame: &Frame<'a>, text: &'a str) -> Option<Input<'a>> {
     let (head, tail) = text.split_once(' ').unwrap_or((text, ""));
     Some(match frame.kind {
+        InputKind::Session => Input::Session(text),
         InputKind::Start => Input::Start,
         InputKind::Stdout => Input::Stdout(frame.bytes),
         InputKind::Stderr => Input::Stderr(frame.bytes),

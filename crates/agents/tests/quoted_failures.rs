@@ -19,18 +19,19 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Recordings of runs that answer, one with words alone and one with a tool for each way to talk with an agent.
-const ANSWERS: [&str; 8] = [
+const ANSWERS: [&str; 9] = [
     "claude-code/a-text",
     "claude-code/f-partial",
     "codex/a-text",
     "opencode/a-text",
     "opencode/serve-a-text",
     "pi/a-text",
+    "copilot/a-text",
     "docker-agent/1.32.3",
     "docker-agent/71f377e5",
 ];
 
-const TOOLS: [&str; 10] = [
+const TOOLS: [&str; 11] = [
     "claude-code/b-shell",
     "claude-code/f-partial",
     "codex/b-shell",
@@ -39,6 +40,7 @@ const TOOLS: [&str; 10] = [
     "opencode/serve-b-shell",
     "pi/b-shell",
     "pi/c-tools",
+    "copilot/q-subagent",
     "docker-agent/1.32.3",
     "docker-agent/71f377e5",
 ];
@@ -123,6 +125,7 @@ fn is_piece(line: &Value, words: &str) -> bool {
         &line["assistantMessageEvent"]["delta"],
         &line["properties"]["delta"],
         &line["params"]["delta"],
+        &line["data"]["deltaContent"],
         if line["type"] == "agent_choice" { &line["content"] } else { &Value::Null },
         event,
     ];
@@ -139,7 +142,7 @@ fn replace(value: &mut Value, words: &str, quote: &str, is_piece: bool, told: &m
         }
         Value::Object(fields) => {
             for (name, item) in fields.iter_mut() {
-                let is_text = matches!(&**name, "delta" | "content" | "text");
+                let is_text = matches!(&**name, "delta" | "deltaContent" | "content" | "text");
                 match item {
                     Value::String(text)
                         if is_piece && is_text && !text.is_empty() && words.contains(&**text) =>

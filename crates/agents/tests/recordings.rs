@@ -68,6 +68,8 @@ fn every_tool_result_has_its_call_and_every_call_but_an_aborted_one_its_result()
             "codex/int-int1" | "codex/int-term" | "codex/t-appserver" => 1,
             // Nor does Pi after a signal.
             "pi/int-term-pid" => 1,
+            // And Copilot says only that the turn was aborted.
+            "copilot/int-int1" => 1,
             _ => 0,
         };
         assert_eq!(open.len(), aborted, "{}: {open:?}", recording.name);
@@ -115,6 +117,10 @@ fn whole_texts(line: &[u8]) -> Vec<String> {
             let blocks = line["message"]["content"].as_array().filter(|_| is_answer);
             let text: String = blocks.into_iter().flatten().filter_map(text).collect();
             return Some(text).filter(|text| !text.is_empty()).into_iter().collect();
+        }
+        _ if line["type"] == "assistant.message" => {
+            let text = line["data"]["content"].as_str().map(str::to_owned);
+            return text.filter(|text| !text.is_empty()).into_iter().collect();
         }
         _ if line["type"] == "text" => &line["part"],
         // The user's own words have no time.

@@ -44,6 +44,8 @@ pub fn input_file(attempt: u32) -> String {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InputKind {
+    /// The id that the agent was told to give its new session.
+    Session,
     /// The attempt begins.
     Start,
     /// A line from the agent's standard output, without its line feed.
@@ -69,7 +71,8 @@ pub enum InputKind {
 }
 
 impl InputKind {
-    const NAMES: [(Self, &'static str); 11] = [
+    const NAMES: [(Self, &'static str); 12] = [
+        (Self::Session, "session"),
         (Self::Start, "start"),
         (Self::Stdout, "stdout"),
         (Self::Stderr, "stderr"),

@@ -144,7 +144,7 @@ impl Protocol for Talk {
                     self.prompt(out);
                 }
             }
-            Input::Http { .. } | Input::Sse(_) => {}
+            Input::Http { .. } | Input::Sse(_) | Input::Session(_) => {}
             Input::Exit(exit) => self.exit(exit, out),
         }
     }

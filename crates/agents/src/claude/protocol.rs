@@ -118,7 +118,7 @@ impl Protocol for Claude {
             Input::Steer(text) => self.steer(text, out),
             Input::Interrupt => self.interrupt(out),
             Input::Permission { id, answer } => self.permission(id, answer, out),
-            Input::Timer(_) | Input::Http { .. } | Input::Sse(_) => {}
+            Input::Timer(_) | Input::Http { .. } | Input::Sse(_) | Input::Session(_) => {}
             Input::Exit(exit) => self.exit(exit, out),
         }
     }

@@ -116,7 +116,7 @@ impl Protocol for AppServer {
                 self.send_interrupt(out);
             }
             Input::Permission { id, answer } => self.permission(id, answer, out),
-            Input::Timer(_) | Input::Http { .. } | Input::Sse(_) => {}
+            Input::Timer(_) | Input::Http { .. } | Input::Sse(_) | Input::Session(_) => {}
             Input::Exit(exit) => self.exit(exit, out),
         }
     }

@@ -68,7 +68,11 @@ impl Protocol for Exec {
                 self.interrupted = true;
                 out.cannot("interrupt");
             }
-            Input::Permission { .. } | Input::Timer(_) | Input::Http { .. } | Input::Sse(_) => {}
+            Input::Permission { .. }
+            | Input::Timer(_)
+            | Input::Http { .. }
+            | Input::Sse(_)
+            | Input::Session(_) => {}
             Input::Exit(exit) => self.exit(exit, out),
         }
     }

@@ -105,6 +105,7 @@ impl Serve {
 impl Protocol for Serve {
     fn step(&mut self, input: Input<'_>, out: &mut Out) {
         match input {
+            Input::Session(_) => {}
             Input::Start => out.close_stdin(),
             Input::Stdout(line) => self.stdout(line, out),
             Input::Stderr(line) => self.stderr.line(line, out),

@@ -88,7 +88,11 @@ impl Protocol for Rpc {
                 self.interrupted = true;
                 self.send_abort(out);
             }
-            Input::Permission { .. } | Input::Timer(_) | Input::Http { .. } | Input::Sse(_) => {}
+            Input::Permission { .. }
+            | Input::Timer(_)
+            | Input::Http { .. }
+            | Input::Sse(_)
+            | Input::Session(_) => {}
             Input::Exit(exit) => self.exit(exit, out),
         }
     }

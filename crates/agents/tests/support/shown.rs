@@ -162,6 +162,19 @@ fn made_up(table: &Table, row: &Row) -> Shown {
                 (Transport::Print, lines.map(stdout).to_vec())
             }
         },
+        "copilot" => match text("stderr") {
+            Some(line) => (Transport::Print, vec![("stderr".to_owned(), line), exit(1)]),
+            None => {
+                let call = json!({"type": "model.call_failure", "data": {"statusCode": status,
+                    "errorCode": field("code"), "failureKind": field("failureKind"),
+                    "errorMessage": json!({"message": "words"}).to_string()}});
+                let class = field("errorType").unwrap_or("query".into());
+                let error = json!({"type": "session.error", "data": {"errorType": class,
+                    "message": text("message").unwrap_or("words".into()), "statusCode": status}});
+                let result = json!({"type": "result", "sessionId": "s", "exitCode": 1});
+                (Transport::Print, [call, error, result].map(stdout).to_vec())
+            }
+        },
         "docker-agent" => {
             let started = json!({"type": "stream_started", "session_id": "s"});
             let error = field("code").map(

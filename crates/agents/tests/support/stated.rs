@@ -53,6 +53,10 @@ struct Line<'a> {
     part: Option<&'a RawValue>,
     #[serde(borrow, default)]
     properties: Option<&'a RawValue>,
+    #[serde(borrow, default, rename = "exitCode")]
+    exit_code: Option<&'a RawValue>,
+    #[serde(borrow, default, rename = "agentId")]
+    agent_id: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -112,6 +116,7 @@ impl Stated {
             Dialect::CodexExec => Self::of_exec(&line),
             Dialect::CodexAppServer => Self::of_app_server(&line),
             Dialect::PiRpc | Dialect::PiJson => Self::of_pi(dialect, &line),
+            Dialect::Copilot => Self::of_copilot(&line),
             Dialect::DockerAgent => Self::of_docker_agent(&line),
             Dialect::OpenCodeRun => Self::of_opencode_run(&line),
             Dialect::OpenCodeServe => Self::of_opencode_serve(&line),
@@ -216,6 +221,24 @@ impl Stated {
 }
 
 impl Stated {
+    fn of_copilot(line: &Line<'_>) -> Self {
+        let kind = text(line.kind).unwrap_or_default();
+        let is_end = kind == "result";
+        Self {
+            ends: is_end,
+            success: is_end && line.exit_code.is_some_and(|code| code.get() == "0"),
+            needs_whole: true,
+            whole: match kind.as_str() {
+                "assistant.message" if text(line.agent_id).is_none() => Some(true),
+                "session.error" | "abort" | "agent.interrupted" => Some(false),
+                _ => None,
+            },
+            // A second result is one of nothing.
+            may_be_silent: is_end || COPILOT_ASIDES.contains(&kind.as_str()),
+            ..Self::default()
+        }
+    }
+
     fn of_docker_agent(line: &Line<'_>) -> Self {
         let kind = text(line.kind).unwrap_or_default();
         let reason = text(line.reason);
@@ -325,6 +348,62 @@ const DOCKER_AGENT_ASIDES: &[&str] = &[
     "message_added",
     "sub_session_completed",
     "connection_restored",
+];
+
+const COPILOT_ASIDES: &[&str] = &[
+    "user.message",
+    "system.message",
+    "assistant.turn_start",
+    "assistant.turn_end",
+    "assistant.idle",
+    "assistant.intent",
+    "assistant.usage",
+    "assistant.streaming_delta",
+    "assistant.message_start",
+    "assistant.message_delta",
+    "assistant.message",
+    "assistant.reasoning_delta",
+    "assistant.reasoning",
+    "assistant.tool_call_delta",
+    "model.call_start",
+    "model.call_failure",
+    "model.call_finished",
+    "model.call_final_result",
+    "tool.shell_output",
+    "tool.execution_partial_result",
+    "tool.execution_progress",
+    "subagent.started",
+    "subagent.selected",
+    "subagent.configured",
+    "subagent.deselected",
+    "subagent.completed",
+    "permission.requested",
+    "permission.completed",
+    "agent.interrupted",
+    "abort",
+    "session.background_tasks_changed",
+    "session.skills_loaded",
+    "session.custom_agents_updated",
+    "session.permissions_changed",
+    "session.start",
+    "session.resume",
+    "session.idle",
+    "session.shutdown",
+    "session.title_changed",
+    "session.model_change",
+    "session.mode_changed",
+    "session.context_changed",
+    "session.plan_changed",
+    "session.todos_changed",
+    "session.task_complete",
+    "session.usage_info",
+    "session.usage_record",
+    "session.usage_checkpoint",
+    "session.quota_observation",
+    "session.workspace_file_changed",
+    "session.mcp_server_tools_loaded",
+    "session.mcp_servers_loaded",
+    "session.tools_updated",
 ];
 
 const PI_ASIDES: &[&str] = &[

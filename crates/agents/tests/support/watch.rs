@@ -7,8 +7,8 @@
 mod stated;
 
 use belay_agents::{
-    Acp, Action, Agent, Claude, Codex, DockerAgent, Exit, Input, OpenCode, Out, Pi, Protocol,
-    RunRequest, Transport,
+    Acp, Action, Agent, Claude, Codex, Copilot, DockerAgent, Exit, Input, OpenCode, Out, Pi,
+    Protocol, RunRequest, Transport,
 };
 use belay_trace::{Event, Record};
 use serde_json::value::RawValue;
@@ -24,6 +24,7 @@ pub(crate) enum Dialect {
     CodexExec,
     PiRpc,
     PiJson,
+    Copilot,
     DockerAgent,
     OpenCodeServe,
     OpenCodeRun,
@@ -32,13 +33,14 @@ pub(crate) enum Dialect {
 }
 
 impl Dialect {
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::ClaudeDialogue,
         Self::ClaudePrint,
         Self::CodexAppServer,
         Self::CodexExec,
         Self::PiRpc,
         Self::PiJson,
+        Self::Copilot,
         Self::DockerAgent,
         Self::OpenCodeServe,
         Self::OpenCodeRun,
@@ -51,6 +53,7 @@ impl Dialect {
             Self::ClaudeDialogue | Self::ClaudePrint => Box::new(Claude::new()),
             Self::CodexAppServer | Self::CodexExec => Box::new(Codex::new()),
             Self::PiRpc | Self::PiJson => Box::new(Pi::new()),
+            Self::Copilot => Box::new(Copilot::new()),
             Self::DockerAgent => Box::new(DockerAgent::new("agent.yaml")),
             Self::OpenCodeServe | Self::OpenCodeRun => Box::new(OpenCode::new()),
             Self::Gemini => Box::new(Acp::gemini()),
@@ -69,6 +72,7 @@ impl Dialect {
             Self::ClaudePrint
             | Self::CodexExec
             | Self::PiJson
+            | Self::Copilot
             | Self::DockerAgent
             | Self::OpenCodeRun => Transport::Print,
         }

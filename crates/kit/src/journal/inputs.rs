@@ -40,6 +40,7 @@ impl InputLog {
     pub(super) fn input(&mut self, input: Input<'_>) -> Option<RawRef> {
         let (text, answer);
         let (kind, bytes) = match input {
+            Input::Session(id) => (InputKind::Session, id.as_bytes()),
             Input::Start => (InputKind::Start, &b""[..]),
             Input::Stdout(line) => (InputKind::Stdout, line),
             Input::Stderr(line) => (InputKind::Stderr, line),

@@ -34,6 +34,7 @@ use std::path::PathBuf;
 use std::sync::PoisonError;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
+use uuid::Uuid;
 
 impl Runner {
     pub(super) async fn attempt(
@@ -85,6 +86,10 @@ impl Runner {
             PrivateFiles::write(&launch, self.publisher.journal.folder(), &temp, &self.run_id)
                 .map_err(local_io("cannot write the files of the run"))?;
         let mut args = files.into_args(&launch, &self.client.leading_args);
+        let session = launch.new_session.map(|flag| (flag, Uuid::new_v4().to_string()));
+        if let Some((flag, id)) = &session {
+            args.args.push(format!("{flag}={id}").into());
+        }
         let mut env = self.client.env.for_agent(&launch.env);
         if let Some(context) = &self.client.trace_context {
             let trace = self.request.trace_id.as_deref().unwrap_or(&self.run_id);
@@ -140,6 +145,7 @@ impl Runner {
             process,
             server,
             out: Out::default(),
+            new_session: session.map(|(_, id)| id),
             end: None,
             has_result: false,
             stop: None,
@@ -194,6 +200,8 @@ struct Attempt<'a> {
     /// The server that the agent is.
     server: Option<Loopback>,
     out: Out,
+    /// What the agent was told to call its new session.
+    new_session: Option<String>,
     /// How the turn ended, once it has.
     end: Option<AttemptEnd>,
     /// That was told.
@@ -241,6 +249,9 @@ impl Attempt<'_> {
         self.runner.chain.look().await;
         if self.runner.request.max_cost_usd.is_some() {
             self.bill.ready().await;
+        }
+        if let Some(id) = self.new_session.take() {
+            self.input(Input::Session(&id));
         }
         self.input(Input::Start);
         self.runner.publisher.flush().await;

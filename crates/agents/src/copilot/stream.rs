@@ -1,0 +1,450 @@
+//! `copilot --output-format=json`: a line an event, of the main agent and of those that it hands tasks to, and a
+//! `result` at the end.
+
+use super::classify::{self, FailedCall};
+use super::message::Message;
+use super::shell::Shell;
+use super::tools;
+use super::wire::{Data, Line, ToolError};
+use crate::protocol::{AttemptEnd, Exit, Input, Out, Protocol};
+use crate::stderr::StderrTail;
+use crate::wire::{decode, read_line};
+use crate::{RunRequest, Session, exit, lines};
+use belay_trace::{
+    Compaction, CompactionStatus, Denial, Event, Failure, FailureKind, Json, Level,
+    PermissionDenied, Retry, SessionStarted, ToolCall, ToolCallDelta, ToolCallStart, ToolId,
+    ToolResult, TurnStarted, Usage,
+};
+use serde_json::value::RawValue;
+use std::collections::HashMap;
+
+/// The state of one stream.
+#[derive(Debug, Default)]
+pub(super) struct Stream {
+    prompt: String,
+    session_id: Option<String>,
+    told_session: bool,
+    model: Option<String>,
+    /// What each speaker is saying; the main one has no id.
+    speakers: HashMap<Option<String>, Message>,
+    /// The calls behind the helpers.
+    tasks: HashMap<String, ToolId>,
+    /// Calls under way: their names and what they print.
+    calls: HashMap<String, (String, Shell)>,
+    /// The last text of the main agent, once there is one.
+    answer: Option<String>,
+    /// A request that failed, and has not been made again with success.
+    failed_call: Option<FailedCall>,
+    failure: Option<Failure>,
+    denials: Vec<Denial>,
+    interrupted: bool,
+    turn_ended: bool,
+    seen_stdout: bool,
+    stderr: StderrTail,
+    /// Why Copilot gave up before it asked a model.
+    told: Option<Failure>,
+}
+
+impl Stream {
+    pub(super) fn new(request: &RunRequest) -> Self {
+        let session_id = match &request.session {
+            Session::Resume(id) => Some(id.clone()),
+            Session::New | Session::Continue | Session::Fork(_) => None,
+        };
+        Self { prompt: request.composed_prompt(), session_id, ..Self::default() }
+    }
+}
+
+impl Protocol for Stream {
+    fn step(&mut self, input: Input<'_>, out: &mut Out) {
+        match input {
+            Input::Session(id) => self.session_id = Some(id.to_owned()),
+            Input::Start => {
+                out.stdin(self.prompt.clone().into_bytes());
+                out.close_stdin();
+            }
+            Input::Stdout(line) => read_line(line, out, |text, out| {
+                let line = decode::<Line<'_>>(text)?;
+                self.seen_stdout = true;
+                self.line(line, out)
+            }),
+            Input::Stderr(line) => {
+                let told = classify::of_stderr(&lines::text(line));
+                self.told = self.told.take().or(told);
+                self.stderr.line(line, out);
+            }
+            Input::Steer(_) => out.cannot("steer"),
+            Input::Interrupt => {
+                self.interrupted = true;
+                out.cannot("interrupt");
+            }
+            Input::Permission { .. } | Input::Timer(_) | Input::Http { .. } | Input::Sse(_) => {}
+            Input::Exit(exit) => self.exit(exit, out),
+        }
+    }
+}
+
+impl Stream {
+    /// Reads a line; `None` if it is of a kind that is not known.
+    fn line(&mut self, line: Line<'_>, out: &mut Out) -> Option<()> {
+        let kind = line.kind.as_ref();
+        if kind == "result" {
+            self.result(&line, out);
+            return Some(());
+        }
+        let data = line.data.map(RawValue::get).map_or(Some(Data::default()), decode)?;
+        let who = line.agent_id;
+        let parent = who.as_ref().and_then(|id| self.tasks.get(id).cloned());
+        match kind {
+            "session.tools_updated" => {
+                self.model = data.model.or(self.model.take());
+                self.session_started(out);
+            }
+            "session.mcp_servers_loaded" => servers(data, out),
+            "session.mcp_server_status_changed" => server_changed(data, out),
+            "model.call_start" => self.turn_started(who, data.model, parent, out),
+            "assistant.message_start" => {}
+            "assistant.message_delta" => {
+                let (id, text) = (data.message_id, data.delta_content?);
+                self.speaker(who).text(id, text, &parent, out);
+            }
+            "assistant.reasoning_delta" => {
+                let (id, reasoning) = (data.reasoning_id, data.delta_content?);
+                self.speaker(who).reasoning(id, reasoning, &parent, out);
+            }
+            "assistant.reasoning" => {
+                let (id, reasoning) = (data.reasoning_id, data.content?);
+                self.speaker(who).whole_reasoning(id, reasoning, &parent, out);
+            }
+            "assistant.message" => self.message(who, data, &parent, out)?,
+            "assistant.tool_call_delta" => self.call_piece(who, data, parent, out)?,
+            "tool.execution_start" => self.called(data, parent, out)?,
+            "tool.shell_output" => {
+                let piece = data.text?;
+                // What a command in the background prints after its call has returned is in the log alone.
+                if let Some((_, shell)) = self.calls.get_mut(data.tool_call_id?.as_str()) {
+                    shell.piece(&piece);
+                }
+            }
+            "tool.execution_complete" => self.returned(data, parent, out)?,
+            "model.call_failure" => self.failed_call = Some(FailedCall::of(data)),
+            "assistant.turn_retry" => self.retry(who, data, &parent, out),
+            "session.error" => self.failed(who, data, parent, out),
+            "session.warning" => {
+                let code = data.warning_type.unwrap_or_else(|| "warning".to_owned());
+                out.event(Event::notice(Level::Warn, &code, data.message.unwrap_or_default()));
+            }
+            "session.info" => {
+                let code = data.info_type.unwrap_or_else(|| "info".to_owned());
+                out.event(Event::notice(Level::Info, &code, data.message.unwrap_or_default()));
+            }
+            "session.compaction_start" | "session.compaction_complete" => {
+                compaction(kind, data, out)
+            }
+            "subagent.started" => {
+                self.tasks.insert(who?, ToolId(data.tool_call_id?));
+            }
+            "subagent.failed" => {
+                let words: Option<String> = data.error.and_then(|error| decode(error.get()));
+                let notice =
+                    Event::notice(Level::Warn, "subagent_failed", words.unwrap_or_default());
+                out.event_under(parent, notice);
+            }
+            "agent.interrupted" | "abort" => self.interrupted |= who.is_none(),
+            _ if is_aside(kind) => {}
+            _ => return None,
+        }
+        Some(())
+    }
+
+    fn speaker(&mut self, who: Option<String>) -> &mut Message {
+        self.speakers.entry(who).or_default()
+    }
+
+    /// Says in which session the run is, as soon as that is known.
+    fn session_started(&mut self, out: &mut Out) {
+        let Some(session_id) = self.session_id.clone().filter(|_| !self.told_session) else {
+            return;
+        };
+        self.told_session = true;
+        let model = self.model.clone();
+        out.event(Event::SessionStarted(SessionStarted {
+            session_id,
+            model,
+            ..Default::default()
+        }));
+    }
+
+    fn turn_started(
+        &mut self,
+        who: Option<String>,
+        model: Option<String>,
+        parent: Option<ToolId>,
+        out: &mut Out,
+    ) {
+        if who.is_none() {
+            self.model = model.clone().or(self.model.take());
+            self.session_started(out);
+        }
+        let speaker = self.speaker(who);
+        // The same response, tried again.
+        if std::mem::take(speaker).again {
+            return;
+        }
+        let turn = TurnStarted { message_id: None, model };
+        out.event_under(parent, Event::TurnStarted(turn));
+    }
+
+    /// A whole message: what was not said of it in pieces is said now.
+    fn message(
+        &mut self,
+        who: Option<String>,
+        data: Data<'_>,
+        parent: &Option<ToolId>,
+        out: &mut Out,
+    ) -> Option<()> {
+        let text = data.content?;
+        if who.is_none() {
+            self.answer = Some(text.clone());
+            (self.failed_call, self.failure) = (None, None);
+        }
+        self.speaker(who).whole_text(data.message_id, text, parent, out);
+        Some(())
+    }
+
+    fn call_piece(
+        &mut self,
+        who: Option<String>,
+        data: Data<'_>,
+        parent: Option<ToolId>,
+        out: &mut Out,
+    ) -> Option<()> {
+        let name = tools::name(&data)?;
+        let (id, args) = (data.tool_call_id?, data.input_delta?);
+        let tool_id = Some(ToolId(id.clone()));
+        if self.speaker(who).begun.insert(id) {
+            let start = ToolCallStart { tool_id: tool_id.clone(), name: name.clone() };
+            out.event_under(parent.clone(), Event::ToolCallStart(start));
+        }
+        if !args.is_empty() {
+            out.event_under(parent, Event::ToolCallDelta(ToolCallDelta { tool_id, name, args }));
+        }
+        Some(())
+    }
+
+    fn called(&mut self, data: Data<'_>, parent: Option<ToolId>, out: &mut Out) -> Option<()> {
+        let name = tools::name(&data)?;
+        let id = data.tool_call_id?;
+        self.calls.insert(id.clone(), (name.clone(), Shell::default()));
+        let call = ToolCall {
+            tool_id: Some(ToolId(id)),
+            kind: tools::kind(&name),
+            name,
+            args: data.arguments.map(Json::from_raw).unwrap_or_default(),
+        };
+        out.event_under(parent, Event::ToolCall(call));
+        Some(())
+    }
+
+    fn returned(&mut self, data: Data<'_>, parent: Option<ToolId>, out: &mut Out) -> Option<()> {
+        let id = data.tool_call_id?;
+        let (name, shell) = self.calls.remove(&id).unzip();
+        let shell = shell.unwrap_or_default();
+        let tool_id = Some(ToolId(id));
+        let exit_code = data.shell_execution.map(|shell| shell.exit_code);
+        let output = match data.error.and_then(|error| decode::<ToolError>(error.get())) {
+            Some(error) if !data.success => {
+                if error.code == "denied" {
+                    self.denied(tool_id.clone(), name.clone(), &error.message, parent.clone(), out);
+                }
+                error.message
+            }
+            _ => shell.output(data.result.unwrap_or_default().content),
+        };
+        let failed = !data.success || exit_code.is_some_and(|code| code != 0);
+        let result = ToolResult { tool_id, name, output, tool_error: failed, exit_code };
+        out.event_under(parent, Event::ToolResult(result));
+        Some(())
+    }
+
+    fn denied(
+        &mut self,
+        tool_id: Option<ToolId>,
+        name: Option<String>,
+        why: &str,
+        parent: Option<ToolId>,
+        out: &mut Out,
+    ) {
+        let name = name.unwrap_or_default();
+        self.denials.push(Denial { tool_id: tool_id.clone(), name: name.clone() });
+        let denied = PermissionDenied { tool_id, name, reason: Some(why.to_owned()) };
+        out.event_under(parent, Event::PermissionDenied(denied));
+    }
+
+    /// The request is made again, after a pause of which Copilot says nothing.
+    fn retry(
+        &mut self,
+        who: Option<String>,
+        data: Data<'_>,
+        parent: &Option<ToolId>,
+        out: &mut Out,
+    ) {
+        self.speaker(who).retract(parent, out);
+        let call = self.failed_call.as_ref();
+        let (words, kind) = call.map(FailedCall::reason).unwrap_or_default();
+        let reason = if words.is_empty() { data.reason.unwrap_or_default() } else { words };
+        let retry = Retry {
+            retry: call.map(|call| call.retries + 1),
+            status: call.and_then(|call| call.status),
+            reason,
+            kind,
+            ..Retry::default()
+        };
+        out.event_under(parent.clone(), Event::Retry(retry));
+    }
+
+    fn failed(
+        &mut self,
+        who: Option<String>,
+        data: Data<'_>,
+        parent: Option<ToolId>,
+        out: &mut Out,
+    ) {
+        let failure = classify::of_error(data, self.failed_call.as_ref());
+        let notice = Event::notice(Level::Error, "error", failure.message.clone());
+        out.event_under(parent, notice);
+        // A helper's failure is a matter of the call behind it.
+        if who.is_none() {
+            self.failure = Some(failure);
+        }
+    }
+
+    fn result(&mut self, line: &Line<'_>, out: &mut Out) {
+        if let Some(id) = &line.session_id {
+            self.session_id = Some(id.clone());
+        }
+        self.session_started(out);
+        if line.usage.premium_requests > 0.0 {
+            let words = format!("{} premium requests", line.usage.premium_requests);
+            out.event(Event::notice(Level::Info, "premium_requests", words));
+        }
+        let failure = match (line.exit_code, self.failure.take()) {
+            _ if self.interrupted => Some(Failure::new(FailureKind::Interrupted, "interrupted")),
+            (_, Some(failure)) => Some(failure),
+            (Some(0), None) if self.answer.is_some() => None,
+            (Some(0), None) => {
+                let words = "copilot ended without a word of the model";
+                Some(Failure::new(FailureKind::Protocol, words))
+            }
+            (code, None) => {
+                let code = code.map_or_else(|| "no code".to_owned(), |code| format!("code {code}"));
+                Some(Failure::new(FailureKind::Unknown, format!("copilot ended with {code}")))
+            }
+        };
+        self.end(failure, out);
+    }
+
+    fn exit(&mut self, exit: Exit, out: &mut Out) {
+        if self.turn_ended {
+            return;
+        }
+        let failure = match self.told.take().or(self.failure.take()) {
+            Some(told) if !self.interrupted && matches!(exit, Exit::Code(_)) => told,
+            _ => exit::failure("copilot", exit, self.interrupted, self.seen_stdout, &self.stderr),
+        };
+        self.end(Some(failure), out);
+    }
+
+    fn end(&mut self, failure: Option<Failure>, out: &mut Out) {
+        // A second result would be of nothing.
+        if std::mem::replace(&mut self.turn_ended, true) {
+            return;
+        }
+        let unfinished = self.speakers.get(&None).map(Message::so_far).unwrap_or_default();
+        let answer = match failure {
+            Some(_) if !unfinished.is_empty() => unfinished.to_owned(),
+            _ => self.answer.take().unwrap_or_default(),
+        };
+        out.turn_ended(AttemptEnd {
+            answer,
+            failure,
+            usage: Usage::default(),
+            session_id: self.session_id.clone(),
+            model: self.model.clone(),
+            denials: std::mem::take(&mut self.denials),
+            ..AttemptEnd::default()
+        });
+    }
+}
+
+fn servers(data: Data<'_>, out: &mut Out) {
+    for server in data.servers.into_iter().filter(|server| server.status == "failed") {
+        let why = server.error.unwrap_or_else(|| "it does not say why".to_owned());
+        let words = format!("the MCP server {} is not there: {why}", server.name);
+        out.event(Event::notice(Level::Warn, "mcp_server", words));
+    }
+}
+
+fn server_changed(data: Data<'_>, out: &mut Out) {
+    let (name, status) = (data.server_name.unwrap_or_default(), data.status.unwrap_or_default());
+    let why = data.error.and_then(|error| decode::<String>(error.get())).unwrap_or_default();
+    let level = if status == "failed" { Level::Warn } else { Level::Debug };
+    let words = format!("the MCP server {name} is {status}: {why}");
+    out.event(Event::notice(level, "mcp_server", words.trim_end_matches(": ")));
+}
+
+fn compaction(kind: &str, data: Data<'_>, out: &mut Out) {
+    let status = match kind {
+        "session.compaction_start" => CompactionStatus::Started,
+        _ if data.success => CompactionStatus::Completed,
+        _ => CompactionStatus::Failed,
+    };
+    let message = data.error.and_then(|error| decode(error.get()));
+    out.event(Event::Compaction(Compaction { status, message }));
+}
+
+/// Lines that repeat what others say, and Copilot's own household.
+fn is_aside(kind: &str) -> bool {
+    const ASIDES: &[&str] = &[
+        "user.message",
+        "system.message",
+        "assistant.turn_start",
+        "assistant.turn_end",
+        "assistant.idle",
+        "assistant.intent",
+        "assistant.usage",
+        "assistant.streaming_delta",
+        "model.call_finished",
+        "model.call_final_result",
+        "tool.execution_partial_result",
+        "tool.execution_progress",
+        "subagent.selected",
+        "subagent.configured",
+        "subagent.deselected",
+        "subagent.completed",
+        "permission.requested",
+        "permission.completed",
+        "session.background_tasks_changed",
+        "session.skills_loaded",
+        "session.custom_agents_updated",
+        "session.permissions_changed",
+        "session.start",
+        "session.resume",
+        "session.idle",
+        "session.shutdown",
+        "session.title_changed",
+        "session.model_change",
+        "session.mode_changed",
+        "session.context_changed",
+        "session.plan_changed",
+        "session.todos_changed",
+        "session.task_complete",
+        "session.usage_info",
+        "session.usage_record",
+        "session.usage_checkpoint",
+        "session.quota_observation",
+        "session.workspace_file_changed",
+        "session.mcp_server_tools_loaded",
+    ];
+    ASIDES.contains(&kind)
+}
