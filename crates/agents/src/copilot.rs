@@ -72,7 +72,8 @@ const JSON: Capabilities = Capabilities::new(&[
     (Capability::Images, Support::Native),
     (Capability::OutputSchema, Support::Belay),
     (Capability::Resume, Support::Native),
-    (Capability::Continue, Support::Native),
+    // It would take the latest session of any folder.
+    (Capability::Continue, Support::No),
     (Capability::Fork, Support::No),
     (Capability::NativeInterrupt, Support::No),
     (Capability::Steer, Support::No),
@@ -180,9 +181,9 @@ impl Copilot {
         request.allowed_tools.iter().for_each(|tool| launch.bind("--allow-tool", tool));
         request.disallowed_tools.iter().for_each(|tool| launch.bind("--excluded-tools", tool));
         match &request.session {
-            Session::New => {}
-            Session::Continue => launch.arg("--continue"),
-            Session::Resume(id) | Session::Fork(id) => {
+            // The last two it lacks.
+            Session::New | Session::Continue | Session::Fork(_) => {}
+            Session::Resume(id) => {
                 check_name(Self::NAME, "resume", id)?;
                 launch.bind("--resume", id);
             }
@@ -233,8 +234,8 @@ fn bind_mcp(launch: &mut Launch, request: &RunRequest) -> Result<(), Unsupported
     for name in servers.keys() {
         match request.permissions {
             Some(Permissions::ReadOnly) => launch.bind("--deny-tool", name),
-            Some(Permissions::Edit) => launch.bind("--allow-tool", name),
-            Some(Permissions::Full) | None => {}
+            Some(Permissions::Edit) | None => launch.bind("--allow-tool", name),
+            Some(Permissions::Full) => {}
         }
     }
     Ok(())
@@ -275,7 +276,6 @@ mod tests {
             "--model=gpt-5.4 --reasoning-effort=max --allow-tool=shell(git:*) --excluded-tools=web_fetch \
              --resume=0cb916db --disable-builtin-mcps",
         );
-        check(RunRequest::new("p").continue_latest(), "--continue");
         assert_eq!(
             Copilot::new().print_command(&"it's fine".into()).unwrap(),
             r"printf %s 'it'\''s fine' | copilot --output-format=json --no-color --no-ask-user --no-auto-update"
@@ -319,6 +319,7 @@ mod tests {
         assert_eq!(error(RunRequest::new("p").model("--yolo")), "model");
         assert_eq!(error(RunRequest::new("p").resume("-c")), "resume");
         assert_eq!(error(RunRequest::new("p").fork("0cb916db")), "fork");
+        assert_eq!(error(RunRequest::new("p").continue_latest()), "continue");
         assert_eq!(error(RunRequest::new("p").max_cost_usd(1.0)), "max_cost_usd");
     }
 

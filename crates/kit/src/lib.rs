@@ -67,8 +67,8 @@ pub use crate::traces::{NotObserved, Phase, Trace, TraceSession};
 pub use belay_agents::Acp;
 pub use belay_agents::{
     AGENTS, Account, Agent, BadIdleLimits, Candidate, Capabilities, Capability, Care, Claude,
-    Codex, DockerAgent, Effort, IdleLimits, Image, McpServer, OpenCode, Permissions, Pi, Response,
-    RunRequest, Session, Support, Tokens, Transport, Unsupported, shell_escape,
+    Codex, Copilot, DockerAgent, Effort, IdleLimits, Image, McpServer, OpenCode, Permissions, Pi,
+    Response, RunRequest, Session, Support, Tokens, Transport, Unsupported, shell_escape,
 };
 pub use belay_trace as trace;
 pub use belay_trace::{

@@ -1,25 +1,28 @@
-//! A chain of agents over ACP that ends at Claude: each fails in its own words, and the next one is handed the task.
+//! A chain of two agents over ACP and Copilot that ends at Claude: each fails in its own words, and the next one is handed the task.
 
 use belay_agents::Acp;
 use belay_testkit::model_server::{ModelServer, Reply, Script};
 use belay_testkit::real::{self, Sandbox, skip_unless_installed};
-use belaykit::{Agent, Claude, Client, Environment, FailureKind, Policy, RunRequest};
+use belaykit::{Agent, Claude, Client, Copilot, Environment, FailureKind, Policy, RunRequest};
 use std::sync::Arc;
 use std::time::Duration;
 
 #[test]
-fn gemini_fails_and_qwen_fails_and_claude_answers() {
-    let test = "gemini_fails_and_qwen_fails_and_claude_answers";
+fn gemini_qwen_and_copilot_fail_and_claude_answers() {
+    let test = "gemini_qwen_and_copilot_fail_and_claude_answers";
     let Some(gemini) = skip_unless_installed(real::gemini(), "gemini", test) else { return };
     let Some(qwen) = skip_unless_installed(real::qwen(), "qwen", test) else { return };
+    let Some(copilot) = skip_unless_installed(real::copilot(), "copilot", test) else { return };
     let Some(claude) = skip_unless_installed(real::claude(), "claude", test) else { return };
     let serve = |script| ModelServer::start(script).unwrap();
     let of_gemini = serve(Script::new().forever(Reply::unauthorized()));
     let of_qwen = serve(Script::new().forever(Reply::payment_required()));
+    let of_copilot = serve(Script::new().forever(Reply::rate_limited()));
     let of_claude = serve(Script::new().reply(Reply::text("It is blue.")));
     let sandbox = Sandbox::new().unwrap();
     let mut vars = sandbox.env_for_gemini(&of_gemini).unwrap();
     vars.extend(sandbox.env_for_qwen(&of_qwen).unwrap());
+    vars.extend(sandbox.env_for_copilot(&of_copilot));
     let own = sandbox.env_for_claude(&of_claude);
     vars.retain(|(name, _)| own.iter().all(|(other, _)| other != name));
     vars.extend(own);
@@ -28,9 +31,11 @@ fn gemini_fails_and_qwen_fails_and_claude_answers() {
     let first: Arc<dyn Agent> = Arc::new(Acp::gemini().model("gemini-2.5-pro"));
     let client = Client::of(first)
         .or(Acp::qwen().model("mock-model"))
+        .or(Copilot::new().model("mock-model"))
         .or(Claude::new().model("claude-sonnet-4-5-20250929"))
         .program_of("gemini", &gemini.program)
         .program_of("qwen", &qwen.program)
+        .program_of("copilot", &copilot.program)
         .program_of("claude-code", &claude.program)
         .supervisor(env!("CARGO_BIN_EXE_belay-supervisor"))
         .environment(Environment::new(vars))
@@ -50,6 +55,7 @@ fn gemini_fails_and_qwen_fails_and_claude_answers() {
         [
             ("gemini", Some(FailureKind::Auth)),
             ("qwen", Some(FailureKind::Billing)),
+            ("copilot", Some(FailureKind::RateLimited)),
             ("claude-code", None),
         ]
     );

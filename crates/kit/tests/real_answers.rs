@@ -36,7 +36,7 @@ fn the_text_is_the_answer_and_the_usage_is_the_scripts(stage: &Stage) {
     assert!(!played.attempt_ended().forced);
     assert_eq!(played.requests.len(), 1);
 }
-on!(the_text_is_the_answer_and_the_usage_is_the_scripts: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, gemini, qwen);
+on!(the_text_is_the_answer_and_the_usage_is_the_scripts: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, gemini, qwen, copilot);
 
 fn the_model_is_known(stage: &Stage) {
     let played = stage.play(Script::new().reply(Reply::text("Hi.")), "PROMPT");
@@ -45,7 +45,7 @@ fn the_model_is_known(stage: &Stage) {
     let known = if stage.way.is_pi() { format!("lab/{asked}") } else { asked.to_owned() };
     assert_eq!(played.answered("Hi.").model, Some(known));
 }
-on!(the_model_is_known: claude, claude_print, codex, opencode, pi, pi_print, qwen);
+on!(the_model_is_known: claude, claude_print, codex, opencode, pi, pi_print, qwen, copilot);
 
 fn a_message_streams_in_pieces_and_no_piece_comes_twice(stage: &Stage) {
     let script = Script::new().reply(Reply::text(LONG));
@@ -57,7 +57,7 @@ fn a_message_streams_in_pieces_and_no_piece_comes_twice(stage: &Stage) {
     assert!(texts[0].message_id.is_some());
     assert_eq!(played.said(), LONG);
 }
-on!(a_message_streams_in_pieces_and_no_piece_comes_twice: claude, claude_print, codex, opencode, pi, pi_print);
+on!(a_message_streams_in_pieces_and_no_piece_comes_twice: claude, claude_print, codex, opencode, pi, pi_print, copilot);
 
 fn the_handler_and_the_output_get_what_the_stream_gets(stage: &Stage) {
     #[derive(Clone, Default)]
@@ -95,7 +95,7 @@ fn reasoning_is_apart_from_the_answer(stage: &Stage) {
     assert_eq!(outcome.usage.reasoning_output_tokens, Some(40));
     played.used_tokens(stage.way, &tokens);
 }
-on!(reasoning_is_apart_from_the_answer: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, qwen);
+on!(reasoning_is_apart_from_the_answer: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, qwen, copilot);
 
 fn the_answer_is_the_last_message_and_usage_sums_the_responses(stage: &Stage) {
     let script = Script::new()
@@ -108,7 +108,7 @@ fn the_answer_is_the_last_message_and_usage_sums_the_responses(stage: &Stage) {
     played.used(stage.way, 2);
     assert_eq!(outcome.usage.num_turns, Some(2));
 }
-on!(the_answer_is_the_last_message_and_usage_sums_the_responses: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, gemini, qwen);
+on!(the_answer_is_the_last_message_and_usage_sums_the_responses: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, gemini, qwen, copilot);
 
 /// Text, then a tool, then text again within one response is no retraction and no doubling.
 fn two_texts_of_one_response_are_both_said(stage: &Stage) {
@@ -234,4 +234,4 @@ fn an_answer_of_a_megabyte_arrives(stage: &Stage) {
     played.answered(&answer);
     assert!(played.said() == answer);
 }
-on!(an_answer_of_a_megabyte_arrives: opencode);
+on!(an_answer_of_a_megabyte_arrives: opencode, copilot);

@@ -38,14 +38,14 @@ fn strange_characters_of_a_tool_arrive(stage: &Stage) {
     let played = prints(stage, format!("{STRANGE}\nlast\n").as_bytes());
     assert_eq!(output(&played), format!("{STRANGE}\nlast\n"));
 }
-on!(strange_characters_of_a_tool_arrive: pi, pi_print);
+on!(strange_characters_of_a_tool_arrive: pi, pi_print, copilot);
 
 /// What is no UTF-8 is replaced by the agent, and what stands around it is there.
 fn bytes_that_are_no_text_cost_only_themselves(stage: &Stage) {
     let played = prints(stage, b"before \xff\xfe\x80 after\n");
     assert_eq!(output(&played), "before \u{fffd}\u{fffd}\u{fffd} after\n");
 }
-on!(bytes_that_are_no_text_cost_only_themselves: pi, pi_print);
+on!(bytes_that_are_no_text_cost_only_themselves: pi, pi_print, copilot);
 
 /// The model is given the end of it, 50 kB; a reader gets all of it.
 fn what_the_model_is_given_only_the_end_of_is_whole(stage: &Stage) {
@@ -80,14 +80,14 @@ fn one_line_of_a_megabyte_of_a_tool_arrives(stage: &Stage) {
     let played = prints(stage, content.as_bytes());
     assert_eq!(output(&played), content);
 }
-on!(one_line_of_a_megabyte_of_a_tool_arrives: pi, pi_print);
+on!(one_line_of_a_megabyte_of_a_tool_arrives: pi, pi_print, copilot);
 
 fn strange_characters_of_an_answer_arrive(stage: &Stage) {
     let played = stage.play(Script::new().reply(Reply::text(STRANGE).usage(TOKENS)), "PROMPT");
     played.answered(STRANGE);
     assert_eq!(played.said(), STRANGE);
 }
-on!(strange_characters_of_an_answer_arrive: claude, claude_print, codex, codex_exec, pi, pi_print, gemini, qwen);
+on!(strange_characters_of_an_answer_arrive: claude, claude_print, codex, codex_exec, pi, pi_print, gemini, qwen, copilot);
 
 fn an_answer_of_a_megabyte_arrives(stage: &Stage) {
     let answer = format!("BEGIN {}\u{2028}END", "Grüße, 日本語 and 🦀. ".repeat(35_000));
@@ -100,4 +100,4 @@ fn an_answer_of_a_megabyte_arrives(stage: &Stage) {
     played.used(stage.way, 1);
     assert!(longest_line(&played) > 1_000_000);
 }
-on!(an_answer_of_a_megabyte_arrives: pi, pi_print);
+on!(an_answer_of_a_megabyte_arrives: pi, pi_print, copilot);

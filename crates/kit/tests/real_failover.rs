@@ -64,8 +64,8 @@ fn mid_edit(from: &'static str, to: &'static str, fails: Fails, place: Place, te
     let Some(second) = party(to, script, test) else { return };
     let client = client(&sandbox, &[&first, &second]);
     let mut request = RunRequest::new(TASK).cwd(&project);
-    // Two of them ask before they write; the other two do not.
-    if [from, to].iter().any(|name| ["claude-code", "codex"].contains(name)) {
+    // Three of them ask before they write; the other two do not.
+    if [from, to].iter().any(|name| ["claude-code", "codex", "copilot"].contains(name)) {
         request = request.permissions(Permissions::Full);
     }
     let seen = run(&client, request);
@@ -112,8 +112,9 @@ fn mid_edit(from: &'static str, to: &'static str, fails: Fails, place: Place, te
     let attempts = seen.attempts();
     assert_eq!(attempts.len(), 2);
     assert_eq!((&*attempts[0].agent, &*attempts[1].agent), (from, to));
-    // Three responses were paid for, whoever asked for them.
-    assert_eq!(outcome.usage.output_tokens, Some(3 * TOKENS.output), "{:#?}", outcome.usage);
+    // Three responses were paid for, whoever asked for them; of one that broke off Claude now and then tells a token.
+    let told = outcome.usage.output_tokens.unwrap() - 3 * TOKENS.output;
+    assert!(told <= u64::from(matches!(fails, Fails::Dropped)), "{:#?}", outcome.usage);
     let trace = sandbox.home().join("traces").join(format!("{}.json", outcome.run_id));
     let tree = read_file(&trace).unwrap();
     assert_eq!(tree.children.len(), 2, "a marker and the one phase");
@@ -163,6 +164,8 @@ cases! {
     opencode_loses_its_login_in_mid_edit_and_pi_finishes: mid_edit("opencode", "pi", Fails::Unauthorized, Place::Git);
     pi_loses_its_login_in_mid_edit_and_opencode_finishes: mid_edit("pi", "opencode", Fails::Unauthorized, Place::Plain);
     pi_is_limited_in_mid_edit_and_claude_finishes: mid_edit("pi", "claude-code", Fails::RateLimited, Place::Git);
+    copilot_is_limited_in_mid_edit_and_claude_finishes: mid_edit("copilot", "claude-code", Fails::RateLimited, Place::Git);
+    claude_loses_its_login_in_mid_edit_and_copilot_finishes: mid_edit("claude-code", "copilot", Fails::Unauthorized, Place::Git);
     claude_has_no_login_and_codex_begins: before_any_tool("claude-code", "codex", Fails::Unauthorized);
     claude_is_limited_and_opencode_begins: before_any_tool("claude-code", "opencode", Fails::RateLimited);
     codex_is_overloaded_and_claude_begins: before_any_tool("codex", "claude-code", Fails::Overloaded);

@@ -84,7 +84,10 @@ fn a_rate_limit_that_passes_is_a_retry_and_then_the_answer(stage: &Stage) {
     let retries = played.retries();
     assert_eq!(retries.len(), 1, "{played:#?}");
     assert_eq!(retries[0].retry, Some(1));
-    assert_eq!(retries[0].retries_max.is_some(), !stage.way.is_opencode());
+    assert_eq!(
+        retries[0].retries_max.is_some(),
+        !stage.way.is_opencode() && stage.way != Way::Copilot
+    );
     assert!(!retries[0].reason.is_empty());
     if stage.way.is_claude() || stage.way.is_pi() {
         assert_eq!(retries[0].status, Some(429));
@@ -92,7 +95,7 @@ fn a_rate_limit_that_passes_is_a_retry_and_then_the_answer(stage: &Stage) {
     }
     assert_eq!(retries[0].until.is_some(), stage.way.is_opencode());
 }
-on!(a_rate_limit_that_passes_is_a_retry_and_then_the_answer: claude, claude_print, codex, codex_exec, opencode, pi, pi_print);
+on!(a_rate_limit_that_passes_is_a_retry_and_then_the_answer: claude, claude_print, codex, codex_exec, opencode, pi, pi_print, copilot);
 
 fn a_rate_limit_for_ever(stage: &Stage) {
     let shown: &[_] = match stage.way {
@@ -109,6 +112,7 @@ fn a_rate_limit_for_ever(stage: &Stage) {
         }
         Way::Gemini => &[(Field, "code", "429"), (Status, "code", "429")],
         Way::Qwen => &[(Field, "code", "-32603"), (Status, "code", "429")],
+        Way::Copilot => &[(Field, "code", "rate_limit_exceeded"), (Status, "statusCode", "429")],
     };
     fails(stage, Reply::rate_limited(), FailureKind::RateLimited, shown);
 }
@@ -129,10 +133,11 @@ fn a_wrong_key(stage: &Stage) {
         }
         Way::Gemini => &[(Field, "code", "401"), (Status, "code", "401")],
         Way::Qwen => &[(Field, "code", "-32603"), (Status, "code", "401")],
+        Way::Copilot => &[(Field, "errorType", "authentication"), (Status, "statusCode", "401")],
     };
     fails(stage, Reply::unauthorized(), FailureKind::Auth, shown);
 }
-on!(a_wrong_key: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, gemini, qwen);
+on!(a_wrong_key: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, gemini, qwen, copilot);
 
 fn an_overloaded_provider(stage: &Stage) {
     let shown: &[_] = match stage.way {
@@ -147,6 +152,7 @@ fn an_overloaded_provider(stage: &Stage) {
         }
         Way::Gemini => &[(Field, "code", "503"), (Status, "code", "503")],
         Way::Qwen => &[(Field, "code", "-32603"), (Status, "code", "503")],
+        Way::Copilot => &[(Field, "code", "server_is_overloaded"), (Status, "statusCode", "503")],
     };
     fails(stage, Reply::overloaded(), FailureKind::Overloaded, shown);
 }
@@ -165,6 +171,7 @@ fn a_broken_provider(stage: &Stage) {
         }
         Way::Gemini => &[(Field, "code", "500"), (Status, "code", "500")],
         Way::Qwen => &[(Field, "code", "-32603"), (Status, "code", "500")],
+        Way::Copilot => &[(Field, "type", "server_error"), (Status, "statusCode", "500")],
     };
     fails(stage, Reply::server_error(), FailureKind::ServerError, shown);
 }
@@ -181,10 +188,13 @@ fn a_context_that_is_too_long(stage: &Stage) {
         }
         Way::Gemini => &[(Field, "code", "400"), (Status, "code", "400")],
         Way::Qwen => &[(Field, "code", "-32603"), (Status, "code", "400")],
+        Way::Copilot => {
+            &[(Field, "code", "context_length_exceeded"), (Status, "statusCode", "400")]
+        }
     };
     fails(stage, Reply::context_too_long(), FailureKind::ContextOverflow, shown);
 }
-on!(a_context_that_is_too_long: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, gemini, qwen);
+on!(a_context_that_is_too_long: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, gemini, qwen, copilot);
 
 fn a_model_that_does_not_exist(stage: &Stage) {
     let shown: &[_] = match stage.way {
@@ -199,10 +209,11 @@ fn a_model_that_does_not_exist(stage: &Stage) {
         }
         Way::Gemini => &[(Text, "message", "models/")],
         Way::Qwen => &[(Field, "code", "-32603"), (Status, "code", "404")],
+        Way::Copilot => &[(Field, "code", "model_not_found"), (Status, "statusCode", "404")],
     };
     fails(stage, Reply::model_not_found(), FailureKind::ModelUnavailable, shown);
 }
-on!(a_model_that_does_not_exist: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, gemini, qwen);
+on!(a_model_that_does_not_exist: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, gemini, qwen, copilot);
 
 fn an_empty_account(stage: &Stage) {
     let shown: &[_] = match stage.way {
@@ -214,6 +225,7 @@ fn an_empty_account(stage: &Stage) {
         }
         Way::Gemini => &[(Field, "code", "429"), (Status, "code", "429")],
         Way::Qwen => &[(Field, "code", "-32603"), (Status, "code", "429")],
+        Way::Copilot => &[(Field, "code", "insufficient_quota"), (Status, "statusCode", "429")],
     };
     fails(stage, Reply::no_credit(), FailureKind::Billing, shown);
 }
@@ -221,10 +233,27 @@ on!(an_empty_account: claude, claude_print, codex, codex_exec, pi, pi_print);
 
 /// Providers that sell credits in advance have a status of their own for it.
 fn a_provider_that_wants_to_be_paid(stage: &Stage) {
-    let shown = &[(Status, "errorMessage", "402")];
+    let name = if stage.way == Way::Copilot { "statusCode" } else { "errorMessage" };
+    let shown = &[(Status, name, "402")];
     fails(stage, Reply::payment_required(), FailureKind::Billing, shown);
 }
-on!(a_provider_that_wants_to_be_paid: pi, pi_print);
+on!(a_provider_that_wants_to_be_paid: pi, pi_print, copilot);
+
+/// It would try for a minute; whoever has another agent does not wait so long.
+fn a_limit_on_its_own_retries_ends_them(stage: &Stage) {
+    for (reply, kind) in [
+        (Reply::rate_limited(), FailureKind::RateLimited),
+        (Reply::no_credit(), FailureKind::Billing),
+        (Reply::overloaded(), FailureKind::Overloaded),
+    ] {
+        let request = RunRequest::new("PROMPT").agent_retries(1);
+        let played = stage.play(Script::new().forever(reply), request);
+        let failure = played.failed(kind).failure();
+        assert!(!failure.message.is_empty(), "{played:#?}");
+        assert!(played.requests.len() <= 3, "{played:#?}");
+    }
+}
+on!(a_limit_on_its_own_retries_ends_them: copilot);
 
 /// These agents try again for more than a minute and say nothing of it: belay's own limit ends that.
 fn a_rate_limit_that_is_kept_quiet_has_its_end(stage: &Stage) {
@@ -358,7 +387,7 @@ fn words_of_a_broken_response_are_retracted(stage: &Stage) {
     }
     assert_eq!(played.requests.len(), 2);
 }
-on!(words_of_a_broken_response_are_retracted: claude, claude_print, codex, codex_exec, pi, pi_print);
+on!(words_of_a_broken_response_are_retracted: claude, claude_print, codex, codex_exec, pi, pi_print, copilot);
 
 /// The tool has run and is paid for when the provider fails.
 fn what_was_used_before_a_failure_is_kept(stage: &Stage) {
@@ -373,7 +402,7 @@ fn what_was_used_before_a_failure_is_kept(stage: &Stage) {
     }
     played.used(stage.way, 1);
 }
-on!(what_was_used_before_a_failure_is_kept: claude, codex, codex_exec, opencode, opencode_run, pi, pi_print, gemini, qwen);
+on!(what_was_used_before_a_failure_is_kept: claude, codex, codex_exec, opencode, opencode_run, pi, pi_print, gemini, qwen, copilot);
 
 fn an_answer_that_hits_its_limit_is_a_failure(stage: &Stage) {
     let reply = Reply::text("Half of the").stop(StopReason::MaxTokens);

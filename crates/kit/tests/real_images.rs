@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use belay_testkit::model_server::{Reply, Request, Script};
 use belaykit::{FailureKind, RunRequest, Transport};
 use pi_run::pi_run;
-use real_run::{Stage, on};
+use real_run::{Stage, Way, on};
 use std::fs;
 
 fn answer() -> Script {
@@ -44,17 +44,17 @@ fn images_of(request: &Request) -> Vec<Vec<u8>> {
 fn the_model_gets_the_image(stage: &Stage) {
     let (one, two) = (png(1), png(2));
     fs::write(stage.file("one.png"), &one).unwrap();
-    // What a file is, its content says.
-    fs::write(stage.file("it's two"), &two).unwrap();
-    let request = RunRequest::new("What colour is it?")
-        .image(stage.file("one.png"))
-        .image(stage.file("it's two"));
+    // What a file is, its content says; to Copilot its name.
+    let name = if stage.way == Way::Copilot { "it's two.PNG" } else { "it's two" };
+    fs::write(stage.file(name), &two).unwrap();
+    let request =
+        RunRequest::new("What colour is it?").image(stage.file("one.png")).image(stage.file(name));
     let played = stage.play(answer(), request);
     played.answered("It is red.");
     assert_eq!(images_of(&played.requests[0]), [one, two], "{:#?}", played.requests[0].body);
     assert!(played.requests[0].body.to_string().contains("What colour is it?"));
 }
-on!(the_model_gets_the_image: claude, codex, codex_exec, opencode, opencode_run, pi, gemini);
+on!(the_model_gets_the_image: claude, codex, codex_exec, opencode, opencode_run, pi, gemini, copilot);
 
 #[test]
 fn pi_hands_the_model_the_image() {

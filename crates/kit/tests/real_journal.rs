@@ -67,7 +67,7 @@ fn a_journal_is_its_owners_alone(stage: &Stage) {
         assert_eq!(mode(&entry.path()), 0o600, "{}", entry.path().display());
     }
 }
-on!(a_journal_is_its_owners_alone: claude, codex, pi);
+on!(a_journal_is_its_owners_alone: claude, codex, pi, copilot);
 
 fn traced(stage: &Stage, script: Script, request: RunRequest) -> (Played, Node) {
     let server = ModelServer::start(script).unwrap();
@@ -100,7 +100,8 @@ fn the_trace_has_the_phase_with_its_figures_and_the_calls(stage: &Stage) {
     assert_eq!(phase.error, "");
     assert_eq!(phase.run, outcome.run_id);
     assert!((phase.cost_usd - outcome.usage.total_cost_usd.unwrap()).abs() < 1e-9);
-    let source = if stage.way.is_codex() { CostSource::Priced } else { CostSource::Reported };
+    let priced = stage.way.is_codex() || stage.way == Way::Copilot;
+    let source = if priced { CostSource::Priced } else { CostSource::Reported };
     assert_eq!(phase.cost_source, Some(source));
     if let Some(model) = &outcome.model {
         // The line that opens a session of one shot names no model.
@@ -118,7 +119,7 @@ fn the_trace_has_the_phase_with_its_figures_and_the_calls(stage: &Stage) {
     calls.sort_unstable();
     assert_eq!(calls, [("Bash", ""), ("Bash", "exit code 3")]);
 }
-on!(the_trace_has_the_phase_with_its_figures_and_the_calls: claude, claude_print, codex, codex_exec, pi, pi_print);
+on!(the_trace_has_the_phase_with_its_figures_and_the_calls: claude, claude_print, codex, codex_exec, pi, pi_print, copilot);
 
 fn a_second_run_is_added_to_the_trace(stage: &Stage) {
     let script = || Script::new().reply(Reply::text("Done.").usage(TOKENS));

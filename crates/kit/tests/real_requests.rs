@@ -15,8 +15,13 @@ fn answer() -> Script {
     Script::new().reply(Reply::text("Done."))
 }
 
-/// The user's own words in the request, as the model sees them.
+/// The user's own words in the request, as the model sees them: behind the time, which Copilot tells it.
 fn prompt_of(request: &Request) -> String {
+    let text = text_of(request);
+    text.split_once("</current_datetime>\n\n").map_or(text.clone(), |(_, words)| words.to_owned())
+}
+
+fn text_of(request: &Request) -> String {
     let lists = ["messages", "input", "contents"];
     let messages = lists.iter().find_map(|list| request.body[*list].as_array());
     let user = messages.unwrap().iter().rfind(|message| message["role"] == "user").unwrap();
@@ -43,7 +48,7 @@ fn a_prompt_is_never_taken_for_an_option(stage: &Stage) {
         check_prompt(stage, prompt);
     }
 }
-on!(a_prompt_is_never_taken_for_an_option: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, gemini, qwen);
+on!(a_prompt_is_never_taken_for_an_option: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, gemini, qwen, copilot);
 
 fn a_prompt_arrives_character_by_character(stage: &Stage) {
     check_prompt(
@@ -51,14 +56,14 @@ fn a_prompt_arrives_character_by_character(stage: &Stage) {
         "Grüße, 日本語, 🦀, \u{2028} \"quotes\" \\n $HOME `id` 'x'\nsecond line\ttab",
     );
 }
-on!(a_prompt_arrives_character_by_character: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print);
+on!(a_prompt_arrives_character_by_character: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, copilot);
 
 fn a_prompt_of_a_megabyte_works(stage: &Stage) {
     let prompt = format!("BEGIN {} END", "0123456789abcde ".repeat(60_000));
     assert!(prompt.len() > 900_000);
     check_prompt(stage, &prompt);
 }
-on!(a_prompt_of_a_megabyte_works: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print);
+on!(a_prompt_of_a_megabyte_works: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, copilot);
 
 fn neither_prompt_nor_system_prompt_is_on_a_command_line(stage: &Stage) {
     let delay = Duration::from_millis(600);
@@ -85,7 +90,7 @@ fn neither_prompt_nor_system_prompt_is_on_a_command_line(stage: &Stage) {
     };
     assert!(started.command.iter().all(|arg| !arg.contains("SECRET")));
 }
-on!(neither_prompt_nor_system_prompt_is_on_a_command_line: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, gemini, qwen);
+on!(neither_prompt_nor_system_prompt_is_on_a_command_line: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, gemini, qwen, copilot);
 
 /// Everything but the conversation: the system prompt and its kin.
 fn body(played: &Played) -> String {
@@ -120,7 +125,7 @@ fn an_appended_system_prompt_is_added(stage: &Stage) {
     played.answered("Done.");
     assert!(body(&played).contains("Always APPEND-MARK."));
 }
-on!(an_appended_system_prompt_is_added: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print);
+on!(an_appended_system_prompt_is_added: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, copilot);
 
 fn the_effort_arrives(stage: &Stage) {
     for (effort, claude, codex) in
@@ -160,9 +165,13 @@ fn a_disallowed_tool_is_not_offered(stage: &Stage) {
     let tools = |played: &Played| {
         let tools = played.requests[0].body["tools"].as_array().unwrap().iter();
         let names = tools.map(|tool| tool["name"].as_str().or(tool["function"]["name"].as_str()));
-        names.map(|name| name.unwrap().to_owned()).collect::<Vec<_>>()
+        names.flatten().map(str::to_owned).collect::<Vec<_>>()
     };
-    let [bash, write] = if stage.way.is_pi() { ["bash", "write"] } else { ["Bash", "Write"] };
+    let [bash, write] = match stage.way {
+        Way::Copilot => ["bash", "view"],
+        _ if stage.way.is_pi() => ["bash", "write"],
+        _ => ["Bash", "Write"],
+    };
     let all = tools(&stage.play(answer(), "PROMPT"));
     assert!(all.iter().any(|tool| tool == bash) && all.iter().any(|tool| tool == write));
     let request = RunRequest::new("PROMPT").disallowed_tools([bash, write]);
@@ -172,18 +181,21 @@ fn a_disallowed_tool_is_not_offered(stage: &Stage) {
     assert!(!rest.is_empty());
     assert!(!rest.iter().any(|tool| tool == bash || tool == write), "{rest:?}");
 }
-on!(a_disallowed_tool_is_not_offered: claude, claude_print, pi, pi_print);
+on!(a_disallowed_tool_is_not_offered: claude, claude_print, pi, pi_print, copilot);
 
 fn an_allowed_tool_needs_no_permission(stage: &Stage) {
     let touch = format!("touch {}", stage.file("touched").display());
     let script = Script::new().reply(Reply::new().shell(touch)).reply(Reply::text("Done."));
-    let request = RunRequest::new("PROMPT").allowed_tools(["Bash(touch *)"]);
+    let request = RunRequest::new("PROMPT").allowed_tools([match stage.way {
+        Way::Copilot => "shell(touch:*)",
+        _ => "Bash(touch *)",
+    }]);
     let played = stage.play(script, request);
     played.answered("Done.");
     assert!(stage.file("touched").exists(), "{played:#?}");
     assert!(played.of_type("permission_request").is_empty());
 }
-on!(an_allowed_tool_needs_no_permission: claude, claude_print);
+on!(an_allowed_tool_needs_no_permission: claude, claude_print, copilot);
 
 fn an_agent_sees_only_what_it_is_meant_to(stage: &Stage) {
     let script = Script::new().reply(Reply::text("Done.").delay(Duration::from_millis(100)));
@@ -208,6 +220,7 @@ fn an_agent_sees_only_what_it_is_meant_to(stage: &Stage) {
         // Pi speaks with every provider; what an outer Pi tells its tools is not for it.
         Way::Pi | Way::PiPrint => "PI_SESSION_ID",
         Way::Gemini | Way::Qwen => "CODEX_API_KEY",
+        Way::Copilot => "COPILOT_ALLOW_ALL",
     };
     vars.push((others.into(), "HELD-BACK".into()));
     let (mut pid, mut seen) = (None, Vec::new());
@@ -225,4 +238,4 @@ fn an_agent_sees_only_what_it_is_meant_to(stage: &Stage) {
     assert!(seen.iter().any(|var| var.starts_with("HOME=")), "{seen:?}");
     assert!(!seen.iter().any(|var| var.contains("HELD-BACK")), "{seen:?}");
 }
-on!(an_agent_sees_only_what_it_is_meant_to: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, gemini, qwen);
+on!(an_agent_sees_only_what_it_is_meant_to: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, gemini, qwen, copilot);

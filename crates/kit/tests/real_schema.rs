@@ -34,7 +34,7 @@ fn giving(way: Way, script: Script, value: &str) -> Script {
         Way::Claude | Way::ClaudePrint => script.reply(tool()).reply(Reply::text("Given.")),
         Way::OpenCode => script.reply(tool()),
         Way::Codex | Way::CodexExec => script.reply(Reply::text(value)),
-        Way::OpenCodeRun | Way::Pi | Way::PiPrint | Way::Gemini | Way::Qwen => {
+        Way::OpenCodeRun | Way::Pi | Way::PiPrint | Way::Gemini | Way::Qwen | Way::Copilot => {
             script.reply(Reply::text(format!("Here:\n```json\n{value}\n```")))
         }
     }
@@ -59,9 +59,9 @@ fn the_answer_has_the_wanted_shape(stage: &Stage) {
     // The agent, or else the prompt, has told the model.
     assert!(played.requests[0].body.to_string().contains("additionalProperties"));
     let prompted = played.requests[0].body.to_string().contains("fits this JSON Schema");
-    assert_eq!(prompted, stage.way == Way::OpenCodeRun || stage.way.is_pi());
+    assert_eq!(prompted, matches!(stage.way, Way::OpenCodeRun | Way::Copilot) || stage.way.is_pi());
 }
-on!(the_answer_has_the_wanted_shape: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print);
+on!(the_answer_has_the_wanted_shape: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, copilot);
 
 fn an_answer_of_another_shape_is_mended_once(stage: &Stage) {
     let wrong = Reply::text(r#"{"colour":"red","count":"three"}"#);
@@ -89,7 +89,7 @@ fn an_answer_of_another_shape_is_mended_once(stage: &Stage) {
     let requests = u64::try_from(played.requests.len()).unwrap();
     assert_eq!(outcome.usage.output_tokens, Some(10 * requests), "{played:#?}");
 }
-on!(an_answer_of_another_shape_is_mended_once: claude, codex, codex_exec, opencode_run, pi);
+on!(an_answer_of_another_shape_is_mended_once: claude, codex, codex_exec, opencode_run, pi, copilot);
 
 fn an_answer_that_stays_so_is_a_failure_and_is_kept(stage: &Stage) {
     let played = stage.play(Script::new().forever(Reply::text("I would rather not.")), request());

@@ -59,7 +59,7 @@ fn a_resumed_run_pays_for_itself_only(stage: &Stage) {
     assert_eq!(third.outcome().session_id.as_deref(), Some(session.as_str()));
     used_only(stage, &third, &MORE);
 }
-on!(a_resumed_run_pays_for_itself_only: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, gemini, qwen);
+on!(a_resumed_run_pays_for_itself_only: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, gemini, qwen, copilot);
 
 /// The first response of a resumed run already needs a second: both are this run's.
 fn a_resumed_run_of_several_responses_pays_for_all_of_them(stage: &Stage) {
@@ -73,7 +73,7 @@ fn a_resumed_run_of_several_responses_pays_for_all_of_them(stage: &Stage) {
     used_only(stage, &played, &times(MORE, 2));
     assert_eq!(played.said(), "Done.");
 }
-on!(a_resumed_run_of_several_responses_pays_for_all_of_them: claude, codex, codex_exec, opencode, opencode_run, pi, pi_print);
+on!(a_resumed_run_of_several_responses_pays_for_all_of_them: claude, codex, codex_exec, opencode, opencode_run, pi, pi_print, copilot);
 
 fn a_fork_has_the_history_and_an_id_of_its_own(stage: &Stage) {
     let (_, session) = first(stage);
@@ -125,4 +125,4 @@ fn a_session_that_does_not_exist_is_an_invalid_request(stage: &Stage) {
     assert_eq!(played.requests.len(), 0);
     assert_eq!(error.outcome().text, "");
 }
-on!(a_session_that_does_not_exist_is_an_invalid_request: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, gemini, qwen);
+on!(a_session_that_does_not_exist_is_an_invalid_request: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, gemini, qwen, copilot);

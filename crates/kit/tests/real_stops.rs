@@ -57,16 +57,16 @@ fn sleeping_script() -> Script {
 
 fn interrupted_in_a_tool(stage: &Stage) -> Played {
     let (mut since, mut called) = (None, false);
-    // Codex starts a tool before it has told what the response has used; exec and Gemini do not tell at all, and OpenCode
-    // not before the tool has returned.
-    let mut told = matches!(stage.way, Way::CodexExec | Way::OpenCode | Way::Gemini);
+    // Codex starts a tool before it has told what the response has used; exec, Gemini and Copilot do not tell at all, and
+    // OpenCode not before the tool has returned.
+    let mut told = matches!(stage.way, Way::CodexExec | Way::OpenCode | Way::Gemini | Way::Copilot);
     let played = stage.play_with(sleeping_script(), full(), |record, run| {
         called |= matches!(record.event, Event::ToolCall(_));
         told |= matches!(record.event, Event::Usage(_));
         if called && told && since.is_none() {
             wait_for_sleep(stage);
             // Exec tells its usage at the end of a turn, and this turn has none: it stands in a file.
-            if stage.way == Way::CodexExec {
+            if matches!(stage.way, Way::CodexExec | Way::Copilot) {
                 stage.wait_for_accounts(1);
             }
             since = Some(Instant::now());
@@ -86,7 +86,7 @@ fn an_interrupt_in_a_tool_ends_the_run_with_its_bill(stage: &Stage) {
     assert_eq!(played.outcome().text, "I will sleep.");
     assert_eq!(played.requests.len(), 1);
 }
-on!(an_interrupt_in_a_tool_ends_the_run_with_its_bill: claude, claude_print, codex, codex_exec, opencode, pi, pi_print, gemini, qwen);
+on!(an_interrupt_in_a_tool_ends_the_run_with_its_bill: claude, claude_print, codex, codex_exec, opencode, pi, pi_print, gemini, qwen, copilot);
 
 fn an_interrupted_session_can_be_resumed(stage: &Stage) {
     let played = interrupted_in_a_tool(stage);
@@ -97,7 +97,7 @@ fn an_interrupted_session_can_be_resumed(stage: &Stage) {
     assert!(resumed.requests[0].body.to_string().contains("time.sleep(300)"));
     resumed.used(stage.way, 1);
 }
-on!(an_interrupted_session_can_be_resumed: claude, claude_print, codex, codex_exec, opencode, pi, pi_print, qwen);
+on!(an_interrupted_session_can_be_resumed: claude, claude_print, codex, codex_exec, opencode, pi, pi_print, qwen, copilot);
 
 fn an_interrupt_while_the_model_writes_keeps_what_it_wrote(stage: &Stage) {
     let words = "These are the first words of an answer that never comes to its end.";
@@ -124,7 +124,7 @@ fn an_interrupt_while_the_model_writes_keeps_what_it_wrote(stage: &Stage) {
         assert_eq!(usage.input_tokens, Some(TOKENS.input));
     }
 }
-on!(an_interrupt_while_the_model_writes_keeps_what_it_wrote: claude, claude_print, codex, opencode, pi, pi_print);
+on!(an_interrupt_while_the_model_writes_keeps_what_it_wrote: claude, claude_print, codex, opencode, pi, pi_print, copilot);
 
 fn an_interrupt_before_the_first_word_of_the_model(stage: &Stage) {
     let script = Script::new().forever(Reply::text("Never said.").stall());
@@ -156,7 +156,7 @@ fn an_interrupt_before_the_first_word_of_the_model(stage: &Stage) {
         assert_eq!(played.outcome().usage.input_tokens, None);
     }
 }
-on!(an_interrupt_before_the_first_word_of_the_model: claude, claude_print, codex, codex_exec, opencode, pi, pi_print);
+on!(an_interrupt_before_the_first_word_of_the_model: claude, claude_print, codex, codex_exec, opencode, pi, pi_print, copilot);
 
 fn an_interrupt_at_once_ends_the_run_before_anything_is_paid(stage: &Stage) {
     let script = Script::new().forever(Reply::text("Never said."));
@@ -171,7 +171,7 @@ fn an_interrupt_at_once_ends_the_run_before_anything_is_paid(stage: &Stage) {
     assert_eq!(played.outcome().text, "", "{played:#?}");
     assert!(played.requests.len() <= 1, "{played:#?}");
 }
-on!(an_interrupt_at_once_ends_the_run_before_anything_is_paid: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, gemini, qwen);
+on!(an_interrupt_at_once_ends_the_run_before_anything_is_paid: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, gemini, qwen, copilot);
 
 fn an_interrupt_after_the_session_opened(stage: &Stage) {
     let script = Script::new().forever(Reply::text("Never said.").delay(Duration::from_secs(5)));
@@ -185,7 +185,7 @@ fn an_interrupt_after_the_session_opened(stage: &Stage) {
     was_interrupted(&played, since);
     assert!(played.outcome().session_id.is_some());
 }
-on!(an_interrupt_after_the_session_opened: claude, claude_print, codex, codex_exec, opencode, pi, pi_print);
+on!(an_interrupt_after_the_session_opened: claude, claude_print, codex, codex_exec, opencode, pi, pi_print, copilot);
 
 /// Impatience may cost the bill, never the result, and never leaves anything behind.
 fn two_interrupts_at_once_end_the_run_too(stage: &Stage) {
@@ -201,7 +201,7 @@ fn two_interrupts_at_once_end_the_run_too(stage: &Stage) {
     played.failed(FailureKind::Interrupted);
     assert_eq!(played.of_type("interrupted").len(), 1);
 }
-on!(two_interrupts_at_once_end_the_run_too: claude, claude_print, codex, codex_exec, opencode, pi, pi_print);
+on!(two_interrupts_at_once_end_the_run_too: claude, claude_print, codex, codex_exec, opencode, pi, pi_print, copilot);
 
 fn an_interrupt_after_the_answer_changes_nothing(stage: &Stage) {
     let script = Script::new().reply(Reply::text("Done.").usage(TOKENS));
@@ -238,7 +238,7 @@ fn a_dropped_run_stops_the_agent_and_its_tools(stage: &Stage) {
         }
     });
 }
-on!(a_dropped_run_stops_the_agent_and_its_tools: claude, claude_print, codex, codex_exec, opencode, pi, pi_print, gemini, qwen);
+on!(a_dropped_run_stops_the_agent_and_its_tools: claude, claude_print, codex, codex_exec, opencode, pi, pi_print, gemini, qwen, copilot);
 
 fn words_to_a_running_turn_reach_its_next_request(stage: &Stage) {
     let script = Script::new()
@@ -270,7 +270,7 @@ fn a_one_shot_run_says_that_it_cannot_listen(stage: &Stage) {
     let notices = played.notices();
     assert!(notices.iter().any(|(code, _)| *code == "steer"), "{notices:?}");
 }
-on!(a_one_shot_run_says_that_it_cannot_listen: claude_print, codex_exec, opencode_run, pi_print);
+on!(a_one_shot_run_says_that_it_cannot_listen: claude_print, codex_exec, opencode_run, pi_print, copilot);
 
 /// A kill reaches only the agent and its group; its tools live in sessions of their own.
 fn a_kill_leaves_nothing_behind(stage: &Stage) {
@@ -287,7 +287,7 @@ fn a_kill_leaves_nothing_behind(stage: &Stage) {
     assert!(played.attempt_ended().forced);
     assert_eq!(played.outcome().text, "I will sleep.");
 }
-on!(a_kill_leaves_nothing_behind: claude, claude_print, codex, codex_exec, opencode, pi, pi_print);
+on!(a_kill_leaves_nothing_behind: claude, claude_print, codex, codex_exec, opencode, pi, pi_print, copilot);
 
 /// The model would go on for ever; the limit lets it make two requests.
 fn a_turn_limit_is_kept(stage: &Stage) {
@@ -307,6 +307,11 @@ fn a_turn_limit_is_kept(stage: &Stage) {
             let output = error.outcome().usage.output_tokens;
             assert_eq!(output, Some(TOKENS.output * told as u64), "{played:#?}");
         }
+        // So does Copilot, which tells what was used when it is gone.
+        Way::Copilot => {
+            let output = error.outcome().usage.output_tokens.unwrap();
+            assert!((limit..=made).any(|n| output == TOKENS.output * n as u64), "{played:#?}");
+        }
         way => played.used(way, 2),
     }
     if !stage.way.is_claude() {
@@ -316,7 +321,7 @@ fn a_turn_limit_is_kept(stage: &Stage) {
         assert_eq!(interrupted.reason, StopReason::TurnLimit);
     }
 }
-on!(a_turn_limit_is_kept: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, qwen);
+on!(a_turn_limit_is_kept: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, qwen, copilot);
 
 fn an_answer_within_the_turn_limit_is_an_answer(stage: &Stage) {
     let script = Script::new().reply(Reply::new().shell("echo hi")).reply(Reply::text("Done."));
@@ -324,4 +329,4 @@ fn an_answer_within_the_turn_limit_is_an_answer(stage: &Stage) {
     played.answered("Done.");
     assert!(played.of_type("interrupted").is_empty());
 }
-on!(an_answer_within_the_turn_limit_is_an_answer: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print);
+on!(an_answer_within_the_turn_limit_is_an_answer: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, copilot);

@@ -54,7 +54,7 @@ fn a_shell_call_has_its_output(stage: &Stage) {
     assert!(!result.tool_error);
     assert!(result.exit_code.is_none_or(|code| code == 0));
 }
-on!(a_shell_call_has_its_output: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, gemini, qwen);
+on!(a_shell_call_has_its_output: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, gemini, qwen, copilot);
 
 fn parallel_calls_have_a_result_each_and_a_failing_one_its_code(stage: &Stage) {
     let calls =
@@ -73,7 +73,7 @@ fn parallel_calls_have_a_result_each_and_a_failing_one_its_code(stage: &Stage) {
     assert_eq!(end_of("exit 3"), (true, 3, false), "{played:#?}");
     assert_eq!(end_of("echo fine two"), (false, 0, true), "{played:#?}");
 }
-on!(parallel_calls_have_a_result_each_and_a_failing_one_its_code: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, qwen);
+on!(parallel_calls_have_a_result_each_and_a_failing_one_its_code: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, qwen, copilot);
 
 fn the_same_call_twice_is_two_calls(stage: &Stage) {
     let played = stage.play(one_call(Reply::new().shell("echo same").shell("echo same")), full());
@@ -85,7 +85,7 @@ fn the_same_call_twice_is_two_calls(stage: &Stage) {
         assert_eq!(played.result_of(call.tool_id.as_ref()).output.trim_end(), "same");
     }
 }
-on!(the_same_call_twice_is_two_calls: claude, codex, codex_exec, opencode, opencode_run, pi, pi_print);
+on!(the_same_call_twice_is_two_calls: claude, codex, codex_exec, opencode, opencode_run, pi, pi_print, copilot);
 
 fn a_file_is_written_and_then_changed(stage: &Stage) {
     let path = stage.path_for_model("notes.txt");
@@ -131,7 +131,7 @@ fn the_pieces_of_a_call_are_the_call(stage: &Stage) {
     assert_eq!(whole, call.args.to_value());
     assert_eq!(played.of_type("tool_call_start").len(), 1);
 }
-on!(the_pieces_of_a_call_are_the_call: claude, claude_print, pi, pi_print);
+on!(the_pieces_of_a_call_are_the_call: claude, claude_print, pi, pi_print, copilot);
 
 fn a_megabyte_of_tool_output_arrives(stage: &Stage) {
     let command = "python3 -c 'print(\"x\" * 99 + \"\\n\", end=\"\"); print(\"y\" * 2000000)'";
@@ -141,7 +141,7 @@ fn a_megabyte_of_tool_output_arrives(stage: &Stage) {
     assert!(result.output.contains("xxx") && !result.tool_error, "{:.200}", result.output);
     assert!(played.of_type("oversized_line").is_empty());
 }
-on!(a_megabyte_of_tool_output_arrives: claude, codex, codex_exec, pi, pi_print);
+on!(a_megabyte_of_tool_output_arrives: claude, codex, codex_exec, pi, pi_print, copilot);
 
 /// Words of all the world, colours and a NUL, which no terminal of ours ever sees.
 fn what_a_tool_prints_arrives_character_by_character(stage: &Stage) {
@@ -151,7 +151,7 @@ fn what_a_tool_prints_arrives_character_by_character(stage: &Stage) {
     let result = played.result_of(played.calls()[0].tool_id.as_ref());
     assert_eq!(result.output.trim_end(), "\u{1b}[31mröt\u{1b}[0m 日本語 🦀 \u{2028} end");
 }
-on!(what_a_tool_prints_arrives_character_by_character: opencode, opencode_run);
+on!(what_a_tool_prints_arrives_character_by_character: opencode, opencode_run, copilot);
 
 /// OpenCode shows its model, and us, the last 50 kB of an output, and where the whole of it is.
 fn of_two_megabytes_of_tool_output_the_end_arrives_and_where_the_rest_is(stage: &Stage) {
@@ -187,7 +187,7 @@ fn two_megabytes_of_tool_output_are_there_or_their_place_is_told(stage: &Stage) 
     assert!(whole.contains("LAST") && whole.len() > 500_000, "{} bytes", whole.len());
     assert!(played.of_type("oversized_line").is_empty());
 }
-on!(two_megabytes_of_tool_output_are_there_or_their_place_is_told: gemini, qwen);
+on!(two_megabytes_of_tool_output_are_there_or_their_place_is_told: gemini, qwen, copilot);
 
 // Who may do what.
 
@@ -305,7 +305,7 @@ fn one_shot_runs_deny_themselves_and_answer(stage: &Stage) {
         assert_eq!(played.of_type("permission_denied").len(), 1);
     }
 }
-on!(one_shot_runs_deny_themselves_and_answer: claude_print, codex_exec);
+on!(one_shot_runs_deny_themselves_and_answer: claude_print, codex_exec, copilot);
 
 /// OpenCode denies what it would ask for, and then ends its turn.
 fn a_one_shot_run_that_denies_itself_is_a_failure_that_says_so(stage: &Stage) {
@@ -317,16 +317,22 @@ fn a_one_shot_run_that_denies_itself_is_a_failure_that_says_so(stage: &Stage) {
 }
 on!(a_one_shot_run_that_denies_itself_is_a_failure_that_says_so: opencode_run);
 
+/// A request whose model writes files with a tool for it: to a GPT model Copilot offers only one for patches.
+fn writing(stage: &Stage, permissions: Permissions) -> RunRequest {
+    let request = RunRequest::new("PROMPT").permissions(permissions);
+    if stage.way == Way::Copilot { request.model("mock-model") } else { request }
+}
+
 /// The user's own configuration allows everything; the request does not.
 fn read_only_writes_nothing(stage: &Stage) {
     let write = Reply::new().write_file(stage.path_for_model("notes.txt"), "one\n");
     let script = Script::new().reply(write).reply(touch(stage)).reply(Reply::text("Done."));
-    let played = stage.play(script, RunRequest::new("PROMPT").permissions(Permissions::ReadOnly));
+    let played = stage.play(script, writing(stage, Permissions::ReadOnly));
     played.answered("Done.");
     assert!(!stage.file("notes.txt").exists(), "{played:#?}");
     assert!(!stage.file("touched").exists(), "{played:#?}");
 }
-on!(read_only_writes_nothing: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, gemini, qwen);
+on!(read_only_writes_nothing: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, gemini, qwen, copilot);
 
 /// The user lets Claude do as it likes in this project; the request asks for less, and less it is.
 fn read_only_is_stricter_than_the_users_own_rules(stage: &Stage) {
@@ -347,6 +353,7 @@ fn read_only_reads(stage: &Stage) {
         Way::OpenCode | Way::OpenCodeRun => Reply::new().tool("read", json!({"filePath": path})),
         Way::Pi | Way::PiPrint => Reply::new().tool("read", json!({"path": path})),
         Way::Gemini | Way::Qwen => Reply::new().tool("read_file", json!({"file_path": path})),
+        Way::Copilot => Reply::new().tool("view", json!({"path": path})),
         Way::Codex | Way::CodexExec => Reply::new().shell("cat notes.txt"),
     };
     let played =
@@ -355,18 +362,18 @@ fn read_only_reads(stage: &Stage) {
     let result = played.result_of(played.calls()[0].tool_id.as_ref());
     assert!(result.output.contains("the contents"), "{played:#?}");
 }
-on!(read_only_reads: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, qwen);
+on!(read_only_reads: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, qwen, copilot);
 
 fn edit_writes_files_in_the_project(stage: &Stage) {
     let stage = &asking(stage);
     let write = Reply::new().write_file(stage.path_for_model("notes.txt"), "one\n");
-    let played =
-        stage.play(one_call(write), RunRequest::new("PROMPT").permissions(Permissions::Edit));
+    let played = stage.play(one_call(write), writing(stage, Permissions::Edit));
     let outcome = played.answered("Done.");
-    assert_eq!(fs::read_to_string(stage.file("notes.txt")).unwrap(), "one\n", "{played:#?}");
+    assert!(stage.file("notes.txt").exists(), "{played:#?}");
+    assert_eq!(fs::read_to_string(stage.file("notes.txt")).unwrap(), "one\n");
     assert!(outcome.denials.is_empty());
 }
-on!(edit_writes_files_in_the_project: claude, claude_print, codex, codex_exec, opencode, opencode_run, gemini);
+on!(edit_writes_files_in_the_project: claude, claude_print, codex, codex_exec, opencode, opencode_run, gemini, copilot);
 
 /// Pi confines nothing, and Qwen's own mode for edits neither: they would write anywhere, so they do not start.
 fn edit_is_refused_where_nothing_keeps_it_in_the_project(stage: &Stage) {
@@ -383,9 +390,8 @@ fn edit_does_not_write_elsewhere(stage: &Stage) {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let elsewhere = folder.path().join("elsewhere.txt");
     let write = Reply::new().write_file(elsewhere.to_string_lossy(), "one\n");
-    let played =
-        stage.play(one_call(write), RunRequest::new("PROMPT").permissions(Permissions::Edit));
+    let played = stage.play(one_call(write), writing(stage, Permissions::Edit));
     played.answered("Done.");
     assert!(!elsewhere.exists(), "{played:#?}");
 }
-on!(edit_does_not_write_elsewhere: claude, claude_print, codex, codex_exec, opencode, opencode_run, gemini);
+on!(edit_does_not_write_elsewhere: claude, claude_print, codex, codex_exec, opencode, opencode_run, gemini, copilot);

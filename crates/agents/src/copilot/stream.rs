@@ -49,7 +49,7 @@ impl Stream {
     pub(super) fn new(request: &RunRequest) -> Self {
         let session_id = match &request.session {
             Session::Resume(id) => Some(id.clone()),
-            Session::New | Session::Continue | Session::Fork(_) => None,
+            _ => None,
         };
         Self { prompt: request.composed_prompt(), session_id, ..Self::default() }
     }

@@ -5,8 +5,8 @@ use belay_testkit::model_server::{ModelServer, Reply, Script, Tokens};
 use belay_testkit::real::{self, CodexPolicy, RealAgent, Sandbox, skip_unless_installed};
 use belaykit::trace::{AttemptSummary, Failover};
 use belaykit::{
-    Agent, Claude, Client, Codex, Environment, Error, Event, OpenCode, Outcome, Pi, Policy, Record,
-    RunRequest, TraceDir,
+    Agent, Claude, Client, Codex, Copilot, Environment, Error, Event, OpenCode, Outcome, Pi,
+    Policy, Record, RunRequest, TraceDir,
 };
 use std::sync::Arc;
 
@@ -47,6 +47,7 @@ fn program(name: &str) -> Option<RealAgent> {
         "claude-code" => real::claude(),
         "codex" => real::codex(),
         "opencode" => real::opencode(),
+        "copilot" => real::copilot(),
         _ => real::pi(),
     }
 }
@@ -62,6 +63,7 @@ fn agent(name: &str) -> Arc<dyn Agent> {
         "claude-code" => Arc::new(Claude::new().model("claude-sonnet-4-5-20250929")),
         "codex" => Arc::new(Codex::new()),
         "opencode" => Arc::new(OpenCode::new().model("lab/mock-model")),
+        "copilot" => Arc::new(Copilot::new().model("mock-model")),
         _ => Arc::new(Pi::new().model("lab/mock-model")),
     }
 }
@@ -74,6 +76,7 @@ pub(crate) fn client(sandbox: &Sandbox, parties: &[&Party]) -> Client {
             "claude-code" => sandbox.env_for_claude(&party.server),
             "codex" => sandbox.env_for_codex(&party.server, CodexPolicy::FULL_ACCESS).unwrap(),
             "opencode" => sandbox.env_for_opencode(&party.server).unwrap(),
+            "copilot" => sandbox.env_for_copilot(&party.server),
             _ => sandbox.env_for_pi(&party.server).unwrap(),
         };
         vars.retain(|(name, _)| own.iter().all(|(other, _)| other != name));

@@ -11,8 +11,8 @@ use belay_testkit::real::{self, CodexPolicy, RealAgent, Sandbox, skip_unless_ins
 use belaykit::trace::journal::{EVENTS_FILE, Frames, InputKind, attempt_request_file, input_file};
 use belaykit::trace::{AttemptEnded, CostSource, RunResult, Text, ToolCall, ToolId, ToolResult};
 use belaykit::{
-    Agent, Claude, Client, Codex, Environment, Error, Event, FailureKind, OpenCode, Outcome, Pi,
-    Policy, Record, Run, RunRequest, Transport, Usage,
+    Agent, Claude, Client, Codex, Copilot, Environment, Error, Event, FailureKind, OpenCode,
+    Outcome, Pi, Policy, Record, Run, RunRequest, Transport, Usage,
 };
 use serde_json::Value;
 use std::ffi::OsString;
@@ -58,6 +58,8 @@ pub(crate) enum Way {
     Gemini,
     /// Qwen Code over ACP.
     Qwen,
+    /// `copilot --output-format=json`.
+    Copilot,
 }
 
 impl Way {
@@ -73,6 +75,7 @@ impl Way {
             "pi_print" => Self::PiPrint,
             "gemini" => Self::Gemini,
             "qwen" => Self::Qwen,
+            "copilot" => Self::Copilot,
             _ => panic!("there is no way `{name}` to run an agent"),
         }
     }
@@ -103,9 +106,11 @@ impl Way {
             Self::Claude | Self::Codex | Self::OpenCode | Self::Pi | Self::Gemini | Self::Qwen => {
                 Transport::Dialogue
             }
-            Self::ClaudePrint | Self::CodexExec | Self::OpenCodeRun | Self::PiPrint => {
-                Transport::Print
-            }
+            Self::ClaudePrint
+            | Self::CodexExec
+            | Self::OpenCodeRun
+            | Self::PiPrint
+            | Self::Copilot => Transport::Print,
         }
     }
 }
@@ -156,6 +161,8 @@ impl Stage {
             skip_unless_installed(real::gemini(), "gemini", test)?
         } else if way == Way::Qwen {
             skip_unless_installed(real::qwen(), "qwen", test)?
+        } else if way == Way::Copilot {
+            skip_unless_installed(real::copilot(), "copilot", test)?
         } else {
             skip_unless_installed(real::opencode(), "opencode", test)?
         };
@@ -178,6 +185,7 @@ impl Stage {
             Way::Pi | Way::PiPrint => Arc::new(Pi::new().model(LAB_MODEL)),
             Way::Gemini => Arc::new(Acp::gemini().model(GEMINI_MODEL)),
             Way::Qwen => Arc::new(Acp::qwen().model("mock-model")),
+            Way::Copilot => Arc::new(Copilot::new().model("gpt-5.5")),
         }
     }
 
@@ -189,6 +197,7 @@ impl Stage {
             Way::Pi | Way::PiPrint => self.sandbox.env_for_pi(server).unwrap(),
             Way::Gemini => self.sandbox.env_for_gemini(server).unwrap(),
             Way::Qwen => self.sandbox.env_for_qwen(server).unwrap(),
+            Way::Copilot => self.sandbox.env_for_copilot(server),
         };
         vars.into_iter().map(|(name, value)| (name.into(), value.into())).collect()
     }
@@ -303,9 +312,10 @@ impl Stage {
 
     /// Waits until so many responses stand in the agent's own account of its session.
     pub(crate) fn wait_for_accounts(&self, responses: usize) {
-        let (folder, word) = match self.way.is_codex() {
-            true => (".codex/sessions", "token_usage_record"),
-            false => (".claude/projects", r#""output_tokens":"#),
+        let (folder, word) = match self.way {
+            Way::Copilot => (".copilot/session-state", "session.usage_record"),
+            _ if self.way.is_codex() => (".codex/sessions", "token_usage_record"),
+            _ => (".claude/projects", r#""output_tokens":"#),
         };
         self.wait_for_lines(folder, word, responses);
     }
@@ -554,7 +564,7 @@ impl Played {
             // Nobody knows what this model costs.
             assert_eq!((usage.total_cost_usd, usage.cost_source), (None, CostSource::Unknown));
         } else {
-            // Codex reports none; `gpt-5.5` costs 5, 30 and 0.5 dollars, and writing to the cache what input does.
+            // Codex and Copilot report none; `gpt-5.5` costs 5, 30 and 0.5 dollars, and writing to the cache what input does.
             let input = (tokens.input + tokens.cache_write) as f64;
             let (output, cached) = (tokens.output as f64, tokens.cache_read as f64);
             let want = (input * 5.0 + output * 30.0 + cached * 0.5) / 1e6;

@@ -100,7 +100,21 @@ pub(super) fn install(dir: &Path) -> io::Result<()> {
             node::write_launcher(dir, &agent.launcher(dir), &script)?;
         }
     }
-    Ok(())
+    unpack_copilot(dir)
+}
+
+/// Where Copilot keeps what it has unpacked of itself.
+pub(super) fn copilot_cache(dir: &Path) -> PathBuf {
+    prefix(dir).join("copilot-cache")
+}
+
+/// Lets Copilot unpack itself once, before many start at the same time.
+fn unpack_copilot(dir: &Path) -> io::Result<()> {
+    let home = tempfile::tempdir()?;
+    let mut copilot = Command::new(COPILOT.folder(dir).join("copilot"));
+    copilot.arg("--version").env_clear().env("HOME", home.path()).current_dir(home.path());
+    copilot.env("XDG_CACHE_HOME", copilot_cache(dir)).env("COPILOT_OFFLINE", "true");
+    node::run(copilot, "copilot --version")
 }
 
 fn prefix(dir: &Path) -> PathBuf {

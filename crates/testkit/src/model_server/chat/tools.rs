@@ -7,7 +7,7 @@ use super::super::ids::fresh;
 /// What agents call their shell: OpenCode, Pi and Copilot; Docker Agent; Qwen.
 const SHELLS: [&str; 3] = ["bash", "shell", "run_shell_command"];
 /// What agents call the tool that writes a file.
-const WRITERS: [&str; 2] = ["write", "write_file"];
+const WRITERS: [&str; 3] = ["write", "write_file", "create"];
 
 /// A call of the tool with this name; a string as input is sent as it is, for broken arguments.
 pub(crate) fn call(name: &str, input: &Value) -> Value {
@@ -18,9 +18,10 @@ pub(crate) fn call(name: &str, input: &Value) -> Value {
     })
 }
 
-/// A call of a tool of an MCP server, by the name that Pi or that OpenCode gives it.
+/// A call of a tool of an MCP server, by the name that Pi, OpenCode or Copilot gives it.
 pub(crate) fn mcp(server: &str, tool: &str, input: &Value, request: &Value) -> Value {
-    let names = [format!("mcp__{server}__{tool}"), format!("{server}_{tool}")];
+    let names =
+        [format!("mcp__{server}__{tool}"), format!("{server}_{tool}"), format!("{server}-{tool}")];
     let names = names.each_ref().map(String::as_str);
     call(Offered::find(&names, request).name, input)
 }
@@ -40,7 +41,8 @@ pub(crate) fn shell(command: &str, request: &Value) -> Value {
 pub(crate) fn write_file(path: &str, content: &str, request: &Value) -> Value {
     let tool = Offered::find(&WRITERS, request);
     let path_argument = tool.argument(&["path", "filePath", "file_path"]);
-    call(tool.name, &json!({ path_argument: path, "content": content }))
+    let content_argument = tool.argument(&["content", "file_text"]);
+    call(tool.name, &json!({ path_argument: path, content_argument: content }))
 }
 
 /// A tool as the request offers it.
