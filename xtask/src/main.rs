@@ -23,6 +23,9 @@ cargo xtask reliability [--long]
 /// Long enough for a fuzz target to find what a change has just broken, short enough for every change.
 const FUZZ_SECONDS: u32 = 10;
 
+/// Of some 700 tests with real agents a handful lose a race on a busy machine; more of them is a fault of ours.
+const FLAKES_MAX: usize = 20;
+
 fn main() -> ExitCode {
     let verb = env::args().nth(1);
     let done = match verb.as_deref() {
@@ -53,13 +56,26 @@ fn test() -> Result<(), String> {
     cargo(["build", "--package", "belay-testkit", "--bins"], [])?;
     let skipped = target().join("skipped.log");
     // A log of an earlier run would be taken for this one's.
-    let _ = fs::remove_file(&skipped);
-    let env =
-        [("BELAY_REQUIRE_AGENTS", OsStr::new("1")), ("BELAY_SKIPPED_LOG", skipped.as_os_str())];
+    let flaky = target().join("flaky.log");
+    for log in [&skipped, &flaky] {
+        let _ = fs::remove_file(log);
+    }
+    let env = [
+        ("BELAY_REQUIRE_AGENTS", OsStr::new("1")),
+        ("BELAY_SKIPPED_LOG", skipped.as_os_str()),
+        ("BELAY_FLAKY_LOG", flaky.as_os_str()),
+    ];
     // One failure says little of a machine on which it happens; all of them say which part of it is other.
     cargo(["test", "--workspace", "--no-fail-fast"], env)?;
     if let Ok(skipped) = fs::read_to_string(&skipped) {
         return Err(format!("tests were skipped:\n{skipped}"));
+    }
+    if let Ok(flaky) = fs::read_to_string(&flaky) {
+        eprintln!("xtask: tests with real agents that did not pass at once:\n{flaky}");
+        let failures = flaky.lines().count();
+        if failures > FLAKES_MAX {
+            return Err(format!("{failures} failures are no bad luck: look for the cause"));
+        }
     }
     fuzz::run(FUZZ_SECONDS, &[])?;
     cargo(["doc", "--workspace", "--no-deps"], [("RUSTDOCFLAGS", OsStr::new("-D warnings"))])

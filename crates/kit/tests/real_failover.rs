@@ -6,7 +6,7 @@
 mod party;
 
 use belay_testkit::model_server::{Reply, Script};
-use belay_testkit::real::Sandbox;
+use belay_testkit::real::{Sandbox, again_if_it_fails};
 use belaykit::trace::{Effects, Start, read_file};
 use belaykit::{FailureKind, Permissions, RunRequest};
 use party::{Fails, TOKENS, client, party, run};
@@ -146,7 +146,7 @@ macro_rules! cases {
         $(
             #[test]
             fn $name() {
-                $do($($arg),+, stringify!($name));
+                again_if_it_fails(stringify!($name), || $do($($arg),+, stringify!($name)));
             }
         )+
     };

@@ -1,5 +1,6 @@
 //! The real agent CLIs: where they are, how they are installed, and a home to run them in.
 
+mod again;
 mod everyone;
 mod install;
 mod lean;
@@ -14,6 +15,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+pub use again::again_if_it_fails;
 pub use everyone::{EVERYONE, Everyone};
 pub use install::install;
 pub use sandbox::{CodexPolicy, Sandbox};

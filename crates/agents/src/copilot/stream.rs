@@ -139,7 +139,7 @@ impl Stream {
                 out.event(Event::notice(Level::Info, &code, data.message.unwrap_or_default()));
             }
             "session.compaction_start" | "session.compaction_complete" => {
-                compaction(kind, data, out)
+                compaction(kind, data, out);
             }
             "subagent.started" => {
                 self.tasks.insert(who?, ToolId(data.tool_call_id?));
