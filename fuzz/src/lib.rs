@@ -50,3 +50,18 @@ pub fn pi_json(script: &[u8]) {
 pub fn docker_agent(script: &[u8]) {
     script::play(Dialect::DockerAgent, script);
 }
+
+/// A script for GitHub Copilot's stream of events.
+pub fn copilot(script: &[u8]) {
+    script::play(Dialect::Copilot, script);
+}
+
+/// A script for Gemini CLI over ACP.
+pub fn gemini(script: &[u8]) {
+    script::play(Dialect::Gemini, script);
+}
+
+/// A script for Qwen Code over ACP.
+pub fn qwen(script: &[u8]) {
+    script::play(Dialect::Qwen, script);
+}

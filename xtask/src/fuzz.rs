@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// Each target, and how large its inputs become: most recordings whole, and still hundreds of inputs a second.
-const TARGETS: [(&str, usize); 12] = [
+const TARGETS: [(&str, usize); 15] = [
     ("claude_dialogue", 32_768),
     ("claude_print", 32_768),
     ("codex_app_server", 32_768),
@@ -23,6 +23,9 @@ const TARGETS: [(&str, usize); 12] = [
     ("pi_rpc", 32_768),
     ("pi_json", 32_768),
     ("docker_agent", 32_768),
+    ("copilot", 32_768),
+    ("gemini", 32_768),
+    ("qwen", 32_768),
     ("lines", 4_096),
     ("journal", 32_768),
     ("records", 16_384),
@@ -184,6 +187,7 @@ fn sow(name: &str, seeds: &Path) -> io::Result<()> {
         // Both modes of Pi print the same events.
         "pi_rpc" | "pi_json" => recordings::all("pi"),
         "docker_agent" => recordings::all("docker-agent"),
+        "copilot" | "gemini" | "qwen" => recordings::all(name),
         _ => ["claude-code", "codex", "pi", "docker-agent"]
             .into_iter()
             .flat_map(recordings::all)

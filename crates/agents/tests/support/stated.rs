@@ -53,9 +53,17 @@ struct Line<'a> {
     part: Option<&'a RawValue>,
     #[serde(borrow, default)]
     properties: Option<&'a RawValue>,
-    #[serde(borrow, default, rename = "exitCode")]
+}
+
+/// Of Copilot; a field that comes twice makes a line unreadable, so none but its own are looked at.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct CopilotLine<'a> {
+    #[serde(borrow, default, rename = "type")]
+    kind: Option<&'a RawValue>,
+    #[serde(borrow, default)]
     exit_code: Option<&'a RawValue>,
-    #[serde(borrow, default, rename = "agentId")]
+    #[serde(borrow, default)]
     agent_id: Option<&'a RawValue>,
 }
 
@@ -110,13 +118,16 @@ impl Stated {
         if !text.trim_start().starts_with('{') {
             return Self::default();
         }
+        if dialect == Dialect::Copilot {
+            return parse(&text).map_or_else(Self::default, |line| Self::of_copilot(&line));
+        }
         let Ok(line) = serde_json::from_str::<Line<'_>>(&text) else { return Self::default() };
         match dialect {
             Dialect::ClaudeDialogue | Dialect::ClaudePrint => Self::of_claude(&line),
             Dialect::CodexExec => Self::of_exec(&line),
             Dialect::CodexAppServer => Self::of_app_server(&line),
             Dialect::PiRpc | Dialect::PiJson => Self::of_pi(dialect, &line),
-            Dialect::Copilot => Self::of_copilot(&line),
+            Dialect::Copilot => unreachable!("read above"),
             Dialect::DockerAgent => Self::of_docker_agent(&line),
             Dialect::OpenCodeRun => Self::of_opencode_run(&line),
             Dialect::OpenCodeServe => Self::of_opencode_serve(&line),
@@ -221,7 +232,7 @@ impl Stated {
 }
 
 impl Stated {
-    fn of_copilot(line: &Line<'_>) -> Self {
+    fn of_copilot(line: &CopilotLine<'_>) -> Self {
         let kind = text(line.kind).unwrap_or_default();
         let is_end = kind == "result";
         Self {

@@ -130,7 +130,7 @@ impl Watched {
                     .trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}')
                     .is_empty();
                 let is_told = !actions.is_empty() || stated.may_be_silent || is_blank;
-                assert!(is_told, "a line vanished");
+                assert!(is_told, "a line vanished: {:.400}", String::from_utf8_lossy(line));
             }
             Input::Exit(_) => {
                 let wanted = self.is_open.map_or(ends.len().min(1), usize::from);
