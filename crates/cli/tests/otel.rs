@@ -151,7 +151,7 @@ fn a_backend_that_cannot_be_is_a_mistake_before_anything_is_paid() {
         ),
         (vec!["run", "--otel", "go"], "no endpoint: name one, or a preset (phoenix, langfuse"),
         (
-            vec!["run", "--otel=http://example.com", "go"],
+            vec!["run", "--otel=http://user:secret@example.com", "go"],
             "example.com is not on this machine: use https",
         ),
     ] {
@@ -173,7 +173,7 @@ fn freeplay_is_told_of_a_run_when_it_is_wanted() {
     belay(&bench, &["run", "--format", "quiet", "--freeplay", "go"], &vars, 0);
     let state = freeplay.state();
     assert_eq!(state.refused, [""; 0]);
-    assert_eq!(state.order, ["trace", "tool", "completion"]);
+    assert_eq!(state.order, ["trace", "completion", "tool"]);
     let (_, said) = belay(&bench, &["run", "--freeplay", "go"], &[], 2);
     assert!(said.contains("Freeplay needs FREEPLAY_API_KEY in the environment"), "{said}");
 }

@@ -42,7 +42,7 @@ impl OtelFlags {
         let Some(mut settings) = found.map_err(wrong)? else { return Ok(None) };
         if let Some(path) = &self.headers_file {
             for (name, value) in headers(path)? {
-                settings = settings.header(&name, &value);
+                settings = settings.header(&name, &value).map_err(wrong)?;
             }
         }
         Ok(Some(settings.content(self.otel_content.unwrap_or(false))))
@@ -65,6 +65,9 @@ impl OtelFlags {
 pub(crate) fn wrong(error: BadOtlp) -> Fail {
     let hint = match &error {
         BadOtlp::Needs { .. } => "docs/otel.md has what each backend needs",
+        BadOtlp::Value { .. } | BadOtlp::Certificate { .. } => {
+            "docs/otel.md has the variables that hold"
+        }
         _ => "such as --otel=phoenix, or --otel=http://localhost:4318",
     };
     Fail::usage(error).hint(hint)
