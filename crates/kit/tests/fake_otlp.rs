@@ -96,7 +96,7 @@ async fn two_phases_with_one_failover_are_one_tree_whose_tokens_and_cost_are_tho
     let attempts = of(&spans, "invoke_agent");
     let failed = attempts.iter().find(|span| span.error.is_some()).unwrap();
     let next = attempts.iter().find(|span| !span.links.is_empty()).unwrap();
-    assert_eq!(next.links, [failed.id.clone()]);
+    assert_eq!(next.links, std::slice::from_ref(&failed.id));
     assert_eq!(next.get("belay.failover.reason"), "auth");
     assert_eq!(failed.get("openinference.span.kind"), "AGENT");
     // The agent was told the very span of its attempt.
