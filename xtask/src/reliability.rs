@@ -37,6 +37,7 @@ const PLAN: &[Row] = &[
     row("T17", "hang after the result; silence; retries", "idle::", "result lost"),
     row("T18", "kill -9 while traces are written", "traces::", "in-place write"),
     row("T20", "64 processes, one trace folder", "traces::", "overwrite"),
+    row("T21", "whoever is told is gone, silent or slow", "observers::", "unordered, lost / –"),
     row("T22", "the reader of stdout stops, or closes", "reader::", "blocks"),
     row("T23", "the wall clock jumps", "clock::", "–"),
     row("T24", "many agents at once; few files", "many::", "–"),

@@ -4,10 +4,12 @@ use crate::config::keys;
 use crate::config::{At, File, Names};
 use crate::fail::Fail;
 use crate::say::warn;
+use crate::surroundings;
 use belay_trace::visible_line;
 use belaykit::notify::{Events, Notify};
 use belaykit::{Client, slack};
 use clap::{Args, ValueEnum};
+use serde::{Deserialize, Serialize};
 use std::env;
 use std::ffi::OsString;
 use std::fs::File as Opened;
@@ -15,7 +17,8 @@ use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 
 /// A way to tell people.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Channel {
     /// Slack, by a bot or an incoming webhook.
     Slack,
@@ -149,7 +152,7 @@ pub(crate) fn made(keys: &keys::Notify, channel: Channel) -> Result<Notify, Stri
             Notify::exec(command, env.collect::<Vec<_>>())
         }
     };
-    Ok(notify.events(events))
+    Ok(notify.events(events).proxies_of(&surroundings::environment(&[])))
 }
 
 fn slack_config(keys: &keys::Notify) -> Result<slack::Config, String> {

@@ -1,6 +1,6 @@
 //! The fault table: the program `belay` against agents that break in every way, and what survives.
 //!
-//! The rows are those of the test plan (`docs/reliability.md`): T1, T5, T9, T12 to T18, T20, T22 to T24, T27 and a part of the
+//! The rows are those of the test plan (`docs/reliability.md`): T1, T5, T9, T12 to T18, T20 to T24, T27 and a part of the
 //! security list. Counts fit CI; `cargo xtask reliability --long` takes the full ones and prints the figures.
 //! Survivors are looked for in all of `/proc`, by a random mark and by their folder, after belay has ended.
 #![cfg(target_os = "linux")]
@@ -24,6 +24,8 @@ mod killed;
 mod limited;
 #[path = "faults/many.rs"]
 mod many;
+#[path = "faults/observers.rs"]
+mod observers;
 #[path = "faults/pause.rs"]
 mod pause;
 #[path = "faults/plays.rs"]

@@ -68,6 +68,25 @@ fn a_run_is_told_of_when_it_is_asked_for_or_always_and_never_when_not() {
 }
 
 #[test]
+fn a_run_that_goes_on_tells_whom_it_has_told() {
+    let fake = FakeSlack::start().unwrap();
+    let bench = bench(&fake, "");
+    answers(&bench, &["--notify", "slack"]);
+    let count = |args: &[&str]| {
+        let before = fake.messages().len();
+        let args = [&["resume", "latest", "--format", "quiet"], args, &["more"]].concat();
+        let output = bench.belay(&args).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", show(&output, &bench));
+        fake.messages().len() - before
+    };
+    assert_eq!(count(&[]), 1);
+    assert_eq!(count(&[]), 1, "that one's next as well");
+    assert_eq!(count(&["--no-notify"]), 0);
+    assert_eq!(count(&[]), 0, "nor is that one's next told of");
+    assert_eq!(count(&["--notify", "slack"]), 1);
+}
+
+#[test]
 fn what_slack_says_is_a_warning_and_no_failure_of_the_run() {
     let fake = FakeSlack::start().unwrap();
     fake.fail(Fault::Code("not_in_channel"));

@@ -151,7 +151,7 @@ fn a_backend_that_cannot_be_is_a_mistake_before_anything_is_paid() {
         ),
         (vec!["run", "--otel", "go"], "no endpoint: name one, or a preset (phoenix, langfuse"),
         (
-            vec!["run", "--otel=http://example.com", "go"],
+            vec!["run", "--otel=http://user:secret@example.com", "go"],
             "example.com is not on this machine: use https",
         ),
     ] {
@@ -160,6 +160,32 @@ fn a_backend_that_cannot_be_is_a_mistake_before_anything_is_paid() {
         assert!(said.contains("hint: "), "{said}");
     }
     assert!(!bench.path("home/.local/state/belay/runs").exists());
+}
+
+#[test]
+fn a_run_that_goes_on_is_sent_to_where_it_was_sent() {
+    let (bench, receiver) = (bench(), receiver());
+    let freeplay = FakeFreeplay::start("key", "p1", false).unwrap();
+    let url = freeplay.url();
+    let vars =
+        [("FREEPLAY_API_KEY", "key"), ("FREEPLAY_PROJECT_ID", "p1"), ("FREEPLAY_API_URL", &*url)];
+    let to = format!("--otel={}", receiver.url());
+    let first = ["run", "--format", "quiet", &to, "--otel-content", "--freeplay", "go"];
+    belay(&bench, &first, &vars, 0);
+    let runs = || {
+        let spans = spans(&receiver.requests());
+        let runs = spans.iter().filter(|span| span.name.starts_with("invoke_agent"));
+        runs.map(|span| span.get("input.value").to_owned()).collect::<Vec<_>>()
+    };
+    let completions =
+        || freeplay.state().order.iter().filter(|what| **what == "completion").count();
+    assert_eq!((runs(), completions()), (vec!["go".to_owned()], 1));
+    let again = ["resume", "latest", "--format", "quiet", "more"];
+    belay(&bench, &again, &vars, 0);
+    assert_eq!((runs(), completions()), (vec!["go".to_owned(), "more".to_owned()], 2));
+    let off = ["resume", "latest", "--format", "quiet", "--otel=off", "--freeplay=false", "more"];
+    belay(&bench, &off, &vars, 0);
+    assert_eq!((runs().len(), completions()), (2, 2));
 }
 
 #[test]
@@ -173,7 +199,7 @@ fn freeplay_is_told_of_a_run_when_it_is_wanted() {
     belay(&bench, &["run", "--format", "quiet", "--freeplay", "go"], &vars, 0);
     let state = freeplay.state();
     assert_eq!(state.refused, [""; 0]);
-    assert_eq!(state.order, ["trace", "tool", "completion"]);
+    assert_eq!(state.order, ["trace", "completion", "tool"]);
     let (_, said) = belay(&bench, &["run", "--freeplay", "go"], &[], 2);
     assert!(said.contains("Freeplay needs FREEPLAY_API_KEY in the environment"), "{said}");
 }

@@ -36,7 +36,7 @@ async fn a_session_with_a_trace_and_a_run_with_a_tool_is_there_parents_first() {
 
     let state = freeplay.state();
     assert_eq!(state.refused, [""; 0]);
-    assert_eq!(state.order, ["trace", "trace", "tool", "completion", "update"]);
+    assert_eq!(state.order, ["trace", "trace", "completion", "tool", "update"]);
     let top = &state.traces[&trace_id];
     assert_eq!((&top["session"], &top["output"]), (&json!(session_id), &json!("ended")));
     assert_eq!(top["custom_metadata"], json!({"round": 3, "tags": "[\"a\"]"}));

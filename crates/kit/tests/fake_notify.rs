@@ -71,6 +71,30 @@ async fn a_run_is_a_thread_with_its_phase_its_failover_and_its_end() {
 }
 
 #[tokio::test]
+async fn the_runs_of_a_trace_are_one_thread_in_one_program() {
+    let fake = FakeSlack::start().unwrap();
+    let stage = Stage::new("claude", &answer());
+    let client = stage.claude().observe(Notify::slack(config(&fake)));
+    let trace = client.start_trace("hiveminer-run");
+    for phase in ["discovery", "extraction"] {
+        let seen = run(&client, trace.phase(phase).request("p")).await;
+        assert_eq!(seen.outcome.unwrap().observer_errors, [""; 0]);
+    }
+    fake_run::patiently(trace.end()).await.unwrap();
+    let messages = fake.messages();
+    let (root, replies) = messages.split_first().unwrap();
+    assert_eq!(firsts(&messages)[0], "claude-code begins (hiveminer-run)");
+    assert!(replies.iter().all(|message| message.thread_ts.as_ref() == Some(&root.ts)));
+    let text = all(&messages);
+    let places = ["Phase: discovery", "Phase: extraction"].map(|words| text.find(words).unwrap());
+    assert!(places.is_sorted(), "{text}");
+    // The end of each is shown in the channel.
+    let ends = messages.iter().filter(|message| message.broadcast);
+    assert_eq!(ends.count(), 2);
+    assert_eq!(text.matches("claude-code has answered").count(), 2);
+}
+
+#[tokio::test]
 async fn a_failed_run_and_a_stopped_one_say_so() {
     let fake = FakeSlack::start().unwrap();
     let stage = Stage::new("claude", &recorded("claude-code", "h-401"));

@@ -2,6 +2,7 @@
 //!
 //! - [`model_server`]: a scripted model server on loopback that speaks Anthropic Messages, OpenAI
 //!   Responses and Chat Completions, so that the *real* CLIs run offline and do what the script says.
+//! - [`black_hole`]: an address that drops who wants to connect.
 //! - [`fake_agent`]: a program that plays a recorded stream and breaks it in every way a process
 //!   can break.
 //! - [`fake_slack`]: a Slack that enforces its limits, and a service that fails as told.
@@ -17,6 +18,7 @@
 //! This crate appears in dev-dependencies only and is never published.
 #![forbid(unsafe_code)]
 
+pub mod black_hole;
 pub mod fake_agent;
 pub mod fake_slack;
 pub mod figures;

@@ -15,8 +15,8 @@ use clap::Args;
 
 /// Go on with a run that was stopped, has failed, crashed or answered: in the same session of its agent.
 ///
-/// Agent, model, folder, permissions and limits are those of the run; every flag that is given takes their
-/// place. How failures are met, and where the agent's program is, the configuration says. Without a PROMPT the agent is told that its turn was cut off, and to look at the work and go on; a run
+/// Agent, model, folder, permissions, limits and who is told of it (`--notify`, `--otel`, `--freeplay`) are those of
+/// the run; every flag that is given takes their place. How failures are met, and where the agent's program is, the configuration says. Without a PROMPT the agent is told that its turn was cut off, and to look at the work and go on; a run
 /// that has answered needs one.
 #[derive(Debug, Args)]
 #[command(after_help = "\

@@ -55,13 +55,11 @@ impl Config {
     /// Where OpenTelemetry's traces are sent.
     pub(crate) fn fill_otel(&self, otel: &mut OtelFlags) {
         let settings = &self.profile.settings;
-        // Headers are for where they were written down for, and for nobody else.
-        if otel.otel.is_none() {
-            or(&mut otel.otel, &settings.otel_to, String::clone);
-            or(&mut otel.headers_file, &settings.otel_headers_file, |file| file.0.clone());
-        }
-        or(&mut otel.freeplay, &settings.freeplay, |freeplay| *freeplay);
-        or(&mut otel.otel_content, &settings.otel_content, |content| *content);
+        let configured = &mut otel.configured;
+        or(&mut configured.to, &settings.otel_to, String::clone);
+        or(&mut configured.headers_file, &settings.otel_headers_file, |file| file.0.clone());
+        or(&mut configured.freeplay, &settings.freeplay, |freeplay| *freeplay);
+        or(&mut configured.content, &settings.otel_content, |content| *content);
     }
 
     /// Where traces are written.

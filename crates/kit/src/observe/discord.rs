@@ -1,6 +1,6 @@
 //! Discord, over a channel's webhook.
 
-use super::http::{Http, Response};
+use super::http::{Http, Proxies, Response};
 use super::notify::channel::{Channel, Failed, by_status};
 use super::notify::{Events, Notice, Notify, text};
 use serde::Deserialize;
@@ -28,6 +28,10 @@ const SUPPRESS_EMBEDS: u32 = 1 << 2;
 impl Channel for Discord {
     fn pace(&self) -> Duration {
         Duration::from_millis(500)
+    }
+
+    fn proxies(&mut self, proxies: Proxies) {
+        self.http = self.http.clone().proxies(proxies);
     }
 
     fn send(&mut self, notices: &[Notice], timeout: Duration) -> Result<(), Failed> {

@@ -5,7 +5,7 @@ use super::sender::{Manners, Parcel, Sender};
 use super::{Observer, ObserverError};
 use crate::Environment;
 use crate::limits::{FREEPLAY_TEXT_BYTES_MAX, FREEPLAY_TOOLS_MAX, SENDER_TIMEOUT};
-use crate::observe::http::check_address;
+use crate::observe::http::{Http, Proxies};
 use belay_trace::{
     CompletionRecord, CostSource, Event, Record, SessionStart, ToolCall, ToolResult, TraceEnd,
     TraceStart,
@@ -90,7 +90,8 @@ impl Freeplay {
             || Some(format!("https://{}.freeplay.ai/api", get("FREEPLAY_SUBDOMAIN")?));
         let url = get("FREEPLAY_API_URL").map(str::to_owned).or_else(of_subdomain);
         let url = url.unwrap_or_else(|| "https://app.freeplay.ai/api".to_owned());
-        check_address(&url).map_err(FreeplayNeeds::Address)?;
+        let http = Http::new().proxies(Proxies::of(environment));
+        http.check(&url).map_err(FreeplayNeeds::Address)?;
         let headers = [
             ("authorization", format!("Bearer {key}")),
             ("content-type", "application/json".to_owned()),
@@ -100,7 +101,7 @@ impl Freeplay {
         Ok(Self {
             base: format!("{}/v2/projects/{project}", url.trim_end_matches('/')),
             headers: headers.map(|(name, value)| (name.to_owned(), value)).into(),
-            sender: Sender::start("freeplay", manners),
+            sender: Sender::start("freeplay", http, manners),
             sessions: HashMap::new(),
             traces: HashMap::new(),
             runs: HashMap::new(),
@@ -238,7 +239,6 @@ impl Observer for Freeplay {
             body["parent_id"] = json!(parent);
         }
         self.send(&format!("/sessions/{session}/traces/id/{run}"), &body, false, "runs");
-        self.send_tools(completion, &session, &run, tools);
         let session_metadata = completion.session_id.as_ref().and_then(|id| self.sessions.get(id));
         let body = json!({
             "completion_id": uuid("completion", &completion.run),
@@ -253,6 +253,8 @@ impl Observer for Freeplay {
             "custom_metadata": metadata,
         });
         self.send(&format!("/sessions/{session}/completions"), &body, false, "completions");
+        // Last, one request each: if there is no time for all of them, prompt and answer are there.
+        self.send_tools(completion, &session, &run, tools);
         Ok(())
     }
 

@@ -1,7 +1,12 @@
 //! Requests to the services that observers report to: one small client for all of them.
 //!
-//! An address is what its user has configured: https, or http on this machine. Nothing is followed elsewhere, no
-//! answer is read without end, and the path of an address, which may be a secret, is in no error.
+//! An address is what its user has configured: https, or http on this machine, and beyond it for what may be read on
+//! the way ([`Plain`]). Nothing is followed elsewhere, no answer is read without end, and the path of an address, which
+//! may be a secret, is in no error.
+
+mod proxies;
+
+pub(crate) use self::proxies::Proxies;
 
 use crate::limits::{HTTP_BYTES_MAX, RETRY_AFTER_MAX};
 use jiff::Timestamp;
@@ -11,12 +16,24 @@ use std::time::Duration;
 use ureq::Agent;
 use ureq::RequestBuilder;
 use ureq::http::{HeaderMap, Uri, header};
+use ureq::tls::{RootCerts, TlsConfig};
 use ureq::typestate::WithBody;
 
 /// A client with its connections. Cheap to clone; it blocks, and observers have threads of their own.
 #[derive(Clone, Debug)]
 pub(crate) struct Http {
     agent: Agent,
+    plain: Plain,
+    proxies: Proxies,
+}
+
+/// How far http goes that is not encrypted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Plain {
+    /// Not beyond this machine.
+    Here,
+    /// Wherever the user has written it out; it is for requests that no login goes with.
+    Anywhere,
 }
 
 /// What a service has answered, whatever its status.
@@ -57,17 +74,37 @@ pub(crate) enum HttpError {
 }
 
 impl Http {
-    /// A client of no surroundings: no proxy of an environment variable, no redirects, the roots that the program
-    /// was built with.
+    /// A client of no surroundings: no proxy, no redirects, the roots that the program was built with.
     pub(crate) fn new() -> Self {
-        let config = Agent::config_builder()
-            .proxy(None)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .http_status_as_error(false)
-            .user_agent(concat!("belay/", env!("CARGO_PKG_VERSION")))
-            .build();
-        Self { agent: config.into() }
+        Self { agent: agent(None), plain: Plain::Here, proxies: Proxies::default() }
+    }
+
+    /// Goes through these proxies.
+    #[must_use]
+    pub(crate) fn proxies(self, proxies: Proxies) -> Self {
+        Self { proxies, ..self }
+    }
+
+    /// Speaks http this far.
+    #[cfg(feature = "otlp")]
+    #[must_use]
+    pub(crate) fn plain(self, plain: Plain) -> Self {
+        Self { plain, ..self }
+    }
+
+    /// Trusts whom these have signed, and nobody else.
+    #[cfg(feature = "otlp")]
+    #[must_use]
+    pub(crate) fn trusting(self, roots: &[ureq::tls::Certificate<'static>]) -> Self {
+        Self { agent: agent(Some(RootCerts::new_with_certs(roots))), ..self }
+    }
+
+    /// Says whether something may be sent to an address, as it is configured here, and to which host that is.
+    #[cfg(any(feature = "otlp", feature = "freeplay"))]
+    pub(crate) fn check(&self, url: &str) -> Result<String, String> {
+        let host = check_address(url, self.plain)?;
+        url.parse().map_or(Ok(None), |uri| self.proxies.on_the_way_to(&uri))?;
+        Ok(host)
     }
 
     /// Sends `body` and waits for the whole answer, all in all for no longer than `timeout`.
@@ -100,9 +137,11 @@ impl Http {
         body: &[u8],
         timeout: Duration,
     ) -> Result<Response, HttpError> {
-        let host = check_address(url).map_err(HttpError::Address)?;
+        let host = check_address(url, self.plain).map_err(HttpError::Address)?;
         let failed = |error| failed(error, &host, timeout);
-        let request = request.config().timeout_global(Some(timeout)).build();
+        let proxy = url.parse().map_or(Ok(None), |uri| self.proxies.on_the_way_to(&uri));
+        let proxy = proxy.map_err(HttpError::Address)?;
+        let request = request.config().timeout_global(Some(timeout)).proxy(proxy).build();
         let request =
             headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
         let mut response = request.send(body).map_err(failed)?;
@@ -111,6 +150,19 @@ impl Http {
         let body = body.map_err(failed)?;
         Ok(Response { status: response.status().as_u16(), retry_after, body })
     }
+}
+
+fn agent(roots: Option<RootCerts>) -> Agent {
+    let tls = TlsConfig::builder().root_certs(roots.unwrap_or(RootCerts::WebPki)).build();
+    let config = Agent::config_builder()
+        .proxy(None)
+        .tls_config(tls)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .http_status_as_error(false)
+        .user_agent(concat!("belay/", env!("CARGO_PKG_VERSION")))
+        .build();
+    config.into()
 }
 
 fn failed(error: ureq::Error, host: &str, after: Duration) -> HttpError {
@@ -128,14 +180,13 @@ fn failed(error: ureq::Error, host: &str, after: Duration) -> HttpError {
 
 /// Says whether something may be sent to an address, and to which host that is. The error is for people, and has
 /// nothing of the address beyond its host.
-pub(crate) fn check_address(url: &str) -> Result<String, String> {
+pub(crate) fn check_address(url: &str, plain: Plain) -> Result<String, String> {
     let uri = url.parse::<Uri>().ok();
     let parts = uri.as_ref().and_then(|uri| Some((uri.scheme_str()?, uri.host()?)));
     let Some((scheme, host)) = parts else {
         return Err("an address is none; write one such as https://example.com/path".to_owned());
     };
     let ip = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().ok();
-    let here = host == "localhost" || ip.is_some_and(|ip| ip.is_loopback());
     let link_local = ip.is_some_and(|ip| match ip {
         IpAddr::V4(ip) => ip.is_link_local(),
         IpAddr::V6(ip) => {
@@ -146,10 +197,16 @@ pub(crate) fn check_address(url: &str) -> Result<String, String> {
         // There is nobody there who wants to be told; a cloud's machines get their keys there.
         _ if link_local => Err(format!("{host} is an address of this link alone")),
         "https" => Ok(host.to_owned()),
-        "http" if here => Ok(host.to_owned()),
+        "http" if is_here(host) || plain == Plain::Anywhere => Ok(host.to_owned()),
         "http" => Err(format!("{host} is not on this machine: use https")),
         _ => Err(format!("{host} is to be spoken to over {scheme}: use https")),
     }
+}
+
+/// True of the names and addresses of this machine alone.
+fn is_here(host: &str) -> bool {
+    let ip = host.trim_matches(['[', ']']).parse::<IpAddr>();
+    host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
 }
 
 /// What a header says of when to come again: so many seconds, or a date.
@@ -180,7 +237,7 @@ mod tests {
             "http://127.0.0.1:80",
             "http://[::1]:9/x",
         ] {
-            check_address(fine).unwrap();
+            check_address(fine, Plain::Here).unwrap();
         }
         for (bad, want) in [
             ("http://example.com/x", "example.com is not on this machine: use https"),
@@ -198,7 +255,7 @@ mod tests {
             ),
             ("", "an address is none; write one such as https://example.com/path"),
         ] {
-            assert_eq!(check_address(bad).unwrap_err(), want);
+            assert_eq!(check_address(bad, Plain::Here).unwrap_err(), want);
         }
     }
 

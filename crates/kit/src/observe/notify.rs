@@ -11,7 +11,9 @@ pub(crate) mod text;
 use self::channel::Channel;
 use self::outbox::Outbox;
 use self::story::Story;
+use super::http::Proxies;
 use super::{Observer, ObserverError};
+use crate::Environment;
 use crate::limits::{NOTIFY_REQUEST, NOTIFY_TEST};
 use belay_trace::{Level, Record, RunResult, TraceStart};
 use serde::{Deserialize, Serialize};
@@ -114,6 +116,8 @@ pub struct NotifyError(pub(crate) String);
 /// ```
 pub struct Notify {
     story: Story,
+    /// What sends, until there is something to be sent.
+    channel: Option<Box<dyn Channel>>,
     outbox: Option<Outbox>,
     name: &'static str,
 }
@@ -127,8 +131,26 @@ impl fmt::Debug for Notify {
 impl Notify {
     /// Over a channel; `None` says nothing to anybody.
     pub(crate) fn over(name: &'static str, channel: Option<impl Channel>, events: Events) -> Self {
-        let outbox = channel.map(|channel| Outbox::start(name, channel));
-        Self { story: Story::new(events), outbox, name }
+        let channel = channel.map(|channel| Box::new(channel) as Box<dyn Channel>);
+        Self { story: Story::new(events), channel, outbox: None, name }
+    }
+
+    /// The queue, with its thread from now on; `None` if nobody is told.
+    fn outbox(&mut self) -> Option<&Outbox> {
+        if let Some(channel) = self.channel.take() {
+            self.outbox = Some(Outbox::start(self.name, channel));
+        }
+        self.outbox.as_ref()
+    }
+
+    /// Goes through the proxies of an environment: `HTTPS_PROXY`, `ALL_PROXY`, but for what `NO_PROXY` names. Without
+    /// it there are none, as there are none on the way to this machine. To be said before anything is sent.
+    #[must_use]
+    pub fn proxies_of(mut self, environment: &Environment) -> Self {
+        if let Some(channel) = &mut self.channel {
+            channel.proxies(Proxies::of(environment));
+        }
+        self
     }
 
     /// What is told; by default answers and failures.
@@ -167,7 +189,7 @@ impl Notify {
 
     /// True if somebody is told at all.
     pub fn is_enabled(&self) -> bool {
-        self.outbox.is_some()
+        self.channel.is_some() || self.outbox.is_some()
     }
 
     /// Sends one message, and waits until it has arrived.
@@ -175,7 +197,7 @@ impl Notify {
     /// # Errors
     /// [`NotifyError`] with what the channel has said.
     pub fn test(&mut self) -> Result<(), NotifyError> {
-        let Some(outbox) = &self.outbox else {
+        let Some(outbox) = self.outbox() else {
             return Err(NotifyError("nothing is configured".to_owned()));
         };
         outbox.add(Notice {
@@ -203,8 +225,12 @@ impl Observer for Notify {
     }
 
     fn on_record(&mut self, record: &Record) -> Result<(), ObserverError> {
-        let Some(outbox) = &self.outbox else { return Ok(()) };
-        if let Some(notice) = self.story.notice(record) {
+        if !self.is_enabled() {
+            return Ok(());
+        }
+        if let Some(notice) = self.story.notice(record)
+            && let Some(outbox) = self.outbox()
+        {
             outbox.add(notice);
         }
         Ok(())

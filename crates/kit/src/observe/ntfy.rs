@@ -1,6 +1,6 @@
 //! ntfy: pushes to phones (<https://ntfy.sh>, or a server of one's own).
 
-use super::http::Http;
+use super::http::{Http, Proxies};
 use super::notify::channel::{Channel, Failed, by_status};
 use super::notify::{Events, Kind, Notice, Notify, text};
 use belay_trace::Level;
@@ -33,6 +33,10 @@ const MESSAGE_MAX: usize = 1300;
 impl Channel for Ntfy {
     fn pace(&self) -> Duration {
         Duration::from_millis(500)
+    }
+
+    fn proxies(&mut self, proxies: Proxies) {
+        self.http = self.http.clone().proxies(proxies);
     }
 
     fn send(&mut self, notices: &[Notice], timeout: Duration) -> Result<(), Failed> {

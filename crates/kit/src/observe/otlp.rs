@@ -81,7 +81,7 @@ impl Otlp {
             traces: HashMap::new(),
             batch: Vec::new(),
             since: None,
-            metrics: Metrics::new(Timestamp::now()),
+            metrics: Metrics::new(Timestamp::now(), settings.sums),
             settings,
         }
     }
@@ -181,7 +181,11 @@ impl Observer for Otlp {
 
 fn sender(settings: &OtlpSettings) -> Sender {
     let passes = |status| matches!(status, 429 | 502 | 503 | 504);
-    Sender::start("otlp", Manners { timeout: settings.timeout, passes, refused })
+    Sender::start(
+        "otlp",
+        settings.http.clone(),
+        Manners { timeout: settings.timeout, passes, refused },
+    )
 }
 
 /// The requests that bring these spans.

@@ -1,7 +1,7 @@
 //! Sends parcels to a service, one after the other, on a thread of its own: an observer goes on to watch however slow
 //! the service is, and what it loses by that is counted.
 
-use super::http::{Http, check_address};
+use super::http::Http;
 use crate::limits::{SENDER_BYTES_MAX, SENDER_ERRORS_MAX, SENDER_PATIENCE, SENDER_PAUSE};
 use std::collections::VecDeque;
 use std::error::Error;
@@ -55,12 +55,12 @@ struct State {
 }
 
 impl Sender {
-    pub(super) fn start(name: &str, manners: Manners) -> Self {
+    pub(super) fn start(name: &str, http: Http, manners: Manners) -> Self {
         let shared = Arc::new(Shared { state: Mutex::default(), news: Condvar::new() });
         let theirs = Arc::clone(&shared);
         let thread = thread::Builder::new().name(format!("belay-{name}-send"));
         // A machine without a thread to spare sends nothing, and flush says so.
-        let _ = thread.spawn(move || theirs.work(manners));
+        let _ = thread.spawn(move || theirs.work(&http, manners));
         Self(shared)
     }
 
@@ -143,10 +143,9 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn work(&self, manners: Manners) {
-        let http = Http::new();
+    fn work(&self, http: &Http, manners: Manners) {
         while let Some(parcel) = self.next() {
-            let sent = self.deliver(&http, &parcel, manners);
+            let sent = self.deliver(http, &parcel, manners);
             let mut state = self.lock();
             (state.sending, state.again) = (None, None);
             match sent {
@@ -229,7 +228,7 @@ enum Failed {
 }
 
 fn attempt(http: &Http, parcel: &Parcel, manners: Manners) -> Result<(), Failed> {
-    let host = check_address(&parcel.url).map_err(Failed::ForGood)?;
+    let host = http.check(&parcel.url).map_err(Failed::ForGood)?;
     let headers: Vec<_> =
         parcel.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let send = if parcel.is_patch { Http::patch } else { Http::post };

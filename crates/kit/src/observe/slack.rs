@@ -12,6 +12,7 @@ pub use self::notifier::Notifier;
 pub use super::notify::Events;
 
 use self::api::{Api, Message, Wrong};
+use super::http::Proxies;
 use super::notify::channel::{Channel, Failed};
 use super::notify::{Kind, Notice, Notify};
 use crate::limits::NOTIFY_RUNS_MAX;
@@ -105,6 +106,10 @@ impl Channel for Slack {
 
     fn edits(&self) -> bool {
         self.api.knows_threads()
+    }
+
+    fn proxies(&mut self, proxies: Proxies) {
+        self.api.proxies(proxies);
     }
 
     fn send(&mut self, notices: &[Notice], timeout: Duration) -> Result<(), Failed> {

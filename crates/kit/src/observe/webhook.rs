@@ -1,6 +1,6 @@
 //! A webhook of one's own: each notice as JSON, signed.
 
-use super::http::Http;
+use super::http::{Http, Proxies};
 use super::notify::channel::{Channel, Failed, by_status};
 use super::notify::{Events, Notice, Notify};
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -42,6 +42,10 @@ struct Body<'a> {
 impl Channel for Webhook {
     fn pace(&self) -> Duration {
         Duration::from_millis(100)
+    }
+
+    fn proxies(&mut self, proxies: Proxies) {
+        self.http = self.http.clone().proxies(proxies);
     }
 
     fn send(&mut self, notices: &[Notice], timeout: Duration) -> Result<(), Failed> {

@@ -3,6 +3,7 @@
 
 use super::ask::Program;
 use super::options::{Options, TransportName};
+use crate::notify::Channel;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, OpenOptions, Permissions};
 use std::io::Write as _;
@@ -23,6 +24,11 @@ pub(crate) struct Call {
     pub(crate) transport: Option<TransportName>,
     pub(crate) trace_dir: Option<PathBuf>,
     pub(crate) no_trace: bool,
+    pub(crate) notify: Vec<Channel>,
+    pub(crate) no_notify: bool,
+    pub(crate) otel: Option<String>,
+    pub(crate) otel_content: Option<bool>,
+    pub(crate) freeplay: Option<bool>,
 }
 
 impl Call {
@@ -41,6 +47,11 @@ impl Call {
             transport: options.transport,
             trace_dir: Some(absolute(options.traces())),
             no_trace: !options.has_trace(),
+            notify: options.notify.notify.clone(),
+            no_notify: options.notify.no_notify,
+            otel: options.otel.otel.clone(),
+            otel_content: options.otel.otel_content,
+            freeplay: options.otel.freeplay,
         }
     }
 
@@ -71,6 +82,14 @@ impl Call {
         options.transport = options.transport.or(self.transport);
         options.trace_dir = options.trace_dir.take().or(self.trace_dir);
         options.no_trace = options.no_trace.or(Some(self.no_trace));
+        let notify = &mut options.notify;
+        if notify.notify.is_empty() && !notify.no_notify {
+            (notify.notify, notify.no_notify) = (self.notify, self.no_notify);
+        }
+        let otel = &mut options.otel;
+        otel.otel = otel.otel.take().or(self.otel);
+        otel.otel_content = otel.otel_content.or(self.otel_content);
+        otel.freeplay = otel.freeplay.or(self.freeplay);
         for name in self.pass_env {
             if !options.ask.pass_env.contains(&name) {
                 options.ask.pass_env.push(name);

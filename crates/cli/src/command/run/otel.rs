@@ -28,29 +28,42 @@ pub(crate) struct OtelFlags {
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(crate) freeplay: Option<bool>,
 
-    /// A file of mode 0600 with headers for that, `NAME: VALUE` a line.
+    /// What the configuration says where nothing was given.
     #[arg(skip)]
+    pub(crate) configured: Configured,
+}
+
+/// What the user's file says.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Configured {
+    pub(crate) to: Option<String>,
+    pub(crate) content: Option<bool>,
+    pub(crate) freeplay: Option<bool>,
+    /// A file of mode 0600 with headers for `to`, `NAME: VALUE` a line.
     pub(crate) headers_file: Option<PathBuf>,
 }
 
 impl OtelFlags {
     /// Where to, if anywhere.
     pub(crate) fn settings(&self) -> Result<Option<OtlpSettings>, Fail> {
-        let Some(to) = self.otel.as_deref().filter(|to| *to != "off") else { return Ok(None) };
+        let to = self.otel.as_ref().or(self.configured.to.as_ref()).filter(|to| *to != "off");
+        let Some(to) = to.map(String::as_str) else { return Ok(None) };
         let to = Some(to).filter(|to| !to.is_empty());
         let found = OtlpSettings::new(to, &surroundings::environment(&[]));
         let Some(mut settings) = found.map_err(wrong)? else { return Ok(None) };
-        if let Some(path) = &self.headers_file {
+        // Headers are for where they were written down for, and for nobody else.
+        if let (None, Some(path)) = (&self.otel, &self.configured.headers_file) {
             for (name, value) in headers(path)? {
-                settings = settings.header(&name, &value);
+                settings = settings.header(&name, &value).map_err(wrong)?;
             }
         }
-        Ok(Some(settings.content(self.otel_content.unwrap_or(false))))
+        let content = self.otel_content.or(self.configured.content);
+        Ok(Some(settings.content(content.unwrap_or(false))))
     }
 
     /// Lets the client tell what it does, and its agents where they stand.
     pub(crate) fn watch(&self, mut client: Client) -> Result<Client, Fail> {
-        if self.freeplay == Some(true) {
+        if self.freeplay.or(self.configured.freeplay) == Some(true) {
             let freeplay = Freeplay::new(&surroundings::environment(&[]));
             client = client.observe(freeplay.map_err(|error| {
                 Fail::usage(error).hint("docs/otel.md has what Freeplay needs")
@@ -65,6 +78,9 @@ impl OtelFlags {
 pub(crate) fn wrong(error: BadOtlp) -> Fail {
     let hint = match &error {
         BadOtlp::Needs { .. } => "docs/otel.md has what each backend needs",
+        BadOtlp::Value { .. } | BadOtlp::Certificate { .. } => {
+            "docs/otel.md has the variables that hold"
+        }
         _ => "such as --otel=phoenix, or --otel=http://localhost:4318",
     };
     Fail::usage(error).hint(hint)

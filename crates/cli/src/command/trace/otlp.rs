@@ -29,7 +29,7 @@ pub(super) fn send(
         let mut configured = OtelFlags::default();
         Config::load(Wanted { flag: None, noted: None }, None)?.fill_otel(&mut configured);
         // To switch it off for runs is not to forbid it.
-        if configured.otel.as_deref().is_some_and(|to| to != "off") {
+        if configured.configured.to.as_deref().is_some_and(|to| to != "off") {
             otel = configured;
         }
     }

@@ -1,9 +1,9 @@
 //! What a channel is to the queue before it.
 
 use super::Notice;
-use crate::observe::http::HttpError;
 #[cfg(feature = "webhook")]
 use crate::observe::http::Response;
+use crate::observe::http::{HttpError, Proxies};
 use std::error::Error as _;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -24,6 +24,11 @@ pub(crate) trait Channel: Send + 'static {
     /// True if the last message of a run's tools can be written anew.
     fn edits(&self) -> bool {
         false
+    }
+
+    /// Is told through which proxies to go, if it goes over the net by itself.
+    fn proxies(&mut self, proxies: Proxies) {
+        let _ = proxies;
     }
 
     /// Is told where to look for the end of all patience, if it leaves something behind that outlives this program.

@@ -69,14 +69,14 @@ enum Next {
 }
 
 impl Outbox {
-    pub(crate) fn start(name: &str, mut channel: impl Channel) -> Self {
+    pub(crate) fn start(name: &str, mut channel: Box<dyn Channel>) -> Self {
         let leaving = Leaving::default();
         channel.heed(Arc::clone(&leaving));
         let shared = Arc::<Shared>::default();
         let theirs = Arc::clone(&shared);
         let edits = channel.edits();
         let thread = thread::Builder::new().name(format!("belay-{name}-out"));
-        if thread.spawn(move || theirs.work(channel)).is_err() {
+        if thread.spawn(move || theirs.work(&mut *channel)).is_err() {
             let why = "this machine has no thread left for it".to_owned();
             shared.lock().off = Some((Instant::now(), why));
         }
@@ -135,7 +135,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn work(&self, mut channel: impl Channel) {
+    fn work(&self, channel: &mut dyn Channel) {
         let (pace, merges) = (channel.pace(), channel.merges());
         let mut state = self.lock();
         loop {

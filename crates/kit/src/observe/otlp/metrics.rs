@@ -1,5 +1,5 @@
-//! How many tokens the responses took, how long they lasted, and what they cost: sums since the observer began, made
-//! of the spans.
+//! How many tokens the responses took, how long they lasted, and what they cost: sums since the observer began, or
+//! since they were told last, made of the spans.
 
 use super::encode::{VERSION, nanos, resource, scope, text};
 use super::names;
@@ -39,11 +39,21 @@ const SECONDS: [f64; 14] =
 /// All that was measured so far.
 #[derive(Debug)]
 pub(super) struct Metrics {
+    sums: Sums,
     start: Timestamp,
     tokens: BTreeMap<Labels, Measured>,
     seconds: BTreeMap<Labels, Measured>,
     dollars: BTreeMap<Labels, f64>,
     has_news: bool,
+}
+
+/// Since when sums are told: what OpenTelemetry calls temporality.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sums {
+    /// Since the observer began.
+    OfAll,
+    /// Since they were told last, which some backends want (Datadog).
+    OfWhatIsNew,
 }
 
 /// What a figure is of: names and values, sorted.
@@ -59,9 +69,9 @@ struct Measured {
 }
 
 impl Metrics {
-    pub(super) fn new(start: Timestamp) -> Self {
+    pub(super) fn new(start: Timestamp, sums: Sums) -> Self {
         let (tokens, seconds) = (BTreeMap::new(), BTreeMap::new());
-        Self { start, tokens, seconds, dollars: BTreeMap::new(), has_news: false }
+        Self { sums, start, tokens, seconds, dollars: BTreeMap::new(), has_news: false }
     }
 
     /// Takes what a finished span has to say; responses have.
@@ -94,13 +104,17 @@ impl Metrics {
         if !std::mem::take(&mut self.has_news) {
             return None;
         }
+        let temporality = match self.sums {
+            Sums::OfAll => AggregationTemporality::Cumulative,
+            Sums::OfWhatIsNew => AggregationTemporality::Delta,
+        };
         let histogram =
             |name: &str, unit: &str, all: &BTreeMap<Labels, Measured>, bounds: &[f64]| {
                 let points =
                     all.iter().map(|(labels, it)| it.encode(labels, bounds, self.start, now));
                 let data = Histogram {
                     data_points: points.collect(),
-                    aggregation_temporality: AggregationTemporality::Cumulative.into(),
+                    aggregation_temporality: temporality.into(),
                 };
                 metric(name, unit, Data::Histogram(data))
             };
@@ -113,7 +127,7 @@ impl Metrics {
         });
         let cost = Sum {
             data_points: points.collect(),
-            aggregation_temporality: AggregationTemporality::Cumulative.into(),
+            aggregation_temporality: temporality.into(),
             is_monotonic: true,
         };
         let metrics = vec![
@@ -121,6 +135,9 @@ impl Metrics {
             histogram(names::DURATION_METRIC, "s", &self.seconds, &SECONDS),
             metric(names::COST_METRIC, "{USD}", Data::Sum(cost)),
         ];
+        if self.sums == Sums::OfWhatIsNew {
+            *self = Self::new(now, self.sums);
+        }
         let scope_metrics = ScopeMetrics {
             scope: Some(scope(VERSION)),
             metrics,

@@ -1,16 +1,19 @@
 //! Where spans and metrics go: the standard variables, and presets of backends.
 
+use super::metrics::Sums;
 use super::names;
 use super::presets::{PRESETS, Preset, Template};
 use crate::Environment;
 use crate::limits::SENDER_TIMEOUT;
-use crate::observe::http::check_address;
+use crate::observe::http::{Http, Plain, Proxies, check_address};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use percent_encoding::percent_decode_str;
 use std::fmt;
+use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
+use ureq::tls::{PemItem, parse_pem};
 
 /// Where the spans and the metrics of an [`Otlp`](super::Otlp) go, and what is in them.
 ///
@@ -29,9 +32,11 @@ use std::time::Duration;
 pub struct OtlpSettings {
     pub(super) traces: Option<Target>,
     pub(super) metrics: Option<Target>,
+    pub(super) http: Http,
     pub(super) timeout: Duration,
     pub(super) gzip: bool,
     pub(super) resource: Vec<(String, String)>,
+    pub(super) sums: Sums,
     pub(super) with_content: bool,
 }
 
@@ -73,6 +78,26 @@ pub enum BadOtlp {
         /// What it says.
         value: String,
     },
+    /// It says what nobody knows.
+    #[error("{variable} is {value:?}; it can be {can_be}")]
+    Value {
+        /// Which variable.
+        variable: &'static str,
+        /// What it says.
+        value: String,
+        /// What it could say.
+        can_be: &'static str,
+    },
+    /// Nobody can be trusted who is signed by what is there.
+    #[error("cannot read the certificates in {path}, which {variable} names: {why}")]
+    Certificate {
+        /// Which variable.
+        variable: &'static str,
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        why: String,
+    },
 }
 
 impl fmt::Debug for OtlpSettings {
@@ -108,6 +133,14 @@ impl OtlpSettings {
         if traces.is_none() && metrics.is_none() {
             return Ok(None);
         }
+        let mut http = Http::new().plain(Plain::Anywhere).proxies(Proxies::of(env));
+        if let Some(roots) = roots(env)? {
+            http = http.trusting(&roots);
+        }
+        for target in [&traces, &metrics].into_iter().flatten() {
+            let why = |why| BadOtlp::Address { whence: host_of(&target.url), why };
+            http.check(&target.url).map_err(why)?;
+        }
         let timeout = ["OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"];
         let timeout = timeout.iter().find_map(|name| get(name)?.parse().ok());
         let compression =
@@ -119,6 +152,8 @@ impl OtlpSettings {
             timeout: timeout.map_or(SENDER_TIMEOUT, Duration::from_millis),
             gzip: compression.is_none_or(|compression| compression != "none"),
             resource: resource(preset, env),
+            http,
+            sums: sums(env)?,
             with_content: false,
         }))
     }
@@ -136,15 +171,18 @@ impl OtlpSettings {
         self
     }
 
-    /// Sends this with each request of spans, in the place of one of the same name: what a configuration says.
-    #[must_use]
-    pub fn header(mut self, name: &str, value: &str) -> Self {
+    /// Sends this with each request, in the place of one of the same name: what a configuration says.
+    ///
+    /// # Errors
+    /// [`BadOtlp::Address`] if it would go to another machine over plain http: it may be a login.
+    pub fn header(mut self, name: &str, value: &str) -> Result<Self, BadOtlp> {
         for target in [&mut self.traces, &mut self.metrics].into_iter().flatten() {
             let mut headers = target.headers.to_vec();
             put(&mut headers, name, value);
+            check(&target.url, &target.url, &headers)?;
             target.headers = headers.into();
         }
-        self
+        Ok(self)
     }
 
     /// Where the spans go; empty if only metrics go anywhere.
@@ -202,7 +240,7 @@ fn of_address(to: Option<&str>, env: &Environment) -> Result<Targets, BadOtlp> {
             (Some(to), ..) => Some(self::target(to, to, signal, headers)?),
             // The particular one is taken as it is.
             (None, Some(url), _) => {
-                check(own, &url)?;
+                check(own, &url, &headers)?;
                 Some(Target { url: url.into(), headers: headers.into() })
             }
             (None, None, Some(base)) => Some(self::target(common, &base, signal, headers)?),
@@ -236,13 +274,51 @@ fn target(
     let base = base.trim_end_matches('/');
     let base = base.strip_suffix("/v1/traces").unwrap_or(base);
     let url = format!("{base}/v1/{signal}");
-    check(whence, &url)?;
+    check(whence, &url, &headers)?;
     Ok(Target { url: url.into(), headers: headers.into() })
 }
 
-fn check(whence: &str, url: &str) -> Result<(), BadOtlp> {
-    let checked = check_address(url);
+/// Over plain http, which the standard allows, goes what is no secret to its user: a login never does.
+fn check(whence: &str, url: &str, headers: &[(String, String)]) -> Result<(), BadOtlp> {
+    let authority = url.split("://").nth(1).and_then(|rest| rest.split('/').next());
+    let has_login = !headers.is_empty() || authority.is_some_and(|it| it.contains('@'));
+    let mut checked = check_address(url, Plain::Anywhere);
+    if has_login && checked.is_ok() {
+        let words = "; what goes with each request there would be in the clear";
+        checked = check_address(url, Plain::Here).map_err(|why| format!("{why}{words}"));
+    }
     checked.map(drop).map_err(|why| BadOtlp::Address { whence: host_of(whence), why })
+}
+
+/// Whom a backend's certificate must be signed by, if that is not for the roots that belay was built with.
+fn roots(env: &Environment) -> Result<Option<Vec<ureq::tls::Certificate<'static>>>, BadOtlp> {
+    for variable in ["OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE"] {
+        let Some(path) = text(env, variable) else { continue };
+        let wrong = |why: String| BadOtlp::Certificate { variable, path: path.clone(), why };
+        let pem = fs::read(&path).map_err(|error| wrong(error.to_string()))?;
+        let found = parse_pem(&pem).filter_map(|item| match item {
+            Ok(PemItem::Certificate(certificate)) => Some(Ok(certificate)),
+            Ok(_) => None,
+            Err(error) => Some(Err(wrong(error.to_string()))),
+        });
+        let found: Vec<_> = found.collect::<Result<_, _>>()?;
+        if found.is_empty() {
+            return Err(wrong("there is none in it; it is to be PEM".to_owned()));
+        }
+        return Ok(Some(found));
+    }
+    Ok(None)
+}
+
+fn sums(env: &Environment) -> Result<Sums, BadOtlp> {
+    let variable = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
+    let Some(value) = text(env, variable) else { return Ok(Sums::OfAll) };
+    match value.to_ascii_lowercase().as_str() {
+        "cumulative" => Ok(Sums::OfAll),
+        // For what belay measures both are the same.
+        "delta" | "lowmemory" => Ok(Sums::OfWhatIsNew),
+        _ => Err(BadOtlp::Value { variable, value, can_be: "cumulative, delta or lowmemory" }),
+    }
 }
 
 /// What was named, without a path or a login in it.

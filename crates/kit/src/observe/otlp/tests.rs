@@ -1,8 +1,10 @@
 //! What the bytes are, and what the settings say.
 
 use super::encode;
+use super::metrics::{Metrics, Sums};
 use super::run_spans::{Options, RunSpans};
 use super::settings::{BadOtlp, OtlpSettings};
+use super::span::Span;
 use crate::Environment;
 use belay_trace::{
     AttemptEnded, AttemptStarted, CostSource, Event, Failure, FailureKind, Json, Phase, Record,
@@ -99,9 +101,8 @@ fn records() -> Vec<Record> {
     records.collect()
 }
 
-/// All bytes of a run, as they are sent. `BELAY_GOLDEN=new` writes the file anew: look at what has changed.
-#[test]
-fn the_bytes_of_a_run_are_those_in_the_golden_file() {
+/// The spans of that.
+fn spans() -> Vec<Span> {
     let records = records();
     let mut run = RunSpans::begin(&records[0], Options::default()).unwrap();
     let mut spans = Vec::new();
@@ -110,6 +111,13 @@ fn the_bytes_of_a_run_are_those_in_the_golden_file() {
         spans.extend(run.take());
     }
     spans.extend(run.finish(None));
+    spans
+}
+
+/// All bytes of a run, as they are sent. `BELAY_GOLDEN=new` writes the file anew: look at what has changed.
+#[test]
+fn the_bytes_of_a_run_are_those_in_the_golden_file() {
+    let spans = spans();
     let resource = [("service.name".to_owned(), "belay".to_owned())];
     let bytes = encode::traces(&spans, &resource, "0.0.0");
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/otlp-traces.bin");
@@ -204,15 +212,40 @@ fn what_switches_it_off_does_and_what_is_wrong_is_said() {
     }
     let metrics = of(Some("http://localhost:1"), &[("OTEL_TRACES_EXPORTER", "none")]);
     assert!(metrics.traces.is_none() && metrics.metrics.is_some());
-    let error = |to, vars| OtlpSettings::new(to, &env(vars)).unwrap_err().to_string();
+    fn error(to: Option<&str>, vars: &[(&str, &str)]) -> String {
+        OtlpSettings::new(to, &env(vars)).unwrap_err().to_string()
+    }
     assert_eq!(OtlpSettings::new(None, &env(&[])).unwrap_err(), BadOtlp::NoEndpoint);
     assert_eq!(
         error(Some("https://user:secret@"), &[]),
         "cannot send spans to https://: an address is none; write one such as https://example.com/path"
     );
     assert_eq!(
-        error(Some("http://example.com/secret"), &[]),
-        "cannot send spans to http://example.com: example.com is not on this machine: use https"
+        error(Some("http://user:secret@example.com/"), &[]),
+        "cannot send spans to http://example.com: example.com is not on this machine: use https; \
+         what goes with each request there would be in the clear"
+    );
+    assert_eq!(
+        error(
+            Some("http://localhost:1"),
+            &[("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "sigma")]
+        ),
+        r#"OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE is "sigma"; it can be cumulative, delta or lowmemory"#
+    );
+    let missing = "/nowhere/ca.pem";
+    assert_eq!(
+        error(Some("http://localhost:1"), &[("OTEL_EXPORTER_OTLP_CERTIFICATE", missing)]),
+        "cannot read the certificates in /nowhere/ca.pem, which OTEL_EXPORTER_OTLP_CERTIFICATE names: \
+         No such file or directory (os error 2)"
+    );
+    let empty = tempfile::NamedTempFile::new().unwrap();
+    let named = ("OTEL_EXPORTER_OTLP_CERTIFICATE", empty.path().to_str().unwrap());
+    let words = error(Some("http://localhost:1"), &[named]);
+    assert!(words.ends_with("there is none in it; it is to be PEM"), "{words}");
+    assert_eq!(
+        error(Some("https://example.com"), &[("HTTPS_PROXY", "socks5://user:secret@proxy:1")]),
+        "cannot send spans to https://example.com: HTTPS_PROXY asks for SOCKS; belay goes through http \
+         and https proxies"
     );
     assert_eq!(
         error(
@@ -224,4 +257,60 @@ fn what_switches_it_off_does_and_what_is_wrong_is_said() {
         ),
         r#"OTEL_EXPORTER_OTLP_PROTOCOL asks for "grpc"; belay speaks http/protobuf, usually on port 4318"#
     );
+}
+
+#[test]
+fn plain_http_goes_where_the_user_says_and_no_login_goes_with_it() {
+    let there = "http://collector:4318";
+    assert_eq!(of(Some(there), &[]).endpoint(), "http://collector:4318/v1/traces");
+    let settings = of(None, &[("OTEL_EXPORTER_OTLP_ENDPOINT", there)]);
+    assert_eq!(settings.endpoint(), "http://collector:4318/v1/traces");
+    let settings = of(Some("phoenix"), &[("PHOENIX_COLLECTOR_ENDPOINT", "http://phoenix:6006")]);
+    assert_eq!(settings.endpoint(), "http://phoenix:6006/v1/traces");
+    assert!(settings.header("authorization", "Bearer x").is_err());
+
+    fn is_refused(to: Option<&str>, vars: &[(&str, &str)]) {
+        let error = OtlpSettings::new(to, &env(vars)).unwrap_err().to_string();
+        assert!(error.ends_with("would be in the clear"), "{error}");
+    }
+    let login = ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Basic%20abc");
+    is_refused(Some(there), &[login]);
+    is_refused(None, &[login, ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", there)]);
+    is_refused(
+        Some("phoenix"),
+        &[("PHOENIX_COLLECTOR_ENDPOINT", "http://phoenix:6006"), ("PHOENIX_API_KEY", "x")],
+    );
+    let link = OtlpSettings::new(Some("http://169.254.169.254"), &env(&[])).unwrap_err();
+    assert!(link.to_string().contains("is an address of this link alone"), "{link}");
+}
+
+#[test]
+fn sums_are_of_all_or_of_what_is_new() {
+    use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+    use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+    use prost::Message as _;
+
+    let name = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
+    let preferred = |value| of(Some("http://localhost:1"), &[(name, value)]).sums;
+    assert_eq!(["Delta", "lowmemory"].map(preferred), [Sums::OfWhatIsNew; 2]);
+    assert_eq!(preferred("cumulative"), of(Some("http://localhost:1"), &[]).sums);
+
+    // The temporality, the beginning and the count of the first histogram, told twice.
+    let at = |second| Timestamp::from_second(second).unwrap();
+    let told = |sums| {
+        let mut metrics = Metrics::new(at(0), sums);
+        [at(10), at(20)].map(|now| {
+            spans().iter().for_each(|span| metrics.add(span));
+            let request = metrics.take(now, &[]).unwrap();
+            let request = ExportMetricsServiceRequest::decode(&*request).unwrap();
+            let metric = &request.resource_metrics[0].scope_metrics[0].metrics[0];
+            let Some(Data::Histogram(histogram)) = &metric.data else { panic!("{metric:?}") };
+            let [point, ..] = &histogram.data_points[..] else { panic!("{histogram:?}") };
+            let began = point.start_time_unix_nano / 1_000_000_000;
+            (histogram.aggregation_temporality, began, point.count)
+        })
+    };
+    let [(_, _, once), _] = told(Sums::OfAll);
+    assert_eq!(told(Sums::OfAll), [(2, 0, once), (2, 0, 2 * once)]);
+    assert_eq!(told(Sums::OfWhatIsNew), [(1, 0, once), (1, 10, once)]);
 }

@@ -2,7 +2,9 @@
 
 use super::api::{Api, Message};
 use super::{Config, Place, blocks};
+use crate::Environment;
 use crate::limits::NOTIFY_REQUEST;
+use crate::observe::http::Proxies;
 use crate::observe::notify::NotifyError;
 use crate::observe::notify::channel::Failed;
 use std::fmt;
@@ -46,6 +48,16 @@ impl Notifier {
     pub fn new(config: &Config) -> Self {
         let mentions = blocks::mentions(&config.notify_users);
         Self { api: Api::of(config), mentions, thread: None }
+    }
+
+    /// Goes through the proxies of an environment: `HTTPS_PROXY`, `ALL_PROXY`, but for what `NO_PROXY` names. Without
+    /// it there are none.
+    #[must_use]
+    pub fn proxies_of(mut self, environment: &Environment) -> Self {
+        if let Some(api) = &mut self.api {
+            api.proxies(Proxies::of(environment));
+        }
+        self
     }
 
     /// True if messages go anywhere.
