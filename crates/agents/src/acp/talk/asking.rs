@@ -1,0 +1,107 @@
+//! What the agent asks for: permissions, and requests that nobody answers.
+
+use super::raw::Raw;
+use super::{Ask, Talk};
+use crate::Permissions;
+use crate::acp::rpc::Say;
+use crate::protocol::Out;
+use crate::wire::decode;
+use agent_client_protocol_schema::v1::{PermissionOptionKind, RequestPermissionRequest};
+use belay_trace::{Decision, Event, Level, PermissionRequest};
+use serde_json::json;
+use serde_json::value::RawValue;
+
+impl Talk {
+    pub(super) fn agent_request(
+        &mut self,
+        method: &str,
+        id: &RawValue,
+        params: Option<&RawValue>,
+        out: &mut Out,
+    ) {
+        let asked = params.filter(|_| method == "session/request_permission");
+        let asked = asked
+            .and_then(|params| Some((params, decode::<RequestPermissionRequest>(params.get())?)));
+        // Whatever is asked gets an answer: the agent waits for one.
+        let Some((params, asked)) = asked else {
+            out.stdin_line(&Say::no_such_method(id));
+            let level = match method.starts_with("session/") || method.starts_with("fs/") {
+                true => Level::Warn,
+                // An agent's own extension, which it can do without.
+                false => Level::Debug,
+            };
+            let words = format!("refused the request `{method}`");
+            out.event(Event::notice(level, "refused_request", words));
+            return;
+        };
+        if !self.calls.knows(&asked.tool_call.tool_call_id.0) {
+            self.end_denied(out);
+            self.turn.calls(out);
+        }
+        let raw = Raw::read(params);
+        let tool = self.calls.ask(&asked.tool_call, raw.for_call(), out);
+        let options = asked.options.into_iter();
+        let options = options.map(|option| (option.option_id.0.to_string(), option.kind));
+        let permission_id = id.get().trim_matches('"').to_owned();
+        let ask =
+            Ask { id: id.to_owned(), tool_id: tool.tool_id.clone(), options: options.collect() };
+        self.asks.insert(permission_id.clone(), ask);
+        if self.cancel_sent {
+            return self.cancel_asks(out);
+        }
+        // A server that the caller gives is one whose tools may be called, unless the run may only look.
+        if tool.is_of_request && self.request.permissions != Some(Permissions::ReadOnly) {
+            return self.permission(&permission_id, Decision::Allow, out);
+        }
+        out.event(Event::PermissionRequest(PermissionRequest {
+            permission_id,
+            tool_id: Some(tool.tool_id),
+            name: tool.name,
+            args: tool.args,
+            kind: tool.kind,
+            reason: None,
+        }));
+    }
+
+    pub(super) fn permission(&mut self, id: &str, answer: Decision, out: &mut Out) {
+        let Some(ask) = self.asks.remove(id) else { return };
+        let option = |wanted: PermissionOptionKind| {
+            let found = ask.options.iter().find(|(_, kind)| *kind == wanted);
+            found.map(|(id, _)| id.clone())
+        };
+        let chosen = match answer {
+            Decision::Allow => option(PermissionOptionKind::AllowOnce).or_else(|| {
+                // For ever is more than once: only who has allowed everything has allowed that.
+                let full = self.request.permissions == Some(Permissions::Full);
+                option(PermissionOptionKind::AllowAlways).filter(|_| full)
+            }),
+            Decision::Deny => option(PermissionOptionKind::RejectOnce)
+                .or_else(|| option(PermissionOptionKind::RejectAlways)),
+        };
+        if answer == Decision::Deny || chosen.is_none() {
+            self.calls.denied(&ask.tool_id);
+        }
+        let outcome = match chosen {
+            Some(option) => json!({"outcome": "selected", "optionId": option}),
+            None => json!({"outcome": "cancelled"}),
+        };
+        out.stdin_line(&Say::answer(&ask.id, json!({"outcome": outcome})));
+    }
+
+    pub(super) fn send_cancel(&mut self, out: &mut Out) {
+        let Some(session_id) = self.session_id.as_ref().filter(|_| self.prompting) else { return };
+        if !self.cancel_sent {
+            self.cancel_sent = true;
+            let params = json!({"sessionId": session_id});
+            out.stdin_line(&Say::notify("session/cancel", params));
+            self.cancel_asks(out);
+        }
+    }
+
+    fn cancel_asks(&mut self, out: &mut Out) {
+        for (_, ask) in self.asks.drain() {
+            let result = json!({"outcome": {"outcome": "cancelled"}});
+            out.stdin_line(&Say::answer(&ask.id, result));
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! The prompt, what the agent tells while it works on it, and its answer.
+
+use super::raw::Raw;
+use super::{Asked, Talk};
+use crate::Image;
+use crate::acp::meter::{Answer, Tokens};
+use crate::acp::preset::Rule;
+use crate::acp::tools::Step;
+use crate::acp::{classify, tools};
+use crate::protocol::Out;
+use crate::wire::{decode, lenient};
+use agent_client_protocol_schema::v1::{
+    ContentChunk, PlanEntryStatus, SessionNotification, SessionUpdate, ToolCallUpdate,
+};
+use belay_trace::{
+    Event, EvidenceSource, Failure, FailureKind, Level, Plan, PlanItem, PlanStatus, UsageReport,
+};
+use serde::Deserialize;
+use serde_json::json;
+use serde_json::value::RawValue;
+
+impl Talk {
+    pub(super) fn prompt(&mut self, out: &mut Out) {
+        if self.interrupted {
+            return self.fail(FailureKind::Interrupted, "interrupted before the turn began", out);
+        }
+        let mut prompt = vec![json!({"type": "text", "text": self.request.composed_prompt()})];
+        let images = self.request.images.iter().filter_map(Image::base64);
+        prompt.extend(
+            images.map(|(mime, data)| json!({"type": "image", "mimeType": mime, "data": data})),
+        );
+        let params = json!({"sessionId": self.session_id, "prompt": prompt});
+        self.prompting = true;
+        self.ask(Asked::Prompt, "session/prompt", params, out);
+    }
+
+    pub(super) fn prompt_answered(&mut self, answer: &Answer, out: &mut Out) {
+        self.meter.answered(answer);
+        self.turn.model = answer.model().or(self.turn.model.take());
+        if self.meter.has_news() {
+            out.event(Event::Usage(UsageReport { usage: self.meter.so_far() }));
+        }
+        let reason = answer.stop_reason.as_str();
+        let by_reason =
+            |failure: Failure| Some(failure.with(EvidenceSource::Field, "stopReason", reason));
+        let silence_fails = self.preset.quirks.silence_is_failure || !self.turn.acted;
+        let gave_up = self.turn.is_silent() && self.calls.last_is_denied();
+        let failure = match reason {
+            "end_turn" if gave_up => {
+                let words = "the agent gave up when a tool was not permitted";
+                by_reason(Failure::new(FailureKind::PermissionDenied, words))
+            }
+            "end_turn"
+                if self.preset.quirks.uncounted_is_failure
+                    && answer.counts_nothing()
+                    && !self.is_command() =>
+            {
+                let words = "the answer broke off: the agent counted no token of it";
+                by_reason(Failure::new(FailureKind::Network, words))
+            }
+            "end_turn" if self.turn.is_silent() && silence_fails => {
+                let words = "the model answered with no word, or its answer broke off";
+                by_reason(Failure::new(FailureKind::Protocol, words))
+            }
+            "end_turn" => None,
+            "cancelled" => by_reason(Failure::new(FailureKind::Interrupted, "interrupted")),
+            "" => Some(Failure::new(FailureKind::Protocol, "the turn ended unreadably")),
+            _ => Some(classify::of_stop(self.preset.failures, reason)),
+        };
+        self.end_turn(failure, out);
+    }
+
+    /// True for a prompt that the agent may carry out itself, without a model.
+    fn is_command(&self) -> bool {
+        self.request.composed_prompt().trim_start().starts_with(['/', '$'])
+    }
+
+    pub(super) fn notification(
+        &mut self,
+        method: &str,
+        params: &RawValue,
+        out: &mut Out,
+    ) -> Option<()> {
+        if method != "session/update" {
+            let is_aside = self.preset.asides.iter().any(|begin| method.starts_with(begin));
+            return is_aside.then_some(());
+        }
+        let note: SessionNotification = decode(params.get())?;
+        let ours = self.session_id.as_deref();
+        if ours.is_some_and(|ours| ours != note.session_id.0.as_ref()) {
+            let words = "an update of another session";
+            out.event(Event::notice(Level::Debug, "subagent", words));
+            return Some(());
+        }
+        match note.update {
+            SessionUpdate::AvailableCommandsUpdate(_)
+            | SessionUpdate::CurrentModeUpdate(_)
+            | SessionUpdate::ConfigOptionUpdate(_)
+            | SessionUpdate::SessionInfoUpdate(_)
+            | SessionUpdate::UserMessageChunk(_) => {}
+            SessionUpdate::UsageUpdate(update) => {
+                let cost = update.cost.filter(|cost| cost.currency == "USD");
+                if let Some(cost) = cost {
+                    self.meter.session_cost(cost.amount);
+                }
+                self.meter.window = Some(update.size).filter(|size| *size > 0);
+                if self.prompting {
+                    out.event(Event::Context(belay_trace::Context {
+                        used_tokens: update.used,
+                        window_tokens: self.meter.window,
+                        source: belay_trace::ContextSource::Agent,
+                    }));
+                }
+            }
+            // Before the prompt it is the history of the session, or the agent's household.
+            _ if !self.prompting => {
+                out.event(Event::notice(Level::Debug, "history", "an update before the prompt"));
+                if self.settling.is_some() {
+                    self.wait_for_history(out);
+                }
+            }
+            SessionUpdate::AgentMessageChunk(chunk) => self.chunk(&chunk, params, out),
+            SessionUpdate::AgentThoughtChunk(chunk) => {
+                self.end_denied(out);
+                self.turn.reasoning(tools::text_of(&chunk.content), out);
+            }
+            SessionUpdate::ToolCall(call) => self.tool(&call.into(), params, out),
+            SessionUpdate::ToolCallUpdate(update) => self.tool(&update, params, out),
+            SessionUpdate::Plan(plan) => {
+                let items = plan.entries.into_iter().map(|entry| PlanItem {
+                    text: entry.content,
+                    status: match entry.status {
+                        PlanEntryStatus::InProgress => PlanStatus::InProgress,
+                        PlanEntryStatus::Completed => PlanStatus::Completed,
+                        _ => PlanStatus::Pending,
+                    },
+                });
+                out.event(Event::Plan(Plan { items: items.collect() }));
+            }
+            // Nothing that belay has not asked for is of a known meaning.
+            _ => return None,
+        }
+        Some(())
+    }
+
+    fn chunk(&mut self, chunk: &ContentChunk, params: &RawValue, out: &mut Out) {
+        #[derive(Deserialize)]
+        struct Params {
+            update: Update,
+        }
+        #[derive(Deserialize)]
+        struct Update {
+            #[serde(default, rename = "_meta", deserialize_with = "lenient")]
+            meta: Meta,
+        }
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
+        struct Meta {
+            #[serde(deserialize_with = "lenient")]
+            usage: Option<Tokens>,
+        }
+        self.end_denied(out);
+        let text = tools::text_of(&chunk.content);
+        if self.preset.household.iter().any(|begin| text.starts_with(begin)) {
+            out.event(Event::notice(Level::Debug, "household", text));
+            return;
+        }
+        self.turn.text(text, out);
+        let usage = chunk.meta.as_ref().filter(|meta| meta.contains_key("usage"));
+        let usage = usage.and_then(|_| decode::<Params>(params.get())?.update.meta.usage);
+        let Some(tokens) = usage else { return };
+        if self.meter.response(&tokens) {
+            self.turn.response_ended();
+            out.event(Event::Usage(UsageReport { usage: self.meter.so_far() }));
+            if let Some(context) = self.meter.context(&tokens) {
+                out.event(Event::Context(context));
+            }
+        }
+    }
+
+    fn tool(&mut self, update: &ToolCallUpdate, params: &RawValue, out: &mut Out) {
+        let beside = Raw::read(params);
+        if !self.calls.knows(&update.tool_call_id.0) {
+            self.end_denied(out);
+            self.turn.calls(out);
+        }
+        let step = self.calls.update(update, beside.for_call(), out);
+        if step == Step::Ended {
+            self.turn.tool_ended();
+            if !self.responses_are_told() {
+                self.turn.response_ended();
+            }
+        }
+    }
+
+    /// True if the agent says itself where a response ends.
+    fn responses_are_told(&self) -> bool {
+        self.preset.usage.rule == Rule::EachResponse
+    }
+
+    pub(super) fn end_denied(&mut self, out: &mut Out) {
+        if self.calls.end_denied(out) && !self.responses_are_told() {
+            self.turn.response_ended();
+        }
+    }
+}
