@@ -107,7 +107,7 @@ impl Agent for Copilot {
         Care {
             install: "npm install -g @github/copilot@latest",
             log_in: "copilot login, or set COPILOT_GITHUB_TOKEN",
-            tried: Some(("1.0.102", "1.0.102")),
+            tried: Some(("1.0.88", "1.0.102")),
         }
     }
 

@@ -307,8 +307,8 @@ fn a_turn_limit_is_kept(stage: &Stage) {
             let output = error.outcome().usage.output_tokens;
             assert_eq!(output, Some(TOKENS.output * told as u64), "{played:#?}");
         }
-        // So does Copilot, which tells what was used when it is gone.
-        Way::Copilot => {
+        // So do Copilot and exec, of which a file tells what was used.
+        Way::Copilot | Way::CodexExec => {
             let output = error.outcome().usage.output_tokens.unwrap();
             assert!((limit..=made).any(|n| output == TOKENS.output * n as u64), "{played:#?}");
         }

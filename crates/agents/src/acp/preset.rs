@@ -241,7 +241,7 @@ pub(super) static GEMINI: Preset = Preset {
     care: Care {
         install: "npm install -g @google/gemini-cli@latest",
         log_in: "start gemini and choose a login, or set GEMINI_API_KEY",
-        tried: Some(("0.61.0", "0.61.0")),
+        tried: Some(("0.57.0", "0.61.0")),
     },
     modes: Modes { read_only: Some("plan"), edit: Some("autoEdit"), full: Some("yolo") },
     usage: Usage { rule: Rule::Quota, input_has_cached: true, exact: false },
@@ -327,7 +327,7 @@ pub(super) static QWEN: Preset = Preset {
     care: Care {
         install: "npm install -g @qwen-code/qwen-code@latest",
         log_in: "start qwen and choose a login, or set OPENAI_API_KEY and OPENAI_BASE_URL",
-        tried: Some(("0.24.4", "0.24.4")),
+        tried: Some(("0.23.4", "0.24.4")),
     },
     modes: Modes { read_only: Some("plan"), edit: None, full: Some("yolo") },
     // What its classifier of risky commands and its memory have used stands in the file alone.

@@ -1,10 +1,12 @@
 //! `~/.copilot/session-state/SESSION/events.jsonl`: the only place where Copilot says what its models have used, one
-//! record a response, of subagents too (measured, 1.0.102).
+//! record a response, of subagents too (measured, 1.0.102). Older versions (measured, 1.0.88) write there only the sums
+//! of the session, whenever it is left in order.
 
 use crate::session::{self, Response, SessionFiles, Tokens};
 use crate::wire::{decode, lenient};
 use jiff::Timestamp;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 
 pub(super) fn files(session_id: &str) -> Option<SessionFiles> {
     session::is_id(session_id).then(|| SessionFiles {
@@ -27,7 +29,18 @@ struct Line {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Record {
+    /// Of a `session.usage_record`.
+    #[serde(default, deserialize_with = "lenient")]
+    usage: Option<Used>,
+    /// Of a `session.shutdown`: what each model has used in the session so far.
+    #[serde(default, deserialize_with = "lenient")]
+    model_metrics: BTreeMap<String, Metrics>,
+}
+
+#[derive(Deserialize)]
+struct Metrics {
     usage: Used,
 }
 
@@ -49,28 +62,52 @@ struct Used {
     reasoning_tokens: u64,
 }
 
-/// The responses since `since`.
+/// The responses since `since`; where only sums are told, what each model has used since then as one.
 pub(super) fn read(since: Timestamp, lines: &mut dyn Iterator<Item = &[u8]>) -> Vec<Response> {
-    let read = |line: &[u8]| {
-        let line: Line = decode(str::from_utf8(line).ok()?)?;
-        let is_new = line.kind == "session.usage_record" && line.timestamp >= since;
-        is_new.then(|| line.data.usage.response(line.timestamp))
-    };
-    lines.filter_map(read).collect()
+    let (mut responses, mut before, mut sums) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
+    let mut ended = None;
+    for line in lines {
+        let Some(line) = str::from_utf8(line).ok().and_then(decode::<Line>) else { continue };
+        let is_new = line.timestamp >= since;
+        match (line.kind.as_str(), line.data.usage) {
+            ("session.usage_record", Some(used)) if is_new => {
+                responses.push(used.response(line.timestamp));
+            }
+            ("session.shutdown", _) => {
+                let known = if is_new { &mut sums } else { &mut before };
+                *known = line.data.model_metrics;
+                ended = is_new.then_some(line.timestamp).or(ended);
+            }
+            _ => {}
+        }
+    }
+    if let (true, Some(at)) = (responses.is_empty(), ended) {
+        responses.extend(sums.into_iter().map(|(model, metrics)| {
+            let earlier = before.remove(&model).map(|metrics| metrics.usage.tokens());
+            let tokens = metrics.usage.tokens().beyond(earlier.unwrap_or_default());
+            Response { at: Some(at), model: Some(model), tokens, ..Response::default() }
+        }));
+        responses.retain(|response| response.tokens.total() > 0);
+    }
+    responses
 }
 
 impl Used {
     fn response(self, at: Timestamp) -> Response {
+        let tokens = self.tokens();
+        Response { at: Some(at), model: self.model, tokens, ..Response::default() }
+    }
+
+    fn tokens(&self) -> Tokens {
         let cached = self.cache_read_tokens.saturating_add(self.cache_write_tokens);
-        let tokens = Tokens {
+        Tokens {
             input: self.input_tokens.saturating_sub(cached),
             output: self.output_tokens,
             cache_read: self.cache_read_tokens,
             cache_write: self.cache_write_tokens,
             cache_write_1h: 0,
             reasoning: self.reasoning_tokens,
-        };
-        Response { at: Some(at), model: self.model, tokens, ..Response::default() }
+        }
     }
 }
 
@@ -106,6 +143,26 @@ mod tests {
             reasoning: 7,
         };
         assert_eq!(responses[0].tokens, want);
+    }
+
+    #[test]
+    fn where_there_are_sums_alone_the_run_has_used_what_is_new_in_them() {
+        let sum = |at: &str, input: u64, output: u64| {
+            format!(
+                r#"{{"type":"session.shutdown","timestamp":"{at}","data":{{"modelMetrics":{{"gpt-5.4":{{"requests":{{"count":2}},
+                "usage":{{"inputTokens":{input},"outputTokens":{output},"cacheReadTokens":0,"cacheWriteTokens":0}}}}}}}}}}"#
+            )
+        };
+        let lines =
+            [sum("2026-11-22T00:01:38Z", 21_000, 170), sum("2026-11-22T00:01:42Z", 31_500, 255)];
+        let read = |since: &str| {
+            let mut lines = lines.iter().map(|line| line.as_bytes());
+            let responses = read(since.parse().unwrap(), &mut lines);
+            responses.iter().map(|one| (one.tokens.input, one.tokens.output)).collect::<Vec<_>>()
+        };
+        assert_eq!(read("2026-11-22T00:01:40Z"), [(10_500, 85)]);
+        assert_eq!(read("2026-11-22T00:00:00Z"), [(31_500, 255)]);
+        assert_eq!(read("2026-11-22T00:02:00Z"), []);
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub(super) struct Stream {
     tasks: HashMap<String, ToolId>,
     /// Calls under way: their names and what they print.
     calls: HashMap<String, (String, Shell)>,
+    /// Responses of the main agent that have begun.
+    turns: u64,
     /// The last text of the main agent, once there is one.
     answer: Option<String>,
     /// A request that failed, and has not been made again with success.
@@ -182,7 +184,8 @@ impl Stream {
         parent: Option<ToolId>,
         out: &mut Out,
     ) {
-        if who.is_none() {
+        let is_main = who.is_none();
+        if is_main {
             self.model = model.clone().or(self.model.take());
             self.session_started(out);
         }
@@ -191,6 +194,7 @@ impl Stream {
         if std::mem::take(speaker).again {
             return;
         }
+        self.turns += u64::from(is_main);
         let turn = TurnStarted { message_id: None, model };
         out.event_under(parent, Event::TurnStarted(turn));
     }
@@ -368,7 +372,7 @@ impl Stream {
         out.turn_ended(AttemptEnd {
             answer,
             failure,
-            usage: Usage::default(),
+            usage: Usage { num_turns: Some(self.turns), ..Usage::default() },
             session_id: self.session_id.clone(),
             model: self.model.clone(),
             denials: std::mem::take(&mut self.denials),

@@ -60,6 +60,9 @@ const VERSIONS: &[&str] = &[
     "claude-code/2.1.240",
     "codex/0.150.0",
     "opencode/1.18.3",
+    "gemini/0.57.0",
+    "qwen/0.23.4",
+    "copilot/1.0.88",
 ];
 
 /// The versions that the tests are written for; what was recorded of others has its version in its name.
