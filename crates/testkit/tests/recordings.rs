@@ -2,8 +2,8 @@
 
 use belay_testkit::recordings::{self, Direction, Recording};
 
-const AGENTS: [&str; 7] =
-    ["claude-code", "codex", "opencode", "pi", "docker-agent", "gemini", "qwen"];
+const AGENTS: [&str; 8] =
+    ["claude-code", "codex", "opencode", "pi", "docker-agent", "gemini", "qwen", "copilot"];
 
 fn every() -> impl Iterator<Item = Recording> {
     AGENTS.into_iter().flat_map(recordings::all)
@@ -12,7 +12,7 @@ fn every() -> impl Iterator<Item = Recording> {
 #[test]
 fn every_agent_has_recordings() {
     let counts = AGENTS.map(|agent| recordings::all(agent).len());
-    assert_eq!(counts, [20, 16, 16, 15, 2, 7, 7]);
+    assert_eq!(counts, [20, 16, 16, 15, 2, 9, 9, 10]);
     assert_eq!(recordings::all("nobody"), []);
 }
 
