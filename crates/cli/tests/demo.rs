@@ -47,6 +47,8 @@ fn agents_that_are_not_there_are_named() {
                  transports: dialogue, print
     pi           not found: `pi` is not on the PATH
                  transports: dialogue, print
+    copilot      not found: `copilot` is not on the PATH
+                 transports: print
     docker-agent not found: `docker-agent` is not on the PATH
                  also: docker; transports: print
     gemini       not found: `gemini` is not on the PATH
