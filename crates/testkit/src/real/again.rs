@@ -16,11 +16,8 @@ const TRIES_MAX: u32 = 3;
 ///
 /// With the last failure, if none of the tries has passed.
 pub fn again_if_it_fails(test: &str, body: impl Fn()) {
-    for tries in 1.. {
-        let Err(failure) = catch_unwind(AssertUnwindSafe(&body)) else { return };
-        if tries == TRIES_MAX || std::env::var_os("BELAY_NO_FLAKES").is_some() {
-            resume_unwind(failure);
-        }
+    let tries = if std::env::var_os("BELAY_NO_FLAKES").is_some() { 1 } else { TRIES_MAX };
+    tried(tries, body, || {
         let line = format!("FLAKY {test} has failed; once more from the beginning\n");
         // Written to the handle, since the harness swallows what a passing test prints.
         drop(io::stderr().write_all(line.as_bytes()));
@@ -29,6 +26,16 @@ pub fn again_if_it_fails(test: &str, body: impl Fn()) {
             let written = log.and_then(|mut log| log.write_all(line.as_bytes()));
             written.expect("the file of BELAY_FLAKY_LOG can be written");
         }
+    });
+}
+
+fn tried(tries: u32, body: impl Fn(), has_failed: impl Fn()) {
+    for number in 1..=tries {
+        let Err(failure) = catch_unwind(AssertUnwindSafe(&body)) else { return };
+        if number == tries {
+            resume_unwind(failure);
+        }
+        has_failed();
     }
 }
 
@@ -39,17 +46,16 @@ mod tests {
 
     #[test]
     fn what_fails_once_is_run_again_and_what_always_fails_has_failed() {
-        let tries = Cell::new(0);
+        let (tries, told) = (Cell::new(0), Cell::new(0));
         let run = |fails: u32| {
-            tries.set(0);
-            catch_unwind(AssertUnwindSafe(|| {
-                again_if_it_fails("a test of the tests", || {
-                    tries.set(tries.get() + 1);
-                    assert!(tries.get() > fails, "this failure is meant");
-                });
-            }))
+            (tries.set(0), told.set(0));
+            let body = || {
+                tries.set(tries.get() + 1);
+                assert!(tries.get() > fails, "this failure is meant");
+            };
+            catch_unwind(AssertUnwindSafe(|| tried(3, body, || told.set(told.get() + 1))))
         };
-        assert!(run(1).is_ok() && tries.get() == 2);
-        assert!(run(9).is_err() && tries.get() == TRIES_MAX);
+        assert!(run(1).is_ok() && (tries.get(), told.get()) == (2, 1));
+        assert!(run(9).is_err() && (tries.get(), told.get()) == (3, 2));
     }
 }
