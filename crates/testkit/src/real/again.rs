@@ -48,7 +48,8 @@ mod tests {
     fn what_fails_once_is_run_again_and_what_always_fails_has_failed() {
         let (tries, told) = (Cell::new(0), Cell::new(0));
         let run = |fails: u32| {
-            (tries.set(0), told.set(0));
+            tries.set(0);
+            told.set(0);
             let body = || {
                 tries.set(tries.get() + 1);
                 assert!(tries.get() > fails, "this failure is meant");
