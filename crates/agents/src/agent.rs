@@ -137,6 +137,7 @@ pub struct Care {
     pub tried: Option<(&'static str, &'static str)>,
 }
 
+#[cfg(feature = "acp")]
 impl Care {
     /// Nothing is known.
     pub(crate) const NONE: Self = Self { install: "", log_in: "", tried: None };

@@ -48,6 +48,7 @@ pub(crate) fn by_provider(file: &[u8]) -> Option<Vec<Login>> {
 }
 
 /// A file as Google's libraries write it, and Gemini and Qwen after them.
+#[cfg(feature = "acp")]
 pub(crate) fn oauth(file: &[u8]) -> Option<Vec<Login>> {
     #[derive(Deserialize)]
     struct Credentials {

@@ -57,7 +57,8 @@ pub(crate) async fn version(
     let first = |bytes: &[u8]| {
         let text = String::from_utf8_lossy(bytes);
         let line = text.lines().map(str::trim).find(|line| !line.is_empty());
-        line.map(|line| line.chars().take(200).collect::<String>())
+        // Copilot says it as a sentence.
+        line.map(|line| line.trim_end_matches('.').chars().take(200).collect::<String>())
     };
     match first(&output.stdout).filter(|_| output.status.success()) {
         Some(line) => Ok(line),
