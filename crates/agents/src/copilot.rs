@@ -4,8 +4,10 @@
 //! and status; what the models used stands in its session's file alone.
 //! Measured on 1.0.102; facts and their source are in `docs/agents/copilot.md`.
 
+mod asides;
 mod classify;
 mod failures;
+mod mcp;
 mod message;
 mod session_file;
 mod shell;
@@ -17,12 +19,10 @@ pub(crate) use failures::FAILURES;
 
 use crate::agent::{check_name, check_options};
 use crate::{
-    Account, Agent, Capabilities, Capability, Care, EnvPolicy, Launch, McpServer, Permissions,
-    Protocol, Response, RunRequest, Session, SessionFiles, StopPlan, Support, Transport,
-    Unsupported, mcp,
+    Account, Agent, Capabilities, Capability, Care, EnvPolicy, Launch, Permissions, Protocol,
+    Response, RunRequest, Session, SessionFiles, StopPlan, Support, Transport, Unsupported,
 };
 use jiff::Timestamp;
-use serde_json::{Map, Value, json};
 use std::env::consts::{ARCH, OS};
 
 /// GitHub Copilot, the CLI `copilot`.
@@ -177,7 +177,7 @@ impl Copilot {
             launch.bind("--reasoning-effort", effort.name());
         }
         permissions(launch, request);
-        bind_mcp(launch, request)?;
+        mcp::bind(launch, request)?;
         request.allowed_tools.iter().for_each(|tool| launch.bind("--allow-tool", tool));
         request.disallowed_tools.iter().for_each(|tool| launch.bind("--excluded-tools", tool));
         match &request.session {
@@ -210,37 +210,6 @@ fn permissions(launch: &mut Launch, request: &RunRequest) {
     }
 }
 
-fn bind_mcp(launch: &mut Launch, request: &RunRequest) -> Result<(), Unsupported> {
-    let servers = &request.mcp_servers;
-    if servers.is_empty() {
-        return Ok(());
-    }
-    // It puts in variables.
-    mcp::check(Copilot::NAME, servers, |text| text.contains('$'))?;
-    let server = |(name, server): (&String, &McpServer)| {
-        let server = match server {
-            McpServer::Command { command, args, env } => {
-                json!({"type": "local", "command": command, "args": args, "env": env, "tools": ["*"]})
-            }
-            McpServer::Http { url, headers } => {
-                json!({"type": "http", "url": url, "headers": headers, "tools": ["*"]})
-            }
-        };
-        (name.clone(), server)
-    };
-    let config =
-        json!({ "mcpServers": servers.iter().map(server).collect::<Map<String, Value>>() });
-    launch.bind_private_at("--additional-mcp-config", "mcp.json", config.to_string());
-    for name in servers.keys() {
-        match request.permissions {
-            Some(Permissions::ReadOnly) => launch.bind("--deny-tool", name),
-            Some(Permissions::Edit) | None => launch.bind("--allow-tool", name),
-            Some(Permissions::Full) => {}
-        }
-    }
-    Ok(())
-}
-
 /// Where npm puts the native program, beside the loader that its `copilot` is.
 fn native_paths() -> Vec<String> {
     let package = match (OS, ARCH) {
@@ -256,7 +225,8 @@ fn native_paths() -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Effort;
+    use crate::{Effort, McpServer};
+    use serde_json::Value;
 
     #[track_caller]
     fn check(request: RunRequest, want: &str) {

@@ -57,7 +57,7 @@ pub(crate) async fn version(
     let first = |bytes: &[u8]| {
         let text = String::from_utf8_lossy(bytes);
         let line = text.lines().map(str::trim).find(|line| !line.is_empty());
-        // Copilot says it as a sentence.
+        // Some say it as a sentence.
         line.map(|line| line.trim_end_matches('.').chars().take(200).collect::<String>())
     };
     match first(&output.stdout).filter(|_| output.status.success()) {

@@ -31,6 +31,7 @@ fn main() -> std::io::Result<()> {
     eprintln!("  belay run -a pi:lab/mock-model \"Look around\"");
     eprintln!("  belay run -a gemini:gemini-2.5-pro --permit full \"Look around\"");
     eprintln!("  belay run -a qwen:mock-model --permit full \"Look around\"");
+    eprintln!("  belay run -a copilot --permit full \"Look around\"");
     // Not the PATH: belay and the agents are on yours.
     let vars = claude.into_iter().chain(codex).chain(opencode).chain(pi);
     let vars = vars.chain(gemini).chain(qwen).chain(copilot);

@@ -24,7 +24,7 @@ impl Message {
         &mut self,
         id: Option<String>,
         text: String,
-        parent: &Option<ToolId>,
+        parent: Option<&ToolId>,
         out: &mut Out,
     ) {
         if self.id != id {
@@ -33,7 +33,7 @@ impl Message {
         if !text.is_empty() {
             self.text.push_str(&text);
             let message_id = self.id.clone();
-            out.event_under(parent.clone(), Event::Text(Text { text, message_id }));
+            out.event_under(parent.cloned(), Event::Text(Text { text, message_id }));
         }
     }
 
@@ -42,7 +42,7 @@ impl Message {
         &mut self,
         id: Option<String>,
         text: String,
-        parent: &Option<ToolId>,
+        parent: Option<&ToolId>,
         out: &mut Out,
     ) {
         let said = if self.id == id { self.text.as_str() } else { "" };
@@ -55,7 +55,7 @@ impl Message {
         &mut self,
         id: Option<String>,
         reasoning: String,
-        parent: &Option<ToolId>,
+        parent: Option<&ToolId>,
         out: &mut Out,
     ) {
         if self.reasoning_id != id {
@@ -65,7 +65,7 @@ impl Message {
             self.reasoning.push_str(&reasoning);
             let message_id = self.reasoning_id.clone();
             let event = Event::Reasoning(Reasoning { reasoning, message_id });
-            out.event_under(parent.clone(), event);
+            out.event_under(parent.cloned(), event);
         }
     }
 
@@ -74,7 +74,7 @@ impl Message {
         &mut self,
         id: Option<String>,
         reasoning: String,
-        parent: &Option<ToolId>,
+        parent: Option<&ToolId>,
         out: &mut Out,
     ) {
         let said = if self.reasoning_id == id { self.reasoning.as_str() } else { "" };
@@ -83,15 +83,18 @@ impl Message {
     }
 
     /// What was said is void: the same request is made again.
-    pub(super) fn retract(&mut self, parent: &Option<ToolId>, out: &mut Out) {
+    pub(super) fn retract(&mut self, parent: Option<&ToolId>, out: &mut Out) {
         let said = std::mem::take(self);
-        let void = [(said.id, said.text), (said.reasoning_id, String::new())];
-        let had_reasoning = !said.reasoning.is_empty();
-        for (n, (message_id, text)) in void.into_iter().enumerate() {
-            if (n == 0 && !text.is_empty()) || (n == 1 && had_reasoning) {
-                let event = Event::TextRetracted(TextRetracted { message_id, text });
-                out.event_under(parent.clone(), event);
-            }
+        let mut void = |message_id, text| {
+            let event = Event::TextRetracted(TextRetracted { message_id, text });
+            out.event_under(parent.cloned(), event);
+        };
+        if !said.text.is_empty() {
+            void(said.id, said.text);
+        }
+        // It has an id of its own.
+        if !said.reasoning.is_empty() {
+            void(said.reasoning_id, String::new());
         }
         self.again = true;
     }

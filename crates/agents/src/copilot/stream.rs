@@ -1,6 +1,7 @@
 //! `copilot --output-format=json`: a line an event, of the main agent and of those that it hands tasks to, and a
 //! `result` at the end.
 
+use super::asides::is_aside;
 use super::classify::{self, FailedCall};
 use super::message::Message;
 use super::shell::Shell;
@@ -108,17 +109,17 @@ impl Stream {
             "assistant.message_start" => {}
             "assistant.message_delta" => {
                 let (id, text) = (data.message_id, data.delta_content?);
-                self.speaker(who).text(id, text, &parent, out);
+                self.speaker(who).text(id, text, parent.as_ref(), out);
             }
             "assistant.reasoning_delta" => {
                 let (id, reasoning) = (data.reasoning_id, data.delta_content?);
-                self.speaker(who).reasoning(id, reasoning, &parent, out);
+                self.speaker(who).reasoning(id, reasoning, parent.as_ref(), out);
             }
             "assistant.reasoning" => {
                 let (id, reasoning) = (data.reasoning_id, data.content?);
-                self.speaker(who).whole_reasoning(id, reasoning, &parent, out);
+                self.speaker(who).whole_reasoning(id, reasoning, parent.as_ref(), out);
             }
-            "assistant.message" => self.message(who, data, &parent, out)?,
+            "assistant.message" => self.message(who, data, parent.as_ref(), out)?,
             "assistant.tool_call_delta" => self.call_piece(who, data, parent, out)?,
             "tool.execution_start" => self.called(data, parent, out)?,
             "tool.shell_output" => {
@@ -130,7 +131,7 @@ impl Stream {
             }
             "tool.execution_complete" => self.returned(data, parent, out)?,
             "model.call_failure" => self.failed_call = Some(FailedCall::of(data)),
-            "assistant.turn_retry" => self.retry(who, data, &parent, out),
+            "assistant.turn_retry" => self.retry(who, data, parent.as_ref(), out),
             "session.error" => self.failed(who, data, parent, out),
             "session.warning" => {
                 let code = data.warning_type.unwrap_or_else(|| "warning".to_owned());
@@ -204,7 +205,7 @@ impl Stream {
         &mut self,
         who: Option<String>,
         data: Data<'_>,
-        parent: &Option<ToolId>,
+        parent: Option<&ToolId>,
         out: &mut Out,
     ) -> Option<()> {
         let text = data.content?;
@@ -290,7 +291,7 @@ impl Stream {
         &mut self,
         who: Option<String>,
         data: Data<'_>,
-        parent: &Option<ToolId>,
+        parent: Option<&ToolId>,
         out: &mut Out,
     ) {
         self.speaker(who).retract(parent, out);
@@ -304,7 +305,7 @@ impl Stream {
             kind,
             ..Retry::default()
         };
-        out.event_under(parent.clone(), Event::Retry(retry));
+        out.event_under(parent.cloned(), Event::Retry(retry));
     }
 
     fn failed(
@@ -405,50 +406,4 @@ fn compaction(kind: &str, data: Data<'_>, out: &mut Out) {
     };
     let message = data.error.and_then(|error| decode(error.get()));
     out.event(Event::Compaction(Compaction { status, message }));
-}
-
-/// Lines that repeat what others say, and Copilot's own household.
-fn is_aside(kind: &str) -> bool {
-    const ASIDES: &[&str] = &[
-        "user.message",
-        "system.message",
-        "assistant.turn_start",
-        "assistant.turn_end",
-        "assistant.idle",
-        "assistant.intent",
-        "assistant.usage",
-        "assistant.streaming_delta",
-        "model.call_finished",
-        "model.call_final_result",
-        "tool.execution_partial_result",
-        "tool.execution_progress",
-        "subagent.selected",
-        "subagent.configured",
-        "subagent.deselected",
-        "subagent.completed",
-        "permission.requested",
-        "permission.completed",
-        "session.background_tasks_changed",
-        "session.skills_loaded",
-        "session.custom_agents_updated",
-        "session.permissions_changed",
-        "session.start",
-        "session.resume",
-        "session.idle",
-        "session.shutdown",
-        "session.title_changed",
-        "session.model_change",
-        "session.mode_changed",
-        "session.context_changed",
-        "session.plan_changed",
-        "session.todos_changed",
-        "session.task_complete",
-        "session.usage_info",
-        "session.usage_record",
-        "session.usage_checkpoint",
-        "session.quota_observation",
-        "session.workspace_file_changed",
-        "session.mcp_server_tools_loaded",
-    ];
-    ASIDES.contains(&kind)
 }

@@ -12,7 +12,7 @@ use super::{
 
 /// Installs the pinned versions into the folder; does nothing when they are there already.
 ///
-/// It takes about 1.8 GB and needs the npm registry.
+/// It takes about 2 GB and needs the npm registry.
 pub fn install(dir: &Path) -> io::Result<()> {
     fs::create_dir_all(dir)?;
     let missing = missing(dir);
