@@ -48,12 +48,12 @@ fn main() -> ExitCode {
 
 /// Everything that must be green before a change lands.
 fn test() -> Result<(), String> {
-    cargo(["fmt", "--all", "--check"], [])?;
-    cargo(["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"], [])?;
-    cargo(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], [])?;
+    cargo("fmt --all --check", [])?;
+    cargo("fmt --manifest-path fuzz/Cargo.toml --check", [])?;
+    cargo("clippy --workspace --all-targets -- -D warnings", [])?;
     agents()?;
     // Cargo does not build the programs of a dev-dependency on its own: fake-agent is one.
-    cargo(["build", "--package", "belay-testkit", "--bins"], [])?;
+    cargo("build --package belay-testkit --bins", [])?;
     let skipped = target().join("skipped.log");
     // A log of an earlier run would be taken for this one's.
     let flaky = target().join("flaky.log");
@@ -66,7 +66,7 @@ fn test() -> Result<(), String> {
         ("BELAY_FLAKY_LOG", flaky.as_os_str()),
     ];
     // One failure says little of a machine on which it happens; all of them say which part of it is other.
-    cargo(["test", "--workspace", "--no-fail-fast"], env)?;
+    cargo("test --workspace --no-fail-fast", env)?;
     if let Ok(skipped) = fs::read_to_string(&skipped) {
         return Err(format!("tests were skipped:\n{skipped}"));
     }
@@ -78,7 +78,7 @@ fn test() -> Result<(), String> {
         }
     }
     fuzz::run(FUZZ_SECONDS, &[])?;
-    cargo(["doc", "--workspace", "--no-deps"], [("RUSTDOCFLAGS", OsStr::new("-D warnings"))])
+    cargo("doc --workspace --no-deps", [("RUSTDOCFLAGS", OsStr::new("-D warnings"))])
 }
 
 /// Installs the agents that the tests run.
@@ -107,20 +107,18 @@ fn fuzz(mut args: impl Iterator<Item = String>) -> Result<(), String> {
 }
 
 fn bench() -> Result<(), String> {
-    cargo(["build", "--release", "--package", "belay-cli", "--package", "belay-testkit"], [])?;
-    cargo(["run", "--release", "--package", "belay-testkit", "--example", "cost"], [])
+    cargo("build --release --package belay-cli --package belay-testkit", [])?;
+    cargo("run --release --package belay-testkit --example cost", [])
 }
 
-fn cargo<const N: usize, const M: usize>(
-    args: [&str; N],
-    env: [(&str, &OsStr); M],
-) -> Result<(), String> {
-    eprintln!("xtask: cargo {}", args.join(" "));
+fn cargo<const N: usize>(args: &str, env: [(&str, &OsStr); N]) -> Result<(), String> {
+    eprintln!("xtask: cargo {args}");
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo).args(args).envs(env).current_dir(root()).status();
+    let status =
+        Command::new(cargo).args(args.split_whitespace()).envs(env).current_dir(root()).status();
     match status {
         Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(format!("cargo {} failed: {status}", args.join(" "))),
+        Ok(status) => Err(format!("cargo {args} failed: {status}")),
         Err(error) => Err(format!("cannot run cargo: {error}")),
     }
 }

@@ -49,12 +49,11 @@ pub(crate) fn run() -> Result<(), String> {
         }
         thread::sleep(Duration::from_millis(200));
     }
-    cargo(["build", "--package", "belay-testkit", "--bins"], [])?;
+    cargo("build --package belay-testkit --bins", [])?;
     let url = format!("http://127.0.0.1:{port}");
     let env = [("BELAY_PHOENIX", OsStr::new(&url)), ("BELAY_REQUIRE_AGENTS", OsStr::new("1"))];
-    let test = ["test", "--package", "belaykit", "--features", "otlp", "--test", "real_otel"];
-    let [a, b, c, d, e, f, g] = test;
-    cargo([a, b, c, d, e, f, g, "--", "--nocapture"], env)
+    // With all features: the tests are one program, which most of them are built for.
+    cargo("test --package belaykit --all-features --test real otel:: -- --nocapture", env)
 }
 
 fn free_port() -> Result<u16, String> {

@@ -72,10 +72,10 @@ pub(crate) fn run(long: bool) -> Result<(), String> {
     let file = target().join("figures.jsonl");
     // Figures of an earlier run would be taken for this one's.
     let _ = fs::remove_file(&file);
-    cargo(["build", "--release", "--package", "belay-testkit", "--bins"], [])?;
+    cargo("build --release --package belay-testkit --bins", [])?;
     let long = OsStr::new(if long { "1" } else { "0" });
     cargo(
-        ["test", "--release", "--package", "belay-cli", "--test", "faults"],
+        "test --release --package belay-cli --test faults",
         [(FIGURES, file.as_os_str()), (LONG, long)],
     )?;
     let figures = figures::read(&file)

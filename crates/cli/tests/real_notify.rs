@@ -15,7 +15,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// The storm: so many responses of the model with so many calls each. An agent on a machine with other work to do needs
-/// twenty seconds for the 500; those of a fake agent come in ten (`fake_notify` of belaykit).
+/// twenty seconds for the 500; those of a fake agent come in ten (`fake/notify.rs` of belaykit).
 const TURNS: usize = 10;
 const CALLS: usize = 50;
 /// How long the model thinks before each: so that there are edits to be seen on any machine.

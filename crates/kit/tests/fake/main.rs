@@ -1,0 +1,28 @@
+//! Runs of the fake agent, which plays recordings: what belay does with every line, end and death of an agent.
+//!
+//! One program for all: each would link the whole library, 100 MB and some seconds.
+
+mod breaker;
+mod containment;
+mod control;
+mod failover;
+mod fake_run;
+mod freeplay;
+mod journal;
+mod notify;
+mod observers;
+mod oteltap;
+mod otlp;
+mod redact;
+mod requests;
+mod resets;
+mod retries;
+#[path = "../support/secrets.rs"]
+mod secrets;
+mod slots;
+mod stops;
+mod streams;
+mod toy_agent;
+mod traces;
+mod two;
+mod ways;

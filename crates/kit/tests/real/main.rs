@@ -1,0 +1,26 @@
+//! Runs of the real agents, which talk with a scripted model server. A missing one is SKIPPED, loudly.
+//!
+//! One program for all: each would link the whole library, 100 MB and some seconds.
+
+mod acp_chain;
+mod answers;
+mod any_agent;
+mod asks;
+mod bytes;
+mod costs;
+mod failover;
+mod failures;
+mod images;
+mod journal;
+mod mcp;
+mod otel;
+mod party;
+mod pi;
+mod pi_run;
+mod real_run;
+mod requests;
+mod schema;
+mod sessions;
+mod stops;
+mod tools;
+mod traces;

@@ -1,0 +1,331 @@
+//! Stopping a real agent: soon, with the bill, and with nothing left running.
+#![expect(clippy::unwrap_used, reason = "the helpers of a test may panic like the test itself")]
+
+use crate::real_run::{
+    Played, SLEEP, Stage, TOKENS, Way, block_on, counted, on, processes_of, times,
+};
+use belay_testkit::model_server::{ModelServer, Reply, Script};
+use belaykit::trace::{CostSource, StopReason};
+use belaykit::{Event, FailureKind, Permissions, RunRequest};
+use std::time::{Duration, Instant};
+
+fn full() -> RunRequest {
+    RunRequest::new("PROMPT").permissions(Permissions::Full)
+}
+
+/// Waits for a process of the agent's tool: the call is announced before the tool runs.
+fn wait_for_sleep(stage: &Stage) {
+    let since = Instant::now();
+    let runs = |line: &str| line.starts_with("python3") && line.contains("time.sleep(300)");
+    while !processes_of(stage.sandbox.home()).iter().any(|(_, line)| runs(line)) {
+        assert!(since.elapsed() < Duration::from_secs(10), "the tool does not run");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// The run was interrupted once, by its user, and ended soon after.
+#[track_caller]
+fn was_interrupted(played: &Played, since: Option<Instant>) {
+    let failure = played.failed(FailureKind::Interrupted).failure();
+    assert!(failure.message.starts_with("interrupted"), "{failure}");
+    let reasons = played.events().filter_map(|e| match e {
+        Event::Interrupted(interrupted) => Some(interrupted.reason),
+        _ => None,
+    });
+    assert_eq!(reasons.collect::<Vec<_>>(), [StopReason::User], "{played:#?}");
+    let took = since.expect("the run was interrupted").elapsed();
+    assert!(took < Duration::from_secs(5), "it took {took:?}: {played:#?}");
+    // What has said nothing is killed: it has nothing to report, and may not hear a signal yet.
+    let had_spoken = !played.of_type("session_started").is_empty();
+    // An exec that has just opened its session swallows SIGINT, also a second and a third (measured).
+    let may_be_deaf = played.of_type("turn_started").is_empty() && started_as_exec(played);
+    assert!(!had_spoken || may_be_deaf || !played.attempt_ended().forced, "{played:#?}");
+}
+
+fn started_as_exec(played: &Played) -> bool {
+    let Event::AttemptStarted(started) = &played.of_type("attempt_started")[0].event else {
+        unreachable!()
+    };
+    started.command.iter().any(|arg| arg == "exec")
+}
+
+fn sleeping_script() -> Script {
+    let sleep = Reply::text("I will sleep.").shell(SLEEP).usage(TOKENS);
+    Script::new().reply(sleep).forever(Reply::text("Never said."))
+}
+
+fn interrupted_in_a_tool(stage: &Stage) -> Played {
+    let (mut since, mut called) = (None, false);
+    // Codex starts a tool before it has told what the response has used; exec, Gemini and Copilot do not tell at all, and
+    // OpenCode not before the tool has returned.
+    let mut told = matches!(stage.way, Way::CodexExec | Way::OpenCode | Way::Gemini | Way::Copilot);
+    let played = stage.play_with(sleeping_script(), full(), |record, run| {
+        called |= matches!(record.event, Event::ToolCall(_));
+        told |= matches!(record.event, Event::Usage(_));
+        if called && told && since.is_none() {
+            wait_for_sleep(stage);
+            // Exec tells its usage at the end of a turn, and this turn has none: it stands in a file.
+            if matches!(stage.way, Way::CodexExec | Way::Copilot) {
+                stage.wait_for_accounts(1);
+            }
+            since = Some(Instant::now());
+            run.interrupter().interrupt();
+        }
+    });
+    was_interrupted(&played, since);
+    played
+}
+
+fn an_interrupt_in_a_tool_ends_the_run_with_its_bill(stage: &Stage) {
+    let played = interrupted_in_a_tool(stage);
+    match stage.way {
+        Way::OpenCode => assert_eq!(counted(&played.outcome().usage), None),
+        way => played.used(way, 1),
+    }
+    assert_eq!(played.outcome().text, "I will sleep.");
+    assert_eq!(played.requests.len(), 1);
+}
+on!(an_interrupt_in_a_tool_ends_the_run_with_its_bill: claude, claude_print, codex, codex_exec, opencode, pi, pi_print, gemini, qwen, copilot);
+
+fn an_interrupted_session_can_be_resumed(stage: &Stage) {
+    let played = interrupted_in_a_tool(stage);
+    let session = played.outcome().session_id.clone().unwrap();
+    let script = Script::new().reply(Reply::text("Good morning.").usage(TOKENS));
+    let resumed = stage.play(script, RunRequest::new("Wake up.").resume(&session));
+    resumed.answered("Good morning.");
+    assert!(resumed.requests[0].body.to_string().contains("time.sleep(300)"));
+    resumed.used(stage.way, 1);
+}
+on!(an_interrupted_session_can_be_resumed: claude, claude_print, codex, codex_exec, opencode, pi, pi_print, qwen, copilot);
+
+fn an_interrupt_while_the_model_writes_keeps_what_it_wrote(stage: &Stage) {
+    let words = "These are the first words of an answer that never comes to its end.";
+    // Two pieces of text are out, and then silence.
+    let events = if stage.way.is_claude() { 4 } else { 6 };
+    let reply = Reply::text(words).usage(TOKENS).stall_after(events);
+    let mut since = None;
+    let played = stage.play_with(Script::new().forever(reply), "PROMPT", |record, run| {
+        if let (Event::Text(_), None) = (&record.event, since) {
+            since = Some(Instant::now());
+            run.interrupter().interrupt();
+        }
+    });
+    was_interrupted(&played, since);
+    let outcome = played.outcome();
+    assert!(!outcome.text.is_empty() && words.starts_with(&outcome.text), "{played:#?}");
+    assert_eq!(played.said(), outcome.text);
+    assert!(played.of_type("text_retracted").is_empty(), "{played:#?}");
+    if stage.way.is_claude() {
+        let usage = &outcome.usage;
+        assert_eq!(usage.cost_source, CostSource::Reported);
+        assert!(usage.total_cost_usd.unwrap() > 0.0);
+        // Its output is Claude's estimate; what went in is known from the beginning.
+        assert_eq!(usage.input_tokens, Some(TOKENS.input));
+    }
+}
+on!(an_interrupt_while_the_model_writes_keeps_what_it_wrote: claude, claude_print, codex, opencode, pi, pi_print, copilot);
+
+fn an_interrupt_before_the_first_word_of_the_model(stage: &Stage) {
+    let script = Script::new().forever(Reply::text("Never said.").stall());
+    let server = ModelServer::start(script).unwrap();
+    let client = stage.client(&server);
+    let mut since = None;
+    let (id, records, outcome) = block_on(async {
+        let mut run = client.start(full().cwd(stage.project()));
+        let mut records = Vec::new();
+        loop {
+            let asked = !server.requests().is_empty();
+            if asked && since.is_none() {
+                since = Some(Instant::now());
+                run.interrupter().interrupt();
+            }
+            match tokio::time::timeout(Duration::from_millis(10), run.next()).await {
+                Ok(Some(record)) => records.push(record),
+                Ok(None) => break,
+                Err(_) => {}
+            }
+        }
+        (run.id().to_owned(), records, run.outcome().await)
+    });
+    let played = stage.over(&server, &full(), &id, records, outcome);
+    was_interrupted(&played, since);
+    assert_eq!(played.outcome().text, "");
+    if stage.way.is_codex() {
+        // What the request has cost is not known, which is not the same as nothing.
+        assert_eq!(played.outcome().usage.input_tokens, None);
+    }
+}
+on!(an_interrupt_before_the_first_word_of_the_model: claude, claude_print, codex, codex_exec, opencode, pi, pi_print, copilot);
+
+fn an_interrupt_at_once_ends_the_run_before_anything_is_paid(stage: &Stage) {
+    let script = Script::new().forever(Reply::text("Never said."));
+    let mut since = None;
+    let played = stage.play_with(script, "PROMPT", |record, run| {
+        if let Event::RunStarted(_) = &record.event {
+            since = Some(Instant::now());
+            run.interrupter().interrupt();
+        }
+    });
+    was_interrupted(&played, since);
+    assert_eq!(played.outcome().text, "", "{played:#?}");
+    assert!(played.requests.len() <= 1, "{played:#?}");
+}
+on!(an_interrupt_at_once_ends_the_run_before_anything_is_paid: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, gemini, qwen, copilot);
+
+fn an_interrupt_after_the_session_opened(stage: &Stage) {
+    let script = Script::new().forever(Reply::text("Never said.").delay(Duration::from_secs(5)));
+    let mut since = None;
+    let played = stage.play_with(script, "PROMPT", |record, run| {
+        if let Event::SessionStarted(_) = &record.event {
+            since = Some(Instant::now());
+            run.interrupter().interrupt();
+        }
+    });
+    was_interrupted(&played, since);
+    assert!(played.outcome().session_id.is_some());
+}
+on!(an_interrupt_after_the_session_opened: claude, claude_print, codex, codex_exec, opencode, pi, pi_print, copilot);
+
+/// Impatience may cost the bill, never the result, and never leaves anything behind.
+fn two_interrupts_at_once_end_the_run_too(stage: &Stage) {
+    let mut asked = false;
+    let played = stage.play_with(sleeping_script(), full(), |record, run| {
+        if let (Event::ToolCall(_), false) = (&record.event, asked) {
+            wait_for_sleep(stage);
+            asked = true;
+            run.interrupter().interrupt();
+            run.interrupter().interrupt();
+        }
+    });
+    played.failed(FailureKind::Interrupted);
+    assert_eq!(played.of_type("interrupted").len(), 1);
+}
+on!(two_interrupts_at_once_end_the_run_too: claude, claude_print, codex, codex_exec, opencode, pi, pi_print, copilot);
+
+fn an_interrupt_after_the_answer_changes_nothing(stage: &Stage) {
+    let script = Script::new().reply(Reply::text("Done.").usage(TOKENS));
+    let played = stage.play_with(script, "PROMPT", |record, run| {
+        if let Event::AttemptEnded(_) = &record.event {
+            run.interrupter().interrupt();
+        }
+    });
+    played.answered("Done.");
+    played.used(stage.way, 1);
+}
+on!(an_interrupt_after_the_answer_changes_nothing: claude, codex, opencode, pi);
+
+fn a_dropped_run_stops_the_agent_and_its_tools(stage: &Stage) {
+    let server = ModelServer::start(sleeping_script()).unwrap();
+    let client = stage.client(&server);
+    block_on(async {
+        let mut run = client.start(full().cwd(stage.project()));
+        while let Some(record) = run.next().await {
+            if let Event::ToolCall(_) = &record.event {
+                break;
+            }
+        }
+        wait_for_sleep(stage);
+        drop(run);
+        let since = Instant::now();
+        while !processes_of(stage.sandbox.home()).is_empty() {
+            assert!(
+                since.elapsed() < Duration::from_secs(6),
+                "the agent lives on: {:#?}",
+                stage.processes()
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+}
+on!(a_dropped_run_stops_the_agent_and_its_tools: claude, claude_print, codex, codex_exec, opencode, pi, pi_print, gemini, qwen, copilot);
+
+fn words_to_a_running_turn_reach_its_next_request(stage: &Stage) {
+    let script = Script::new()
+        .reply(Reply::new().shell("python3 -c 'import time; time.sleep(1)'").usage(TOKENS))
+        .reply(Reply::text("As you wish.").usage(TOKENS));
+    let mut steered = false;
+    let played = stage.play_with(script, full(), |record, run| {
+        if let (Event::ToolCall(_), false) = (&record.event, steered) {
+            steered = true;
+            run.steer("STEER-MARK: be quick.");
+        }
+    });
+    played.answered("As you wish.");
+    assert_eq!(played.requests.len(), 2);
+    assert!(!played.requests[0].body.to_string().contains("STEER-MARK"));
+    assert!(played.requests[1].body.to_string().contains("STEER-MARK: be quick."));
+    played.used_tokens(stage.way, &times(TOKENS, 2));
+}
+on!(words_to_a_running_turn_reach_its_next_request: claude, codex, opencode, pi);
+
+fn a_one_shot_run_says_that_it_cannot_listen(stage: &Stage) {
+    let script = Script::new().reply(Reply::text("Done."));
+    let played = stage.play_with(script, "PROMPT", |record, run| {
+        if let Event::SessionStarted(_) = &record.event {
+            run.steer("STEER-MARK");
+        }
+    });
+    played.answered("Done.");
+    let notices = played.notices();
+    assert!(notices.iter().any(|(code, _)| *code == "steer"), "{notices:?}");
+}
+on!(a_one_shot_run_says_that_it_cannot_listen: claude_print, codex_exec, opencode_run, pi_print, copilot);
+
+/// A kill reaches only the agent and its group; its tools live in sessions of their own.
+fn a_kill_leaves_nothing_behind(stage: &Stage) {
+    let mut since = None;
+    let played = stage.play_with(sleeping_script(), full(), |record, run| {
+        if let (Event::ToolCall(_), None) = (&record.event, since) {
+            wait_for_sleep(stage);
+            since = Some(Instant::now());
+            (0..3).for_each(|_| run.interrupter().interrupt());
+        }
+    });
+    played.failed(FailureKind::Interrupted);
+    assert!(since.unwrap().elapsed() < Duration::from_secs(5));
+    assert!(played.attempt_ended().forced);
+    assert_eq!(played.outcome().text, "I will sleep.");
+}
+on!(a_kill_leaves_nothing_behind: claude, claude_print, codex, codex_exec, opencode, pi, pi_print, copilot);
+
+/// The model would go on for ever; the limit lets it make two requests.
+fn a_turn_limit_is_kept(stage: &Stage) {
+    let again = Reply::text("Once more.").shell("echo hi").usage(TOKENS);
+    let played = stage.play(Script::new().forever(again), full().max_turns(2));
+    let error = played.failed(FailureKind::LimitReached);
+    assert!(!error.failure().message.is_empty());
+    let (limit, slack) = (2, usize::from(!stage.way.is_claude()));
+    let made = played.requests.len();
+    assert!((limit..=limit + slack).contains(&made), "{made} requests: {played:#?}");
+    assert!(error.outcome().session_id.is_some());
+    match stage.way {
+        // Pi asks for the next response in the same breath, and a scripted one may be whole before the stop.
+        Way::Pi | Way::PiPrint => {
+            let told = played.of_type("context").len();
+            assert!((limit..=made).contains(&told), "{told} responses: {played:#?}");
+            let output = error.outcome().usage.output_tokens;
+            assert_eq!(output, Some(TOKENS.output * told as u64), "{played:#?}");
+        }
+        // So do Copilot and exec, of which a file tells what was used.
+        Way::Copilot | Way::CodexExec => {
+            let output = error.outcome().usage.output_tokens.unwrap();
+            assert!((limit..=made).any(|n| output == TOKENS.output * n as u64), "{played:#?}");
+        }
+        way => played.used(way, 2),
+    }
+    if !stage.way.is_claude() {
+        let Event::Interrupted(interrupted) = &played.of_type("interrupted")[0].event else {
+            unreachable!()
+        };
+        assert_eq!(interrupted.reason, StopReason::TurnLimit);
+    }
+}
+on!(a_turn_limit_is_kept: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, qwen, copilot);
+
+fn an_answer_within_the_turn_limit_is_an_answer(stage: &Stage) {
+    let script = Script::new().reply(Reply::new().shell("echo hi")).reply(Reply::text("Done."));
+    let played = stage.play(script, full().max_turns(2));
+    played.answered("Done.");
+    assert!(played.of_type("interrupted").is_empty());
+}
+on!(an_answer_within_the_turn_limit_is_an_answer: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, copilot);
