@@ -15,8 +15,8 @@ pub enum Capability {
     AppendSystemPrompt,
     /// [`RunRequest::max_turns`](crate::RunRequest::max_turns).
     MaxTurns,
-    /// [`RunRequest::max_cost_usd`](crate::RunRequest::max_cost_usd), in mid-turn: the agent tells what it uses
-    /// while it works.
+    /// [`RunRequest::max_cost_usd`](crate::RunRequest::max_cost_usd), in mid-turn: what the agent uses is
+    /// known while it works.
     MaxCost,
     /// [`RunRequest::agent_retries`](crate::RunRequest::agent_retries).
     AgentRetries,
@@ -66,6 +66,8 @@ pub enum Support {
     Native,
     /// belay, for the agent.
     Belay,
+    /// belay, by what the agent writes down about its session while it works: a limit is kept up to a second late.
+    Account,
     /// Nobody.
     No,
 }

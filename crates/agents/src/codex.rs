@@ -98,7 +98,7 @@ const EXEC: Capabilities = Capabilities::new(&[
     (Capability::SystemPrompt, Support::Belay),
     (Capability::AppendSystemPrompt, Support::Belay),
     (Capability::MaxTurns, Support::Belay),
-    (Capability::MaxCost, Support::No),
+    (Capability::MaxCost, Support::Account),
     (Capability::AgentRetries, Support::Belay),
     (Capability::MaxOutputTokens, Support::No),
     (Capability::AllowedTools, Support::No),

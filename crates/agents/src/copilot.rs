@@ -59,8 +59,7 @@ const JSON: Capabilities = Capabilities::new(&[
     (Capability::SystemPrompt, Support::Belay),
     (Capability::AppendSystemPrompt, Support::Belay),
     (Capability::MaxTurns, Support::Belay),
-    // What a response has used is told when the process is gone.
-    (Capability::MaxCost, Support::No),
+    (Capability::MaxCost, Support::Account),
     (Capability::AgentRetries, Support::Belay),
     (Capability::MaxOutputTokens, Support::No),
     (Capability::AllowedTools, Support::Native),
@@ -290,7 +289,7 @@ mod tests {
         assert_eq!(error(RunRequest::new("p").resume("-c")), "resume");
         assert_eq!(error(RunRequest::new("p").fork("0cb916db")), "fork");
         assert_eq!(error(RunRequest::new("p").continue_latest()), "continue");
-        assert_eq!(error(RunRequest::new("p").max_cost_usd(1.0)), "max_cost_usd");
+        assert_eq!(error(RunRequest::new("p").max_output_tokens(9)), "max_output_tokens");
     }
 
     #[test]

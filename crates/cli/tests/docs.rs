@@ -45,6 +45,7 @@ fn capability_table() -> String {
             let support = match agent.capabilities(*transport).support(capability) {
                 Support::Native => "yes",
                 Support::Belay => "by belay",
+                Support::Account => "by account",
                 Support::No => "–",
             };
             let _ = write!(table, " | {support}");

@@ -261,6 +261,13 @@ pub const ACCOUNT_BYTES_MAX: u64 = 32 << 20;
 /// How many entries of folders are looked at to find it: ten years of a hundred sessions a day.
 pub const ACCOUNT_ENTRIES_MAX: usize = 400_000;
 
+/// How long an account that a limit depends on is left alone after the agent has said something: by then the agent
+/// has written it down.
+pub const ACCOUNT_PAUSE: Duration = Duration::from_millis(500);
+
+/// How many times as long as it took to read it is left alone at least: a limit must not cost a core.
+pub const ACCOUNT_SHARE: u32 = 20;
+
 /// How long a breaker is believed at most: the longest window of any plan is a week.
 pub const BREAKER_EXPIRES: Duration = Duration::from_secs(8 * 24 * 60 * 60);
 

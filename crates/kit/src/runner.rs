@@ -5,6 +5,7 @@
 //! result, made here and nowhere else.
 
 mod account;
+mod account_watch;
 mod attempt;
 mod bill;
 mod breakers;

@@ -114,6 +114,7 @@ fn capabilities(rows: &[Row]) -> String {
                 let support = match support {
                     Support::Native => "native",
                     Support::Belay => "by belay",
+                    Support::Account => "by account",
                     Support::No => "-",
                 };
                 let _ = writeln!(text, "  {:<22} {support}", name.as_str().unwrap_or_default());

@@ -1,11 +1,13 @@
 //! One attempt: one agent process, from its start to the end of its turn and of itself.
 
 mod gates;
+mod limited;
 mod stopping;
 
 use self::gates::{Asked, Gates, Pipe};
 use self::stopping::Stop;
 use super::account::{self, Homes};
+use super::account_watch::{self, AccountWatch};
 use super::bill::Bill;
 use super::drain::Drain;
 use super::idle::{Alarm, IdleWatch};
@@ -19,12 +21,12 @@ use crate::supervise::{self, Output, Process, Start};
 use crate::{limits, program, reset, schema};
 use belay_agents::{
     Action, AttemptEnd, Capability, Exit, Input, Line, LineSplitter, Out, Permissions, Protocol,
-    StopPlan, Support, TimerId, Transport,
+    Response, StopPlan, Support, TimerId, Transport,
 };
 use belay_trace::{
     AttemptEnded, AttemptResult, AttemptStarted, Decision, DecisionSource, Denial, Event, Failure,
     FailureKind, Interrupted, LeftProcess, Level, OversizedLine, PermissionDecision,
-    PermissionRequest, StopReason, Usage,
+    PermissionRequest, StopReason,
 };
 use jiff::Timestamp;
 use std::collections::HashMap;
@@ -135,8 +137,7 @@ impl Runner {
             let words = format!("no supervisor ({why}): what the agent starts may outlive it");
             self.publisher.event(Event::notice(Level::Warn, "containment", words));
         }
-        let limited = capabilities.support(Capability::MaxTurns);
-        let turn_limit = self.request.max_turns.filter(|_| limited == Support::Belay);
+        let account_watch = self.account_watch(capabilities, &homes, bill.began());
         let began = Instant::now();
         let gates = Gates::new(&self.publisher.redactor);
         let attempt = Attempt {
@@ -153,7 +154,8 @@ impl Runner {
             budget_is_blind: false,
             tells_tools_late: self.client.agent.tells_tools_late(transport),
             timers: Vec::new(),
-            turn_limit: turn_limit.map(TurnLimit::new),
+            turn_limit: self.turn_limit(capabilities),
+            account_watch,
             idle: IdleWatch::new(self.request.idle, request.agent_retries, began),
             has_spoken: false,
             is_progress: true,
@@ -189,6 +191,7 @@ enum Happening {
     Exited(Exit),
     Due,
     Printed(Output),
+    Accounted(Vec<Response>),
 }
 
 /// The state of one attempt.
@@ -215,6 +218,8 @@ struct Attempt<'a> {
     budget_is_blind: bool,
     timers: Vec<(Instant, TimerId)>,
     turn_limit: Option<TurnLimit>,
+    /// For limits that the stream says nothing about.
+    account_watch: Option<AccountWatch>,
     idle: IdleWatch,
     /// The agent has printed a line.
     has_spoken: bool,
@@ -267,6 +272,7 @@ impl Attempt<'_> {
                 exit = self.process.wait(), if exited.is_none() => Happening::Exited(exit),
                 () = sleep_until(deadline) => Happening::Due,
                 Some(printed) = output.recv(), if pipes_open > 0 => Happening::Printed(printed),
+                responses = account_watch::more(&mut self.account_watch) => Happening::Accounted(responses),
             };
             if let Some((_, drain)) = &mut exited {
                 drain.waited(waiting.elapsed(), matches!(happening, Happening::Printed(_)));
@@ -295,6 +301,7 @@ impl Attempt<'_> {
                     exited = Some((Exit::Code(-1), Drain::begin(output.len())));
                 }
                 Happening::Due => self.on_time(),
+                Happening::Accounted(responses) => self.accounted(responses),
                 Happening::Printed(Output::Stdout(bytes)) => {
                     stdout.push(&bytes, |line| self.line(line, Pipe::Stdout));
                 }
@@ -394,17 +401,7 @@ impl Attempt<'_> {
                 Action::Emit(mut emitted) => {
                     self.bill.event(&mut emitted.event, emitted.parent_tool_id.is_none());
                     self.idle.event(&emitted.event, Timestamp::now());
-                    if let Some(limit) = &mut self.turn_limit
-                        && emitted.parent_tool_id.is_none()
-                        && limit.is_reached_with(&emitted.event)
-                    {
-                        let turns = self.runner.request.max_turns.unwrap_or(0);
-                        let words = format!("stopped after {turns} turns (max_turns)");
-                        self.alarm.get_or_insert(Alarm::Stop(StopReason::TurnLimit, words));
-                    }
-                    if let Event::Usage(report) = &emitted.event {
-                        self.keep_to_the_budget(&report.usage);
-                    }
+                    self.keep_to_the_limits(&emitted.event, emitted.parent_tool_id.is_none());
                     if let Event::PermissionRequest(request) = &emitted.event {
                         self.note_asked(request);
                         asked.push(request.clone());
@@ -440,27 +437,6 @@ impl Attempt<'_> {
         }
         for request in asked {
             self.answer(&request);
-        }
-    }
-
-    /// Stops the agent when the run has cost what it may: the attempts before, and this one so far.
-    fn keep_to_the_budget(&mut self, used: &Usage) {
-        let Some(max) = self.runner.request.max_cost_usd else { return };
-        let mut end = AttemptEnd::default();
-        end.usage = used.clone();
-        let used = self.bill.preview(&end);
-        let Some(cost) = used.total_cost_usd else {
-            if !std::mem::replace(&mut self.budget_is_blind, true) {
-                let words =
-                    "nobody knows what this model costs: the limit on the cost cannot be kept";
-                self.runner.publisher.event(Event::notice(Level::Warn, "max_cost", words));
-            }
-            return;
-        };
-        let cost = cost + self.runner.usage.total_cost_usd.unwrap_or(0.0);
-        if cost >= max {
-            let words = format!("stopped at ${cost:.4} of ${max} (max_cost)");
-            self.alarm.get_or_insert(Alarm::Stop(StopReason::Budget, words));
         }
     }
 

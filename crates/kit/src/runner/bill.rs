@@ -171,6 +171,14 @@ impl Bill {
         self.price(end, if is_account_better { &account } else { &self.responses }, is_whole);
     }
 
+    /// What the attempt has used and cost while it is under way, by its stream and by the agent's own account.
+    pub(super) fn so_far(&self, told: &Usage, account: Vec<Response>) -> Usage {
+        let mut end = AttemptEnd::default();
+        end.usage = told.clone();
+        self.settle(&mut end, account);
+        end.usage
+    }
+
     /// Completes the cost by what the stream has told; not yet where that would keep the agent waiting.
     pub(super) fn preview(&self, end: &AttemptEnd) -> Usage {
         let mut end = end.clone();

@@ -9,18 +9,38 @@ pub(super) struct TurnLimit {
     started: u64,
     /// The model has called a tool since its last response was counted, so it will want to go on.
     goes_on: bool,
+    /// The stream does not tell where a response ends: the agent's own account is counted.
+    by_account: bool,
+    /// There were as many responses as there may be.
+    is_full: bool,
 }
 
 impl TurnLimit {
     pub(super) fn new(max: u32) -> Self {
-        Self { max, started: 0, goes_on: false }
+        Self { max, started: 0, goes_on: false, by_account: false, is_full: false }
+    }
+
+    /// For an agent whose account is to be counted, and not what its stream looks like.
+    pub(super) fn by_account(self) -> Self {
+        Self { by_account: true, ..self }
+    }
+
+    /// True when so many responses in the agent's account are too many.
+    pub(super) fn is_reached_by(&mut self, responses: usize) -> bool {
+        self.is_full = responses as u64 >= u64::from(self.max);
+        responses as u64 > u64::from(self.max)
     }
 
     /// True when the run is over the limit, or will be with the agent's next request.
     pub(super) fn is_reached_with(&mut self, event: &Event) -> bool {
         let max = u64::from(self.max);
         match event {
+            // A tool of the last response, of whose result the agent would ask. Qwen calls it after it has told what
+            // the response used.
+            Event::ToolCall(_) | Event::ToolResult(_) if self.is_full => true,
+            _ if self.by_account => false,
             Event::TurnStarted(_) => {
+                self.goes_on = false;
                 self.started += 1;
                 self.started > max
             }
@@ -29,8 +49,8 @@ impl TurnLimit {
                 false
             }
             Event::Usage(report) => {
-                let went_on = std::mem::take(&mut self.goes_on);
-                went_on && report.usage.num_turns.is_some_and(|turns| turns >= max)
+                self.is_full = report.usage.num_turns.is_some_and(|turns| turns >= max);
+                std::mem::take(&mut self.goes_on) && self.is_full
             }
             _ => false,
         }
@@ -67,5 +87,27 @@ mod tests {
     fn without_usage_the_next_response_is_the_breach() {
         let turn = || Event::TurnStarted(TurnStarted::default());
         assert!(check(&[turn(), Event::ToolCall(ToolCall::default()), turn()]));
+    }
+
+    #[test]
+    fn a_tool_that_is_called_after_the_usage_of_its_response_belongs_to_that_one() {
+        let turn = || Event::TurnStarted(TurnStarted::default());
+        let call = || Event::ToolCall(ToolCall::default());
+        let mut limit = TurnLimit::new(2);
+        let answer = [turn(), usage(1), call(), turn(), usage(2)];
+        assert!(!answer.iter().any(|event| limit.is_reached_with(event)));
+        assert!(limit.is_reached_with(&call()));
+    }
+
+    #[test]
+    fn by_account_a_tool_of_the_last_response_is_the_breach_and_its_look_is_none() {
+        let turn = || Event::TurnStarted(TurnStarted::default());
+        let call = || Event::ToolCall(ToolCall::default());
+        let mut limit = TurnLimit::new(2).by_account();
+        // Two calls of one response look like two responses.
+        assert!(![turn(), call(), turn(), call()].iter().any(|e| limit.is_reached_with(e)));
+        assert!(!limit.is_reached_by(1) && !limit.is_reached_with(&call()));
+        assert!(!limit.is_reached_by(2) && !limit.is_reached_with(&usage(2)));
+        assert!(limit.is_reached_with(&call()) && limit.is_reached_by(3));
     }
 }

@@ -234,7 +234,7 @@ fn again_under_limit(test: &str, stage: &Stage) {
     let status = Command::new("sh")
         .args(["-c", script, "sh"])
         .arg(std::env::current_exe().unwrap())
-        .args(["--exact", test, "--nocapture"])
+        .args(["--exact", &format!("journal::{test}"), "--nocapture"])
         .env(UNDER_LIMIT, stage.dir.path())
         .output()
         .unwrap();

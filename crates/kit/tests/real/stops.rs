@@ -6,12 +6,15 @@ use crate::real_run::{
 };
 use belay_testkit::model_server::{ModelServer, Reply, Script};
 use belaykit::trace::{CostSource, StopReason};
-use belaykit::{Event, FailureKind, Permissions, RunRequest};
+use belaykit::{Event, FailureKind, Permissions, Prices, RunRequest};
 use std::time::{Duration, Instant};
 
 fn full() -> RunRequest {
     RunRequest::new("PROMPT").permissions(Permissions::Full)
 }
+
+/// A command that takes longer than a look at an agent's own account. Claude refuses a plain `sleep`.
+const PAUSE: &str = "python3 -c 'import time; time.sleep(2)'";
 
 /// Waits for a process of the agent's tool: the call is announced before the tool runs.
 fn wait_for_sleep(stage: &Stage) {
@@ -290,7 +293,8 @@ on!(a_kill_leaves_nothing_behind: claude, claude_print, codex, codex_exec, openc
 
 /// The model would go on for ever; the limit lets it make two requests.
 fn a_turn_limit_is_kept(stage: &Stage) {
-    let again = Reply::text("Once more.").shell("echo hi").usage(TOKENS);
+    // A scripted model answers faster than anybody can be stopped.
+    let again = Reply::text("Once more.").shell(PAUSE).usage(TOKENS);
     let played = stage.play(Script::new().forever(again), full().max_turns(2));
     let error = played.failed(FailureKind::LimitReached);
     assert!(!error.failure().message.is_empty());
@@ -306,8 +310,8 @@ fn a_turn_limit_is_kept(stage: &Stage) {
             let output = error.outcome().usage.output_tokens;
             assert_eq!(output, Some(TOKENS.output * told as u64), "{played:#?}");
         }
-        // So do Copilot and exec, of which a file tells what was used.
-        Way::Copilot | Way::CodexExec => {
+        // So do those of which a file tells what was used.
+        Way::Copilot | Way::CodexExec | Way::Gemini => {
             let output = error.outcome().usage.output_tokens.unwrap();
             assert!((limit..=made).any(|n| output == TOKENS.output * n as u64), "{played:#?}");
         }
@@ -320,12 +324,40 @@ fn a_turn_limit_is_kept(stage: &Stage) {
         assert_eq!(interrupted.reason, StopReason::TurnLimit);
     }
 }
-on!(a_turn_limit_is_kept: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, qwen, copilot);
+on!(a_turn_limit_is_kept: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, gemini, qwen, copilot);
 
 fn an_answer_within_the_turn_limit_is_an_answer(stage: &Stage) {
     let script = Script::new().reply(Reply::new().shell("echo hi")).reply(Reply::text("Done."));
     let played = stage.play(script, full().max_turns(2));
     played.answered("Done.");
-    assert!(played.of_type("interrupted").is_empty());
+    assert!(played.of_type("interrupted").is_empty(), "{played:#?}");
 }
-on!(an_answer_within_the_turn_limit_is_an_answer: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, copilot);
+on!(an_answer_within_the_turn_limit_is_an_answer: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, gemini, qwen, copilot);
+
+/// The model would go on for ever; the money is enough for one response and half of the next.
+fn a_budget_is_kept_in_mid_turn(stage: &Stage) {
+    let text = "[models.\"mock-model\"]\ninput_usd_per_million = 2\noutput_usd_per_million = 8\n";
+    let play = |script, request: RunRequest| {
+        let server = ModelServer::start(script).unwrap();
+        let prices = Prices::bundled().with_toml(text, "prices.toml").unwrap();
+        stage.play_on(&server, &stage.client(&server).prices(prices), request, |_, _| {})
+    };
+    let once = play(Script::new().reply(Reply::text("Hi.").usage(TOKENS)), full());
+    let of_one = once.answered("Hi.").usage.total_cost_usd.expect("it has a price");
+    let again = Reply::text("Once more.").shell(PAUSE).usage(TOKENS);
+    let played = play(Script::new().forever(again), full().max_cost_usd(1.5 * of_one));
+    let error = played.failed(FailureKind::LimitReached);
+    assert!(error.failure().message.contains("(max_cost)"), "{played:#?}");
+    let made = played.requests.len();
+    assert!((2..=3).contains(&made), "{made} requests: {played:#?}");
+    // What was reached is kept, and paid for.
+    let outcome = error.outcome();
+    assert!(outcome.text.contains("Once more."), "{played:#?}");
+    let cost = outcome.usage.total_cost_usd.unwrap();
+    assert!((1.9..3.1).contains(&(cost / of_one)), "{cost} for {made} of {of_one}: {played:#?}");
+    let Event::Interrupted(interrupted) = &played.of_type("interrupted")[0].event else {
+        unreachable!()
+    };
+    assert_eq!(interrupted.reason, StopReason::Budget);
+}
+on!(a_budget_is_kept_in_mid_turn: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, gemini, qwen, copilot);
