@@ -27,6 +27,9 @@ pub struct Launch {
     /// The flag by which the agent takes an id for its new session, a UUID, if the run is to choose one: an agent that
     /// tells its session only in the end could not be resumed after a crash, nor its use be read.
     pub new_session: Option<&'static str>,
+    /// Ends of the names of hidden files that the agent leaves in the folder for temporary files at each start. Whoever
+    /// starts it gives it such a folder of its own and removes them.
+    pub litter: &'static [&'static str],
     /// Options that the agent lacks and the request was lenient about.
     pub ignored: Vec<&'static str>,
 }

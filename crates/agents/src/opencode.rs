@@ -200,6 +200,7 @@ impl Agent for OpenCode {
         launch.ignored = check_options(Self::NAME, self.capabilities(transport), request)?;
         launch.native = native_paths();
         launch.env = EnvPolicy::with(ENV);
+        launch.litter = LITTER;
         launch.env.set.push(("OPENCODE_DISABLE_AUTOUPDATE", "1".to_owned()));
         if let Some(rules) = rules(request) {
             launch.env.set.push(("OPENCODE_PERMISSION", rules));
@@ -235,6 +236,10 @@ impl Agent for OpenCode {
         }
     }
 }
+
+/// A library of 5 MB or more that it unpacks at each start and never removes (measured, 1.18.33;
+/// anomalyco/opencode#28089).
+const LITTER: &[&str] = &[".so", ".dylib", ".node"];
 
 impl OpenCode {
     fn with_args(

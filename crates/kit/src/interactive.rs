@@ -2,6 +2,7 @@
 
 use crate::client::check_surroundings;
 use crate::runner::private_files::{FileArgs, PrivateFiles};
+use crate::temp_folder::TempFolder;
 use crate::{Client, Error, RunRequest, program};
 use belay_agents::Transport;
 use belay_trace::{Failure, FailureKind};
@@ -19,6 +20,7 @@ pub struct Interactive {
     pub command: Command,
     /// What it reads at its start; gone when this is dropped.
     _files: FileArgs,
+    _temp_folder: Option<TempFolder>,
 }
 
 impl Client {
@@ -39,7 +41,9 @@ impl Client {
         let launch = self.launch(request, Transport::Interactive)?;
         let program = program::resolve(&launch, self.program.as_deref(), &self.env)?;
         let temp = self.env.get("TMPDIR").map_or_else(|| Path::new("/tmp"), Path::new);
-        let files = PrivateFiles::write(&launch, None, temp, &Uuid::now_v7().to_string());
+        let name = Uuid::now_v7().to_string();
+        let temp_folder = TempFolder::of(&launch, temp, &name).ok().flatten();
+        let files = PrivateFiles::write(&launch, None, temp, &name);
         let files = files.map_err(|error| {
             let message = format!("cannot write to {}: {error}", temp.display());
             Failure::new(FailureKind::LocalIo, message)
@@ -47,9 +51,10 @@ impl Client {
         let files = files.into_args(&launch, &self.leading_args);
         let mut command = Command::new(program);
         command.args(&files.args).env_clear().envs(self.env.for_person(&launch.env));
+        command.envs(temp_folder.as_ref().map(TempFolder::variable));
         if let Some(cwd) = &request.cwd {
             command.current_dir(cwd);
         }
-        Ok(Interactive { command, _files: files })
+        Ok(Interactive { command, _files: files, _temp_folder: temp_folder })
     }
 }

@@ -27,6 +27,7 @@ mod run;
 mod runner;
 mod schema;
 pub mod supervise;
+mod temp_folder;
 mod trace_context;
 mod traces;
 

@@ -43,14 +43,20 @@ fn project_file(folder: &Path) -> PathBuf {
 }
 
 /// The folders in which a project's file may be: from here up to the root of the git repository. Without a
-/// repository it is this folder alone: what lies above it may be anybody's.
+/// repository it is this folder alone: what lies above it may be anybody's. An empty `.git` is none: Codex's sandbox
+/// leaves such folders in `/tmp`.
 fn project_folders(folder: Option<&Path>) -> Vec<PathBuf> {
     let Some(folder) = folder.map(Path::to_owned).or_else(|| env::current_dir().ok()) else {
         return Vec::new();
     };
     let folder = folder.canonicalize().or_else(|_| std::path::absolute(&folder)).unwrap_or(folder);
-    let root = folder.ancestors().position(|folder| folder.join(".git").symlink_metadata().is_ok());
+    let root = folder.ancestors().position(|folder| is_repository(&folder.join(".git")));
     folder.ancestors().take(root.unwrap_or(0) + 1).map(Path::to_owned).collect()
+}
+
+/// True for git's own folder, and for the file that a worktree has in its place.
+fn is_repository(git: &Path) -> bool {
+    git.symlink_metadata().is_ok_and(|data| !data.is_dir() || git.join("HEAD").is_file())
 }
 
 #[cfg(test)]
@@ -64,7 +70,8 @@ mod tests {
         let root = root.path().canonicalize().unwrap();
         let below = root.join("repo/a/b");
         fs::create_dir_all(&below).unwrap();
-        assert_eq!(project_folders(Some(&below)), vec![below.clone()]);
+        fs::create_dir(root.join(".git")).unwrap();
+        assert_eq!(project_folders(Some(&below)), vec![below.clone()], "an empty .git");
         // A worktree has a file there.
         fs::write(root.join("repo/.git"), "gitdir: elsewhere").unwrap();
         let want = [below.clone(), root.join("repo/a"), root.join("repo")];

@@ -18,6 +18,7 @@ use crate::http::Loopback;
 use crate::redact::Passed;
 use crate::supervise::ladder::Rung;
 use crate::supervise::{self, Output, Process, Start};
+use crate::temp_folder::TempFolder;
 use crate::{limits, program, reset, schema};
 use belay_agents::{
     Action, AttemptEnd, Capability, Exit, Input, Line, LineSplitter, Out, Permissions, Protocol,
@@ -93,6 +94,14 @@ impl Runner {
             args.args.push(format!("{flag}={id}").into());
         }
         let mut env = self.client.env.for_agent(&launch.env);
+        let name = format!("{}-{}", self.run_id, self.attempts);
+        // Where it cannot be made, what is left behind is the agent's.
+        let temp_folder = TempFolder::of(&launch, &temp, &name).ok().flatten();
+        if let Some(folder) = &temp_folder {
+            let (name, path) = folder.variable();
+            env.retain(|(known, _)| *known != name);
+            env.push((name, path));
+        }
         if let Some(context) = &self.client.trace_context {
             let trace = self.request.trace_id.as_deref().unwrap_or(&self.run_id);
             context.tell(&mut env, trace, &self.run_id, self.attempts);
@@ -170,6 +179,7 @@ impl Runner {
             forced: false,
             began,
             _files: args,
+            _temp_folder: temp_folder,
             runner: self,
         };
         Ok((attempt, output))
@@ -241,6 +251,7 @@ struct Attempt<'a> {
     forced: bool,
     began: Instant,
     _files: FileArgs,
+    _temp_folder: Option<TempFolder>,
 }
 
 impl Attempt<'_> {

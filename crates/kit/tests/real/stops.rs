@@ -361,3 +361,29 @@ fn a_budget_is_kept_in_mid_turn(stage: &Stage) {
     assert_eq!(interrupted.reason, StopReason::Budget);
 }
 on!(a_budget_is_kept_in_mid_turn: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, gemini, qwen, copilot);
+
+/// OpenCode unpacks a library at each start and removes none of them.
+fn nothing_is_left_in_the_folder_for_temporary_files(stage: &Stage) {
+    let temp = stage.sandbox.home().join("tmp");
+    let left = || {
+        let left = std::fs::read_dir(&temp).unwrap().map(|entry| entry.unwrap().file_name());
+        left.map(|name| name.into_string().unwrap()).collect::<Vec<_>>()
+    };
+    let unpacked = format!("ls -A \"$TMPDIR\"; echo kept > {}", stage.path_for_model("kept"));
+    let script = Script::new().reply(Reply::new().shell(&unpacked)).reply(Reply::text("Done."));
+    let played = stage.play(script, full());
+    played.answered("Done.");
+    let called = played.calls()[0].tool_id.clone();
+    let seen = played.result_of(called.as_ref()).output.clone();
+    assert!(seen.contains(".so"), "it does so no more: {seen}");
+    assert_eq!(left(), [""; 0]);
+    // Also when it is killed.
+    let played = stage.play_with(sleeping_script(), full(), |record, run| {
+        if let Event::TurnStarted(_) = &record.event {
+            (0..3).for_each(|_| run.interrupter().interrupt());
+        }
+    });
+    played.failed(FailureKind::Interrupted);
+    assert_eq!(left(), [""; 0]);
+}
+on!(nothing_is_left_in_the_folder_for_temporary_files: opencode, opencode_run);

@@ -19,6 +19,9 @@ pub struct Sandbox {
     project: PathBuf,
 }
 
+/// The folder for temporary files, in the home.
+const TEMP: &str = "tmp";
+
 /// What Codex may do without asking, in the words of its `config.toml`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CodexPolicy {
@@ -40,6 +43,7 @@ impl Sandbox {
         // Agents resolve links in their working folder; a resolved one compares equal to theirs.
         let project = fs::canonicalize(home.path())?.join("project");
         fs::create_dir(&project)?;
+        fs::create_dir(home.path().join(TEMP))?;
         Ok(Self { home, project })
     }
 
@@ -113,12 +117,8 @@ impl Sandbox {
         let folder = self.home().join(".pi/agent");
         fs::create_dir_all(&folder)?;
         fs::write(folder.join("models.json"), pi_models(&server.url()).to_string())?;
-        // It leaves the whole of a long output in a temporary file.
-        let temp = self.home().join("tmp");
-        fs::create_dir_all(&temp)?;
         let mut env = self.base_env();
-        let own =
-            [("PI_OFFLINE", "1"), ("PI_TELEMETRY", "0"), ("TMPDIR", &*temp.to_string_lossy())];
+        let own = [("PI_OFFLINE", "1"), ("PI_TELEMETRY", "0")];
         env.extend(own.map(owned));
         Ok(env)
     }
@@ -209,7 +209,10 @@ impl Sandbox {
     }
 
     fn base_env(&self) -> Vec<(String, String)> {
+        // Pi leaves the whole of a long output there, OpenCode its libraries.
+        let temp = self.home().join(TEMP);
         [
+            ("TMPDIR", &*temp.to_string_lossy()),
             ("PATH", "/usr/local/bin:/usr/bin:/bin"),
             ("HOME", &*self.home().to_string_lossy()),
             ("LANG", "C.UTF-8"),
