@@ -49,11 +49,13 @@ impl Attempt<'_> {
         {
             self.alarm.get_or_insert(too_many_turns(&self.runner.request));
         }
-        if let Event::Usage(report) = event {
-            self.keep_to_the_budget(|bill| bill.so_far(&report.usage, Vec::new()));
-        }
-        if let Some(watch) = &mut self.account_watch {
-            watch.event(event);
+        match (&mut self.account_watch, event) {
+            // It knows the model and the cache where the stream of such an agent does not.
+            (Some(watch), _) => watch.event(event),
+            (None, Event::Usage(report)) => {
+                self.keep_to_the_budget(|bill| bill.so_far(&report.usage, Vec::new()));
+            }
+            (None, _) => {}
         }
     }
 
