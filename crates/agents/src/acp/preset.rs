@@ -1,8 +1,13 @@
 //! Where agents that speak ACP differ, as data: one file each.
 
+mod claude_agent_acp;
+mod codex_acp;
+mod copilot;
 mod gemini;
 mod generic;
 mod goose;
+mod opencode;
+mod pi_acp;
 mod qwen;
 
 pub(super) use gemini::GEMINI;
@@ -28,6 +33,10 @@ pub(super) struct Preset {
     pub(super) trust_flag: Option<&'static str>,
     /// What the agent itself reads from the environment.
     pub(super) env: &'static [&'static str],
+    /// What the agent that it starts reads from there, or the agent that it is in another way.
+    pub(super) inner_env: &'static [&'static str],
+    /// What would allow more than a request does.
+    pub(super) env_denied: &'static [&'static str],
     /// What is set for it.
     pub(super) set: &'static [(&'static str, &'static str)],
     pub(super) login: Login,
@@ -45,12 +54,17 @@ pub(super) struct Preset {
     pub(super) asides: &'static [&'static str],
     /// How texts begin that are the agent's household and none of the model's words.
     pub(super) household: &'static [&'static str],
+    pub(super) own_words: OwnWords,
+    /// The name of belay's own driver for the same agent, which knows more of it.
+    pub(super) driver: Option<&'static str>,
     pub(super) capabilities: Capabilities,
 }
 
 /// Where a login is, below the user's home, and the variables that take its place.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Login {
+    /// The variable that names the folder instead.
+    pub(super) home_env: &'static str,
     pub(super) home: &'static str,
     pub(super) files: &'static [&'static str],
     pub(super) variables: &'static [&'static str],
@@ -80,6 +94,8 @@ pub(super) struct Usage {
     pub(super) rule: Rule,
     /// Its input tokens contain those that came from the cache.
     pub(super) input_has_cached: bool,
+    /// Its output tokens leave out the thoughts, which it tells apart.
+    pub(super) thoughts_apart: bool,
     /// Everything that is paid for is in it, and each token once.
     pub(super) exact: bool,
 }
@@ -90,19 +106,50 @@ pub(super) enum Rule {
     /// With the prompt's answer: what the prompt has used.
     PerPrompt,
     /// With the prompt's answer: what its last response has used. Nobody knows the others.
-    #[allow(dead_code, reason = "a rule of an agent that has a driver of its own (opencode acp)")]
     LastStep,
     /// With the prompt's answer: what the session has used so far.
-    #[allow(dead_code, reason = "a rule of an agent that has a driver of its own (copilot --acp)")]
     SessionDifference,
     /// With each response: what it has used.
     EachResponse,
     /// `_meta.quota` with the prompt's answer: what the prompt has used, without a word of cache and thoughts.
     Quota,
+    /// Nowhere.
+    Untold,
+}
+
+/// How an agent says something of its own where the model's words are: in whole chunks that its source makes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OwnWords {
+    /// How chunks begin and end that say that a response is asked for once more: what came of it before is void.
+    pub(super) retries: &'static [(&'static str, &'static str)],
+    /// Whole chunks that say nothing of the answer.
+    pub(super) asides: &'static [&'static str],
+    /// How a last chunk begins that is the failure of the turn.
+    pub(super) failures: &'static [&'static str],
+    /// How it begins where the turn has also used nothing: an answer would have.
+    pub(super) uncounted_failure: Option<&'static str>,
+}
+
+impl OwnWords {
+    pub(super) const NONE: Self =
+        Self { retries: &[], asides: &[], failures: &[], uncounted_failure: None };
+
+    pub(super) fn is_retry(self, chunk: &str) -> bool {
+        let fits = |(begin, end): &(&str, &str)| {
+            chunk.strip_prefix(begin).is_some_and(|rest| rest.ends_with(end))
+        };
+        self.retries.iter().any(fits)
+    }
+
+    /// True for a chunk with which the turn has failed, if it stands alone behind all else.
+    pub(super) fn is_failure(self, chunk: &str, is_counted: bool) -> bool {
+        let uncounted = self.uncounted_failure.filter(|_| !is_counted);
+        self.failures.iter().chain(&uncounted).any(|begin| chunk.starts_with(begin))
+    }
 }
 
 /// What an agent does otherwise than others.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Quirks {
     /// A call's id begins with the tool's name and two underscores, which is found nowhere else.
     pub(super) tool_name_in_id: bool,
@@ -112,17 +159,74 @@ pub(super) struct Quirks {
     pub(super) silence_is_failure: bool,
     /// So is one with something said; nothing was counted then.
     pub(super) uncounted_is_failure: bool,
+    /// The arguments of a call are not whole before it runs.
+    pub(super) arguments_come_late: bool,
     /// A call that was not permitted has no end.
     pub(super) denied_calls_stay_open: bool,
     /// Once it has run a command it does not end with its standard input for ten seconds.
     pub(super) lingers: bool,
+    /// The exit code that it tells of a command is 0 or 1, whatever it was.
+    pub(super) guesses_exit_codes: bool,
+    /// Its modes are how long it thinks, and permit nothing.
+    pub(super) modes_are_of_thinking: bool,
     /// What is to be said to whoever goes on in a session.
     pub(super) resume_caution: Option<&'static str>,
+}
+
+impl Quirks {
+    /// As the protocol has it.
+    pub(super) const NONE: Self = Self {
+        tool_name_in_id: false,
+        history_after_load: false,
+        silence_is_failure: false,
+        uncounted_is_failure: false,
+        arguments_come_late: false,
+        denied_calls_stay_open: false,
+        lingers: false,
+        guesses_exit_codes: false,
+        modes_are_of_thinking: false,
+        resume_caution: None,
+    };
+}
+
+/// The one that is made for the program of a command: by the name of its file, and by the argument that makes it
+/// speak ACP where it is also something else. What is not known is like any.
+pub(super) fn of_command(words: &[String]) -> &'static Preset {
+    let Some((program, args)) = words.split_first() else { return &GENERIC };
+    // A package that npm fetches and runs is named as its program is.
+    let (program, args) = match name_of(program) {
+        "npx" | "bunx" => match args.iter().position(|arg| !arg.starts_with('-')) {
+            Some(at) => (args[at].as_str(), &args[at + 1..]),
+            None => return &GENERIC,
+        },
+        _ => (program.as_str(), args),
+    };
+    let speaks = |word: &str| args.iter().any(|arg| arg == word);
+    match name_of(program) {
+        "claude-agent-acp" => &claude_agent_acp::CLAUDE_AGENT_ACP,
+        "codex-acp" => &codex_acp::CODEX_ACP,
+        "pi-acp" => &pi_acp::PI_ACP,
+        "opencode" if speaks("acp") => &opencode::OPENCODE,
+        "copilot" if speaks("--acp") => &copilot::COPILOT,
+        "gemini" if speaks("--acp") => &GEMINI,
+        "qwen" if speaks("--acp") => &QWEN,
+        "goose" if speaks("acp") => &GOOSE,
+        _ => &GENERIC,
+    }
+}
+
+/// The name of a program or of a package: without its folder or its scope, and without its version.
+fn name_of(program: &str) -> &str {
+    let name = program.rsplit(['/', '\\']).next().unwrap_or(program);
+    let name = name.split_once('@').map_or(name, |(name, _)| name);
+    name.strip_suffix(".exe").unwrap_or(name)
 }
 
 impl Preset {
     pub(super) fn environment(&self) -> EnvPolicy {
         let mut env = EnvPolicy::with(self.env);
+        env.allow.extend(self.inner_env);
+        env.deny.extend(self.env_denied);
         env.set = self.set.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
         env
     }

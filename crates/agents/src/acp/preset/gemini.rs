@@ -1,6 +1,6 @@
 //! Gemini CLI.
 
-use super::{Login, Modes, Preset, Quirks, Rule, Usage};
+use super::{Login, Modes, OwnWords, Preset, Quirks, Rule, Usage};
 use crate::acp::{failures, session_file};
 use crate::{Capabilities, Capability, Care, Support};
 
@@ -27,8 +27,11 @@ pub(in crate::acp) static GEMINI: Preset = Preset {
     ],
     // It starts itself once more for more memory: a parent that hears no signal.
     // With a terminal for its commands, their output is a picture of that and never told over ACP.
+    inner_env: &[],
+    env_denied: &[],
     set: &[("GEMINI_CLI_NO_RELAUNCH", "true"), ("GEMINI_PTY_INFO", "child_process")],
     login: Login {
+        home_env: "",
         home: ".gemini",
         files: &["oauth_creds.json", "google_accounts.json"],
         variables: &[
@@ -49,7 +52,7 @@ pub(in crate::acp) static GEMINI: Preset = Preset {
         tried: Some(("0.57.0", "0.61.0")),
     },
     modes: Modes { read_only: Some("plan"), edit: Some("autoEdit"), full: Some("yolo") },
-    usage: Usage { rule: Rule::Quota, input_has_cached: true, exact: false },
+    usage: Usage { rule: Rule::Quota, input_has_cached: true, thoughts_apart: false, exact: false },
     session_file: Some(session_file::GEMINI),
     failures: &failures::GEMINI,
     quirks: Quirks {
@@ -58,13 +61,15 @@ pub(in crate::acp) static GEMINI: Preset = Preset {
         silence_is_failure: true,
         uncounted_is_failure: true,
         denied_calls_stay_open: true,
-        lingers: false,
         resume_caution: Some(
             "Gemini 0.61.0 forgets a session that is gone on with in its first minute, and deletes one that is gone on with twice",
         ),
+        ..Quirks::NONE
     },
     asides: &[],
     household: &["[MODE_UPDATE] "],
+    own_words: OwnWords::NONE,
+    driver: None,
     capabilities: Capabilities::new(&[
         (Capability::StreamingDeltas, Support::Native),
         (Capability::SystemPrompt, Support::Belay),

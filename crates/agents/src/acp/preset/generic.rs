@@ -1,6 +1,6 @@
 //! Any program that nobody has looked at.
 
-use super::{Login, Modes, Preset, Quirks, Rule, Usage};
+use super::{Login, Modes, OwnWords, Preset, Quirks, Rule, Usage};
 use crate::acp::failures;
 use crate::{Capabilities, Capability, Care, Support};
 
@@ -15,8 +15,12 @@ const KEYS: &[&str] = &[
     "OPENROUTER_API_KEY",
 ];
 
+pub(in crate::acp) static GENERIC: Preset = PLAIN;
+
+/// What holds for an agent of which nothing else is known.
+///
 /// Most of what an agent can do is told when it runs; what is promised here is tried, and refused then.
-pub(in crate::acp) static GENERIC: Preset = Preset {
+pub(super) const PLAIN: Preset = Preset {
     name: "acp",
     program: "",
     args: &[],
@@ -24,29 +28,38 @@ pub(in crate::acp) static GENERIC: Preset = Preset {
     prompt_flag: None,
     trust_flag: None,
     env: KEYS,
+    inner_env: &[],
+    env_denied: &[],
     set: &[],
-    login: Login { home: "", files: &[], variables: KEYS },
+    login: Login { home_env: "", home: "", files: &[], variables: KEYS },
     care: Care::NONE,
     modes: Modes { read_only: None, edit: None, full: None },
-    usage: Usage { rule: Rule::PerPrompt, input_has_cached: false, exact: false },
+    usage: Usage {
+        rule: Rule::PerPrompt,
+        input_has_cached: false,
+        thoughts_apart: false,
+        exact: false,
+    },
     session_file: None,
     failures: &failures::ACP,
-    quirks: Quirks {
-        tool_name_in_id: false,
-        history_after_load: false,
-        silence_is_failure: false,
-        uncounted_is_failure: false,
-        denied_calls_stay_open: false,
-        lingers: false,
-        resume_caution: None,
-    },
+    quirks: Quirks::NONE,
     model_limits: &[],
     asides: &[],
     household: &[],
+    own_words: OwnWords::NONE,
+    driver: None,
     capabilities: GENERIC_CAPABILITIES,
 };
 
-pub(super) const GENERIC_CAPABILITIES: Capabilities = Capabilities::new(&[
+/// Who knows nothing of an agent cannot say what it permits itself, or how large its window is.
+pub(super) const GENERIC_CAPABILITIES: Capabilities = CONFINING.without(&[
+    Capability::PermitReadOnly,
+    Capability::PermitEdit,
+    Capability::ReportedWindow,
+]);
+
+/// The same with modes for what a request permits, and with a window that is told.
+pub(super) const CONFINING: Capabilities = Capabilities::new(&[
     (Capability::StreamingDeltas, Support::Native),
     (Capability::SystemPrompt, Support::Belay),
     (Capability::AppendSystemPrompt, Support::Belay),
@@ -57,8 +70,8 @@ pub(super) const GENERIC_CAPABILITIES: Capabilities = Capabilities::new(&[
     (Capability::AllowedTools, Support::No),
     (Capability::DisallowedTools, Support::No),
     (Capability::Effort, Support::No),
-    (Capability::PermitReadOnly, Support::No),
-    (Capability::PermitEdit, Support::No),
+    (Capability::PermitReadOnly, Support::Native),
+    (Capability::PermitEdit, Support::Native),
     (Capability::McpServers, Support::Native),
     (Capability::Images, Support::Native),
     (Capability::OutputSchema, Support::Belay),
@@ -70,5 +83,5 @@ pub(super) const GENERIC_CAPABILITIES: Capabilities = Capabilities::new(&[
     (Capability::PermissionRequests, Support::Native),
     (Capability::ReportedUsage, Support::Native),
     (Capability::ReportedCost, Support::No),
-    (Capability::ReportedWindow, Support::No),
+    (Capability::ReportedWindow, Support::Native),
 ]);

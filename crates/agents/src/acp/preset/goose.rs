@@ -1,7 +1,7 @@
 //! Goose.
 
 use super::generic::GENERIC_CAPABILITIES;
-use super::{Login, Modes, Preset, Quirks, Rule, Usage};
+use super::{Login, Modes, OwnWords, Preset, Quirks, Rule, Usage};
 use crate::Care;
 use crate::acp::failures;
 
@@ -22,8 +22,11 @@ pub(in crate::acp) static GOOSE: Preset = Preset {
         "GOOGLE_API_KEY",
         "OPENROUTER_API_KEY",
     ],
+    inner_env: &[],
+    env_denied: &[],
     set: &[],
     login: Login {
+        home_env: "",
         home: ".config/goose",
         files: &["config.yaml", "secrets.yaml"],
         variables: &[
@@ -42,19 +45,18 @@ pub(in crate::acp) static GOOSE: Preset = Preset {
         tried: None,
     },
     modes: Modes { read_only: None, edit: None, full: None },
-    usage: Usage { rule: Rule::PerPrompt, input_has_cached: false, exact: false },
+    usage: Usage {
+        rule: Rule::PerPrompt,
+        input_has_cached: false,
+        thoughts_apart: false,
+        exact: false,
+    },
     session_file: None,
     failures: &failures::GOOSE,
-    quirks: Quirks {
-        tool_name_in_id: false,
-        history_after_load: false,
-        silence_is_failure: false,
-        uncounted_is_failure: false,
-        denied_calls_stay_open: false,
-        lingers: false,
-        resume_caution: None,
-    },
+    quirks: Quirks::NONE,
     asides: &[],
     household: &[],
+    own_words: OwnWords::NONE,
+    driver: None,
     capabilities: GENERIC_CAPABILITIES,
 };

@@ -1,6 +1,6 @@
 //! Qwen Code.
 
-use super::{Login, Modes, Preset, Quirks, Rule, Usage};
+use super::{Login, Modes, OwnWords, Preset, Quirks, Rule, Usage};
 use crate::acp::{failures, session_file};
 use crate::{Capabilities, Capability, Care, Support};
 
@@ -24,8 +24,11 @@ pub(in crate::acp) static QWEN: Preset = Preset {
         "GEMINI_API_KEY",
         "QWEN_HOME",
     ],
+    inner_env: &[],
+    env_denied: &[],
     set: &[("QWEN_CODE_NO_RELAUNCH", "true")],
     login: Login {
+        home_env: "",
         home: ".qwen",
         files: &["oauth_creds.json", "settings.json"],
         variables: &[
@@ -47,20 +50,19 @@ pub(in crate::acp) static QWEN: Preset = Preset {
     },
     modes: Modes { read_only: Some("plan"), edit: None, full: Some("yolo") },
     // What its classifier of risky commands and its memory have used stands in the file alone.
-    usage: Usage { rule: Rule::EachResponse, input_has_cached: true, exact: false },
+    usage: Usage {
+        rule: Rule::EachResponse,
+        input_has_cached: true,
+        thoughts_apart: false,
+        exact: false,
+    },
     session_file: Some(session_file::QWEN),
     failures: &failures::QWEN,
-    quirks: Quirks {
-        tool_name_in_id: false,
-        history_after_load: false,
-        silence_is_failure: false,
-        uncounted_is_failure: false,
-        denied_calls_stay_open: false,
-        lingers: true,
-        resume_caution: None,
-    },
+    quirks: Quirks { lingers: true, ..Quirks::NONE },
     asides: &["qwen/notify/"],
     household: &[],
+    own_words: OwnWords::NONE,
+    driver: None,
     capabilities: Capabilities::new(&[
         (Capability::StreamingDeltas, Support::Native),
         (Capability::SystemPrompt, Support::Belay),
