@@ -70,10 +70,11 @@ fn words(error: &RpcError) -> (String, Option<Value>) {
 pub(super) fn of_own_words(table: &Table, words: &str) -> Failure {
     let words = words.trim();
     let mut said = vec![evidence(EvidenceSource::Text, "message", words)];
-    // Copilot: one that it does not try again, and one that it gave up; Codex.
-    let leads = ["(HTTP ", "Last error: ", "last status: ", "unexpected status "];
+    // Copilot: one that it does not try again, and one that it gave up; Codex; Copilot again, of what it does not know.
+    let leads = ["(HTTP ", "Last error: ", "last status: ", "unexpected status ", "Error: "];
     let number = |lead: &&str| words.split_once(lead)?.1.get(..3)?.parse::<u16>().ok();
-    if let Some(status) = leads.iter().find_map(number) {
+    let is_status = |status: &u16| (400..600).contains(status);
+    if let Some(status) = leads.iter().filter_map(number).find(is_status) {
         said.push(evidence(EvidenceSource::Status, "message", status));
     }
     let words =

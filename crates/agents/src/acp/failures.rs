@@ -36,6 +36,8 @@ const GENERIC: &[Row] = &[
     synthetic(&[field("errorKind", "max_output_tokens")], Kind::OutputLimit),
     synthetic(&[text("message", Begins("Prompt is too long"))], Kind::ContextOverflow),
     synthetic(&[field("errorKind", "invalid_request")], Kind::InvalidRequest),
+    // The words of OpenAI's API, which Copilot hands on.
+    synthetic(&[text("message", Has("maximum context length"))], Kind::ContextOverflow),
     // Codex, by codex-acp.
     synthetic(&[field("codexErrorInfo", "usageLimitExceeded")], Kind::UsageLimit),
     synthetic(

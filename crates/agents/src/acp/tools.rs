@@ -309,8 +309,11 @@ fn output(update: &ToolCallUpdate, raw: Option<&Value>) -> String {
     }
     let blocks = update.fields.content.iter().flatten();
     let shown: Vec<String> = blocks.map(block).collect();
+    let shown_raw = |text: &str| shown == [format!("```\n{text}\n```")];
     match (shown.is_empty(), raw) {
         (true, Some(Value::String(text))) => text.clone(),
+        // Claude's adapter shows it as Markdown.
+        (false, Some(Value::String(text))) if shown_raw(text) => text.clone(),
         (true, Some(raw)) if !raw.is_null() => raw.to_string(),
         _ => shown.join("\n"),
     }
