@@ -48,7 +48,7 @@ impl Acp {
     /// # Ok::<(), belay_agents::Unsupported>(())
     /// ```
     pub fn command(command: impl Into<String>) -> Self {
-        Self { preset: &preset::GENERIC, command: Some(command.into()), model: None }
+        Self::of(Some(command.into()))
     }
 
     /// Gemini CLI.
@@ -78,9 +78,10 @@ impl Acp {
         self
     }
 
-    /// What stands behind `acp:`.
+    /// What stands behind `acp:`. Some programs are known.
     pub(crate) fn of(command: Option<String>) -> Self {
-        Self { preset: &preset::GENERIC, command, model: None }
+        let words = command.as_deref().and_then(|command| shell_words::split(command).ok());
+        Self { preset: preset::of_command(&words.unwrap_or_default()), command, model: None }
     }
 
     fn preset(preset: &'static Preset) -> Self {
@@ -88,7 +89,7 @@ impl Acp {
     }
 
     fn unsupported(&self, option: &'static str, hint: &'static str) -> Unsupported {
-        Unsupported { agent: self.preset.name, option, hint: Some(hint) }
+        Unsupported { agent: self.name(), option, hint: Some(hint) }
     }
 
     /// The program and its arguments.
@@ -113,7 +114,7 @@ impl Acp {
         let prompt = request.composed_prompt();
         // How `belay agents` looks for the program: with nothing to say.
         let is_bare = prompt.is_empty() && self.command.is_none();
-        match self.preset.prompt_flag {
+        match self.preset.prompt_flag.filter(|_| self.command.is_none()) {
             _ if is_bare => {}
             Some(flag) => launch.bind(flag, &prompt),
             None => {
@@ -126,8 +127,12 @@ impl Acp {
 }
 
 impl Agent for Acp {
+    /// A command is `acp` whatever its program is: what is known of a program may grow, and a name is in journals.
     fn name(&self) -> &'static str {
-        self.preset.name
+        match self.command {
+            Some(_) => preset::GENERIC.name,
+            None => self.preset.name,
+        }
     }
 
     fn transports(&self) -> &'static [Transport] {
@@ -141,7 +146,8 @@ impl Agent for Acp {
     /// Whose limits an unknown program meets is known only by its command.
     fn account(&self, _model: Option<&str>) -> Account {
         let login = self.preset.login;
-        let account = Account::in_file("", login.home, login.files).variables(login.variables);
+        let account =
+            Account::in_file(login.home_env, login.home, login.files).variables(login.variables);
         let (part, model_limits) = (self.command.clone(), self.preset.model_limits);
         Account { part, model_limits, ..account }
     }
@@ -164,7 +170,7 @@ impl Agent for Acp {
 
     fn launch(&self, request: &RunRequest, transport: Transport) -> Result<Launch, Unsupported> {
         let preset = self.preset;
-        let ignored = check_options(preset.name, preset.capabilities, request)?;
+        let ignored = check_options(self.name(), preset.capabilities, request)?;
         let mut words = self.words()?.into_iter();
         let mut launch = Launch::new(&words.next().unwrap_or_default());
         launch.ignored = ignored;
@@ -174,7 +180,7 @@ impl Agent for Acp {
         launch.stop = StopPlan { native: true, sigint: false, sigterm: true };
         let model = request.model.as_deref().or(self.model.as_deref());
         if let Some(model) = model {
-            check_name(preset.name, "model", model)?;
+            check_name(self.name(), "model", model)?;
         }
         if transport == Transport::Dialogue {
             launch.args.extend(words);
@@ -183,10 +189,10 @@ impl Agent for Acp {
             launch.bind(flag, model);
         }
         if let Session::Resume(id) = &request.session {
-            check_name(preset.name, "resume", id)?;
+            check_name(self.name(), "resume", id)?;
         }
         self.check_permissions(request)?;
-        mcp::check(preset.name, &request.mcp_servers, |_| false)?;
+        mcp::check(self.name(), &request.mcp_servers, |_| false)?;
         if transport == Transport::Dialogue {
             launch.args.extend(preset.trust_for(request).map(str::to_owned));
         }
@@ -239,9 +245,17 @@ impl Acp {
         if kept {
             return Ok(());
         }
-        let hint = match modes.read_only {
-            Some(_) => "it does not keep edits inside the working directory: use read-only or full",
-            None => {
+        let hint = match (modes.read_only, self.preset.driver) {
+            (Some(_), _) => {
+                "it does not keep edits inside the working directory: use read-only or full"
+            }
+            (None, Some("claude")) => {
+                "its plan mode lets through what the user has allowed: use -a claude"
+            }
+            (None, Some("opencode")) => "use -a opencode, which keeps them",
+            (None, Some("pi")) => "use -a pi, which keeps read-only",
+            (None, Some("copilot")) => "use -a copilot, which keeps them",
+            (None, _) => {
                 "nobody knows what it does without asking: use full, or no mode and answer what it asks"
             }
         };

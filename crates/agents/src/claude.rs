@@ -52,7 +52,7 @@ impl Claude {
 /// What Claude Code itself reads from the environment. Variables that an outer Claude session sets for its
 /// children (`CLAUDECODE`, `CLAUDE_CODE_ENTRYPOINT`, `CLAUDE_CODE_SSE_PORT`) are not among them: they make
 /// an inner one believe that it is part of the outer.
-const ENV: &[&str] = &[
+pub(crate) const ENV: &[&str] = &[
     "ANTHROPIC_*",
     "CLAUDE_CONFIG_DIR",
     "CLAUDE_CODE_OAUTH_TOKEN",
@@ -110,7 +110,7 @@ const CAPABILITIES_PRINT: Capabilities = CAPABILITIES.without(&[
 ]);
 
 /// What says who pays, or that somebody else than Anthropic does.
-const ACCOUNT: &[&str] = &[
+pub(crate) const ACCOUNT: &[&str] = &[
     "ANTHROPIC_API_KEY",
     "ANTHROPIC_AUTH_TOKEN",
     "ANTHROPIC_BASE_URL",

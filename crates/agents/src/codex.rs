@@ -63,7 +63,7 @@ impl Codex {
 
 /// What Codex itself reads from the environment. What an outer Codex sets for its tools
 /// (`CODEX_SANDBOX`, `CODEX_THREAD_ID`) is not among it.
-const ENV: &[&str] =
+pub(crate) const ENV: &[&str] =
     &["OPENAI_*", "CODEX_HOME", "CODEX_API_KEY", "CODEX_ACCESS_TOKEN", "CODEX_CA_CERTIFICATE"];
 
 const APP_SERVER: Capabilities = Capabilities::new(&[
@@ -121,7 +121,7 @@ const EXEC: Capabilities = Capabilities::new(&[
 ]);
 
 /// What says who pays.
-const ACCOUNT: &[&str] =
+pub(crate) const ACCOUNT: &[&str] =
     &["OPENAI_API_KEY", "OPENAI_BASE_URL", "CODEX_API_KEY", "CODEX_ACCESS_TOKEN"];
 
 /// "You've hit your usage limit for MODEL. Switch to another model now" (from its source).

@@ -9,7 +9,7 @@ mod classify;
 mod failures;
 mod mcp;
 mod message;
-mod session_file;
+pub(crate) mod session_file;
 mod shell;
 mod stream;
 mod tools;
@@ -49,10 +49,10 @@ impl Copilot {
 
 /// What Copilot itself reads from the environment. `GH_TOKEN` and `GITHUB_TOKEN`, which it would take for a login
 /// too, open more than Copilot and have to be handed over.
-const ENV: &[&str] = &["COPILOT_*", "GH_HOST"];
+pub(crate) const ENV: &[&str] = &["COPILOT_*", "GH_HOST"];
 
 /// What would allow more than the request does.
-const ENV_DENIED: &[&str] = &["COPILOT_ALLOW_ALL", "COPILOT_ASSISTED_APPROVAL"];
+pub(crate) const ENV_DENIED: &[&str] = &["COPILOT_ALLOW_ALL", "COPILOT_ASSISTED_APPROVAL"];
 
 const JSON: Capabilities = Capabilities::new(&[
     (Capability::StreamingDeltas, Support::Native),
@@ -83,7 +83,7 @@ const JSON: Capabilities = Capabilities::new(&[
 ]);
 
 /// What says who pays.
-const ACCOUNT: &[&str] = &["COPILOT_GITHUB_TOKEN", "COPILOT_PROVIDER_*", "GH_HOST"];
+pub(crate) const ACCOUNT: &[&str] = &["COPILOT_GITHUB_TOKEN", "COPILOT_PROVIDER_*", "GH_HOST"];
 
 /// "user_model_rate_limited": a limit of one model alone (from the types of its events).
 const MODEL_LIMITS: &[&str] = &["user_model_rate_limited"];

@@ -60,7 +60,7 @@ impl OpenCode {
 
 /// What OpenCode and its providers read from the environment. What an outer OpenCode sets for its tools is not
 /// among it.
-const ENV: &[&str] = &[
+pub(crate) const ENV: &[&str] = &[
     "OPENCODE_CONFIG",
     "OPENCODE_CONFIG_*",
     "OPENCODE_DISABLE_*",
@@ -135,7 +135,7 @@ const RUN: Capabilities = Capabilities::new(&[
 ]);
 
 /// What says who pays: keys of providers, and configurations that may name others.
-const ACCOUNT: &[&str] = &[
+pub(crate) const ACCOUNT: &[&str] = &[
     "OPENCODE_CONFIG",
     "OPENCODE_CONFIG_*",
     "OPENCODE_API_KEY",

@@ -49,7 +49,7 @@ impl Pi {
 /// What Pi itself reads from the environment. What an outer Pi sets for its tools (`PI_SESSION_ID`,
 /// `PI_CODING_AGENT`) is not among it. Of the providers' keys those are passed that are a name each; the
 /// credentials of whole clouds have to be handed over.
-const ENV: &[&str] = &[
+pub(crate) const ENV: &[&str] = &[
     "PI_CODING_AGENT_DIR",
     "PI_CODING_AGENT_SESSION_DIR",
     "PI_PACKAGE_DIR",
@@ -108,7 +108,7 @@ const JSON: Capabilities =
 const READ_ONLY: &str = "read,grep,find,ls";
 
 /// What says who pays.
-const ACCOUNT: &[&str] = &[
+pub(crate) const ACCOUNT: &[&str] = &[
     "ANTHROPIC_API_KEY",
     "ANTHROPIC_AUTH_TOKEN",
     "ANTHROPIC_OAUTH_TOKEN",

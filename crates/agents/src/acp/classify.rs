@@ -22,8 +22,10 @@ pub(super) fn of_error(table: &Table, error: &RpcError) -> Failure {
             said.push(evidence(EvidenceSource::Field, &format!("error.{name}"), value));
         }
     }
-    if let Some(name) = error.data.get("errorName").and_then(Value::as_str) {
-        said.push(evidence(EvidenceSource::Field, "errorName", name));
+    for name in ["errorName", "errorKind", "codexErrorInfo"] {
+        if let Some(value) = error.data.get(name).and_then(Value::as_str) {
+            said.push(evidence(EvidenceSource::Field, name, value));
+        }
     }
     let message = of_provider("message").unwrap_or_else(|| words.clone());
     said.push(evidence(EvidenceSource::Text, "message", &message));
@@ -59,7 +61,25 @@ fn words(error: &RpcError) -> (String, Option<Value>) {
         Some(error) if error.is_object() => error.clone(),
         _ => object,
     });
+    let words = words.strip_prefix("Internal error: ").unwrap_or(words);
     (words.to_owned(), inner)
+}
+
+/// The failure that an agent tells in words of its own where an answer would stand. Only who knows by other signs
+/// that they are no answer may ask.
+pub(super) fn of_own_words(table: &Table, words: &str) -> Failure {
+    let words = words.trim();
+    let mut said = vec![evidence(EvidenceSource::Text, "message", words)];
+    // Copilot: one that it does not try again, and one that it gave up; Codex; Copilot again, of what it does not know.
+    let leads = ["(HTTP ", "Last error: ", "last status: ", "unexpected status ", "Error: "];
+    let number = |lead: &&str| words.split_once(lead)?.1.get(..3)?.parse::<u16>().ok();
+    let is_status = |status: &u16| (400..600).contains(status);
+    if let Some(status) = leads.iter().filter_map(number).find(is_status) {
+        said.push(evidence(EvidenceSource::Status, "message", status));
+    }
+    let words =
+        if words.is_empty() { "the turn failed, and the agent does not say why" } else { words };
+    waits::with_words(table.failure(words, said), words)
 }
 
 /// The object with which a text begins, whatever follows.

@@ -22,7 +22,28 @@ const GENERIC: &[Row] = &[
     synthetic(&[field("stopReason", "max_tokens")], Kind::OutputLimit),
     synthetic(&[field("stopReason", "max_turn_requests")], Kind::LimitReached),
     synthetic(&[field("stopReason", "refusal")], Kind::Refused),
+    // OpenCode.
     synthetic(&[field("errorName", "ContextOverflowError")], Kind::ContextOverflow),
+    synthetic(&[field("errorName", "ProviderAuthError")], Kind::Auth),
+    synthetic(&[field("errorName", "MessageOutputLengthError")], Kind::OutputLimit),
+    // Claude, by claude-agent-acp.
+    synthetic(&[field("errorKind", "authentication_failed")], Kind::Auth),
+    synthetic(&[field("errorKind", "billing_error")], Kind::Billing),
+    synthetic(&[field("errorKind", "rate_limit")], Kind::RateLimited),
+    synthetic(&[field("errorKind", "overloaded")], Kind::Overloaded),
+    synthetic(&[field("errorKind", "server_error")], Kind::ServerError),
+    synthetic(&[field("errorKind", "model_not_found")], Kind::ModelUnavailable),
+    synthetic(&[field("errorKind", "max_output_tokens")], Kind::OutputLimit),
+    synthetic(&[text("message", Begins("Prompt is too long"))], Kind::ContextOverflow),
+    synthetic(&[field("errorKind", "invalid_request")], Kind::InvalidRequest),
+    // The words of OpenAI's API, which Copilot hands on.
+    synthetic(&[text("message", Has("maximum context length"))], Kind::ContextOverflow),
+    // Codex, by codex-acp.
+    synthetic(&[field("codexErrorInfo", "usageLimitExceeded")], Kind::UsageLimit),
+    synthetic(
+        &[text("message", Begins("Codex ran out of room in the model's context window"))],
+        Kind::ContextOverflow,
+    ),
     synthetic(&[status(401, 401)], Kind::Auth),
     synthetic(&[status(402, 402)], Kind::Billing),
     synthetic(&[status(403, 403)], Kind::Auth),

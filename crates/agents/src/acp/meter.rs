@@ -79,6 +79,11 @@ impl Answer {
         })
     }
 
+    /// True if the agent says what the turn used, whatever it is.
+    pub(super) fn is_counted(&self) -> bool {
+        self.usage.is_some()
+    }
+
     /// The model that did the most, if the agent says what each has done.
     pub(super) fn model(&self) -> Option<String> {
         let models = &self.meta.quota.as_ref()?.model_usage;
@@ -158,7 +163,7 @@ impl Meter {
                     }
                 }
             }
-            Rule::EachResponse => {}
+            Rule::EachResponse | Rule::Untold => {}
             Rule::Quota => {
                 if let Some(quota) = &answer.meta.quota {
                     self.total.input_tokens = Some(quota.token_count.input_tokens);
@@ -211,9 +216,10 @@ impl Meter {
             true => tokens.input_tokens.saturating_sub(cached),
             false => tokens.input_tokens,
         };
+        let thoughts = tokens.thought_tokens.filter(|_| self.by.thoughts_apart);
         Usage {
             input_tokens: Some(input),
-            output_tokens: Some(tokens.output_tokens),
+            output_tokens: Some(tokens.output_tokens.saturating_add(thoughts.unwrap_or(0))),
             cache_read_input_tokens: read,
             cache_creation_input_tokens: write,
             reasoning_output_tokens: tokens.thought_tokens,
@@ -251,7 +257,7 @@ mod tests {
 
     /// Input, output, cache read of each of the two prompts.
     fn told(rule: Rule, resumed: bool) -> Vec<Option<(u64, u64, u64)>> {
-        let by = preset::Usage { rule, input_has_cached: true, exact: true };
+        let by = preset::Usage { rule, input_has_cached: true, thoughts_apart: false, exact: true };
         let mut meter = Meter::by(by, false, Heard::Live, resumed);
         let each = TWO.map(|line| {
             meter.begin();
@@ -278,10 +284,16 @@ mod tests {
 
     #[test]
     fn what_is_not_all_of_it_says_so() {
-        let by = preset::Usage { rule: Rule::LastStep, input_has_cached: false, exact: false };
+        let by = preset::Usage {
+            rule: Rule::LastStep,
+            input_has_cached: false,
+            thoughts_apart: true,
+            exact: false,
+        };
         let mut meter = Meter::by(by, false, Heard::Live, false);
         meter.answered(&decode(TWO[0]).unwrap());
         assert!(meter.usage().partial);
         assert_eq!(meter.usage().input_tokens, Some(3000));
+        assert_eq!(meter.usage().output_tokens, Some(160), "the thoughts are paid for too");
     }
 }

@@ -42,6 +42,24 @@ pub(super) struct Opened {
     pub(super) models: Models,
     #[serde(deserialize_with = "lenient")]
     pub(super) config_options: Vec<ConfigOption>,
+    #[serde(rename = "_meta", deserialize_with = "lenient")]
+    pub(super) meta: OpenedMeta,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct OpenedMeta {
+    #[serde(deserialize_with = "lenient")]
+    pub(super) pi_acp: OfPiAcp,
+}
+
+/// What pi-acp says of a session that it has opened.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct OfPiAcp {
+    /// A text for people that comes as if the model had said it, before the first prompt or after it.
+    #[serde(deserialize_with = "lenient")]
+    pub(super) startup_info: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -1,5 +1,6 @@
 //! What an agent behind ACP itself writes down about a session, where its stream does not tell what was used.
 
+use crate::copilot;
 use crate::session::{self, Response, SessionFiles, Tokens};
 use crate::wire::{decode, lenient};
 use jiff::Timestamp;
@@ -41,6 +42,80 @@ fn files_of_qwen(session_id: &str) -> Option<SessionFiles> {
         suffix: format!("{session_id}.jsonl"),
         beside: None,
     })
+}
+
+/// The file of Copilot, which it writes in all of its ways.
+pub(super) const COPILOT: SessionFile =
+    SessionFile { files: copilot::session_file::files, read: copilot::session_file::read };
+
+/// `~/.pi/agent/sessions/FOLDER/TIME_SESSION.jsonl` (measured, 1.5.2).
+pub(super) const PI: SessionFile = SessionFile { files: files_of_pi, read: read_pi };
+
+fn files_of_pi(session_id: &str) -> Option<SessionFiles> {
+    session::is_id(session_id).then(|| SessionFiles {
+        home_env: "PI_CODING_AGENT_DIR",
+        home: ".pi/agent",
+        folder: "sessions",
+        levels: 1,
+        // The century of its time.
+        prefix: "20",
+        suffix: format!("_{session_id}.jsonl"),
+        beside: None,
+    })
+}
+
+/// Pi writes down each message; those of the model have what they used.
+#[derive(Deserialize)]
+struct PiLine {
+    timestamp: Timestamp,
+    message: PiMessage,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PiMessage {
+    #[serde(default, deserialize_with = "lenient")]
+    provider: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    model: Option<String>,
+    usage: PiTokens,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct PiTokens {
+    #[serde(deserialize_with = "lenient")]
+    input: u64,
+    /// With the thoughts.
+    #[serde(deserialize_with = "lenient")]
+    output: u64,
+    #[serde(deserialize_with = "lenient")]
+    cache_read: u64,
+    #[serde(deserialize_with = "lenient")]
+    cache_write: u64,
+    #[serde(deserialize_with = "lenient")]
+    reasoning: u64,
+}
+
+fn read_pi(since: Timestamp, lines: &mut dyn Iterator<Item = &[u8]>) -> Vec<Response> {
+    let read = |line: &[u8]| {
+        let PiLine { timestamp, message } = decode(str::from_utf8(line).ok()?)?;
+        let PiTokens { input, output, cache_read, cache_write, reasoning } = message.usage;
+        let tokens =
+            Tokens { input, output, cache_read, cache_write, reasoning, ..Tokens::default() };
+        let model = message.model.map(|model| match message.provider {
+            Some(provider) => format!("{provider}/{model}"),
+            None => model,
+        });
+        // A response that failed is there too, and has used nothing.
+        (timestamp >= since && tokens.total() > 0).then(|| Response {
+            at: Some(timestamp),
+            model,
+            tokens,
+            ..Response::default()
+        })
+    };
+    lines.filter_map(read).collect()
 }
 
 /// Qwen writes down each answer of a model, of helpers too, as an event.

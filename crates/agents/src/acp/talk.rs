@@ -80,6 +80,10 @@ pub(super) struct Talk {
     requests: u32,
     stderr: StderrTail,
     initialized: bool,
+    /// A text of its household that the agent has announced for the beginning of the session.
+    greeting: Option<String>,
+    /// The agent has said that the turn that runs has failed.
+    is_broken: bool,
 }
 
 /// How long nothing of a history may come before it counts as told.
@@ -113,6 +117,8 @@ impl Talk {
             requests: 0,
             stderr: StderrTail::default(),
             initialized: false,
+            greeting: None,
+            is_broken: false,
         }
     }
 }
@@ -172,7 +178,7 @@ impl Talk {
 
     fn end_turn(&mut self, failure: Option<Failure>, out: &mut Out) {
         self.has_ended = true;
-        (self.interrupted, self.cancel_sent) = (false, false);
+        (self.interrupted, self.cancel_sent, self.is_broken) = (false, false, false);
         self.prompting = self.heard == Heard::Saved;
         self.calls.turn_ended(out);
         self.asks.clear();

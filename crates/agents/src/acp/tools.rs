@@ -28,6 +28,8 @@ struct Call {
     kind: ToolKind,
     args: Option<Json>,
     paths: Vec<String>,
+    /// What the command has printed, where that comes in pieces.
+    printed: Option<String>,
     announced: bool,
     called: bool,
     denied: bool,
@@ -50,6 +52,9 @@ pub(super) enum Step {
 pub(super) struct Beside<'a> {
     pub(super) input: Option<&'a RawValue>,
     pub(super) tool_name: Option<&'a str>,
+    /// What a command has printed since the last update.
+    pub(super) printed: Option<&'a str>,
+    pub(super) exit_code: Option<i32>,
 }
 
 /// A tool that the agent asks about.
@@ -82,20 +87,24 @@ impl Calls {
         out: &mut Out,
     ) -> Step {
         let known = self.knows(&update.tool_call_id.0);
+        let exit_code = beside.exit_code.filter(|_| !self.quirks.guesses_exit_codes);
+        let comes_late = self.quirks.arguments_come_late;
         let call = self.merge(update, beside);
         let status = update.fields.status.unwrap_or(ToolCallStatus::Pending);
         let is_over = matches!(status, ToolCallStatus::Completed | ToolCallStatus::Failed);
         if call.ended {
             return Step::Goes;
         }
-        if call.args.is_some() || status != ToolCallStatus::Pending {
+        let has_args = call.args.is_some() && !comes_late;
+        if has_args || status != ToolCallStatus::Pending {
             call.tell(out);
         } else {
             call.announce(out);
         }
         if is_over {
             call.ended = true;
-            let result = result(call, update, status == ToolCallStatus::Failed);
+            let failed = status == ToolCallStatus::Failed;
+            let result = result(call, update, exit_code, failed);
             out.event(Event::ToolResult(result));
             return Step::Ended;
         }
@@ -179,6 +188,9 @@ impl Calls {
         if let Some(locations) = fields.locations.as_ref().filter(|paths| !paths.is_empty()) {
             call.paths = locations.iter().map(|at| at.path.to_string_lossy().into()).collect();
         }
+        if let Some(printed) = beside.printed {
+            call.printed.get_or_insert_default().push_str(printed);
+        }
         // An empty object comes while the model still writes the arguments.
         let input = beside.input.filter(|input| !matches!(input.get().trim(), "{}" | "null"));
         call.args = input.map(Json::from_raw).or(call.args.take());
@@ -198,7 +210,9 @@ impl Calls {
             Some(format!("mcp__{server}__{tool}"))
         };
         match name {
-            "run_shell_command" | "bash" | "shell" | "developer__shell" => "Bash".to_owned(),
+            "run_shell_command" | "bash" | "shell" | "exec_command" | "developer__shell" => {
+                "Bash".to_owned()
+            }
             _ => self.servers.iter().find_map(of_server).unwrap_or_else(|| name.to_owned()),
         }
     }
@@ -258,13 +272,18 @@ fn kind_of(kind: AcpKind) -> ToolKind {
     }
 }
 
-fn result(call: &Call, update: &ToolCallUpdate, failed: bool) -> ToolResult {
+fn result(
+    call: &Call,
+    update: &ToolCallUpdate,
+    exit_code: Option<i32>,
+    failed: bool,
+) -> ToolResult {
     let raw = update.fields.raw_output.as_ref();
-    let exit_code = raw.and_then(exit_code);
+    let exit_code = exit_code.or_else(|| raw.and_then(self::exit_code));
     ToolResult {
         tool_id: Some(ToolId(call.id.clone())),
         name: Some(call.shown_name()),
-        output: output(update, raw),
+        output: call.printed.clone().unwrap_or_else(|| output(update, raw)),
         tool_error: failed || exit_code.is_some_and(|code| code != 0),
         exit_code,
     }
@@ -290,8 +309,11 @@ fn output(update: &ToolCallUpdate, raw: Option<&Value>) -> String {
     }
     let blocks = update.fields.content.iter().flatten();
     let shown: Vec<String> = blocks.map(block).collect();
+    let shown_raw = |text: &str| shown == [format!("```\n{text}\n```")];
     match (shown.is_empty(), raw) {
         (true, Some(Value::String(text))) => text.clone(),
+        // Claude's adapter shows it as Markdown.
+        (false, Some(Value::String(text))) if shown_raw(text) => text.clone(),
         (true, Some(raw)) if !raw.is_null() => raw.to_string(),
         _ => shown.join("\n"),
     }

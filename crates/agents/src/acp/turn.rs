@@ -1,7 +1,7 @@
 //! What the model says in one turn, response by response.
 
 use crate::Out;
-use belay_trace::{Event, Reasoning, Text, TurnStarted};
+use belay_trace::{Event, Reasoning, Text, TextRetracted, TurnStarted};
 
 /// The turn that runs.
 #[derive(Debug, Default)]
@@ -15,6 +15,10 @@ pub(super) struct Turn {
     reached: String,
     /// The model has said something since the last tool.
     has_said: bool,
+    /// What was said last.
+    last: String,
+    /// It is all that the response has said.
+    is_alone: bool,
     /// A tool was called.
     pub(super) acted: bool,
     pub(super) model: Option<String>,
@@ -26,6 +30,7 @@ impl Turn {
             return;
         }
         let message_id = Some(self.respond(out));
+        (self.is_alone, self.last) = (self.text.is_empty(), text.clone());
         self.text.push_str(&text);
         self.has_said = true;
         out.event(Event::Text(Text { text, message_id }));
@@ -53,6 +58,26 @@ impl Turn {
     /// What comes next is of another response.
     pub(super) fn response_ended(&mut self) {
         self.responding = false;
+    }
+
+    /// What was said of the response is void: it is asked for once more.
+    pub(super) fn response_broke_off(&mut self, out: &mut Out) {
+        let text = std::mem::take(&mut self.text);
+        if self.responding && !text.is_empty() {
+            let message_id = Some(self.responses.to_string());
+            out.event(Event::TextRetracted(TextRetracted { text, message_id }));
+        }
+        (self.responding, self.has_said) = (false, false);
+    }
+
+    /// The last chunk, if nothing came behind it.
+    pub(super) fn last_chunk(&self) -> Option<&str> {
+        self.has_said.then_some(self.last.as_str())
+    }
+
+    /// The same, if nothing else was said in its response.
+    pub(super) fn last_alone(&self) -> Option<&str> {
+        self.last_chunk().filter(|_| self.is_alone)
     }
 
     /// True if the model has had no last word.

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
-pub(super) fn files(session_id: &str) -> Option<SessionFiles> {
+pub(crate) fn files(session_id: &str) -> Option<SessionFiles> {
     session::is_id(session_id).then(|| SessionFiles {
         home_env: "COPILOT_HOME",
         home: ".copilot",
@@ -63,7 +63,7 @@ struct Used {
 }
 
 /// The responses since `since`; where only sums are told, what each model has used since then as one.
-pub(super) fn read(since: Timestamp, lines: &mut dyn Iterator<Item = &[u8]>) -> Vec<Response> {
+pub(crate) fn read(since: Timestamp, lines: &mut dyn Iterator<Item = &[u8]>) -> Vec<Response> {
     let (mut responses, mut before, mut sums) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
     let mut ended = None;
     for line in lines {

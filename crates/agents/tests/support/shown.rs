@@ -200,7 +200,8 @@ fn made_up(table: &Table, row: &Row) -> Shown {
                         _ => words,
                     };
                     let code = code.or(status.filter(|_| table.agent == "gemini").map(i64::from));
-                    let data = json!({"details": words, "errorName": field("errorName")});
+                    let data = json!({"details": words, "errorName": field("errorName"),
+                        "errorKind": field("errorKind"), "codexErrorInfo": field("codexErrorInfo")});
                     let error = json!({"code": code.unwrap_or(-32603), "message": "Internal error", "data": data});
                     json!({"jsonrpc": "2.0", "id": 3, "error": error})
                 }

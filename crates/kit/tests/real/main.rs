@@ -3,6 +3,7 @@
 //! One program for all: each would link the whole library, 100 MB and some seconds.
 
 mod acp_chain;
+mod acp_others;
 mod answers;
 mod any_agent;
 mod asks;

@@ -160,6 +160,8 @@ pub(crate) struct Stage {
     pub(crate) program: RealAgent,
     pub(crate) sandbox: Sandbox,
     pub(crate) policy: CodexPolicy,
+    /// The agent is spoken with over ACP, by this command.
+    pub(crate) acp: Option<Acp>,
 }
 
 impl Stage {
@@ -180,17 +182,20 @@ impl Stage {
             skip_unless_installed(real::opencode(), "opencode", test)?
         };
         let sandbox = Sandbox::new().unwrap();
-        Some(Self { way, program, sandbox, policy: CodexPolicy::FULL_ACCESS })
+        Some(Self { way, program, sandbox, policy: CodexPolicy::FULL_ACCESS, acp: None })
     }
 
     /// The same place with another `config.toml` for Codex.
     pub(crate) fn with_policy(&self, approval: &'static str, sandbox: &'static str) -> Self {
         let policy = CodexPolicy { approval, sandbox };
         let (program, home) = (self.program.clone(), Sandbox::new().unwrap());
-        Self { way: self.way, program, sandbox: home, policy }
+        Self { way: self.way, program, sandbox: home, policy, acp: self.acp.clone() }
     }
 
     pub(crate) fn agent(&self) -> Arc<dyn Agent> {
+        if let Some(agent) = &self.acp {
+            return Arc::new(agent.clone());
+        }
         match self.way {
             Way::Claude | Way::ClaudePrint => Arc::new(Claude::new().model(CLAUDE_MODEL)),
             Way::Codex | Way::CodexExec => Arc::new(Codex::new()),
@@ -241,6 +246,7 @@ impl Stage {
             .state_dir(self.state_dir());
         // The richer way is what a client tries first; only the other has to be asked for.
         match self.way.transport() {
+            _ if self.acp.is_some() => client,
             Transport::Dialogue => client,
             transport => client.transport(transport),
         }

@@ -217,13 +217,16 @@ impl Talk {
         self.session_id = Some(session_id.clone());
         self.meter.window = opened.window();
         self.turn.model = opened.model();
+        self.greeting.clone_from(&opened.meta.pi_acp.startup_info);
         let mode = self.preset.modes.of(self.request.permissions);
+        let current = opened.modes.current_mode_id.clone();
+        let current = current.filter(|_| !self.preset.quirks.modes_are_of_thinking);
         let agent = self.hello.agent_info.as_ref();
         out.event(Event::SessionStarted(SessionStarted {
             session_id: session_id.clone(),
             model: self.turn.model.clone(),
             agent_version: agent.map(|agent| agent.version.clone()),
-            permission_mode: mode.map(str::to_owned).or(opened.modes.current_mode_id.clone()),
+            permission_mode: mode.map(str::to_owned).or(current),
             cwd: self.request.cwd.as_ref().map(|cwd| cwd.to_string_lossy().into_owned()),
             tools: Vec::new(),
         }));

@@ -27,6 +27,62 @@ struct RawCall<'a> {
 struct CallMeta {
     #[serde(deserialize_with = "lenient")]
     tool_name: Option<String>,
+    /// What a command has printed since the last update, of agents that take every client for one with terminals.
+    #[serde(
+        rename = "terminal_output",
+        alias = "terminal_output_delta",
+        deserialize_with = "lenient"
+    )]
+    output: Option<Printed>,
+    #[serde(rename = "terminal_exit", deserialize_with = "lenient")]
+    exit: Option<Ended>,
+}
+
+#[derive(Default, Deserialize)]
+struct Printed {
+    #[serde(default, deserialize_with = "lenient")]
+    data: String,
+}
+
+#[derive(Default, Deserialize)]
+struct Ended {
+    #[serde(default, deserialize_with = "lenient")]
+    exit_code: Option<i32>,
+}
+
+/// What an update about the session says of the turn that runs: codex-acp tells so that it has failed, and ends it
+/// like any other.
+pub(super) fn is_broken(params: &RawValue) -> Option<bool> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Status {
+        #[serde(rename = "type")]
+        kind: String,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct OfCodex {
+        thread_status: Status,
+    }
+    #[derive(Deserialize)]
+    struct Meta {
+        codex: OfCodex,
+    }
+    #[derive(Deserialize)]
+    struct Update {
+        #[serde(rename = "_meta")]
+        meta: Meta,
+    }
+    #[derive(Deserialize)]
+    struct Params {
+        update: Update,
+    }
+    let params: Params = decode(params.get())?;
+    match params.update.meta.codex.thread_status.kind.as_str() {
+        "systemError" => Some(true),
+        "active" => Some(false),
+        _ => None,
+    }
 }
 
 impl<'a> Raw<'a> {
@@ -39,6 +95,8 @@ impl<'a> Raw<'a> {
         Beside {
             input: call.and_then(|call| call.input),
             tool_name: call.and_then(|call| call.meta.tool_name.as_deref()),
+            printed: call.and_then(|call| Some(call.meta.output.as_ref()?.data.as_str())),
+            exit_code: call.and_then(|call| call.meta.exit.as_ref()?.exit_code),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The prompt, what the agent tells while it works on it, and its answer.
 
-use super::raw::Raw;
+use super::raw::{self, Raw};
 use super::{Asked, Talk};
 use crate::Image;
 use crate::acp::meter::{Answer, Tokens};
@@ -43,9 +43,11 @@ impl Talk {
         let reason = answer.stop_reason.as_str();
         let by_reason =
             |failure: Failure| Some(failure.with(EvidenceSource::Field, "stopReason", reason));
+        let own_words = self.own_words(answer);
         let silence_fails = self.preset.quirks.silence_is_failure || !self.turn.acted;
         let gave_up = self.turn.is_silent() && self.calls.last_is_denied();
         let failure = match reason {
+            "end_turn" if own_words.is_some() => own_words,
             "end_turn" if gave_up => {
                 let words = "the agent gave up when a tool was not permitted";
                 by_reason(Failure::new(FailureKind::PermissionDenied, words))
@@ -68,6 +70,17 @@ impl Talk {
             _ => Some(classify::of_stop(self.preset.failures, reason)),
         };
         self.end_turn(failure, out);
+    }
+
+    /// The failure of a turn that the agent ends as if it had been answered, in words of its own.
+    fn own_words(&self, answer: &Answer) -> Option<Failure> {
+        let known = self.preset.own_words;
+        let is_counted = answer.is_counted();
+        let words = match self.is_broken {
+            true => Some(self.turn.last_chunk().unwrap_or_default()),
+            false => self.turn.last_alone().filter(|chunk| known.is_failure(chunk, is_counted)),
+        };
+        words.map(|words| classify::of_own_words(self.preset.failures, words))
     }
 
     /// True for a prompt that the agent may carry out itself, without a model.
@@ -96,8 +109,12 @@ impl Talk {
             SessionUpdate::AvailableCommandsUpdate(_)
             | SessionUpdate::CurrentModeUpdate(_)
             | SessionUpdate::ConfigOptionUpdate(_)
-            | SessionUpdate::SessionInfoUpdate(_)
             | SessionUpdate::UserMessageChunk(_) => {}
+            SessionUpdate::SessionInfoUpdate(_) => {
+                if let Some(is_broken) = raw::is_broken(params) {
+                    self.is_broken = is_broken && self.prompting;
+                }
+            }
             SessionUpdate::UsageUpdate(update) => {
                 let cost = update.cost.filter(|cost| cost.currency == "USD");
                 if let Some(cost) = cost {
@@ -111,6 +128,10 @@ impl Talk {
                         source: belay_trace::ContextSource::Agent,
                     }));
                 }
+            }
+            SessionUpdate::AgentMessageChunk(chunk) if self.is_greeting(&chunk) => {
+                let text = tools::text_of(&chunk.content);
+                out.event(Event::notice(Level::Debug, "household", text));
             }
             // Before the prompt it is the history of the session, or the agent's household.
             _ if !self.prompting => {
@@ -143,6 +164,12 @@ impl Talk {
         Some(())
     }
 
+    /// True once, for the text that was announced.
+    fn is_greeting(&mut self, chunk: &ContentChunk) -> bool {
+        let text = tools::text_of(&chunk.content);
+        self.greeting.take_if(|greeting| *greeting == text).is_some()
+    }
+
     fn chunk(&mut self, chunk: &ContentChunk, params: &RawValue, out: &mut Out) {
         #[derive(Deserialize)]
         struct Params {
@@ -161,8 +188,14 @@ impl Talk {
         }
         self.end_denied(out);
         let text = tools::text_of(&chunk.content);
-        if self.preset.household.iter().any(|begin| text.starts_with(begin)) {
+        let is_aside = self.preset.own_words.asides.contains(&text.as_str());
+        if is_aside || self.preset.household.iter().any(|begin| text.starts_with(begin)) {
             out.event(Event::notice(Level::Debug, "household", text));
+            return;
+        }
+        if self.preset.own_words.is_retry(&text) {
+            self.turn.response_broke_off(out);
+            out.event(Event::notice(Level::Info, "retry", text));
             return;
         }
         self.turn.text(text, out);

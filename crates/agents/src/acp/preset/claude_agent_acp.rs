@@ -1,0 +1,38 @@
+//! `claude-agent-acp`: Claude Code behind ACP, by the agent SDK.
+
+use super::generic::{CONFINING, PLAIN};
+use super::{Login, Modes, Preset, Rule, Usage};
+use crate::{Capability, Care, claude};
+
+/// Measured on 0.100.0 with Claude Code 2.1.329 (`docs/agents/acp.md`).
+pub(in crate::acp) static CLAUDE_AGENT_ACP: Preset = Preset {
+    name: "claude-agent-acp",
+    program: "claude-agent-acp",
+    // The Claude Code that it starts, if not the one of its package.
+    env: &["CLAUDE_CODE_EXECUTABLE", "CLAUDE_MODEL_CONFIG"],
+    inner_env: claude::ENV,
+    login: Login {
+        home_env: "CLAUDE_CONFIG_DIR",
+        home: ".claude",
+        files: &[".credentials.json"],
+        variables: claude::ACCOUNT,
+    },
+    care: Care {
+        install: "npm install -g @agentclientprotocol/claude-agent-acp",
+        log_in: "start claude and type /login, or set ANTHROPIC_API_KEY",
+        tried: Some(("0.100.0", "0.100.0")),
+    },
+    // The user's own allow rules reach into its `plan`, and there is no way to take tools away.
+    modes: Modes { read_only: None, edit: Some("acceptEdits"), full: None },
+    // Right for the prompt itself; the title that it asks a model for is told nowhere.
+    usage: Usage {
+        rule: Rule::PerPrompt,
+        input_has_cached: false,
+        thoughts_apart: false,
+        exact: false,
+    },
+    asides: &["_auth/status_update"],
+    driver: Some("claude"),
+    capabilities: CONFINING.without(&[Capability::PermitReadOnly]),
+    ..PLAIN
+};

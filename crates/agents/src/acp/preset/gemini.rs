@@ -1,0 +1,99 @@
+//! Gemini CLI.
+
+use super::{Login, Modes, OwnWords, Preset, Quirks, Rule, Usage};
+use crate::acp::{failures, session_file};
+use crate::{Capabilities, Capability, Care, Support};
+
+/// Measured on 0.61.0 (`docs/agents/gemini.md`).
+pub(in crate::acp) static GEMINI: Preset = Preset {
+    name: "gemini",
+    program: "gemini",
+    args: &["--acp"],
+    model_flag: Some("--model"),
+    prompt_flag: Some("--prompt-interactive"),
+    trust_flag: Some("--skip-trust"),
+    env: &[
+        "GEMINI_API_KEY",
+        "GEMINI_MODEL",
+        "GEMINI_CLI_TRUST_WORKSPACE",
+        "GOOGLE_API_KEY",
+        "GOOGLE_CLOUD_PROJECT",
+        "GOOGLE_CLOUD_LOCATION",
+        "GOOGLE_APPLICATION_CREDENTIALS",
+        "GOOGLE_GENAI_USE_VERTEXAI",
+        "GOOGLE_GENAI_USE_GCA",
+        "GOOGLE_GEMINI_BASE_URL",
+        "GOOGLE_VERTEX_BASE_URL",
+    ],
+    // It starts itself once more for more memory: a parent that hears no signal.
+    // With a terminal for its commands, their output is a picture of that and never told over ACP.
+    inner_env: &[],
+    env_denied: &[],
+    set: &[("GEMINI_CLI_NO_RELAUNCH", "true"), ("GEMINI_PTY_INFO", "child_process")],
+    login: Login {
+        home_env: "",
+        home: ".gemini",
+        files: &["oauth_creds.json", "google_accounts.json"],
+        variables: &[
+            "GEMINI_API_KEY",
+            "GOOGLE_API_KEY",
+            "GOOGLE_CLOUD_PROJECT",
+            "GOOGLE_APPLICATION_CREDENTIALS",
+            "GOOGLE_GENAI_USE_VERTEXAI",
+            "GOOGLE_GENAI_USE_GCA",
+            "GOOGLE_GEMINI_BASE_URL",
+            "GOOGLE_VERTEX_BASE_URL",
+        ],
+    },
+    model_limits: &["on this model"],
+    care: Care {
+        install: "npm install -g @google/gemini-cli@latest",
+        log_in: "start gemini and choose a login, or set GEMINI_API_KEY",
+        tried: Some(("0.57.0", "0.61.0")),
+    },
+    modes: Modes { read_only: Some("plan"), edit: Some("autoEdit"), full: Some("yolo") },
+    usage: Usage { rule: Rule::Quota, input_has_cached: true, thoughts_apart: false, exact: false },
+    session_file: Some(session_file::GEMINI),
+    failures: &failures::GEMINI,
+    quirks: Quirks {
+        tool_name_in_id: true,
+        history_after_load: true,
+        silence_is_failure: true,
+        uncounted_is_failure: true,
+        denied_calls_stay_open: true,
+        resume_caution: Some(
+            "Gemini 0.61.0 forgets a session that is gone on with in its first minute, and deletes one that is gone on with twice",
+        ),
+        ..Quirks::NONE
+    },
+    asides: &[],
+    household: &["[MODE_UPDATE] "],
+    own_words: OwnWords::NONE,
+    driver: None,
+    capabilities: Capabilities::new(&[
+        (Capability::StreamingDeltas, Support::Native),
+        (Capability::SystemPrompt, Support::Belay),
+        (Capability::AppendSystemPrompt, Support::Belay),
+        (Capability::MaxTurns, Support::Account),
+        (Capability::MaxCost, Support::Account),
+        (Capability::AgentRetries, Support::No),
+        (Capability::MaxOutputTokens, Support::No),
+        (Capability::AllowedTools, Support::No),
+        (Capability::DisallowedTools, Support::No),
+        (Capability::Effort, Support::No),
+        (Capability::PermitReadOnly, Support::Native),
+        (Capability::PermitEdit, Support::Native),
+        (Capability::McpServers, Support::Native),
+        (Capability::Images, Support::Native),
+        (Capability::OutputSchema, Support::Belay),
+        (Capability::Resume, Support::Native),
+        (Capability::Continue, Support::No),
+        (Capability::Fork, Support::No),
+        (Capability::NativeInterrupt, Support::Native),
+        (Capability::Steer, Support::No),
+        (Capability::PermissionRequests, Support::Native),
+        (Capability::ReportedUsage, Support::Native),
+        (Capability::ReportedCost, Support::No),
+        (Capability::ReportedWindow, Support::No),
+    ]),
+};

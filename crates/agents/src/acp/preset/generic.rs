@@ -1,0 +1,87 @@
+//! Any program that nobody has looked at.
+
+use super::{Login, Modes, OwnWords, Preset, Quirks, Rule, Usage};
+use crate::acp::failures;
+use crate::{Capabilities, Capability, Care, Support};
+
+/// Providers whose keys agents of every sort read; for a program that nobody knows.
+const KEYS: &[&str] = &[
+    "ANTHROPIC_API_KEY",
+    "ANTHROPIC_BASE_URL",
+    "OPENAI_API_KEY",
+    "OPENAI_BASE_URL",
+    "GEMINI_API_KEY",
+    "GOOGLE_API_KEY",
+    "OPENROUTER_API_KEY",
+];
+
+pub(in crate::acp) static GENERIC: Preset = PLAIN;
+
+/// What holds for an agent of which nothing else is known.
+///
+/// Most of what an agent can do is told when it runs; what is promised here is tried, and refused then.
+pub(super) const PLAIN: Preset = Preset {
+    name: "acp",
+    program: "",
+    args: &[],
+    model_flag: None,
+    prompt_flag: None,
+    trust_flag: None,
+    env: KEYS,
+    inner_env: &[],
+    env_denied: &[],
+    set: &[],
+    login: Login { home_env: "", home: "", files: &[], variables: KEYS },
+    care: Care::NONE,
+    modes: Modes { read_only: None, edit: None, full: None },
+    usage: Usage {
+        rule: Rule::PerPrompt,
+        input_has_cached: false,
+        thoughts_apart: false,
+        exact: false,
+    },
+    session_file: None,
+    failures: &failures::ACP,
+    quirks: Quirks::NONE,
+    model_limits: &[],
+    asides: &[],
+    household: &[],
+    own_words: OwnWords::NONE,
+    driver: None,
+    capabilities: GENERIC_CAPABILITIES,
+};
+
+/// Who knows nothing of an agent cannot say what it permits itself, or how large its window is.
+pub(super) const GENERIC_CAPABILITIES: Capabilities = CONFINING.without(&[
+    Capability::PermitReadOnly,
+    Capability::PermitEdit,
+    Capability::ReportedWindow,
+]);
+
+/// The same with modes for what a request permits, and with a window that is told.
+pub(super) const CONFINING: Capabilities = Capabilities::new(&[
+    (Capability::StreamingDeltas, Support::Native),
+    (Capability::SystemPrompt, Support::Belay),
+    (Capability::AppendSystemPrompt, Support::Belay),
+    (Capability::MaxTurns, Support::No),
+    (Capability::MaxCost, Support::No),
+    (Capability::AgentRetries, Support::No),
+    (Capability::MaxOutputTokens, Support::No),
+    (Capability::AllowedTools, Support::No),
+    (Capability::DisallowedTools, Support::No),
+    (Capability::Effort, Support::No),
+    (Capability::PermitReadOnly, Support::Native),
+    (Capability::PermitEdit, Support::Native),
+    (Capability::McpServers, Support::Native),
+    (Capability::Images, Support::Native),
+    (Capability::OutputSchema, Support::Belay),
+    (Capability::Resume, Support::Native),
+    (Capability::Continue, Support::Native),
+    (Capability::Fork, Support::No),
+    (Capability::NativeInterrupt, Support::Native),
+    (Capability::Steer, Support::No),
+    (Capability::PermissionRequests, Support::Native),
+    (Capability::ReportedUsage, Support::Native),
+    (Capability::ReportedCost, Support::No),
+    (Capability::ReportedWindow, Support::Native),
+]);

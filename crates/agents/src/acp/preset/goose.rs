@@ -1,0 +1,62 @@
+//! Goose.
+
+use super::generic::GENERIC_CAPABILITIES;
+use super::{Login, Modes, OwnWords, Preset, Quirks, Rule, Usage};
+use crate::Care;
+use crate::acp::failures;
+
+/// Nobody has tried it: the command is the one of its documentation.
+pub(in crate::acp) static GOOSE: Preset = Preset {
+    name: "goose",
+    program: "goose",
+    args: &["acp"],
+    model_flag: None,
+    prompt_flag: None,
+    trust_flag: None,
+    env: &[
+        "GOOSE_PROVIDER",
+        "GOOSE_MODEL",
+        "ANTHROPIC_API_KEY",
+        "OPENAI_API_KEY",
+        "OPENAI_BASE_URL",
+        "GOOGLE_API_KEY",
+        "OPENROUTER_API_KEY",
+    ],
+    inner_env: &[],
+    env_denied: &[],
+    set: &[],
+    login: Login {
+        home_env: "",
+        home: ".config/goose",
+        files: &["config.yaml", "secrets.yaml"],
+        variables: &[
+            "GOOSE_PROVIDER",
+            "ANTHROPIC_API_KEY",
+            "OPENAI_API_KEY",
+            "OPENAI_BASE_URL",
+            "GOOGLE_API_KEY",
+            "OPENROUTER_API_KEY",
+        ],
+    },
+    model_limits: &[],
+    care: Care {
+        install: "see https://block.github.io/goose",
+        log_in: "goose configure",
+        tried: None,
+    },
+    modes: Modes { read_only: None, edit: None, full: None },
+    usage: Usage {
+        rule: Rule::PerPrompt,
+        input_has_cached: false,
+        thoughts_apart: false,
+        exact: false,
+    },
+    session_file: None,
+    failures: &failures::GOOSE,
+    quirks: Quirks::NONE,
+    asides: &[],
+    household: &[],
+    own_words: OwnWords::NONE,
+    driver: None,
+    capabilities: GENERIC_CAPABILITIES,
+};

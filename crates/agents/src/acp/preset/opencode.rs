@@ -1,0 +1,36 @@
+//! `opencode acp`: OpenCode behind ACP.
+
+use super::generic::{CONFINING, PLAIN};
+use super::{Login, Preset, Quirks, Rule, Usage};
+use crate::{Capability, Care, opencode};
+
+/// Measured on 1.18.33 (`docs/agents/acp.md`).
+pub(in crate::acp) static OPENCODE: Preset = Preset {
+    name: "opencode acp",
+    program: "opencode",
+    args: &["acp"],
+    env: &[],
+    inner_env: opencode::ENV,
+    login: Login {
+        home_env: "XDG_DATA_HOME",
+        home: ".local/share",
+        files: &["opencode/auth.json"],
+        variables: opencode::ACCOUNT,
+    },
+    care: Care {
+        install: "npm install -g opencode-ai@latest",
+        log_in: "opencode auth login, or set a provider's key",
+        tried: Some(("1.18.33", "1.18.33")),
+    },
+    // And the title that it asks a model for is told nowhere.
+    usage: Usage {
+        rule: Rule::LastStep,
+        input_has_cached: false,
+        thoughts_apart: true,
+        exact: false,
+    },
+    quirks: Quirks { arguments_come_late: true, ..Quirks::NONE },
+    driver: Some("opencode"),
+    capabilities: CONFINING.without(&[Capability::PermitReadOnly, Capability::PermitEdit]),
+    ..PLAIN
+};

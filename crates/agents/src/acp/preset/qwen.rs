@@ -1,0 +1,92 @@
+//! Qwen Code.
+
+use super::{Login, Modes, OwnWords, Preset, Quirks, Rule, Usage};
+use crate::acp::{failures, session_file};
+use crate::{Capabilities, Capability, Care, Support};
+
+/// Measured on 0.24.4 (`docs/agents/qwen.md`).
+pub(in crate::acp) static QWEN: Preset = Preset {
+    name: "qwen",
+    program: "qwen",
+    args: &["--acp"],
+    model_flag: Some("--model"),
+    prompt_flag: Some("--prompt-interactive"),
+    trust_flag: None,
+    env: &[
+        "OPENAI_API_KEY",
+        "OPENAI_BASE_URL",
+        "OPENAI_MODEL",
+        "DASHSCOPE_API_KEY",
+        "BAILIAN_CODING_PLAN_API_KEY",
+        "ANTHROPIC_API_KEY",
+        "ANTHROPIC_BASE_URL",
+        "ANTHROPIC_MODEL",
+        "GEMINI_API_KEY",
+        "QWEN_HOME",
+    ],
+    inner_env: &[],
+    env_denied: &[],
+    set: &[("QWEN_CODE_NO_RELAUNCH", "true")],
+    login: Login {
+        home_env: "",
+        home: ".qwen",
+        files: &["oauth_creds.json", "settings.json"],
+        variables: &[
+            "OPENAI_API_KEY",
+            "OPENAI_BASE_URL",
+            "DASHSCOPE_API_KEY",
+            "BAILIAN_CODING_PLAN_API_KEY",
+            "ANTHROPIC_API_KEY",
+            "ANTHROPIC_BASE_URL",
+            "GEMINI_API_KEY",
+        ],
+    },
+    model_limits: &[],
+    // Its `auto-edit` writes everywhere (measured).
+    care: Care {
+        install: "npm install -g @qwen-code/qwen-code@latest",
+        log_in: "start qwen and choose a login, or set OPENAI_API_KEY and OPENAI_BASE_URL",
+        tried: Some(("0.23.4", "0.24.4")),
+    },
+    modes: Modes { read_only: Some("plan"), edit: None, full: Some("yolo") },
+    // What its classifier of risky commands and its memory have used stands in the file alone.
+    usage: Usage {
+        rule: Rule::EachResponse,
+        input_has_cached: true,
+        thoughts_apart: false,
+        exact: false,
+    },
+    session_file: Some(session_file::QWEN),
+    failures: &failures::QWEN,
+    quirks: Quirks { lingers: true, ..Quirks::NONE },
+    asides: &["qwen/notify/"],
+    household: &[],
+    own_words: OwnWords::NONE,
+    driver: None,
+    capabilities: Capabilities::new(&[
+        (Capability::StreamingDeltas, Support::Native),
+        (Capability::SystemPrompt, Support::Belay),
+        (Capability::AppendSystemPrompt, Support::Belay),
+        (Capability::MaxTurns, Support::Belay),
+        (Capability::MaxCost, Support::Belay),
+        (Capability::AgentRetries, Support::No),
+        (Capability::MaxOutputTokens, Support::No),
+        (Capability::AllowedTools, Support::No),
+        (Capability::DisallowedTools, Support::No),
+        (Capability::Effort, Support::No),
+        (Capability::PermitReadOnly, Support::Native),
+        (Capability::PermitEdit, Support::No),
+        (Capability::McpServers, Support::Native),
+        (Capability::Images, Support::Native),
+        (Capability::OutputSchema, Support::Belay),
+        (Capability::Resume, Support::Native),
+        (Capability::Continue, Support::Native),
+        (Capability::Fork, Support::No),
+        (Capability::NativeInterrupt, Support::Native),
+        (Capability::Steer, Support::No),
+        (Capability::PermissionRequests, Support::Native),
+        (Capability::ReportedUsage, Support::Native),
+        (Capability::ReportedCost, Support::No),
+        (Capability::ReportedWindow, Support::Native),
+    ]),
+};

@@ -1,0 +1,316 @@
+//! Agents over ACP that belay also has a driver for: what is known of each of them is right.
+//!
+//! OpenCode and Copilot speak ACP themselves. The adapters of Claude, Codex and Pi are not among what is installed for
+//! the tests, for they are 90 MB: the same facts are shown of them where `BELAY_ACP_ADAPTERS_DIR` names a folder whose
+//! `bin` has `claude-agent-acp`, `codex-acp` and `pi-acp`. Elsewhere recordings hold them
+//! (`crates/agents/tests/acp_known.rs`).
+#![expect(clippy::unwrap_used, reason = "the helpers of a test may panic like the test itself")]
+
+use crate::real_run::{Played, SLEEP, Stage, TOKENS, Way, counted, processes_of, times};
+use belay_agents::Acp;
+use belay_testkit::model_server::{ModelServer, Reply, Script, Tokens};
+use belay_testkit::real::{RealAgent, again_if_it_fails};
+use belaykit::{Event, FailureKind, Permissions, RunRequest};
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// An agent, or an adapter of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Who {
+    OpenCode,
+    Copilot,
+    ClaudeAgentAcp,
+    CodexAcp,
+    PiAcp,
+}
+
+impl Who {
+    fn named(name: &str) -> Self {
+        match name {
+            "opencode" => Self::OpenCode,
+            "copilot" => Self::Copilot,
+            "claude_agent_acp" => Self::ClaudeAgentAcp,
+            "codex_acp" => Self::CodexAcp,
+            "pi_acp" => Self::PiAcp,
+            _ => panic!("there is no `{name}`"),
+        }
+    }
+
+    fn way(self) -> Way {
+        match self {
+            Self::OpenCode => Way::OpenCode,
+            Self::Copilot => Way::Copilot,
+            Self::ClaudeAgentAcp => Way::Claude,
+            Self::CodexAcp => Way::Codex,
+            Self::PiAcp => Way::Pi,
+        }
+    }
+
+    fn command(self) -> &'static str {
+        match self {
+            Self::OpenCode => "opencode acp",
+            Self::Copilot => "copilot --acp",
+            Self::ClaudeAgentAcp => "claude-agent-acp",
+            Self::CodexAcp => "codex-acp",
+            Self::PiAcp => "pi-acp",
+        }
+    }
+
+    /// The variable that names the agent which an adapter starts.
+    fn inner(self) -> Option<&'static str> {
+        match self {
+            Self::OpenCode | Self::Copilot => None,
+            Self::ClaudeAgentAcp => Some("CLAUDE_CODE_EXECUTABLE"),
+            Self::CodexAcp => Some("CODEX_PATH"),
+            Self::PiAcp => Some("PI_ACP_PI_COMMAND"),
+        }
+    }
+}
+
+/// An installed one of them.
+struct Place {
+    who: Who,
+    stage: Stage,
+    /// The agent that an adapter starts.
+    inner: Option<(OsString, OsString)>,
+}
+
+impl Place {
+    fn enter(who: Who, test: &str) -> Option<Self> {
+        let adapters = std::env::var_os("BELAY_ACP_ADAPTERS_DIR").map(PathBuf::from);
+        if who.inner().is_some() && adapters.is_none() {
+            // Not among the skipped, which CI takes for a mistake; but not quiet either.
+            let line = format!("NOT RUN {test}: BELAY_ACP_ADAPTERS_DIR names no adapters\n");
+            drop(std::io::stderr().write_all(line.as_bytes()));
+            return None;
+        }
+        let mut stage = Stage::enter(who.way(), test)?;
+        let agent = Acp::command(who.command());
+        stage.acp = Some(if who == Who::PiAcp { agent.model("lab/mock-model") } else { agent });
+        let inner = who.inner().map(|name| (name.into(), stage.program.program.clone().into()));
+        if let (Some(_), Some(folder)) = (&inner, adapters) {
+            let program = folder.join("bin").join(who.command());
+            stage.program = RealAgent { program, version: String::new() };
+        }
+        Some(Self { who, stage, inner })
+    }
+
+    fn play(&self, script: Script, request: impl Into<RunRequest>) -> Played {
+        self.play_with(script, request, |_, _| {})
+    }
+
+    fn play_with(
+        &self,
+        script: Script,
+        request: impl Into<RunRequest>,
+        watch: impl FnMut(&belaykit::Record, &belaykit::Run),
+    ) -> Played {
+        let server = ModelServer::start(script).unwrap();
+        let mut vars = self.stage.vars(&server);
+        vars.extend(self.inner.clone());
+        self.stage.play_on(&server, &self.stage.client_with(vars), request, watch)
+    }
+
+    /// The run has used this many responses, so far as the agent tells; what it does not tell makes the sum partial.
+    #[track_caller]
+    fn used(&self, played: &Played, responses: u64) {
+        let tokens = times(TOKENS, if self.who == Who::OpenCode { 1 } else { responses });
+        let Tokens { input, output, cache_read, cache_write, .. } = tokens;
+        let usage = &played.outcome().usage;
+        let want = match self.who {
+            // The last response alone; and its API knows no writing to a cache.
+            Who::OpenCode => (input + cache_write, output, cache_read, 0),
+            _ => (input, output, cache_read, cache_write),
+        };
+        let found = counted(usage).or_else(|| {
+            Some((usage.input_tokens?, usage.output_tokens?, usage.cache_read_input_tokens?, 0))
+        });
+        assert_eq!(found, Some(want), "{played:#?}");
+        assert_eq!(usage.partial, !matches!(self.who, Who::Copilot | Who::PiAcp), "{usage:?}");
+    }
+}
+
+/// Makes a test of the function for each that is named.
+macro_rules! of {
+    ($fact:ident: $($who:ident),+) => {
+        mod $fact {
+            $(
+                #[test]
+                fn $who() {
+                    let test = concat!(module_path!(), "::", stringify!($who));
+                    let who = super::Who::named(stringify!($who));
+                    super::again_if_it_fails(test, || {
+                        if let Some(place) = super::Place::enter(who, test) {
+                            super::$fact(&place);
+                        }
+                    });
+                }
+            )+
+        }
+    };
+}
+
+fn full() -> RunRequest {
+    RunRequest::new("PROMPT").permissions(Permissions::Full)
+}
+
+fn an_answer_has_its_tokens(place: &Place) {
+    let played = place.play(Script::new().forever(Reply::text("Hello.").usage(TOKENS)), "PROMPT");
+    let outcome = played.answered("Hello.");
+    assert_eq!(outcome.agent, "acp");
+    place.used(&played, 1);
+    if place.who == Who::OpenCode {
+        assert!((outcome.usage.total_cost_usd.unwrap() - 0.00818).abs() < 1e-9, "{outcome:#?}");
+    }
+}
+of!(an_answer_has_its_tokens: opencode, copilot, claude_agent_acp, codex_acp, pi_acp);
+
+/// Their sums count on from prompt to prompt; a run counts its own.
+fn a_second_prompt_of_the_session_counts_its_own_tokens(place: &Place) {
+    let script = || Script::new().forever(Reply::text("Hello.").usage(TOKENS));
+    let played = place.play(script(), "PROMPT");
+    let session = played.outcome().session_id.clone().unwrap();
+    let played = place.play(script(), RunRequest::new("AGAIN").resume(&session));
+    played.answered("Hello.");
+    place.used(&played, 1);
+    assert!(played.requests.iter().any(|request| request.body.to_string().contains("AGAIN")));
+}
+of!(a_second_prompt_of_the_session_counts_its_own_tokens: opencode, copilot, claude_agent_acp, codex_acp, pi_acp);
+
+fn a_command_is_told_with_its_output(place: &Place) {
+    let shell = Reply::text("Looking.").shell("sleep 0.3; echo one; exit 3").usage(TOKENS);
+    let script = Script::new().reply(shell).forever(Reply::text("Done.").usage(TOKENS));
+    let played = place.play(script, full());
+    played.answered("Done.");
+    let calls = played.calls();
+    assert_eq!((calls.len(), calls[0].name.as_str()), (1, "Bash"), "{played:#?}");
+    assert!(calls[0].args.get().contains("echo one"), "{played:#?}");
+    let result = played.result_of(calls[0].tool_id.as_ref());
+    assert!(result.output.contains("one") && result.tool_error, "{result:?}");
+    // Pi's adapter does not know it, and says 1.
+    let code = Some(3).filter(|_| !matches!(place.who, Who::ClaudeAgentAcp | Who::PiAcp));
+    assert_eq!(result.exit_code, code);
+    place.used(&played, 2);
+}
+of!(a_command_is_told_with_its_output: opencode, copilot, claude_agent_acp, codex_acp, pi_acp);
+
+fn a_wrong_key_is_a_failure(place: &Place) {
+    let played = place.play(Script::new().forever(Reply::unauthorized()), "PROMPT");
+    played.failed(match place.who {
+        // It tells neither a class nor a status.
+        Who::OpenCode => FailureKind::Unknown,
+        // It tells nothing at all.
+        Who::PiAcp => FailureKind::Protocol,
+        Who::Copilot | Who::ClaudeAgentAcp | Who::CodexAcp => FailureKind::Auth,
+    });
+}
+of!(a_wrong_key_is_a_failure: opencode, copilot, claude_agent_acp, codex_acp, pi_acp);
+
+/// Then something was said and used, and the end of the turn looks like that of an answer.
+fn a_failure_behind_a_tool_is_no_answer(place: &Place) {
+    let shell = Reply::text("Looking.").shell("echo one").usage(TOKENS);
+    let played = place.play(Script::new().reply(shell).forever(Reply::unauthorized()), full());
+    let kind = if place.who == Who::PiAcp { FailureKind::Protocol } else { FailureKind::Auth };
+    played.failed(kind);
+    assert_eq!(played.calls().len(), 1, "{played:#?}");
+}
+of!(a_failure_behind_a_tool_is_no_answer: copilot, claude_agent_acp, codex_acp, pi_acp);
+
+/// A minute of Copilot's own tries is too long for here.
+fn a_rate_limit_is_a_failure(place: &Place) {
+    let played = place.play(Script::new().forever(Reply::rate_limited()), "PROMPT");
+    let is_mute = place.who == Who::PiAcp;
+    played.failed(if is_mute { FailureKind::Protocol } else { FailureKind::RateLimited });
+}
+of!(a_rate_limit_is_a_failure: claude_agent_acp, codex_acp, pi_acp);
+
+/// It says so, and does not fail.
+fn an_answer_about_an_error_is_an_answer(place: &Place) {
+    let words = "Error: that is what the log says.";
+    let played = place.play(Script::new().forever(Reply::text(words).usage(TOKENS)), "PROMPT");
+    played.answered(words);
+}
+of!(an_answer_about_an_error_is_an_answer: copilot, pi_acp);
+
+fn a_response_that_is_tried_again_is_told_once(place: &Place) {
+    let words = "These words are out already when it breaks, all forty of them at least.";
+    let script = Script::new().reply(Reply::text(words).drop_after(5));
+    let played = place.play(script.forever(Reply::text("Whole.").usage(TOKENS)), "PROMPT");
+    played.answered("Whole.");
+    assert!(!played.of_type("text_retracted").is_empty(), "{played:#?}");
+}
+of!(a_response_that_is_tried_again_is_told_once: copilot, pi_acp);
+
+/// Nothing of it is left: the stage looks for that behind each run.
+fn a_cancel_in_a_tool_leaves_nothing(place: &Place) {
+    let sleep = Reply::text("I will sleep.").shell(SLEEP).usage(TOKENS);
+    let script = Script::new().reply(sleep).forever(Reply::text("Never said."));
+    let mut since = None;
+    let played = place.play_with(script, full(), |record, run| {
+        if matches!(record.event, Event::ToolCall(_)) && since.is_none() {
+            // Some ask before they run it, so the run must go on meanwhile.
+            let (home, interrupter) = (place.stage.sandbox.home().to_owned(), run.interrupter());
+            since = Some(std::thread::spawn(move || {
+                wait_for_sleep(&home);
+                interrupter.interrupt();
+                Instant::now()
+            }));
+        }
+    });
+    played.failed(FailureKind::Interrupted);
+    let took = since.expect("the tool was called").join().unwrap().elapsed();
+    assert!(took < Duration::from_secs(8), "it took {took:?}: {played:#?}");
+}
+of!(a_cancel_in_a_tool_leaves_nothing: opencode, copilot, claude_agent_acp, codex_acp, pi_acp);
+
+fn wait_for_sleep(home: &Path) {
+    let since = Instant::now();
+    let runs = |line: &str| line.starts_with("python3") && line.contains("time.sleep(300)");
+    while !processes_of(home).iter().any(|(_, line)| runs(line)) {
+        assert!(since.elapsed() < Duration::from_secs(10), "the tool does not run");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn read_only_is_refused_where_nobody_keeps_it(place: &Place) {
+    let request = RunRequest::new("PROMPT").permissions(Permissions::ReadOnly);
+    let played = place.play(Script::new(), request);
+    let error = played.failed(FailureKind::InvalidRequest);
+    let driver = format!("use -a {}", place.who.command().split([' ', '-']).next().unwrap());
+    assert!(error.to_string().contains(&driver), "{error}");
+    assert_eq!(played.requests.len(), 0);
+}
+of!(read_only_is_refused_where_nobody_keeps_it: opencode, copilot, claude_agent_acp, pi_acp);
+
+fn read_only_writes_nothing(place: &Place) {
+    let touch = Reply::new().shell("touch touched");
+    let script = Script::new().reply(touch).forever(Reply::text("Done."));
+    let request = RunRequest::new("PROMPT").permissions(Permissions::ReadOnly);
+    let played = place.play(script, request);
+    assert!(!place.stage.file("touched").exists(), "{played:#?}");
+}
+of!(read_only_writes_nothing: codex_acp);
+
+fn edit_does_not_write_elsewhere(place: &Place) {
+    // Not in /tmp, which Codex counts to the workspace.
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let elsewhere = folder.path().join("elsewhere.txt");
+    let write = Reply::new().write_file(elsewhere.to_string_lossy(), "one\n");
+    let script = Script::new().reply(write).forever(Reply::text("Done."));
+    let request = RunRequest::new("PROMPT").permissions(Permissions::Edit);
+    let played = place.play(script, request);
+    assert!(!elsewhere.exists(), "{played:#?}");
+}
+of!(edit_does_not_write_elsewhere: claude_agent_acp, codex_acp);
+
+fn edit_writes_files_in_the_project(place: &Place) {
+    let path = place.stage.path_for_model("notes.txt");
+    let script = Script::new().reply(Reply::new().write_file(path, "one\n"));
+    let request = RunRequest::new("PROMPT").permissions(Permissions::Edit);
+    let played = place.play(script.forever(Reply::text("Done.")), request);
+    played.answered("Done.");
+    assert!(place.stage.file("notes.txt").exists(), "{played:#?}");
+}
+of!(edit_writes_files_in_the_project: claude_agent_acp, codex_acp);
