@@ -173,6 +173,7 @@ impl Agent for Acp {
         let ignored = check_options(self.name(), preset.capabilities, request)?;
         let mut words = self.words()?.into_iter();
         let mut launch = Launch::new(&words.next().unwrap_or_default());
+        launch.litter = preset.litter;
         launch.ignored = ignored;
         launch.env = preset.environment();
         // Measured over ACP: their own cancel ends a running command. Signals leave it running, for it lives in a

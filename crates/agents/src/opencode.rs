@@ -239,7 +239,7 @@ impl Agent for OpenCode {
 
 /// A library of 5 MB or more that it unpacks at each start and never removes (measured, 1.18.33;
 /// anomalyco/opencode#28089).
-const LITTER: &[&str] = &[".so", ".dylib", ".node"];
+pub(crate) const LITTER: &[&str] = &[".so", ".dylib", ".node"];
 
 impl OpenCode {
     fn with_args(

@@ -97,6 +97,21 @@ pub fn copilot() -> Option<RealAgent> {
     lean::COPILOT.find(&dir())
 }
 
+/// The installed adapter through which Claude Code speaks ACP; `CLAUDE_CODE_EXECUTABLE` names the one that it starts.
+pub fn claude_agent_acp() -> Option<RealAgent> {
+    lean::CLAUDE_AGENT_ACP.find(&dir())
+}
+
+/// The installed adapter through which Codex speaks ACP; `CODEX_PATH` names the one that it starts.
+pub fn codex_acp() -> Option<RealAgent> {
+    lean::CODEX_ACP.find(&dir())
+}
+
+/// The installed adapter through which Pi speaks ACP; `PI_ACP_PI_COMMAND` names the one that it starts.
+pub fn pi_acp() -> Option<RealAgent> {
+    lean::PI_ACP.find(&dir())
+}
+
 fn claude_in(dir: &Path) -> Option<RealAgent> {
     let scope = dir.join("node_modules/@anthropic-ai");
     // The same name on every system. The package's install script puts the native binary there;

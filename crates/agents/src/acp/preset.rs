@@ -39,6 +39,8 @@ pub(super) struct Preset {
     pub(super) env_denied: &'static [&'static str],
     /// What is set for it.
     pub(super) set: &'static [(&'static str, &'static str)],
+    /// What it leaves among temporary files (see [`Launch::litter`](crate::Launch::litter)).
+    pub(super) litter: &'static [&'static str],
     pub(super) login: Login,
     /// How it is installed and logged in to, and which versions were tried.
     pub(super) care: Care,

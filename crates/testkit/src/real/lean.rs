@@ -1,5 +1,5 @@
-//! Gemini CLI, Qwen Code and GitHub Copilot: installed without the optional native parts that
-//! nothing here needs (key rings, audio, image libraries), in a folder of their own.
+//! Gemini CLI, Qwen Code, GitHub Copilot and the adapters through which Claude Code, Codex and Pi speak ACP: installed without the optional native parts that
+//! nothing here needs (key rings, audio, image libraries, second copies of the agents), in a folder of their own.
 
 use std::fs;
 use std::io;
@@ -50,10 +50,31 @@ pub(super) const COPILOT: Lean = Lean {
     entry: Entry::Program("copilot"),
 };
 
+pub(super) const CLAUDE_AGENT_ACP: Lean = Lean {
+    name: "claude-agent-acp",
+    version: "0.100.0",
+    package: || "@agentclientprotocol/claude-agent-acp".to_owned(),
+    entry: Entry::Script("dist/index.js"),
+};
+
+pub(super) const CODEX_ACP: Lean = Lean {
+    name: "codex-acp",
+    version: "2.6.0",
+    package: || "@agentclientprotocol/codex-acp".to_owned(),
+    entry: Entry::Script("dist/index.js"),
+};
+
+pub(super) const PI_ACP: Lean = Lean {
+    name: "pi-acp",
+    version: "0.0.34",
+    package: || "pi-acp".to_owned(),
+    entry: Entry::Script("dist/index.js"),
+};
+
 /// The terminals that Qwen names.
 const TERMINAL_VERSION: &str = "1.2.0-beta.10";
 
-pub(super) const ALL: [Lean; 3] = [GEMINI, QWEN, COPILOT];
+pub(super) const ALL: [Lean; 6] = [GEMINI, QWEN, COPILOT, CLAUDE_AGENT_ACP, CODEX_ACP, PI_ACP];
 
 impl Lean {
     /// The installed one, of whatever version it is.
@@ -81,7 +102,7 @@ impl Lean {
     }
 }
 
-/// Installs the pinned versions of all of them; it takes about 400 MB.
+/// Installs the pinned versions of all of them; it takes about 500 MB.
 pub(super) fn install(dir: &Path) -> io::Result<()> {
     let prefix = prefix(dir);
     fs::create_dir_all(&prefix)?;

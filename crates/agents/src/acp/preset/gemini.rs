@@ -30,6 +30,7 @@ pub(in crate::acp) static GEMINI: Preset = Preset {
     inner_env: &[],
     env_denied: &[],
     set: &[("GEMINI_CLI_NO_RELAUNCH", "true"), ("GEMINI_PTY_INFO", "child_process")],
+    litter: &[],
     login: Login {
         home_env: "",
         home: ".gemini",

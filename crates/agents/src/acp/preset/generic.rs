@@ -31,6 +31,7 @@ pub(super) const PLAIN: Preset = Preset {
     inner_env: &[],
     env_denied: &[],
     set: &[],
+    litter: &[],
     login: Login { home_env: "", home: "", files: &[], variables: KEYS },
     care: Care::NONE,
     modes: Modes { read_only: None, edit: None, full: None },

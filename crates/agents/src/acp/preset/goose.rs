@@ -25,6 +25,7 @@ pub(in crate::acp) static GOOSE: Preset = Preset {
     inner_env: &[],
     env_denied: &[],
     set: &[],
+    litter: &[],
     login: Login {
         home_env: "",
         home: ".config/goose",

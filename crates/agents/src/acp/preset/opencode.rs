@@ -11,6 +11,7 @@ pub(in crate::acp) static OPENCODE: Preset = Preset {
     args: &["acp"],
     env: &[],
     inner_env: opencode::ENV,
+    litter: opencode::LITTER,
     login: Login {
         home_env: "XDG_DATA_HOME",
         home: ".local/share",

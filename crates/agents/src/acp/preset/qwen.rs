@@ -27,6 +27,7 @@ pub(in crate::acp) static QWEN: Preset = Preset {
     inner_env: &[],
     env_denied: &[],
     set: &[("QWEN_CODE_NO_RELAUNCH", "true")],
+    litter: &[],
     login: Login {
         home_env: "",
         home: ".qwen",
