@@ -133,8 +133,6 @@ fn a_failure_is_one_also_where_the_agent_tells_it_as_an_answer() {
         (COPILOT, "g-429-forever", Kind::RateLimited),
         (COPILOT, "h-404", Kind::ModelUnavailable),
         (COPILOT, "i-context", Kind::ContextOverflow),
-        // Behind a response that was counted.
-        (COPILOT, "h-401-tool", Kind::Auth),
         (CLAUDE, "g-429-forever", Kind::RateLimited),
         (CLAUDE, "i-context", Kind::ContextOverflow),
         (CODEX, "g-429-forever", Kind::RateLimited),
@@ -155,6 +153,18 @@ fn an_answer_that_begins_like_a_failure_is_an_answer() {
     let ends = scene(COPILOT, "a-text-error").ends;
     assert_eq!(ends[0].failure, None);
     assert_eq!(ends[0].answer, "Error: this is what the model itself says.");
+}
+
+/// Nothing but the words tells it from an answer, and words are no evidence.
+#[test]
+fn what_may_be_a_failure_behind_a_counted_response_is_said() {
+    let read = scene(COPILOT, "h-401-tool");
+    assert_eq!(read.ends[0].failure, None);
+    let warned = read.events.iter().any(|event| match event {
+        Event::Notice(notice) => notice.code.as_deref() == Some("maybe_failed"),
+        _ => false,
+    });
+    assert!(warned, "{:#?}", read.events);
 }
 
 /// A thinking level is no permission mode.

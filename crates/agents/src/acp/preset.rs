@@ -126,15 +126,12 @@ pub(super) struct OwnWords {
     pub(super) retries: &'static [(&'static str, &'static str)],
     /// Whole chunks that say nothing of the answer.
     pub(super) asides: &'static [&'static str],
-    /// How a last chunk begins that is the failure of the turn.
-    pub(super) failures: &'static [&'static str],
-    /// How it begins where the turn has also used nothing: an answer would have.
+    /// How a last chunk begins that is the failure of the turn, if the turn has used nothing: an answer would have.
     pub(super) uncounted_failure: Option<&'static str>,
 }
 
 impl OwnWords {
-    pub(super) const NONE: Self =
-        Self { retries: &[], asides: &[], failures: &[], uncounted_failure: None };
+    pub(super) const NONE: Self = Self { retries: &[], asides: &[], uncounted_failure: None };
 
     pub(super) fn is_retry(self, chunk: &str) -> bool {
         let fits = |(begin, end): &(&str, &str)| {
@@ -143,10 +140,9 @@ impl OwnWords {
         self.retries.iter().any(fits)
     }
 
-    /// True for a chunk with which the turn has failed, if it stands alone behind all else.
-    pub(super) fn is_failure(self, chunk: &str, is_counted: bool) -> bool {
-        let uncounted = self.uncounted_failure.filter(|_| !is_counted);
-        self.failures.iter().chain(&uncounted).any(|begin| chunk.starts_with(begin))
+    /// True for a chunk with which the turn has failed, if it stands alone behind all else and nothing was used.
+    pub(super) fn is_like_failure(self, chunk: &str) -> bool {
+        self.uncounted_failure.is_some_and(|begin| chunk.starts_with(begin))
     }
 }
 

@@ -222,7 +222,20 @@ fn a_failure_behind_a_tool_is_no_answer(place: &Place) {
     played.failed(kind);
     assert_eq!(played.calls().len(), 1, "{played:#?}");
 }
-of!(a_failure_behind_a_tool_is_no_answer: copilot, claude_agent_acp, codex_acp, pi_acp);
+of!(a_failure_behind_a_tool_is_no_answer: claude_agent_acp, codex_acp, pi_acp);
+
+/// Copilot's has nothing that an answer could not have.
+fn a_failure_that_looks_like_an_answer_is_said_to_be_one(place: &Place) {
+    let shell = Reply::text("Looking.").shell("echo one").usage(TOKENS);
+    let played = place.play(Script::new().reply(shell).forever(Reply::unauthorized()), full());
+    assert!(played.outcome().text.contains("Error: "), "{played:#?}");
+    let said = played.events().any(|event| match event {
+        Event::Notice(notice) => notice.code.as_deref() == Some("maybe_failed"),
+        _ => false,
+    });
+    assert!(said, "{played:#?}");
+}
+of!(a_failure_that_looks_like_an_answer_is_said_to_be_one: copilot);
 
 /// A minute of Copilot's own tries is too long for here.
 fn a_rate_limit_is_a_failure(place: &Place) {

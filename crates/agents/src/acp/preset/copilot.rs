@@ -32,15 +32,11 @@ pub(in crate::acp) static COPILOT: Preset = Preset {
     },
     session_file: Some(session_file::COPILOT),
     // Every failure is an answer: whole chunks of its own, and the end of the turn. One of a turn that used nothing
-    // is known by that; of one that did, only these words of its last chunk are.
+    // is known by that; of one that did, by nothing but words, which may be those of an answer.
     own_words: OwnWords {
         retries: &[
             ("Info: Request failed due to a transient API error. Retrying...", ""),
             ("Info: Response was interrupted due to a server error. Retrying...", ""),
-        ],
-        failures: &[
-            "Error: Failed to get response from the AI model; retried ",
-            "Error: Authentication failed with provider at ",
         ],
         uncounted_failure: Some("Error: "),
         ..OwnWords::NONE

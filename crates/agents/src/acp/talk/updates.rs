@@ -43,7 +43,7 @@ impl Talk {
         let reason = answer.stop_reason.as_str();
         let by_reason =
             |failure: Failure| Some(failure.with(EvidenceSource::Field, "stopReason", reason));
-        let own_words = self.own_words(answer);
+        let own_words = self.own_words(answer, out);
         let silence_fails = self.preset.quirks.silence_is_failure || !self.turn.acted;
         let gave_up = self.turn.is_silent() && self.calls.last_is_denied();
         let failure = match reason {
@@ -73,12 +73,18 @@ impl Talk {
     }
 
     /// The failure of a turn that the agent ends as if it had been answered, in words of its own.
-    fn own_words(&self, answer: &Answer) -> Option<Failure> {
+    fn own_words(&self, answer: &Answer, out: &mut Out) -> Option<Failure> {
         let known = self.preset.own_words;
-        let is_counted = answer.is_counted();
-        let words = match self.is_broken {
-            true => Some(self.turn.last_chunk().unwrap_or_default()),
-            false => self.turn.last_alone().filter(|chunk| known.is_failure(chunk, is_counted)),
+        let like_failure = self.turn.last_alone().filter(|chunk| known.is_like_failure(chunk));
+        let words = match like_failure {
+            _ if self.is_broken => Some(self.turn.last_chunk().unwrap_or_default()),
+            Some(_) if answer.is_counted() => {
+                let words =
+                    "its last words may be a failure: over ACP this agent tells them as answers";
+                out.event(Event::notice(Level::Warn, "maybe_failed", words));
+                None
+            }
+            like_failure => like_failure,
         };
         words.map(|words| classify::of_own_words(self.preset.failures, words))
     }
