@@ -305,7 +305,9 @@ fn a_reader_who_has_seen_enough_is_no_failure() {
 fn a_hundred_thousand_nodes_are_printed_in_a_second() {
     let text = serde_json::to_string_pretty(&large(100_000)).unwrap();
     let bench = with_traces(&[("large.json", &text)]);
-    let took = (0..5).map(|_| {
+    // Only a release build is measured.
+    let times = if cfg!(debug_assertions) { 1 } else { 5 };
+    let took = (0..times).map(|_| {
         let began = Instant::now();
         let shown = stdout(&bench, &["trace", "show"]);
         assert_eq!(shown.lines().count(), 100_001);
