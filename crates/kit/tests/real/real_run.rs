@@ -466,6 +466,22 @@ impl Played {
         self.records.iter().filter(|record| record.event.type_name() == name).collect()
     }
 
+    /// Lines that belay did not understand, but for one that the agent's own exit has cut: Qwen goes while it still
+    /// prints the half of a megabyte of its commands.
+    fn not_understood(&self) -> Vec<&Record> {
+        let told = self.of_type("attempt_result").first().map(|record| record.seq);
+        let is_cut = |record: &Record| match &record.event {
+            Event::Unknown(unknown) => {
+                told.is_some_and(|told| record.seq > told)
+                    && serde_json::from_str::<Value>(&unknown.line).is_err()
+            }
+            _ => false,
+        };
+        let mut unknown = self.of_type("unknown");
+        unknown.pop_if(|last| is_cut(last));
+        unknown
+    }
+
     /// The text events of the main thread.
     pub(crate) fn texts(&self) -> Vec<&Text> {
         let main = self.records.iter().filter(|record| record.parent_tool_id.is_none());
@@ -602,7 +618,7 @@ impl Played {
         assert_eq!(seqs, gapless);
         assert_eq!(self.records[0].event.type_name(), "run_started");
         assert_eq!(self.of_type("result").len(), 1, "{self:#?}");
-        assert_eq!(self.of_type("unknown"), [] as [&Record; 0], "{self:#?}");
+        assert_eq!(self.not_understood(), [] as [&Record; 0], "{self:#?}");
         let stamps: Vec<_> = self.records.iter().map(|record| record.ts).collect();
         assert!(stamps.is_sorted(), "time runs backwards: {self:#?}");
 
