@@ -20,6 +20,8 @@ pub(super) struct AccountWatch {
     session_id: Option<String>,
     /// When to look next; while the agent is silent and has written down all it said, never.
     next: Option<Instant>,
+    /// Not before then: the last look was work.
+    rest: Instant,
     look: Option<(Instant, JoinHandle<Vec<Response>>)>,
     found: usize,
 }
@@ -27,7 +29,8 @@ pub(super) struct AccountWatch {
 impl AccountWatch {
     /// What the agent has used before `since` is no matter of this watch.
     pub(super) fn new(agent: Arc<dyn Agent>, homes: Homes, since: Timestamp) -> Self {
-        Self { agent, homes, since, session_id: None, next: None, look: None, found: 0 }
+        let rest = Instant::now();
+        Self { agent, homes, since, session_id: None, next: None, rest, look: None, found: 0 }
     }
 
     /// The agent has done something.
@@ -44,6 +47,7 @@ impl AccountWatch {
             if self.look.is_none() {
                 let Some(session_id) = self.session_id.clone() else { return pending().await };
                 sleep_until(self.next).await;
+                tokio::time::sleep_until(self.rest).await;
                 self.next = None;
                 let (agent, homes, since) = (self.agent.clone(), self.homes.clone(), self.since);
                 let look = async move { account::read(agent, homes, &session_id, since).await };
@@ -51,12 +55,12 @@ impl AccountWatch {
             }
             if let Some((began, look)) = &mut self.look {
                 let responses = look.await.unwrap_or_default();
-                let pause = limits::ACCOUNT_PAUSE.max(began.elapsed() * limits::ACCOUNT_SHARE);
+                self.rest = Instant::now() + began.elapsed() * limits::ACCOUNT_SHARE;
                 self.look = None;
                 if responses.len() > self.found {
                     self.found = responses.len();
                     // What was written a moment later is not announced by anything.
-                    self.next = Some(Instant::now() + pause);
+                    self.next = Some(Instant::now() + limits::ACCOUNT_PAUSE);
                     return responses;
                 }
             }
