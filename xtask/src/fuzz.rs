@@ -11,8 +11,11 @@ use std::env;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Mutex;
+use std::thread;
 
 /// Each target, and how large its inputs become: most recordings whole, and still hundreds of inputs a second.
 const TARGETS: [(&str, usize); 15] = [
@@ -46,7 +49,7 @@ const COVERAGE: [&str; 6] = [
 /// An input may take so long before it is a find, on a machine that does other work as well.
 const TIMEOUT: &str = "-timeout=20";
 
-/// Runs each target, or the named ones, for so many seconds and prints what they did.
+/// Runs each target, or the named ones, for this many seconds, one on each core, and prints what they did.
 pub(crate) fn run(seconds: u32, only: &[String]) -> Result<(), String> {
     let known = |name: &String| TARGETS.iter().any(|(target, _)| target == name);
     if let Some(name) = only.iter().find(|name| !known(name)) {
@@ -54,24 +57,42 @@ pub(crate) fn run(seconds: u32, only: &[String]) -> Result<(), String> {
         return Err(format!("there is no fuzz target `{name}`; there are {names}"));
     }
     let programs = build()?;
-    let mut failed = Vec::new();
     println!(
         "{:<18} {:>12} {:>9} {:>9} {:>7}  finds",
         "target", "executions", "edges", "features", "corpus"
     );
-    for (name, max_len) in TARGETS {
-        if only.is_empty() || only.iter().any(|wanted| wanted == name) {
-            let seeds = target().join("fuzz/seeds").join(name);
-            sow(name, &seeds)
-                .map_err(|error| format!("cannot write {}: {error}", seeds.display()))?;
-            if !fuzz(&programs.join(name), name, &seeds, max_len, seconds)? {
-                failed.push(name);
-            }
+    let is_wanted = |name: &str| only.is_empty() || only.iter().any(|wanted| wanted == name);
+    let queue = Mutex::new(TARGETS.into_iter().filter(|(name, _)| is_wanted(name)));
+    let failed = Mutex::new(Vec::new());
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    thread::scope(|scope| {
+        for _ in 0..cores {
+            scope.spawn(|| {
+                while let Some((name, max_len)) = next(&queue) {
+                    if let Err(why) = one(&programs, name, max_len, seconds) {
+                        failed.lock().expect("no target panics").push(why);
+                    }
+                }
+            });
         }
-    }
-    match failed[..] {
+    });
+    match failed.into_inner().expect("no target panics")[..] {
         [] => Ok(()),
-        _ => Err(format!("found something: {}", failed.join(", "))),
+        ref failed => Err(failed.join(", ")),
+    }
+}
+
+fn next<T>(queue: &Mutex<impl Iterator<Item = T>>) -> Option<T> {
+    queue.lock().expect("no target panics").next()
+}
+
+/// Runs one target from its seeds.
+fn one(programs: &Path, name: &str, max_len: usize, seconds: u32) -> Result<(), String> {
+    let seeds = target().join("fuzz/seeds").join(name);
+    sow(name, &seeds).map_err(|error| format!("cannot write {}: {error}", seeds.display()))?;
+    match fuzz(&programs.join(name), name, &seeds, max_len, seconds)? {
+        true => Ok(()),
+        false => Err(format!("found something: {name}")),
     }
 }
 

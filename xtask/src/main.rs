@@ -3,16 +3,20 @@
 mod fuzz;
 mod phoenix;
 mod reliability;
+mod tiers;
 
 use belay_testkit::{python, real};
 use std::env;
 use std::ffi::OsStr;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 const USAGE: &str = "\
-cargo xtask test     everything: format, lints, real agents installed, all tests and doctests, fuzz, docs
+cargo xtask test [NAME]
+                     what CI runs: format, lints, all tests without agents, every fact on one real agent, every
+                     agent on the main facts, fuzz targets, docs; with a NAME only the tests that have it in theirs
+cargo xtask test --all [NAME]
+                     every real agent in every way, full counts, long fuzzing, a real Phoenix
 cargo xtask agents   install the pinned real agents into target/agents (needs Node and npm)
 cargo xtask bench    the cost of belay as ratios: parsing, and a whole run against its bare pipe
 cargo xtask fuzz     every fuzz target for --seconds N (10), or only the named TARGETs
@@ -23,13 +27,10 @@ cargo xtask reliability [--long]
 /// Long enough for a fuzz target to find what a change has just broken, short enough for every change.
 const FUZZ_SECONDS: u32 = 10;
 
-/// Of some 700 tests with real agents a handful lose a race on a busy machine; more of them is a fault of ours.
-const FLAKES_MAX: usize = 20;
-
 fn main() -> ExitCode {
     let verb = env::args().nth(1);
     let done = match verb.as_deref() {
-        Some("test") => test(),
+        Some("test") => tiers::test(env::args().skip(2)),
         Some("agents") => agents(),
         Some("bench") => bench(),
         Some("phoenix") => phoenix::run(),
@@ -44,43 +45,6 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// Everything that must be green before a change lands.
-fn test() -> Result<(), String> {
-    cargo("fmt --all --check", [])?;
-    cargo("fmt --manifest-path fuzz/Cargo.toml --check", [])?;
-    cargo("clippy --workspace --all-targets -- -D warnings", [])?;
-    agents()?;
-    // Cargo does not build the programs of a dev-dependency on its own: fake-agent is one.
-    cargo("build --package belay-testkit --bins", [])?;
-    let skipped = target().join("skipped.log");
-    // A log of an earlier run would be taken for this one's.
-    let flaky = target().join("flaky.log");
-    for log in [&skipped, &flaky] {
-        let _ = fs::remove_file(log);
-    }
-    let env = [
-        ("BELAY_REQUIRE_AGENTS", OsStr::new("1")),
-        ("BELAY_SKIPPED_LOG", skipped.as_os_str()),
-        ("BELAY_FLAKY_LOG", flaky.as_os_str()),
-        // Agents wait for their own retries for a part of the time, and two cores idle meanwhile.
-        ("RUST_TEST_THREADS", OsStr::new("3")),
-    ];
-    // One failure says little of a machine on which it happens; all of them say which part of it is other.
-    cargo("test --workspace --no-fail-fast -- --include-ignored", env)?;
-    if let Ok(skipped) = fs::read_to_string(&skipped) {
-        return Err(format!("tests were skipped:\n{skipped}"));
-    }
-    if let Ok(flaky) = fs::read_to_string(&flaky) {
-        eprintln!("xtask: tests with real agents that did not pass at once:\n{flaky}");
-        let failures = flaky.lines().count();
-        if failures > FLAKES_MAX {
-            return Err(format!("{failures} failures are no bad luck: look for the cause"));
-        }
-    }
-    fuzz::run(FUZZ_SECONDS, &[])?;
-    cargo("doc --workspace --no-deps", [("RUSTDOCFLAGS", OsStr::new("-D warnings"))])
 }
 
 /// Installs the agents that the tests run.

@@ -75,7 +75,7 @@ pub(crate) fn run(long: bool) -> Result<(), String> {
     cargo("build --release --package belay-testkit --bins", [])?;
     let long = OsStr::new(if long { "1" } else { "0" });
     cargo(
-        "test --release --package belay-cli --test faults",
+        "test --release --package belay-cli --test program faults::",
         [(FIGURES, file.as_os_str()), (LONG, long)],
     )?;
     let figures = figures::read(&file)
@@ -95,7 +95,7 @@ fn markdown(figures: &[Figure]) -> String {
         let value = found.map_or("not measured", |figure| &*figure.value);
         text.push_str(&format!("| {fault} | {value} | {seeds} |\n"));
     }
-    text.push_str("\n| # | fault | measured | belay | belaykit / harness | `cargo test -p belay-cli --test faults` |\n|---|---|---|---|---|---|\n");
+    text.push_str("\n| # | fault | measured | belay | belaykit / harness | `cargo test -p belay-cli faults::` |\n|---|---|---|---|---|---|\n");
     for row in PLAN {
         let of_row = figures.iter().filter(|figure| figure.test == row.number);
         for (n, figure) in of_row.enumerate() {

@@ -1,14 +1,6 @@
 //! The traps in what agents report of tokens and money, each with the numbers of a recording.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    reason = "tests read recordings"
-)]
 
-#[path = "support/recorded.rs"]
-mod recorded;
-
+use crate::recorded;
 use belay_agents::RunRequest;
 use belay_trace::{CostSource, Event, Usage};
 

@@ -1,5 +1,4 @@
 //! Agents over ACP: what belay says to them, and what it makes of what they say.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use belay_agents::{
     Acp, Action, Agent, AttemptEnd, Input, McpServer, Out, Permissions, Protocol, RunRequest,

@@ -1,9 +1,4 @@
 //! Commands that speak ACP and that belay knows: recorded streams of the real programs, read by what is known of each.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::unwrap_used,
-    reason = "a test reads recordings and may panic"
-)]
 
 use belay_agents::{
     Acp, Action, Agent, AttemptEnd, Exit, Input, Out, Permissions, RunRequest, Transport,

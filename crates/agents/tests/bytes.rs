@@ -1,24 +1,10 @@
 //! Streams whose bytes are not what they should be, or are unusual: what stays readable is read.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    reason = "tests read recordings"
-)]
 
-#[path = "support/answers.rs"]
-mod answers;
-#[path = "support/count.rs"]
-mod count;
-#[path = "support/recorded.rs"]
-mod recorded;
-#[path = "support/watch.rs"]
-mod watch;
-
-use answers::{answers, is_of_its_line, success};
+use crate::answers::{answers, is_of_its_line, success};
+use crate::count::{Count, Wrong, is_long};
+use crate::recorded;
+use crate::recorded::Recording;
 use belay_agents::{Action, LineSplitter};
-use count::{Count, Wrong, is_long};
-use recorded::Recording;
 
 /// The stream as it comes from a pipe, in pieces of so many bytes.
 fn in_pieces(stream: &[u8], bytes: usize) -> Vec<Vec<u8>> {

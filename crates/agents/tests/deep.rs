@@ -1,24 +1,10 @@
 //! Lines that are deep or long beyond all use: each becomes its event, and the lines after it theirs.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    reason = "tests read recordings"
-)]
 
-#[path = "support/answers.rs"]
-mod answers;
-#[path = "support/count.rs"]
-mod count;
-#[path = "support/recorded.rs"]
-mod recorded;
-#[path = "support/watch.rs"]
-mod watch;
-
-use answers::{answers, is_of_its_line};
+use crate::answers::{answers, is_of_its_line};
+use crate::recorded::Recording;
+use crate::{answers, count, recorded};
 use belay_agents::Action;
 use belay_trace::{Event, Fold, Node, Record};
-use recorded::Recording;
 
 /// The nesting that issue reports of other tools speak of, and their stacks did not survive.
 const DEPTH: usize = 10_000;

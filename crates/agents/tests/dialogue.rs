@@ -1,14 +1,6 @@
 //! What the drivers write to an agent, held against what a recorded client wrote.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    reason = "tests read recordings"
-)]
 
-#[path = "support/recorded.rs"]
-mod recorded;
-
+use crate::recorded;
 use belay_agents::{
     Action, Agent as _, AttemptEnd, Claude, Codex, Exit, Input, Out, Permissions, Protocol,
     RunRequest, Transport,

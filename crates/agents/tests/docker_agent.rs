@@ -1,5 +1,4 @@
 //! Docker Agent's stream, line by line, as its source has it.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use belay_agents::{
     Action, Agent, AttemptEnd, DockerAgent, Emitted, Exit, Input, Out, RunRequest, StreamParser,

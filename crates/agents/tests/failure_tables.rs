@@ -1,16 +1,6 @@
 //! The tables of failures: each row is hit by what shows it, and every recorded failure has its kind.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    reason = "tests read recordings"
-)]
 
-#[path = "support/recorded.rs"]
-mod recorded;
-#[path = "support/shown.rs"]
-mod shown;
-
+use crate::{recorded, shown};
 use belay_agents::failures::{self, Row, Seen, Table};
 use belay_agents::{AGENTS, Transport};
 use belay_trace::Failure;

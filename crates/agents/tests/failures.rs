@@ -1,14 +1,6 @@
 //! Why each recorded run failed, and how the driver knows.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    reason = "tests read recordings"
-)]
 
-#[path = "support/recorded.rs"]
-mod recorded;
-
+use crate::recorded;
 use belay_agents::{Action, AttemptEnd, Exit, Input, Out};
 use belay_trace::{Evidence, EvidenceSource, Failure, FailureKind};
 

@@ -1,13 +1,7 @@
 //! What fuzzing has found, each as the script that broke a driver (`support/script.rs` says how to read them).
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-#[path = "support/script.rs"]
-mod script;
-#[path = "support/watch.rs"]
-mod watch;
-
-use script::play;
-use watch::Dialect::{self, ClaudeDialogue, ClaudePrint, CodexAppServer, CodexExec};
+use crate::script::play;
+use crate::watch::Dialect::{self, ClaudeDialogue, ClaudePrint, CodexAppServer, CodexExec};
 
 fn check(dialects: &[Dialect], lines: &[&str]) {
     dialects.iter().for_each(|dialect| play(*dialect, lines.join("\n").as_bytes()));

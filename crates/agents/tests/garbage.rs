@@ -1,21 +1,11 @@
 //! Lines that are no messages at all, between lines that are.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    reason = "tests read recordings"
-)]
 
-#[path = "support/count.rs"]
-mod count;
-#[path = "support/recorded.rs"]
-mod recorded;
-
+use crate::count::{Count, Wrong, is_long};
+use crate::recorded;
+use crate::recorded::{Recording, Said};
 use belay_agents::Exit;
 use belay_trace::Event;
-use count::{Count, Wrong, is_long};
 use proptest::prelude::*;
-use recorded::{Recording, Said};
 use std::sync::LazyLock;
 
 #[test]

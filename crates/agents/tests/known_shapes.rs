@@ -1,6 +1,4 @@
 //! What is known of each agent's messages is what its recordings show.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-#![allow(clippy::disallowed_methods, reason = "a test reads recordings")]
 
 use belay_agents::{AGENTS, Shapes};
 use serde_json::Value;
@@ -61,7 +59,7 @@ fn the_known_shapes_are_those_of_the_recordings() {
         }
         assert!(
             known == recorded,
-            "shapes/{}.txt: write it with BELAY_WRITE_DOCS=1 cargo test -p belay-agents --test known_shapes",
+            "shapes/{}.txt: write it with BELAY_WRITE_DOCS=1 cargo test -p belay-agents known_shapes",
             entry.name
         );
     }

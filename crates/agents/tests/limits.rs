@@ -1,20 +1,10 @@
 //! What agents tell of the end of a limit, and of how long to wait.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    reason = "tests read recordings"
-)]
 
-#[path = "support/recorded.rs"]
-mod recorded;
-#[path = "support/shown.rs"]
-mod shown;
-
+use crate::shown;
+use crate::shown::Shown;
 use belay_agents::Transport;
 use belay_trace::{EvidenceSource, Failure, FailureKind};
 use serde_json::{Value, json};
-use shown::Shown;
 
 fn failure(agent: &'static str, lines: &[Value]) -> Failure {
     let begun = ("start".to_owned(), String::new());

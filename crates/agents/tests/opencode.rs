@@ -1,5 +1,4 @@
 //! OpenCode's drivers where no recording leads: subagents, words to a running turn, and servers that fall silent.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use belay_agents::{
     Action, Agent as _, AttemptEnd, Exit, HttpId, Input, OpenCode, Out, Protocol, RunRequest,

@@ -1,5 +1,4 @@
 //! The conversation with Pi, line by line.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use belay_agents::{
     Action, Agent, AttemptEnd, Exit, Input, Out, Pi, Protocol, RunRequest, Transport,

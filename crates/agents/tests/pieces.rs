@@ -1,5 +1,4 @@
 //! Responses that arrive in pieces and do not arrive whole.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use belay_agents::{
     Agent, AttemptEnd, Claude, Codex, Emitted, Exit, RunRequest, StreamParser, Transport,

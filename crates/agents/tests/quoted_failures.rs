@@ -1,20 +1,10 @@
 //! An answer, or the output of a tool, may have the words of any failure in it: of the agent itself, of any other,
 //! a whole line of a stream. None of it is a failure, a retry or a limit.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    reason = "tests read recordings"
-)]
 
-#[path = "support/recorded.rs"]
-mod recorded;
-#[path = "support/shown.rs"]
-mod shown;
-
+use crate::recorded::{Recording, Said};
+use crate::{recorded, shown};
 use belay_agents::{AGENTS, Exit};
 use belay_trace::{Event, EvidenceSource};
-use recorded::{Recording, Said};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 

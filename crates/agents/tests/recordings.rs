@@ -1,17 +1,9 @@
 //! Every recorded stream through its driver.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    reason = "tests read recordings"
-)]
 
-#[path = "support/recorded.rs"]
-mod recorded;
-
+use crate::recorded;
+use crate::recorded::Said;
 use belay_agents::AttemptEnd;
 use belay_trace::Event;
-use recorded::Said;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 

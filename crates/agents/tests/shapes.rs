@@ -1,26 +1,12 @@
 //! Lines whose fields are not what they used to be.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    reason = "tests read recordings"
-)]
 
-#[path = "support/answers.rs"]
-mod answers;
-#[path = "support/count.rs"]
-mod count;
-#[path = "support/recorded.rs"]
-mod recorded;
-#[path = "support/watch.rs"]
-mod watch;
-
-use answers::{answers, dialect, is_of_its_line, success};
+use crate::answers::{answers, dialect, is_of_its_line, success};
+use crate::count::{Count, Wrong, is_long};
+use crate::recorded;
+use crate::recorded::Recording;
+use crate::watch::Stated;
 use belay_agents::{Action, Exit};
-use count::{Count, Wrong, is_long};
-use recorded::Recording;
 use serde_json::Value;
-use watch::Stated;
 
 /// What a field may become.
 const ODD: [&str; 10] = [

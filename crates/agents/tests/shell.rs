@@ -1,11 +1,4 @@
 //! `print_command` in a real shell: the agent gets the very prompt and the very arguments.
-#![cfg(unix)]
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    reason = "a test starts shells"
-)]
 
 use belay_agents::{Agent, Claude, Codex, RunRequest, Transport};
 use proptest::prelude::*;

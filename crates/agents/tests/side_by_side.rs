@@ -1,16 +1,8 @@
 //! One scenario on all agents: some text, one shell command, the answer. What differs is seen at a glance.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    reason = "tests read recordings"
-)]
 
-#[path = "support/recorded.rs"]
-mod recorded;
-
+use crate::recorded;
+use crate::recorded::Said;
 use belay_agents::{AttemptEnd, Emitted};
-use recorded::Said;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

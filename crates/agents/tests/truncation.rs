@@ -1,19 +1,9 @@
 //! Streams that break off.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    reason = "tests read recordings"
-)]
 
-#[path = "support/count.rs"]
-mod count;
-#[path = "support/recorded.rs"]
-mod recorded;
-
+use crate::count::{Count, Wrong, is_long};
+use crate::recorded;
+use crate::recorded::{Recording, lines};
 use belay_agents::Exit;
-use count::{Count, Wrong, is_long};
-use recorded::{Recording, lines};
 use std::collections::BTreeSet;
 
 /// Up to this size a recording is cut at every byte; all of them at every byte take too long for every change.

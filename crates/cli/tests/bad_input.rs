@@ -1,11 +1,7 @@
 //! What a user gets who makes a mistake: one line that names it, a way out, a stable exit code.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-#[path = "support/bench.rs"]
-mod bench;
-
+use crate::bench::{Bench, show};
 use belay_testkit::fake_agent::Play;
-use bench::{Bench, show};
 use insta::assert_snapshot;
 use std::fs;
 use std::process::Stdio;

@@ -1,12 +1,8 @@
 //! `belay breaker`: what is known to be down, and forgetting it.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-#[path = "support/bench.rs"]
-mod bench;
-
+use crate::bench::Bench;
 use belay_testkit::fake_agent::{Exit, FakeAgent, Play, WaitForStdin};
 use belay_testkit::recordings;
-use bench::Bench;
 use serde_json::Value;
 use std::fs;
 

@@ -1,15 +1,11 @@
 //! Several agents on one command line, and unfinished work handed to another one.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-#[path = "support/stored.rs"]
-mod stored;
-
+use crate::stored::{Bench, claude, hanging, id, stdout, with_claude};
 use belay_testkit::fake_agent::{Exit, Play, WaitForStdin};
 use belay_testkit::recordings;
 use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use stored::{Bench, claude, hanging, id, stdout, with_claude};
 
 /// A recording, played when the prompt has come to its end.
 fn recorded(agent: &str, name: &str) -> Play {

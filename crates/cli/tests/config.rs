@@ -1,12 +1,8 @@
 //! Configuration files, from the outside: what they change, what they refuse, and what is said of them.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-#[path = "support/bench.rs"]
-mod bench;
-
+use crate::bench::Bench;
 use belay_testkit::fake_agent::{Exit, FakeAgent, Play, WaitForStdin};
 use belay_testkit::recordings;
-use bench::Bench;
 use insta::assert_snapshot;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

@@ -1,10 +1,6 @@
 //! `belay demo`, the verbs that only print, and the whole help.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-#[path = "support/bench.rs"]
-mod bench;
-
-use bench::Bench;
+use crate::bench::Bench;
 use insta::assert_snapshot;
 use std::time::{Duration, Instant};
 

@@ -1,14 +1,10 @@
 //! What is new in what an agent says: told at a run's end, and listed by `belay doctor --drift`.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-#[path = "support/stored.rs"]
-mod stored;
-
+use crate::stored::{Bench, with_claude};
 use belay_testkit::fake_agent::Play;
 use belay_testkit::recordings;
 use serde_json::Value;
 use std::fs;
-use stored::{Bench, with_claude};
 
 /// A Claude of tomorrow: a message of a kind that nobody knows, and a new field in each message.
 fn tomorrow() -> Vec<String> {

@@ -1,11 +1,7 @@
 //! What a request gives the model besides its prompt, from the command line.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-#[path = "support/bench.rs"]
-mod bench;
-
+use crate::bench::{Bench, show};
 use belay_testkit::fake_agent::Play;
-use bench::{Bench, show};
 use insta::assert_snapshot;
 use serde_json::json;
 use std::fs;

@@ -1,9 +1,6 @@
 //! `belay interactive`: the agent's own terminal program, and the terminal afterwards.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-#[path = "support/stored.rs"]
-mod stored;
-
+use crate::stored::{Bench, hanging, id, stdout, wait_for};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, tcgetattr};
@@ -11,7 +8,6 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Child, Command};
-use stored::{Bench, hanging, id, stdout, wait_for};
 
 /// A terminal with the program on it.
 struct Session {

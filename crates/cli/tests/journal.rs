@@ -1,13 +1,9 @@
 //! What is left of a run when belay is killed, when the disk is full, and when many run at once.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-#[path = "support/bench.rs"]
-mod bench;
-
+use crate::bench::Bench;
 use belay_testkit::fake_agent::{Play, WaitForStdin};
 use belay_testkit::recordings;
 use belay_trace::{NodeType, RunState, Store};
-use bench::Bench;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};

@@ -1,15 +1,11 @@
 //! `belay logs`: the events of a run, of one that is at work too.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-#[path = "support/stored.rs"]
-mod stored;
-
+use crate::stored::{Bench, hanging, stdout, with_claude};
 use belay_testkit::fake_agent::{Exit, Play};
 use belay_testkit::recordings;
 use std::fs::{self, OpenOptions};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Child, Stdio};
-use stored::{Bench, hanging, stdout, with_claude};
 
 fn recorded(name: &str) -> Bench {
     let bench = with_claude(&Play::file(recordings::one("claude-code", name).stdout_path()));

@@ -1,13 +1,9 @@
 //! Who is told of runs, and what is said when nobody can be.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-#[path = "support/bench.rs"]
-mod bench;
-
+use crate::bench::{Bench, show};
 use belay_testkit::fake_agent::{Play, WaitForStdin};
 use belay_testkit::fake_slack::{FakeSlack, Fault, TOKEN};
 use belay_testkit::recordings;
-use bench::{Bench, show};
 use insta::assert_snapshot;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

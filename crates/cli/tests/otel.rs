@@ -1,15 +1,11 @@
 //! `belay run --otel` and `--freeplay`, `belay trace end --otel` and `belay trace export --otlp`: what a backend gets of them.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-#[path = "support/bench.rs"]
-mod bench;
-
+use crate::bench::{Bench, show};
 use belay_testkit::fake_agent::{Play, WaitForStdin};
 use belay_testkit::freeplay::FakeFreeplay;
 use belay_testkit::otlp::{Span, spans, tree};
 use belay_testkit::receiver::{Answer, Receiver};
 use belay_testkit::recordings;
-use bench::{Bench, show};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 

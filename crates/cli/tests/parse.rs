@@ -1,11 +1,7 @@
 //! `belay parse`: every recording, in both formats.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-#[path = "support/bench.rs"]
-mod bench;
-
+use crate::bench::Bench;
 use belay_testkit::recordings::{self, Recording};
-use bench::Bench;
 use insta::assert_snapshot;
 use serde_json::Value;
 use std::io::Write as _;

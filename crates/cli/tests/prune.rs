@@ -1,16 +1,12 @@
 //! `belay prune`: what it removes, and above all what it does not.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-#[path = "support/stored.rs"]
-mod stored;
-
+use crate::stored::{Bench, claude, hangs, stdout, with_claude};
 use belay_testkit::fake_agent::Play;
 use belay_testkit::recordings;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use stored::{Bench, claude, hangs, stdout, with_claude};
 
 fn answering() -> Bench {
     with_claude(&Play::file(recordings::one("claude-code", "a-text").stdout_path()))

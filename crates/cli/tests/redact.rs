@@ -1,15 +1,10 @@
 //! `--redact`, `--no-redact`, and what a stored request without its secrets can be used for.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-#![allow(dead_code, reason = "a part of the helpers is used")]
 
-#[path = "support/stored.rs"]
-mod stored;
-
+use crate::stored::{Bench, with_claude};
 use belay_testkit::fake_agent::Play;
 use belay_testkit::recordings;
 use std::fs;
 use std::process::Output;
-use stored::{Bench, with_claude};
 
 fn answering() -> Bench {
     with_claude(&Play::file(recordings::one("claude-code", "a-text").stdout_path()))

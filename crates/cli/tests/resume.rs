@@ -1,16 +1,12 @@
 //! `belay resume`: going on in the session of a run, with what it was run with.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-#[path = "support/stored.rs"]
-mod stored;
-
+use crate::stored::{Bench, claude, hanging, id, stdout, with_claude};
 use belay_testkit::fake_agent::{FakeAgent, Play};
 use belay_testkit::recordings;
 use serde_json::Value;
 use std::fs;
 use std::io::Read as _;
 use std::process::Stdio;
-use stored::{Bench, claude, hanging, id, stdout, with_claude};
 
 const SESSION: &str = "c9d9b6d7-3b6d-4d63-9f70-41bfd8b74e0d";
 
@@ -111,7 +107,7 @@ fn every_option_can_be_given_anew() {
 #[test]
 fn the_surroundings_of_a_run_are_found_again() {
     let bench = Bench::new();
-    let elsewhere = Play { log: Some(bench.path("agent.log")), ..stored::hangs() };
+    let elsewhere = Play { log: Some(bench.path("agent.log")), ..crate::stored::hangs() };
     let agent = claude(&bench, &elsewhere);
     fs::create_dir(bench.path("elsewhere")).unwrap();
     let there = bench.path("elsewhere/my-claude");
@@ -121,19 +117,21 @@ fn the_surroundings_of_a_run_are_found_again() {
     let there = there.to_str().unwrap();
     let args = ["run", "--program", there, "--pass-env", "MY_KEY", "--no-trace", "task"];
     let mut run = bench.start(&args);
-    stored::wait_for("the tool", || stdout(&mut bench.belay(&["logs"])).contains("[tool_use]"));
+    crate::stored::wait_for("the tool", || {
+        stdout(&mut bench.belay(&["logs"])).contains("[tool_use]")
+    });
     run.kill().unwrap();
     run.wait().unwrap();
     bench.end_agent();
     assert!(!bench.project().join(".belay").exists());
     let mut again = bench.start(&["resume", "latest"]);
-    stored::wait_for("the tool", || {
+    crate::stored::wait_for("the tool", || {
         bench.runs().len() == 2 && stdout(&mut bench.belay(&["logs"])).contains("[tool_use]")
     });
     // It is noted when the first event is shown, which may be later than another process sees one.
     let path = bench.newest_run().join("call.json");
     let noted = || fs::read_to_string(&path).unwrap_or_default();
-    stored::wait_for("the call", || noted().contains("MY_KEY"));
+    crate::stored::wait_for("the call", || noted().contains("MY_KEY"));
     let call = noted();
     assert!(call.contains(there) && call.contains("MY_KEY"), "{call}");
     stdout(&mut bench.belay(&["stop", "latest"]));
@@ -146,7 +144,9 @@ fn the_end_of_a_run_shows_the_line_that_goes_on_with_it() {
     let bench = hanging();
     let mut command = bench.belay(&["run", "sleep"]);
     let mut run = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    stored::wait_for("the tool", || stdout(&mut bench.belay(&["logs"])).contains("[tool_use]"));
+    crate::stored::wait_for("the tool", || {
+        stdout(&mut bench.belay(&["logs"])).contains("[tool_use]")
+    });
     stdout(&mut bench.belay(&["stop", "latest"]));
     let mut said = String::new();
     run.stderr.take().unwrap().read_to_string(&mut said).unwrap();

@@ -1,12 +1,8 @@
 //! `belay run` with a fake agent: prompts, formats, exit codes, signals.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-#[path = "support/bench.rs"]
-mod bench;
-
+use crate::bench::{Bench, show};
 use belay_testkit::fake_agent::{Exit, FakeAgent, LogLine, Pace, Pause, Play, Until, WaitForStdin};
 use belay_testkit::recordings;
-use bench::{Bench, show};
 use insta::assert_snapshot;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;

@@ -1,15 +1,11 @@
 //! `belay runs`, `show` and `replay`: runs as things that can be looked at afterwards.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-#[path = "support/stored.rs"]
-mod stored;
-
+use crate::stored::{Bench, hanging, id, objects, stdout, wait_for, with_claude};
 use belay_testkit::fake_agent::{Play, WaitForStdin};
 use belay_testkit::recordings;
 use insta::assert_snapshot;
 use serde_json::Value;
 use std::fs;
-use stored::{Bench, hanging, id, objects, stdout, wait_for, with_claude};
 
 fn recorded(name: &str) -> Bench {
     with_claude(&Play::file(recordings::one("claude-code", name).stdout_path()))

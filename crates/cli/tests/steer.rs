@@ -1,8 +1,4 @@
 //! Words that are typed while the agent works.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-#[path = "support/bench.rs"]
-mod bench;
 
 use crate::bench::Bench;
 use belay_testkit::fake_agent::{Pause, Play, Until, WaitForStdin};

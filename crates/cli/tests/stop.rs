@@ -1,15 +1,11 @@
 //! `belay stop` and `belay steer`: speaking to a run from another terminal.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-#[path = "support/stored.rs"]
-mod stored;
-
+use crate::stored::{Bench, claude, hanging, hangs, id, objects, stdout, wait_for, with_claude};
 use belay_testkit::fake_agent::{Pause, Play, Signal, Until};
 use belay_testkit::recordings;
 use rustix::process::{Pid, kill_process};
 use serde_json::Value;
 use std::fs;
-use stored::{Bench, claude, hanging, hangs, id, objects, stdout, wait_for, with_claude};
 
 /// The events of the newest run.
 fn events(bench: &Bench) -> Vec<Value> {

@@ -1,14 +1,10 @@
 //! `belay trace start` and `end`, and what stands in a trace that several processes write, when all goes well and
 //! when one is killed.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-#[path = "support/bench.rs"]
-mod bench;
-
+use crate::bench::{Bench, show};
 use belay_testkit::fake_agent::{Pause, Play, Signal as Until, Until as When, WaitForStdin};
 use belay_testkit::recordings;
 use belay_trace::{Node, NodeStatus, NodeType, RUNNING_DIR, dead_runs, read_file};
-use bench::{Bench, show};
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;

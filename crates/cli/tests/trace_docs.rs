@@ -1,13 +1,8 @@
 //! `docs/traces.md` shows what the program prints.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-#[path = "support/bench.rs"]
-mod bench;
-#[path = "support/svg.rs"]
-mod svg;
-
+use crate::bench::Bench;
+use crate::svg;
 use belay_trace::view::sample_tree;
-use bench::Bench;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -22,7 +17,7 @@ fn holds(path: &Path, shown: &str, want: &str, whole: &str) {
     }
     assert_eq!(
         shown, want,
-        "write it with BELAY_WRITE_DOCS=1 cargo test -p belay-cli --test trace_docs"
+        "write it with BELAY_WRITE_DOCS=1 cargo test -p belay-cli trace_docs"
     );
 }
 

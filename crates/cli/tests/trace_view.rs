@@ -1,14 +1,10 @@
 //! `belay trace`: traces as trees, lists and other programs' files, and what removing one leaves alone.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-#[path = "support/bench.rs"]
-mod bench;
-
+use crate::bench::Bench;
 use belay_testkit::fake_agent::Play;
 use belay_testkit::recordings;
 use belay_trace::view::sample_tree;
 use belay_trace::{Node, NodeType};
-use bench::Bench;
 use insta::assert_snapshot;
 use serde_json::Value;
 use std::fs::{self, File};
@@ -301,7 +297,7 @@ fn a_reader_who_has_seen_enough_is_no_failure() {
 }
 
 #[test]
-#[ignore = "measures; cargo test --release -p belay-cli --test trace_view -- --ignored --nocapture"]
+#[ignore = "measures; cargo test --release -p belay-cli trace_view -- --ignored --nocapture"]
 fn a_hundred_thousand_nodes_are_printed_in_a_second() {
     let text = serde_json::to_string_pretty(&large(100_000)).unwrap();
     let bench = with_traces(&[("large.json", &text)]);

@@ -1,16 +1,11 @@
 //! The model server's Chat Completions, asked over plain sockets.
-#![expect(clippy::unwrap_used, reason = "the helpers of a test may panic like the test itself")]
-
-#[path = "support/client.rs"]
-#[expect(dead_code, reason = "the other tests of the server use the rest of the client")]
-mod client;
 
 use std::time::{Duration, SystemTime};
 
 use belay_testkit::model_server::{ModelServer, Reply, Script, StopReason, Tokens};
 use serde_json::{Value, json};
 
-use client::{Answer, ask, ask_until_closed};
+use crate::client::{Answer, ask, ask_until_closed};
 
 const TOKENS: Tokens =
     Tokens { input: 1200, output: 85, cache_read: 9000, cache_write: 0, reasoning: 40 };

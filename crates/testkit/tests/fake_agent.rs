@@ -1,5 +1,4 @@
 //! The fake agent, started as a runner starts the real ones.
-#![expect(clippy::unwrap_used, reason = "the helpers of a test may panic like the test itself")]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::ExitStatusExt;

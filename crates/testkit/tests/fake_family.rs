@@ -1,5 +1,4 @@
 //! The fake agent's children, its floods beside the stream, and its stop at whatever moment.
-#![expect(clippy::unwrap_used, reason = "the helpers of a test may panic like the test itself")]
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};

@@ -1,12 +1,7 @@
 //! The model server's Gemini API, asked over plain sockets.
-#![expect(clippy::unwrap_used, reason = "the helpers of a test may panic like the test itself")]
 
-#[path = "support/client.rs"]
-#[expect(dead_code, reason = "the other tests of the server use the rest of the client")]
-mod client;
-
+use crate::client::ask;
 use belay_testkit::model_server::{ModelServer, Reply, Script, Tokens};
-use client::ask;
 use serde_json::{Value, json};
 
 const STREAM: &str = "/v1beta/models/gemini-2.5-pro:streamGenerateContent?alt=sse";

@@ -1,15 +1,12 @@
 //! The scripted model server, asked over plain sockets.
-#![expect(clippy::unwrap_used, reason = "the helpers of a test may panic like the test itself")]
 
-#[path = "support/client.rs"]
-mod client;
-
+use crate::client;
 use std::time::{Duration, Instant, SystemTime};
 
 use belay_testkit::model_server::{ModelServer, Reply, Script, StopReason, Tokens};
 use serde_json::{Value, json};
 
-use client::{ask, ask_until_closed, head, sse_events};
+use crate::client::{ask, ask_until_closed, head, sse_events};
 
 const TOKENS: Tokens =
     Tokens { input: 1200, output: 85, cache_read: 9000, cache_write: 300, reasoning: 40 };

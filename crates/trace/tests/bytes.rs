@@ -1,5 +1,4 @@
 //! Files that are not as belay wrote them: cut, broken, or made by somebody else.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use belay_trace::journal::{EVENTS_FILE, Frame, Frames, InputKind, RUNS_DIR};
 use belay_trace::{Event, Record, Store, Unknown, read_file};

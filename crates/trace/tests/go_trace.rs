@@ -1,5 +1,4 @@
 //! Files that the Go program writes are read, and mean what they mean there.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use belay_trace::view::{View, WARN_PERCENT};
 use belay_trace::{NodeType, read_file};

@@ -1,5 +1,4 @@
 //! The wire shape of every event: a golden file, and what is written is read back.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use belay_trace::{
     AttemptEnded, AttemptResult, AttemptStarted, AttemptSummary, Compaction, CompactionStatus,

@@ -1,5 +1,4 @@
 //! What drivers do on each line of a recording, under watch.
-#![allow(dead_code, reason = "each test needs a part of it")]
 
 use crate::recorded::Recording;
 use crate::watch::{Dialect, Watched};

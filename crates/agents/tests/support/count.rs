@@ -1,5 +1,4 @@
 //! Counting cases and what goes wrong in them: the figures of `docs/reliability.md`.
-#![allow(dead_code, reason = "each test needs a part of it")]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

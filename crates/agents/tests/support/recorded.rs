@@ -1,5 +1,4 @@
 //! The recordings of real agents, and what a driver makes of them.
-#![allow(dead_code, reason = "each test needs a part of it")]
 
 use belay_agents::{
     Action, Agent, AttemptEnd, Candidate, Emitted, Exit, HttpId, Input, Out, Permissions,

@@ -1,5 +1,4 @@
 //! The failures that stand in the tables: as a real agent printed them, or made up from their signs.
-#![allow(dead_code, reason = "each test needs a part of it")]
 
 use crate::recorded;
 use belay_agents::failures::{Pattern, Row, Seen, Table};

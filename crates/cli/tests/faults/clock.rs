@@ -1,7 +1,7 @@
 //! T23: a wall clock that jumps while a run works.
 
-use crate::plays::Who;
-use crate::scene::{Belay, Scene};
+use crate::faults::plays::Who;
+use crate::faults::scene::{Belay, Scene};
 use belay_testkit::fake_agent::{Pace, Play};
 use belay_testkit::figures::figure;
 use belay_testkit::recordings;

@@ -1,7 +1,7 @@
 //! T1 and T5: floods on standard error, and agents that end where they should not.
 
-use crate::plays::{Who, recorded, says};
-use crate::scene::{Ended, Scene, at_once};
+use crate::faults::plays::{Who, recorded, says};
+use crate::faults::scene::{Ended, Scene, at_once};
 use belay_testkit::fake_agent::{Exit, Play, Signal, WaitForStdin};
 use belay_testkit::figures::{figure, times};
 use belay_testkit::recordings;

@@ -1,8 +1,8 @@
 //! T16: a program that the agent leaves behind keeps its standard output open.
 
-use crate::plays::{recorded, says};
-use crate::process_table::process;
-use crate::scene::{Ended, Scene, at_once};
+use crate::faults::plays::{recorded, says};
+use crate::faults::process_table::process;
+use crate::faults::scene::{Ended, Scene, at_once};
 use belay_testkit::fake_agent::{Child, Place, Play};
 use belay_testkit::figures::{figure, spread, times};
 use belaykit::limits;
@@ -71,7 +71,7 @@ fn a_program_that_may_go_on_is_waited_for_a_second_named_and_left_alone() {
 #[test]
 fn a_program_that_holds_stdout_does_not_keep_a_silent_agent_from_its_limit() {
     let scene = Scene::new();
-    let silent = says(crate::plays::lines("claude-code", "a-text").into_iter().take(1));
+    let silent = says(crate::faults::plays::lines("claude-code", "a-text").into_iter().take(1));
     let play = Play { children: holds_stdout(&scene), linger_ms: 300_000, ..silent };
     scene.bench.agent("claude", &play);
     let ended = scene.run(&["--idle-timeout", "1s"]);

@@ -49,7 +49,7 @@ fn status(name: &str) -> u64 {
 
 fn read(path: &Path) -> Read {
     let output = Command::new(std::env::current_exe().unwrap())
-        .args(["hostile::reads_a_file_and_says_what_that_took", "--exact", "--nocapture"])
+        .args(["faults::hostile::reads_a_file_and_says_what_that_took", "--exact", "--nocapture"])
         .env(FILE, path)
         .output()
         .unwrap();

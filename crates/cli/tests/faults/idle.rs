@@ -1,7 +1,7 @@
 //! T17: agents that fall silent, wait, or never come to an end.
 
-use crate::plays::{Who, lines, recorded, says};
-use crate::scene::{Ended, Scene, at_once};
+use crate::faults::plays::{Who, lines, recorded, says};
+use crate::faults::scene::{Ended, Scene, at_once};
 use belay_testkit::fake_agent::{Pace, Play, Signal};
 use belay_testkit::figures::{figure, spread, times};
 use belaykit::limits;
@@ -15,7 +15,8 @@ const SECOND: Duration = Duration::from_secs(1);
 /// From the last thing that the agent printed to the decision to stop it.
 fn silence(ended: &Ended) -> Duration {
     let stop = ended.one("interrupted").at;
-    let of_agent = |line: &&crate::scene::Line| line.event["raw"].is_object() && line.at < stop;
+    let of_agent =
+        |line: &&crate::faults::scene::Line| line.event["raw"].is_object() && line.at < stop;
     stop - ended.lines.iter().filter(of_agent).map(|line| line.at).max().unwrap()
 }
 
@@ -56,7 +57,7 @@ fn a_silent_agent_is_warned_of_at_a_third_of_its_limit_and_stopped_at_it() {
             panic!("warned once: {:#?}", ended.lines)
         };
         assert!(warning.contains("the run is stopped in"), "{warning}");
-        let of_idle = |line: &&crate::scene::Line| line.event["code"] == "idle";
+        let of_idle = |line: &&crate::faults::scene::Line| line.event["code"] == "idle";
         let warned = ended.lines.iter().find(of_idle).unwrap().at;
         assert_eq!(scene.processes(), []);
         (silence(&ended), ended.one("interrupted").at - warned)

@@ -1,8 +1,8 @@
 //! T13 and T14: belay, its supervisor, or both are killed at once, with nobody left to ask.
 
-use crate::plays::Who;
-use crate::process_table::{Process, pid, supervisors_of};
-use crate::scene::{Scene, at_once, moment};
+use crate::faults::plays::Who;
+use crate::faults::process_table::{Process, pid, supervisors_of};
+use crate::faults::scene::{Scene, at_once, moment};
 use belay_testkit::fake_agent::{Child, Play};
 use belay_testkit::figures::{figure, spread, times};
 use belay_trace::journal::EVENTS_FILE;

@@ -1,7 +1,7 @@
 //! T9: a hundred processes and one account that is used up.
 
-use crate::plays::lines;
-use crate::scene::{Ended, Scene, wait_until};
+use crate::faults::plays::lines;
+use crate::faults::scene::{Ended, Scene, wait_until};
 use belay_testkit::fake_agent::{Exit, Pace, Play, WaitForStdin};
 use belay_testkit::figures::{figure, times};
 use jiff::Timestamp;

@@ -1,8 +1,8 @@
 //! T24: very many agents at once, and a machine that has no more file descriptors to give.
 
-use crate::plays::recorded;
-use crate::process_table::supervisors_of;
-use crate::scene::{PATIENCE, Scene, wait_until};
+use crate::faults::plays::recorded;
+use crate::faults::process_table::supervisors_of;
+use crate::faults::scene::{PATIENCE, Scene, wait_until};
 use belay_testkit::fake_agent::{Pace, Play};
 use belay_testkit::figures::{figure, times};
 use belaykit::{Claude, Client};
@@ -102,7 +102,7 @@ fn in_one_process(scene: &Scene, runs: usize, nofile: u32) -> Value {
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", &format!(r#"ulimit -n {nofile} && exec "$0" "$@""#)]);
     shell.arg(std::env::current_exe().unwrap());
-    shell.args(["--exact", "--ignored", "many::many_agents_of_one_process"]);
+    shell.args(["--exact", "--ignored", "faults::many::many_agents_of_one_process"]);
     shell.env(FOLDER, &folder).env(RUNS, runs.to_string());
     // The harness prints to standard output what a failed test has said.
     let said = folder.join("said");

@@ -1,8 +1,8 @@
 //! T21: those who are to be told of a run are gone, silent, slow, full or broken, all of them at once: Slack by both
 //! ways, a webhook, ntfy, Discord, a program, an OTLP backend and Freeplay, while an agent calls 500 tools.
 
-use crate::plays::{lines, says};
-use crate::scene::{PATIENCE, Scene};
+use crate::faults::plays::{lines, says};
+use crate::faults::scene::{PATIENCE, Scene};
 use belay_testkit::black_hole::BlackHole;
 use belay_testkit::fake_agent::{Pace, Play};
 use belay_testkit::fake_slack::{FakeSlack, Fault, TOKEN};

@@ -1,8 +1,8 @@
 //! T15: Ctrl-Z and `fg`, at whatever moment.
 
-use crate::plays::recorded;
-use crate::process_table::process;
-use crate::scene::{Belay, Scene, at_once, moment, wait_until};
+use crate::faults::plays::recorded;
+use crate::faults::process_table::process;
+use crate::faults::scene::{Belay, Scene, at_once, moment, wait_until};
 use belay_testkit::fake_agent::{Pace, Play};
 use belay_testkit::figures::{figure, times};
 use rustix::process::Signal;

@@ -1,7 +1,7 @@
 //! T22: whoever reads standard output stops reading, or goes away.
 
-use crate::plays::{lines, says};
-use crate::scene::Scene;
+use crate::faults::plays::{lines, says};
+use crate::faults::scene::Scene;
 use belay_testkit::fake_agent::LogLine;
 use belay_testkit::figures::{figure, times};
 use belay_trace::Event;
@@ -59,7 +59,7 @@ fn run(reader: Reader, pause: Duration) -> Seen {
             None
         }
     };
-    crate::scene::wait_until("the agent has said all it had to say", || {
+    crate::faults::scene::wait_until("the agent has said all it had to say", || {
         agent.log().lines.contains(&LogLine::Played)
     });
     let took = began.elapsed();

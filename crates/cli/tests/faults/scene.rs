@@ -1,7 +1,7 @@
 //! A bench on which `belay` is run, stopped and killed, and the processes that it leaves.
 
 use crate::bench::Bench;
-use crate::process_table::{Process, pid, processes};
+use crate::faults::process_table::{Process, pid, processes};
 use belay_testkit::fake_agent::{Child, FakeAgent, Place, Play};
 use belay_trace::{Record, Store, StoredRun};
 use rustix::process::{Pid, Signal, kill_process};

@@ -1,7 +1,7 @@
 //! T12: whoever stops a run, at whatever moment and whatever the agent has started, nothing survives.
 
-use crate::plays::{STOPPED, Who};
-use crate::scene::{Belay, Ended, Scene, at_once, moment};
+use crate::faults::plays::{STOPPED, Who};
+use crate::faults::scene::{Belay, Ended, Scene, at_once, moment};
 use belay_testkit::fake_agent::Child;
 use belay_testkit::figures::{figure, spread, times};
 use belaykit::limits;

@@ -1,7 +1,7 @@
 //! The fault table: one agent, one fault, and what a caller is told. The seeds hang, lie or lose in every row.
 
-use crate::plays::{Who, lines, recorded, says};
-use crate::scene::{Scene, wait_until};
+use crate::faults::plays::{Who, lines, recorded, says};
+use crate::faults::scene::{Scene, wait_until};
 use belay_testkit::fake_agent::{Exit, LogLine, Play};
 use belay_testkit::figures::figure;
 use belay_testkit::recordings;
@@ -101,7 +101,7 @@ fn a_prompt_of_200_kilobytes_arrives_and_stands_in_no_command_line() {
         let prompt = "needle-in-argv ".repeat(200 * 1024 / 15);
         fs::write(scene.bench.project().join("task.md"), &prompt).unwrap();
         let args = [&["run", "--format", "jsonl", "-f", "task.md"], who.args()].concat();
-        let mut belay = crate::scene::Belay::start(scene.bench.belay(&args));
+        let mut belay = crate::faults::scene::Belay::start(scene.bench.belay(&args));
         belay.wait_for("tool_call");
         let has_prompt = |line: &LogLine| matches!(line, LogLine::Stdin { line } if line.matches("needle-in-argv").count() > 13_000);
         assert!(agent.log().lines.iter().any(has_prompt), "{who:?}");

@@ -1,8 +1,8 @@
 //! T18 and T20: trace files when their writers are killed, and when very many write at once. That a writer killed at
 //! each step of its way tears nothing is shown beside it: `cargo test -p belaykit --lib crashes`.
 
-use crate::plays::{Who, recorded};
-use crate::scene::{Scene, moment};
+use crate::faults::plays::{Who, recorded};
+use crate::faults::scene::{Scene, moment};
 use belay_testkit::figures::{figure, times};
 use belay_trace::{Node, NodeStatus, NodeType, RUNNING_DIR, Store, read_file};
 use rustix::process::Signal;

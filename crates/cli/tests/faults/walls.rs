@@ -1,7 +1,7 @@
 //! S2, S5, S10, S19: what cannot get in or out.
 
-use crate::plays::{Who, recorded};
-use crate::scene::Scene;
+use crate::faults::plays::{Who, recorded};
+use crate::faults::scene::Scene;
 use belay_testkit::figures::figure;
 use std::collections::BTreeSet;
 use std::fs;

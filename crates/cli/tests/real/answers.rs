@@ -1,10 +1,6 @@
 //! The program with the real agents: an answer with a tool, and a Ctrl-C in the middle of one.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-#[path = "support/real_bench.rs"]
-mod real_bench;
-
-use crate::real_bench::{Bench, TOKENS, marked, wait_until};
+use crate::bench::{Bench, TOKENS, marked, wait_until};
 use belay_testkit::model_server::{Reply, Script};
 use rustix::process::{Pid, Signal, kill_process};
 

@@ -1,5 +1,4 @@
 //! One line of `belay run` with every real agent, of which only the name is changed.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use assert_cmd::cargo::cargo_bin;
 use belay_testkit::model_server::{ModelServer, Reply, Script, Tokens};

@@ -1,6 +1,5 @@
 //! What people in Slack are told of real agents: a trace of three runs, with a storm of tools and a failover, an
 //! interrupt, and an error. The Slack is a fake one that keeps to Slack's limits.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use assert_cmd::cargo::cargo_bin;
 use belay_testkit::fake_slack::{FakeSlack, Posted, TOKEN};

@@ -1,5 +1,4 @@
 //! A run of each real agent as a thing: stopped from another terminal, resumed, followed, replayed.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use assert_cmd::cargo::cargo_bin;
 use belay_testkit::model_server::{ModelServer, Reply, Script, Tokens};

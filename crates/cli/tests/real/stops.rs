@@ -1,11 +1,7 @@
 //! Real agents whose tool has a background child and a grandchild in a session of its own, stopped in every
 //! way: nothing outlives the run, the bill is kept where the agent gives one, and the session goes on.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-#[path = "support/real_bench.rs"]
-mod real_bench;
-
-use crate::real_bench::{Bench, TOKENS, marked, wait_until};
+use crate::bench::{Bench, TOKENS, marked, wait_until};
 use belay_testkit::model_server::{Reply, Script};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -176,42 +172,36 @@ fn journal(run: &Path) -> Vec<Value> {
 
 /// The six ways to end, of one way to run.
 macro_rules! each_end {
-    ($way:ident $(, #[$attribute:meta])?) => {
+    ($way:ident) => {
         mod $way {
-            use super::{By, check};
+            use crate::stops::{By, check};
 
             #[test]
-            $(#[$attribute])?
             fn one_ctrl_c() {
                 check(stringify!($way), By::Sigint);
             }
 
             #[test]
-            $(#[$attribute])?
             fn two_ctrl_c() {
                 check(stringify!($way), By::TwoSigints);
             }
 
             #[test]
-            $(#[$attribute])?
             fn sigterm_to_belay() {
                 check(stringify!($way), By::Sigterm);
             }
 
             #[test]
-            $(#[$attribute])?
             fn sighup_to_belay() {
                 check(stringify!($way), By::Sighup);
             }
 
             #[test]
-            $(#[$attribute])?
             fn kill_9_of_belay() {
                 check(stringify!($way), By::KillOfBelay);
             }
 
             #[test]
-            $(#[$attribute])?
             fn kill_9_of_the_agent() {
                 check(stringify!($way), By::KillOfAgent);
             }
@@ -220,9 +210,13 @@ macro_rules! each_end {
 }
 each_end!(claude);
 
-macro_rules! in_ci {
-    ($($way:ident),+) => {$(
-        each_end!($way, #[ignore = "one way is enough at a desk; `cargo xtask test` tries them all"]);
-    )+};
+/// The other ways to run: for `cargo xtask test --all`.
+mod every_way {
+    each_end!(claude_print);
+    each_end!(codex);
+    each_end!(codex_exec);
+    each_end!(opencode);
+    each_end!(opencode_print);
+    each_end!(pi);
+    each_end!(pi_print);
 }
-in_ci!(claude_print, codex, codex_exec, opencode, opencode_print, pi, pi_print);

@@ -1,12 +1,9 @@
 //! A bench with runs on it: some that answer, some that hang until they are stopped.
 #![allow(dead_code, clippy::unwrap_used, reason = "each test file uses its part, and may panic")]
 
-#[path = "bench.rs"]
-mod bench;
-
+pub(crate) use crate::bench::Bench;
 use belay_testkit::fake_agent::{FakeAgent, Pause, Play, Until, WaitForStdin};
 use belay_testkit::recordings;
-pub(crate) use bench::Bench;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::fs;

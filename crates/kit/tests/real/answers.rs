@@ -33,7 +33,7 @@ fn the_text_is_the_answer_and_the_usage_is_the_scripts(stage: &Stage) {
     assert!(!played.attempt_ended().forced);
     assert_eq!(played.requests.len(), 1);
 }
-on!(the_text_is_the_answer_and_the_usage_is_the_scripts: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, gemini, qwen, copilot);
+on!(the_text_is_the_answer_and_the_usage_is_the_scripts: claude, codex, opencode, pi, gemini, qwen, copilot; claude_print, codex_exec, opencode_run, pi_print);
 
 fn the_model_is_known(stage: &Stage) {
     let played = stage.play(Script::new().reply(Reply::text("Hi.")), "PROMPT");
@@ -42,7 +42,7 @@ fn the_model_is_known(stage: &Stage) {
     let known = if stage.way.is_pi() { format!("lab/{asked}") } else { asked.to_owned() };
     assert_eq!(played.answered("Hi.").model, Some(known));
 }
-on!(the_model_is_known: claude, claude_print, codex, opencode, pi, pi_print, qwen, copilot);
+on!(the_model_is_known: claude; claude_print, codex, opencode, pi, pi_print, qwen, copilot);
 
 fn a_message_streams_in_pieces_and_no_piece_comes_twice(stage: &Stage) {
     let script = Script::new().reply(Reply::text(LONG));
@@ -54,7 +54,7 @@ fn a_message_streams_in_pieces_and_no_piece_comes_twice(stage: &Stage) {
     assert!(texts[0].message_id.is_some());
     assert_eq!(played.said(), LONG);
 }
-on!(a_message_streams_in_pieces_and_no_piece_comes_twice: claude, claude_print, codex, opencode, pi, pi_print, copilot);
+on!(a_message_streams_in_pieces_and_no_piece_comes_twice: claude; claude_print, codex, opencode, pi, pi_print, copilot);
 
 fn the_handler_and_the_output_get_what_the_stream_gets(stage: &Stage) {
     #[derive(Clone, Default)]
@@ -79,7 +79,7 @@ fn the_handler_and_the_output_get_what_the_stream_gets(stage: &Stage) {
     assert_eq!(*output.0.lock().unwrap(), LONG.as_bytes());
     assert_eq!(*seen.lock().unwrap(), played.records);
 }
-on!(the_handler_and_the_output_get_what_the_stream_gets: claude, codex, opencode, pi);
+on!(the_handler_and_the_output_get_what_the_stream_gets: claude; codex, opencode, pi);
 
 fn reasoning_is_apart_from_the_answer(stage: &Stage) {
     let thought = "First this, then that, and at last the other thing.";
@@ -92,7 +92,7 @@ fn reasoning_is_apart_from_the_answer(stage: &Stage) {
     assert_eq!(outcome.usage.reasoning_output_tokens, Some(40));
     played.used_tokens(stage.way, &tokens);
 }
-on!(reasoning_is_apart_from_the_answer: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, qwen, copilot);
+on!(reasoning_is_apart_from_the_answer: claude; claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, qwen, copilot);
 
 fn the_answer_is_the_last_message_and_usage_sums_the_responses(stage: &Stage) {
     let script = Script::new()
@@ -105,7 +105,7 @@ fn the_answer_is_the_last_message_and_usage_sums_the_responses(stage: &Stage) {
     played.used(stage.way, 2);
     assert_eq!(outcome.usage.num_turns, Some(2));
 }
-on!(the_answer_is_the_last_message_and_usage_sums_the_responses: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, gemini, qwen, copilot);
+on!(the_answer_is_the_last_message_and_usage_sums_the_responses: claude; claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, gemini, qwen, copilot);
 
 /// Text, then a tool, then text again within one response is no retraction and no doubling.
 fn two_texts_of_one_response_are_both_said(stage: &Stage) {
@@ -116,7 +116,7 @@ fn two_texts_of_one_response_are_both_said(stage: &Stage) {
     assert_eq!(played.said(), "Before.After.Done.");
     assert!(played.of_type("text_retracted").is_empty());
 }
-on!(two_texts_of_one_response_are_both_said: claude, claude_print, codex, codex_exec, pi, pi_print);
+on!(two_texts_of_one_response_are_both_said: claude; claude_print, codex, codex_exec, pi, pi_print);
 
 fn the_context_is_what_the_last_response_filled(stage: &Stage) {
     let played = stage.play(Script::new().reply(Reply::text("Hi.").usage(TOKENS)), "PROMPT");
@@ -136,7 +136,7 @@ fn the_context_is_what_the_last_response_filled(stage: &Stage) {
     };
     assert_eq!(context.window_tokens, window);
 }
-on!(the_context_is_what_the_last_response_filled: claude, claude_print, codex, pi, pi_print);
+on!(the_context_is_what_the_last_response_filled: claude; claude_print, codex, pi, pi_print);
 
 fn a_subagent_is_paid_for_once_and_its_events_are_its_own(stage: &Stage) {
     let task = json!({
@@ -168,7 +168,7 @@ fn a_subagent_is_paid_for_once_and_its_events_are_its_own(stage: &Stage) {
     // Its responses are no turns of the main thread.
     assert_eq!(played.of_type("turn_started").len(), 2);
 }
-on!(a_subagent_is_paid_for_once_and_its_events_are_its_own: claude, claude_print);
+on!(a_subagent_is_paid_for_once_and_its_events_are_its_own: claude; claude_print);
 
 /// OpenCode's subagents work in sessions of their own: what they ask for is asked of us, and what they use is used.
 fn a_subagent_of_opencode_asks_and_is_paid_for(stage: &Stage) {
@@ -231,4 +231,4 @@ fn an_answer_of_a_megabyte_arrives(stage: &Stage) {
     played.answered(&answer);
     assert!(played.said() == answer);
 }
-on!(an_answer_of_a_megabyte_arrives: opencode, copilot);
+on!(an_answer_of_a_megabyte_arrives: opencode; copilot);

@@ -34,4 +34,4 @@ fn an_ask_for_what_lies_outside_is_denied_at_once(stage: &Stage) {
     assert_eq!(played.outcome.as_ref().unwrap().denials.len(), 1, "{played:#?}");
     assert!(!outside.exists());
 }
-on!(an_ask_for_what_lies_outside_is_denied_at_once: claude, codex, opencode);
+on!(an_ask_for_what_lies_outside_is_denied_at_once: claude; codex, opencode);

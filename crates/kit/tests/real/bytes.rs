@@ -35,14 +35,14 @@ fn strange_characters_of_a_tool_arrive(stage: &Stage) {
     let played = prints(stage, format!("{STRANGE}\nlast\n").as_bytes());
     assert_eq!(output(&played), format!("{STRANGE}\nlast\n"));
 }
-on!(strange_characters_of_a_tool_arrive: pi, pi_print, copilot);
+on!(strange_characters_of_a_tool_arrive: pi; pi_print, copilot);
 
 /// What is no UTF-8 is replaced by the agent, and what stands around it is there.
 fn bytes_that_are_no_text_cost_only_themselves(stage: &Stage) {
     let played = prints(stage, b"before \xff\xfe\x80 after\n");
     assert_eq!(output(&played), "before \u{fffd}\u{fffd}\u{fffd} after\n");
 }
-on!(bytes_that_are_no_text_cost_only_themselves: pi, pi_print, copilot);
+on!(bytes_that_are_no_text_cost_only_themselves: pi; pi_print, copilot);
 
 /// The model is given the end of it, 50 kB; a reader gets all of it.
 fn what_the_model_is_given_only_the_end_of_is_whole(stage: &Stage) {
@@ -52,7 +52,7 @@ fn what_the_model_is_given_only_the_end_of_is_whole(stage: &Stage) {
     let given = played.requests[1].body["messages"].as_array().unwrap().last().unwrap();
     assert!(given.to_string().len() < 60_000);
 }
-on!(what_the_model_is_given_only_the_end_of_is_whole: pi, pi_print);
+on!(what_the_model_is_given_only_the_end_of_is_whole: pi; pi_print);
 
 /// Pi prints a megabyte of it, both ends, and says where the rest is.
 fn two_megabytes_of_a_tool_have_both_ends_and_their_place(stage: &Stage) {
@@ -69,7 +69,7 @@ fn two_megabytes_of_a_tool_have_both_ends_and_their_place(stage: &Stage) {
     assert_eq!(fs::read_to_string(place).unwrap(), content);
     assert!(longest_line(&played) > 1024 * 1024, "{}", longest_line(&played));
 }
-on!(two_megabytes_of_a_tool_have_both_ends_and_their_place: pi, pi_print);
+on!(two_megabytes_of_a_tool_have_both_ends_and_their_place: pi; pi_print);
 
 /// One line without an end, which is a line of the agent's stream too.
 fn one_line_of_a_megabyte_of_a_tool_arrives(stage: &Stage) {
@@ -77,14 +77,14 @@ fn one_line_of_a_megabyte_of_a_tool_arrives(stage: &Stage) {
     let played = prints(stage, content.as_bytes());
     assert_eq!(output(&played), content);
 }
-on!(one_line_of_a_megabyte_of_a_tool_arrives: pi, pi_print, copilot);
+on!(one_line_of_a_megabyte_of_a_tool_arrives: pi; pi_print, copilot);
 
 fn strange_characters_of_an_answer_arrive(stage: &Stage) {
     let played = stage.play(Script::new().reply(Reply::text(STRANGE).usage(TOKENS)), "PROMPT");
     played.answered(STRANGE);
     assert_eq!(played.said(), STRANGE);
 }
-on!(strange_characters_of_an_answer_arrive: claude, claude_print, codex, codex_exec, pi, pi_print, gemini, qwen, copilot);
+on!(strange_characters_of_an_answer_arrive: claude; claude_print, codex, codex_exec, pi, pi_print, gemini, qwen, copilot);
 
 fn an_answer_of_a_megabyte_arrives(stage: &Stage) {
     let answer = format!("BEGIN {}\u{2028}END", "Grüße, 日本語 and 🦀. ".repeat(35_000));
@@ -97,4 +97,4 @@ fn an_answer_of_a_megabyte_arrives(stage: &Stage) {
     played.used(stage.way, 1);
     assert!(longest_line(&played) > 1_000_000);
 }
-on!(an_answer_of_a_megabyte_arrives: pi, pi_print, copilot);
+on!(an_answer_of_a_megabyte_arrives: pi; pi_print, copilot);

@@ -68,7 +68,7 @@ fn a_killed_turn_has_its_tokens_and_a_lower_bound_of_its_cost(stage: &Stage) {
     // Every account of the attempt says the same.
     assert_eq!(played.attempt_ended().usage, *usage);
 }
-on!(a_killed_turn_has_its_tokens_and_a_lower_bound_of_its_cost: claude, claude_print, codex, codex_exec, copilot);
+on!(a_killed_turn_has_its_tokens_and_a_lower_bound_of_its_cost: claude; claude_print, codex, codex_exec, copilot);
 
 /// The responses of earlier runs are in the same file, and not in this bill.
 fn a_killed_turn_of_a_resumed_session_pays_for_itself_only(stage: &Stage) {
@@ -97,7 +97,7 @@ fn a_killed_turn_of_a_resumed_session_pays_for_itself_only(stage: &Stage) {
     let cost = usage.total_cost_usd.unwrap();
     assert!((cost - list_price(stage.way, 1)).abs() < 1e-9, "{cost}: {played:#?}");
 }
-on!(a_killed_turn_of_a_resumed_session_pays_for_itself_only: claude_print, codex_exec, copilot);
+on!(a_killed_turn_of_a_resumed_session_pays_for_itself_only: claude_print; codex_exec, copilot);
 
 /// A fork begins with a copy of what was said before.
 fn a_killed_turn_of_a_fork_pays_for_itself_only(stage: &Stage) {
@@ -140,7 +140,7 @@ fn a_price_file_goes_before_the_list_and_nothing_before_the_agents_report(stage:
         assert!((cost - input as f64 / 1000.0).abs() < 1e-9, "{cost}");
     }
 }
-on!(a_price_file_goes_before_the_list_and_nothing_before_the_agents_report: claude, codex, codex_exec);
+on!(a_price_file_goes_before_the_list_and_nothing_before_the_agents_report: claude; codex, codex_exec);
 
 fn without_prices_what_is_not_reported_stays_unknown(stage: &Stage) {
     let server = ModelServer::start(Script::new().reply(Reply::text("Hi.").usage(TOKENS))).unwrap();

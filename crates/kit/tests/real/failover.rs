@@ -147,15 +147,6 @@ macro_rules! cases {
             }
         )+
     };
-    (in_ci $($name:ident: $do:ident($($arg:expr),+);)+) => {
-        $(
-            #[test]
-            #[ignore = "two failovers are enough at a desk; `cargo xtask test` tries them all"]
-            fn $name() {
-                again_if_it_fails(stringify!($name), || $do($($arg),+, stringify!($name)));
-            }
-        )+
-    };
 }
 
 cases! {
@@ -163,21 +154,26 @@ cases! {
     claude_has_no_login_and_codex_begins: before_any_tool("claude-code", "codex", Fails::Unauthorized);
 }
 
-cases! { in_ci
-    claude_is_overloaded_in_mid_edit_and_codex_finishes: mid_edit("claude-code", "codex", Fails::Overloaded, Place::Plain);
-    claude_loses_its_login_in_mid_edit_and_codex_finishes: mid_edit("claude-code", "codex", Fails::Unauthorized, Place::Plain);
-    claude_loses_its_stream_in_mid_edit_and_codex_finishes: mid_edit("claude-code", "codex", Fails::Dropped, Place::Git);
-    codex_is_limited_in_mid_edit_and_claude_finishes: mid_edit("codex", "claude-code", Fails::RateLimited, Place::Plain);
-    codex_is_overloaded_in_mid_edit_and_claude_finishes: mid_edit("codex", "claude-code", Fails::Overloaded, Place::Git);
-    codex_loses_its_login_in_mid_edit_and_claude_finishes: mid_edit("codex", "claude-code", Fails::Unauthorized, Place::Git);
-    codex_loses_its_stream_in_mid_edit_and_claude_finishes: mid_edit("codex", "claude-code", Fails::Dropped, Place::Plain);
-    opencode_loses_its_login_in_mid_edit_and_pi_finishes: mid_edit("opencode", "pi", Fails::Unauthorized, Place::Git);
-    pi_loses_its_login_in_mid_edit_and_opencode_finishes: mid_edit("pi", "opencode", Fails::Unauthorized, Place::Plain);
-    pi_is_limited_in_mid_edit_and_claude_finishes: mid_edit("pi", "claude-code", Fails::RateLimited, Place::Git);
-    copilot_is_limited_in_mid_edit_and_claude_finishes: mid_edit("copilot", "claude-code", Fails::RateLimited, Place::Git);
-    claude_loses_its_login_in_mid_edit_and_copilot_finishes: mid_edit("claude-code", "copilot", Fails::Unauthorized, Place::Git);
-    claude_is_limited_and_opencode_begins: before_any_tool("claude-code", "opencode", Fails::RateLimited);
-    codex_is_overloaded_and_claude_begins: before_any_tool("codex", "claude-code", Fails::Overloaded);
-    opencode_has_no_login_and_codex_begins: before_any_tool("opencode", "codex", Fails::Unauthorized);
-    pi_is_overloaded_and_opencode_begins: before_any_tool("pi", "opencode", Fails::Overloaded);
+/// The other pairs: for `cargo xtask test --all`.
+mod every_way {
+    use super::*;
+
+    cases! {
+        claude_is_overloaded_in_mid_edit_and_codex_finishes: mid_edit("claude-code", "codex", Fails::Overloaded, Place::Plain);
+        claude_loses_its_login_in_mid_edit_and_codex_finishes: mid_edit("claude-code", "codex", Fails::Unauthorized, Place::Plain);
+        claude_loses_its_stream_in_mid_edit_and_codex_finishes: mid_edit("claude-code", "codex", Fails::Dropped, Place::Git);
+        codex_is_limited_in_mid_edit_and_claude_finishes: mid_edit("codex", "claude-code", Fails::RateLimited, Place::Plain);
+        codex_is_overloaded_in_mid_edit_and_claude_finishes: mid_edit("codex", "claude-code", Fails::Overloaded, Place::Git);
+        codex_loses_its_login_in_mid_edit_and_claude_finishes: mid_edit("codex", "claude-code", Fails::Unauthorized, Place::Git);
+        codex_loses_its_stream_in_mid_edit_and_claude_finishes: mid_edit("codex", "claude-code", Fails::Dropped, Place::Plain);
+        opencode_loses_its_login_in_mid_edit_and_pi_finishes: mid_edit("opencode", "pi", Fails::Unauthorized, Place::Git);
+        pi_loses_its_login_in_mid_edit_and_opencode_finishes: mid_edit("pi", "opencode", Fails::Unauthorized, Place::Plain);
+        pi_is_limited_in_mid_edit_and_claude_finishes: mid_edit("pi", "claude-code", Fails::RateLimited, Place::Git);
+        copilot_is_limited_in_mid_edit_and_claude_finishes: mid_edit("copilot", "claude-code", Fails::RateLimited, Place::Git);
+        claude_loses_its_login_in_mid_edit_and_copilot_finishes: mid_edit("claude-code", "copilot", Fails::Unauthorized, Place::Git);
+        claude_is_limited_and_opencode_begins: before_any_tool("claude-code", "opencode", Fails::RateLimited);
+        codex_is_overloaded_and_claude_begins: before_any_tool("codex", "claude-code", Fails::Overloaded);
+        opencode_has_no_login_and_codex_begins: before_any_tool("opencode", "codex", Fails::Unauthorized);
+        pi_is_overloaded_and_opencode_begins: before_any_tool("pi", "opencode", Fails::Overloaded);
+    }
 }

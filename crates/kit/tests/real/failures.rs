@@ -92,7 +92,7 @@ fn a_rate_limit_that_passes_is_a_retry_and_then_the_answer(stage: &Stage) {
     }
     assert_eq!(retries[0].until.is_some(), stage.way.is_opencode());
 }
-on!(a_rate_limit_that_passes_is_a_retry_and_then_the_answer: claude, claude_print, codex, codex_exec, opencode, pi, pi_print, copilot);
+on!(a_rate_limit_that_passes_is_a_retry_and_then_the_answer: claude, opencode, copilot; claude_print, codex, codex_exec, pi, pi_print);
 
 fn a_rate_limit_for_ever(stage: &Stage) {
     let shown: &[_] = match stage.way {
@@ -113,7 +113,7 @@ fn a_rate_limit_for_ever(stage: &Stage) {
     };
     fails(stage, Reply::rate_limited(), FailureKind::RateLimited, shown);
 }
-on!(a_rate_limit_for_ever: claude, claude_print, codex, codex_exec, pi, pi_print);
+on!(a_rate_limit_for_ever: claude, codex, pi; claude_print, codex_exec, pi_print);
 
 fn a_wrong_key(stage: &Stage) {
     let shown: &[_] = match stage.way {
@@ -134,7 +134,7 @@ fn a_wrong_key(stage: &Stage) {
     };
     fails(stage, Reply::unauthorized(), FailureKind::Auth, shown);
 }
-on!(a_wrong_key: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, gemini, qwen, copilot);
+on!(a_wrong_key: claude, codex, opencode, pi, gemini, qwen, copilot; claude_print, codex_exec, opencode_run, pi_print);
 
 fn an_overloaded_provider(stage: &Stage) {
     let shown: &[_] = match stage.way {
@@ -153,7 +153,7 @@ fn an_overloaded_provider(stage: &Stage) {
     };
     fails(stage, Reply::overloaded(), FailureKind::Overloaded, shown);
 }
-on!(an_overloaded_provider: claude, claude_print, codex, codex_exec, pi, pi_print);
+on!(an_overloaded_provider: claude; claude_print, codex, codex_exec, pi, pi_print);
 
 fn a_broken_provider(stage: &Stage) {
     let shown: &[_] = match stage.way {
@@ -172,7 +172,7 @@ fn a_broken_provider(stage: &Stage) {
     };
     fails(stage, Reply::server_error(), FailureKind::ServerError, shown);
 }
-on!(a_broken_provider: claude, claude_print, codex, codex_exec, pi, pi_print);
+on!(a_broken_provider: claude; claude_print, codex, codex_exec, pi, pi_print);
 
 fn a_context_that_is_too_long(stage: &Stage) {
     let shown: &[_] = match stage.way {
@@ -191,7 +191,7 @@ fn a_context_that_is_too_long(stage: &Stage) {
     };
     fails(stage, Reply::context_too_long(), FailureKind::ContextOverflow, shown);
 }
-on!(a_context_that_is_too_long: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, gemini, qwen, copilot);
+on!(a_context_that_is_too_long: claude; claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, gemini, qwen, copilot);
 
 fn a_model_that_does_not_exist(stage: &Stage) {
     let shown: &[_] = match stage.way {
@@ -210,7 +210,7 @@ fn a_model_that_does_not_exist(stage: &Stage) {
     };
     fails(stage, Reply::model_not_found(), FailureKind::ModelUnavailable, shown);
 }
-on!(a_model_that_does_not_exist: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, gemini, qwen, copilot);
+on!(a_model_that_does_not_exist: claude; claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, gemini, qwen, copilot);
 
 fn an_empty_account(stage: &Stage) {
     let shown: &[_] = match stage.way {
@@ -226,7 +226,7 @@ fn an_empty_account(stage: &Stage) {
     };
     fails(stage, Reply::no_credit(), FailureKind::Billing, shown);
 }
-on!(an_empty_account: claude, claude_print, codex, codex_exec, pi, pi_print);
+on!(an_empty_account: claude; claude_print, codex, codex_exec, pi, pi_print);
 
 /// Providers that sell credits in advance have a status of their own for it.
 fn a_provider_that_wants_to_be_paid(stage: &Stage) {
@@ -234,7 +234,7 @@ fn a_provider_that_wants_to_be_paid(stage: &Stage) {
     let shown = &[(Status, name, "402")];
     fails(stage, Reply::payment_required(), FailureKind::Billing, shown);
 }
-on!(a_provider_that_wants_to_be_paid: pi, pi_print, copilot);
+on!(a_provider_that_wants_to_be_paid: pi; pi_print, copilot);
 
 /// It would try for a minute; whoever has another agent does not wait so long.
 fn a_limit_on_its_own_retries_ends_them(stage: &Stage) {
@@ -283,7 +283,7 @@ fn retries_tell_how_long_they_wait(stage: &Stage) {
     assert_eq!(told, [retry(1, 2000), retry(2, 4000), retry(3, 8000)], "{played:#?}");
     assert_eq!(played.requests.len(), 4);
 }
-on!(retries_tell_how_long_they_wait: pi, pi_print);
+on!(retries_tell_how_long_they_wait: pi; pi_print);
 
 /// A quota does not come back within seconds, so nothing is tried again.
 fn an_empty_account_is_asked_once(stage: &Stage) {
@@ -291,7 +291,7 @@ fn an_empty_account_is_asked_once(stage: &Stage) {
     let played = fails(stage, Reply::no_credit(), FailureKind::Billing, shown);
     assert_eq!((played.retries().len(), played.requests.len()), (0, 1));
 }
-on!(an_empty_account_is_asked_once: pi, pi_print);
+on!(an_empty_account_is_asked_once: pi; pi_print);
 
 /// The agent itself has no such model, and asks nobody.
 fn a_model_that_the_agent_does_not_know(stage: &Stage) {
@@ -303,7 +303,7 @@ fn a_model_that_the_agent_does_not_know(stage: &Stage) {
     assert_eq!(played.requests.len(), 0);
     assert_eq!(error.outcome().text, "");
 }
-on!(a_model_that_the_agent_does_not_know: pi, pi_print);
+on!(a_model_that_the_agent_does_not_know: pi; pi_print);
 
 /// A response without a word is no answer.
 fn an_empty_answer_is_no_answer(stage: &Stage) {
@@ -312,7 +312,7 @@ fn an_empty_answer_is_no_answer(stage: &Stage) {
     assert_eq!(evidence(error.failure()), [(Field, "stopReason", "stop")]);
     played.used(stage.way, 1);
 }
-on!(an_empty_answer_is_no_answer: pi, pi_print);
+on!(an_empty_answer_is_no_answer: pi; pi_print);
 
 /// A model that has worked may end without a word: what it did is its answer. (Claude asks for a word itself.)
 fn silence_after_a_tool_is_an_answer(stage: &Stage) {
@@ -321,7 +321,7 @@ fn silence_after_a_tool_is_an_answer(stage: &Stage) {
     played.answered("");
     assert!(stage.file("touched").exists());
 }
-on!(silence_after_a_tool_is_an_answer: codex, pi, pi_print);
+on!(silence_after_a_tool_is_an_answer: codex; pi, pi_print);
 
 fn a_used_up_window_says_until_when(stage: &Stage) {
     let resets_at = SystemTime::now() + Duration::from_secs(7200);
@@ -354,7 +354,7 @@ fn a_used_up_window_says_until_when(stage: &Stage) {
         }
     }
 }
-on!(a_used_up_window_says_until_when: claude, claude_print, codex, codex_exec);
+on!(a_used_up_window_says_until_when: claude; claude_print, codex, codex_exec);
 
 fn streams_that_always_break(stage: &Stage) {
     let script = Script::new().forever(Reply::text("cut").drop_after(3));
@@ -364,7 +364,7 @@ fn streams_that_always_break(stage: &Stage) {
     assert!(!played.retries().is_empty(), "{played:#?}");
     assert_eq!(played.read(), error.outcome().text);
 }
-on!(streams_that_always_break: claude, claude_print, codex, codex_exec, pi, pi_print);
+on!(streams_that_always_break: claude; claude_print, codex, codex_exec, pi, pi_print);
 
 /// The response broke when some of its words were out already.
 fn words_of_a_broken_response_are_retracted(stage: &Stage) {
@@ -384,7 +384,7 @@ fn words_of_a_broken_response_are_retracted(stage: &Stage) {
     }
     assert_eq!(played.requests.len(), 2);
 }
-on!(words_of_a_broken_response_are_retracted: claude, claude_print, codex, codex_exec, pi, pi_print, copilot);
+on!(words_of_a_broken_response_are_retracted: claude; claude_print, codex, codex_exec, pi, pi_print, copilot);
 
 /// The tool has run and is paid for when the provider fails.
 fn what_was_used_before_a_failure_is_kept(stage: &Stage) {
@@ -399,14 +399,14 @@ fn what_was_used_before_a_failure_is_kept(stage: &Stage) {
     }
     played.used(stage.way, 1);
 }
-on!(what_was_used_before_a_failure_is_kept: claude, codex, codex_exec, opencode, opencode_run, pi, pi_print, gemini, qwen, copilot);
+on!(what_was_used_before_a_failure_is_kept: claude; codex, codex_exec, opencode, opencode_run, pi, pi_print, gemini, qwen, copilot);
 
 fn an_answer_that_hits_its_limit_is_a_failure(stage: &Stage) {
     let reply = Reply::text("Half of the").stop(StopReason::MaxTokens);
     let played = stage.play(Script::new().forever(reply), "PROMPT");
     played.failed(FailureKind::OutputLimit);
 }
-on!(an_answer_that_hits_its_limit_is_a_failure: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print);
+on!(an_answer_that_hits_its_limit_is_a_failure: claude; claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print);
 
 /// A client whose provider's port nobody listens on.
 fn unreachable(stage: &Stage) -> (ModelServer, Client) {
@@ -423,7 +423,7 @@ fn a_provider_that_is_not_there(stage: &Stage) {
     assert!(!error.failure().evidence.is_empty(), "{error:#?}");
     assert!(!played.retries().is_empty());
 }
-on!(a_provider_that_is_not_there: claude, claude_print, pi, pi_print);
+on!(a_provider_that_is_not_there: claude; claude_print, pi, pi_print);
 
 /// Codex waits for a network, for ever as it seems (measured: 60 s); it says so, and it can be stopped.
 fn a_wait_for_the_network_is_said_and_can_be_stopped(stage: &Stage) {
@@ -437,7 +437,7 @@ fn a_wait_for_the_network_is_said_and_can_be_stopped(stage: &Stage) {
     let reason = &played.retries()[0].reason;
     assert!(reason.contains("waiting for network"), "{reason}");
 }
-on!(a_wait_for_the_network_is_said_and_can_be_stopped: codex, codex_exec);
+on!(a_wait_for_the_network_is_said_and_can_be_stopped: codex; codex_exec);
 
 fn a_time_limit_ends_a_wait_that_has_no_end(stage: &Stage) {
     let (server, client) = unreachable(stage);
@@ -445,7 +445,7 @@ fn a_time_limit_ends_a_wait_that_has_no_end(stage: &Stage) {
     let played = stage.play_on(&server, &client, request, |_, _| {});
     played.failed(FailureKind::Deadline);
 }
-on!(a_time_limit_ends_a_wait_that_has_no_end: codex, codex_exec, opencode, opencode_run);
+on!(a_time_limit_ends_a_wait_that_has_no_end: codex; codex_exec, opencode, opencode_run);
 
 fn without_a_key_the_failure_is_the_login(stage: &Stage) {
     let server = ModelServer::start(Script::new().forever(Reply::unauthorized())).unwrap();
@@ -457,7 +457,7 @@ fn without_a_key_the_failure_is_the_login(stage: &Stage) {
     played.failed(FailureKind::Auth);
     assert_eq!(played.requests.len(), 0);
 }
-on!(without_a_key_the_failure_is_the_login: claude, claude_print, codex, codex_exec);
+on!(without_a_key_the_failure_is_the_login: claude; claude_print, codex, codex_exec);
 
 /// OpenCode tries for 73 s and says so at once; whoever knows better need not wait.
 #[track_caller]
@@ -514,7 +514,7 @@ fn a_model_that_opencode_does_not_know(stage: &Stage) {
     assert!(evidence.iter().any(|(source, ..)| *source == Text), "{evidence:?}");
     assert_eq!(played.requests.len(), 0);
 }
-on!(a_model_that_opencode_does_not_know: opencode, opencode_run);
+on!(a_model_that_opencode_does_not_know: opencode; opencode_run);
 
 /// OpenCode asks again five times a second, without end; whether words came each time or none.
 fn an_agent_that_asks_for_ever_is_stopped(stage: &Stage) {
@@ -531,7 +531,7 @@ fn an_agent_that_asks_for_ever_is_stopped(stage: &Stage) {
         assert!(error.outcome().session_id.is_some());
     }
 }
-on!(an_agent_that_asks_for_ever_is_stopped: opencode, opencode_run);
+on!(an_agent_that_asks_for_ever_is_stopped: opencode; opencode_run);
 
 fn a_stream_that_breaks_once_is_tried_again(stage: &Stage) {
     let cut = Reply::text("These words are out already.").usage(TOKENS).drop_after(3);
@@ -544,4 +544,4 @@ fn a_stream_that_breaks_once_is_tried_again(stage: &Stage) {
         assert!(!played.retries().is_empty(), "{played:#?}");
     }
 }
-on!(a_stream_that_breaks_once_is_tried_again: opencode, opencode_run);
+on!(a_stream_that_breaks_once_is_tried_again: opencode; opencode_run);

@@ -49,7 +49,7 @@ fn the_model_gets_the_image(stage: &Stage) {
     assert_eq!(images_of(&played.requests[0]), [one, two], "{:#?}", played.requests[0].body);
     assert!(played.requests[0].body.to_string().contains("What colour is it?"));
 }
-on!(the_model_gets_the_image: claude, codex, codex_exec, opencode, opencode_run, pi, gemini, copilot);
+on!(the_model_gets_the_image: claude; codex, codex_exec, opencode, opencode_run, pi, gemini, copilot);
 
 #[test]
 fn pi_hands_the_model_the_image() {

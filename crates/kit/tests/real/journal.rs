@@ -53,7 +53,7 @@ fn permission_answers_words_and_an_interrupt_replay(stage: &Stage) {
         assert!(log.contains(kind), "no {kind}: {log}");
     }
 }
-on!(permission_answers_words_and_an_interrupt_replay: claude, codex);
+on!(permission_answers_words_and_an_interrupt_replay: claude; codex);
 
 fn a_journal_is_its_owners_alone(stage: &Stage) {
     let played = stage.play(Script::new().reply(Reply::text("Hi.")), "PROMPT");
@@ -64,7 +64,7 @@ fn a_journal_is_its_owners_alone(stage: &Stage) {
         assert_eq!(mode(&entry.path()), 0o600, "{}", entry.path().display());
     }
 }
-on!(a_journal_is_its_owners_alone: claude, codex, pi, copilot);
+on!(a_journal_is_its_owners_alone: claude; codex, pi, copilot);
 
 fn traced(stage: &Stage, script: Script, request: RunRequest) -> (Played, Node) {
     let server = ModelServer::start(script).unwrap();
@@ -116,7 +116,7 @@ fn the_trace_has_the_phase_with_its_figures_and_the_calls(stage: &Stage) {
     calls.sort_unstable();
     assert_eq!(calls, [("Bash", ""), ("Bash", "exit code 3")]);
 }
-on!(the_trace_has_the_phase_with_its_figures_and_the_calls: claude, claude_print, codex, codex_exec, pi, pi_print, copilot);
+on!(the_trace_has_the_phase_with_its_figures_and_the_calls: claude; claude_print, codex, codex_exec, pi, pi_print, copilot);
 
 fn a_second_run_is_added_to_the_trace(stage: &Stage) {
     let script = || Script::new().reply(Reply::text("Done.").usage(TOKENS));
@@ -128,7 +128,7 @@ fn a_second_run_is_added_to_the_trace(stage: &Stage) {
     let input = i64::try_from(TOKENS.input).unwrap();
     assert_eq!(figures, [("one", input), ("two", input)]);
 }
-on!(a_second_run_is_added_to_the_trace: claude, codex, pi);
+on!(a_second_run_is_added_to_the_trace: claude; codex, pi);
 
 fn a_subagents_calls_stand_under_its_own(stage: &Stage) {
     let task = json!({
@@ -147,4 +147,4 @@ fn a_subagents_calls_stand_under_its_own(stage: &Stage) {
     let nested: Vec<_> = phase.children[0].children.iter().map(|n| n.agent_name.as_str()).collect();
     assert_eq!(nested, ["Bash"]);
 }
-on!(a_subagents_calls_stand_under_its_own: claude, claude_print);
+on!(a_subagents_calls_stand_under_its_own: claude; claude_print);

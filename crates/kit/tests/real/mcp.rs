@@ -67,13 +67,13 @@ fn looks_up(stage: &Stage, server: impl Fn() -> McpServer) {
 fn the_model_calls_a_tool_of_a_given_server(stage: &Stage) {
     looks_up(stage, stdio);
 }
-on!(the_model_calls_a_tool_of_a_given_server: claude, claude_print, codex, codex_exec, opencode, opencode_run, gemini, qwen, copilot);
+on!(the_model_calls_a_tool_of_a_given_server: claude; claude_print, codex, codex_exec, opencode, opencode_run, gemini, qwen, copilot);
 
 fn a_server_over_http_gets_its_headers(stage: &Stage) {
     let server = McpHttpServer::start().unwrap();
     looks_up(stage, || McpServer::http(server.url()).header(MEANING_HEADER, SECRET));
 }
-on!(a_server_over_http_gets_its_headers: claude, claude_print, codex, codex_exec, opencode, opencode_run, gemini, qwen, copilot);
+on!(a_server_over_http_gets_its_headers: claude; claude_print, codex, codex_exec, opencode, opencode_run, gemini, qwen, copilot);
 
 /// An agent that would ask its user before such a call does not ask for one that the caller gave.
 fn a_given_server_needs_no_permission_to_be_used(stage: &Stage) {
@@ -87,7 +87,7 @@ fn a_given_server_needs_no_permission_to_be_used(stage: &Stage) {
     was_looked_up(&played);
     assert!(played.of_type("permission_request").is_empty(), "{played:#?}");
 }
-on!(a_given_server_needs_no_permission_to_be_used: claude, codex, opencode, gemini, copilot);
+on!(a_given_server_needs_no_permission_to_be_used: claude; codex, opencode, gemini, copilot);
 
 /// Nobody knows what a server's tool does: a run that may only look is denied it, at once and with an event.
 fn a_run_that_may_only_look_is_denied_the_tools_of_servers(stage: &Stage) {
@@ -106,7 +106,7 @@ fn a_run_that_may_only_look_is_denied_the_tools_of_servers(stage: &Stage) {
         assert!(!request.body.to_string().contains(SECRET), "the tool was called");
     }
 }
-on!(a_run_that_may_only_look_is_denied_the_tools_of_servers: claude, codex, opencode);
+on!(a_run_that_may_only_look_is_denied_the_tools_of_servers: claude; codex, opencode);
 
 /// The agent's own process and everything it is called with.
 fn what_may_be_a_secret_is_on_no_command_line(stage: &Stage) {
@@ -129,7 +129,7 @@ fn what_may_be_a_secret_is_on_no_command_line(stage: &Stage) {
     assert!(!plan.command.contains(SECRET), "{plan:?}");
     assert!(stage.agent().print_command(&request(stdio())).is_err());
 }
-on!(what_may_be_a_secret_is_on_no_command_line: claude, codex, codex_exec, opencode, copilot);
+on!(what_may_be_a_secret_is_on_no_command_line: claude; codex, codex_exec, opencode, copilot);
 
 /// Pi takes servers from its user's files, and from an extension: that is how belay gives it one.
 #[test]

@@ -63,7 +63,7 @@ fn a_context_that_overflows_is_shortened_and_the_turn_goes_on(stage: &Stage) {
     let input = models.values().map(|model| model.input_tokens).sum::<u64>();
     assert_eq!(input, TOKENS.input + SUMMARY.input, "{models:#?}");
 }
-on!(a_context_that_overflows_is_shortened_and_the_turn_goes_on: pi, pi_print);
+on!(a_context_that_overflows_is_shortened_and_the_turn_goes_on: pi; pi_print);
 
 /// An answer that was cut short for want of room is written once more, in a shorter context.
 fn words_that_were_cut_and_come_again_are_retracted(stage: &Stage) {
@@ -81,7 +81,7 @@ fn words_that_were_cut_and_come_again_are_retracted(stage: &Stage) {
     assert_eq!(retracted.collect::<Vec<_>>(), ["Half of the"], "{played:#?}");
     played.used_tokens(stage.way, &plus(plus(TOKENS, TOKENS), SUMMARY));
 }
-on!(words_that_were_cut_and_come_again_are_retracted: pi, pi_print);
+on!(words_that_were_cut_and_come_again_are_retracted: pi; pi_print);
 
 /// The answer is there when Pi begins to shorten the context for the next turn, and stays the answer.
 fn a_context_that_is_nearly_full_after_the_answer_is_shortened(stage: &Stage) {
@@ -95,7 +95,7 @@ fn a_context_that_is_nearly_full_after_the_answer_is_shortened(stage: &Stage) {
     assert_eq!(played.compactions(), [CompactionStatus::Started, CompactionStatus::Completed]);
     played.used_tokens(stage.way, &plus(large, SUMMARY));
 }
-on!(a_context_that_is_nearly_full_after_the_answer_is_shortened: pi, pi_print);
+on!(a_context_that_is_nearly_full_after_the_answer_is_shortened: pi; pi_print);
 
 fn a_summary_that_fails_is_a_failed_compaction_and_the_overflow_is_the_failure(stage: &Stage) {
     let request = long_session(stage);
@@ -104,7 +104,7 @@ fn a_summary_that_fails_is_a_failed_compaction_and_the_overflow_is_the_failure(s
     played.failed(FailureKind::ContextOverflow);
     assert_eq!(played.compactions(), [CompactionStatus::Started, CompactionStatus::Failed]);
 }
-on!(a_summary_that_fails_is_a_failed_compaction_and_the_overflow_is_the_failure: pi, pi_print);
+on!(a_summary_that_fails_is_a_failed_compaction_and_the_overflow_is_the_failure: pi; pi_print);
 
 /// An interrupt ends the run, soon, whatever Pi waits for.
 fn stopped_at(stage: &Stage, script: Script, request: RunRequest, is_it: fn(&Event) -> bool) {
@@ -126,14 +126,14 @@ fn an_interrupt_while_pi_waits_to_try_again_ends_the_wait(stage: &Stage) {
     let script = Script::new().forever(Reply::rate_limited());
     stopped_at(stage, script, full(), |e| matches!(e, Event::Retry(r) if r.retry == Some(3)));
 }
-on!(an_interrupt_while_pi_waits_to_try_again_ends_the_wait: pi, pi_print);
+on!(an_interrupt_while_pi_waits_to_try_again_ends_the_wait: pi; pi_print);
 
 fn an_interrupt_while_pi_shortens_its_context_ends_that_too(stage: &Stage) {
     let request = long_session(stage);
     let script = Script::new().reply(Reply::context_too_long()).forever(Reply::text("No.").stall());
     stopped_at(stage, script, request, |e| matches!(e, Event::Compaction(_)));
 }
-on!(an_interrupt_while_pi_shortens_its_context_ends_that_too: pi, pi_print);
+on!(an_interrupt_while_pi_shortens_its_context_ends_that_too: pi; pi_print);
 
 /// Words that come before Pi works wait until it does.
 fn words_before_the_turn_are_kept_for_it(stage: &Stage) {
@@ -168,7 +168,7 @@ fn a_session_of_another_folder_is_an_invalid_request(stage: &Stage) {
     assert!(error.failure().message.contains("different project"), "{error}");
     assert_eq!(played.requests.len(), 0);
 }
-on!(a_session_of_another_folder_is_an_invalid_request: pi, pi_print);
+on!(a_session_of_another_folder_is_an_invalid_request: pi; pi_print);
 
 /// A provider that Pi knows and has no key for.
 fn a_provider_without_a_key_is_a_matter_of_the_login(stage: &Stage) {
@@ -180,7 +180,7 @@ fn a_provider_without_a_key_is_a_matter_of_the_login(stage: &Stage) {
     assert!(!error.failure().evidence.is_empty());
     assert_eq!(played.requests.len(), 0);
 }
-on!(a_provider_without_a_key_is_a_matter_of_the_login: pi, pi_print);
+on!(a_provider_without_a_key_is_a_matter_of_the_login: pi; pi_print);
 
 /// An extension that asks a person is answered no at once; over one shot it hears so from Pi itself.
 fn an_extension_that_asks_is_told_no_and_the_run_goes_on(stage: &Stage) {
@@ -209,4 +209,4 @@ fn an_extension_that_asks_is_told_no_and_the_run_goes_on(stage: &Stage) {
     assert_eq!(told("refused_request", "Sure?"), asks, "{played:#?}");
     assert_eq!(told("extension", "SOMEBODY-WORKS"), asks, "{played:#?}");
 }
-on!(an_extension_that_asks_is_told_no_and_the_run_goes_on: pi, pi_print);
+on!(an_extension_that_asks_is_told_no_and_the_run_goes_on: pi; pi_print);

@@ -115,23 +115,30 @@ impl Way {
     }
 }
 
-/// Makes a test of the function for each way that is named: `on!(the_fact: claude, codex_exec);`.
+/// Makes a test of the function for each way that is named: `on!(the_fact: claude; codex_exec, pi);`.
 ///
-/// The first one is enough while one works; a run of all ways takes a quarter of an hour.
+/// `cargo xtask test` runs those in front of the semicolon: one way a fact, and each agent for the main facts (answer,
+/// tools, usage, 401, 429, interrupt, kill). `cargo xtask test --all` also runs those behind it.
 macro_rules! on {
-    ($fact:ident: $first:ident $(, $way:ident)*) => {
+    ($fact:ident: $($way:ident),+ $(; $($other:ident),+)?) => {
         mod $fact {
-            #[test]
-            fn $first() {
-                crate::real_run::check(module_path!(), stringify!($first), super::$fact);
-            }
             $(
                 #[test]
-                #[ignore = "one way is enough at a desk; `cargo xtask test` tries them all"]
                 fn $way() {
                     crate::real_run::check(module_path!(), stringify!($way), super::$fact);
                 }
-            )*
+            )+
+            $(
+                mod every_way {
+                    $(
+                        #[test]
+                        fn $other() {
+                            let fact = super::super::$fact;
+                            crate::real_run::check(module_path!(), stringify!($other), fact);
+                        }
+                    )+
+                }
+            )?
         }
     };
 }

@@ -45,7 +45,7 @@ fn a_prompt_is_never_taken_for_an_option(stage: &Stage) {
         check_prompt(stage, prompt);
     }
 }
-on!(a_prompt_is_never_taken_for_an_option: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, gemini, qwen, copilot);
+on!(a_prompt_is_never_taken_for_an_option: claude; claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, gemini, qwen, copilot);
 
 fn a_prompt_arrives_character_by_character(stage: &Stage) {
     check_prompt(
@@ -53,14 +53,14 @@ fn a_prompt_arrives_character_by_character(stage: &Stage) {
         "Grüße, 日本語, 🦀, \u{2028} \"quotes\" \\n $HOME `id` 'x'\nsecond line\ttab",
     );
 }
-on!(a_prompt_arrives_character_by_character: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, copilot);
+on!(a_prompt_arrives_character_by_character: claude; claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, copilot);
 
 fn a_prompt_of_a_megabyte_works(stage: &Stage) {
     let prompt = format!("BEGIN {} END", "0123456789abcde ".repeat(60_000));
     assert!(prompt.len() > 900_000);
     check_prompt(stage, &prompt);
 }
-on!(a_prompt_of_a_megabyte_works: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, copilot);
+on!(a_prompt_of_a_megabyte_works: claude; claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, copilot);
 
 fn neither_prompt_nor_system_prompt_is_on_a_command_line(stage: &Stage) {
     let delay = Duration::from_millis(600);
@@ -87,7 +87,7 @@ fn neither_prompt_nor_system_prompt_is_on_a_command_line(stage: &Stage) {
     };
     assert!(started.command.iter().all(|arg| !arg.contains("SECRET")));
 }
-on!(neither_prompt_nor_system_prompt_is_on_a_command_line: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, gemini, qwen, copilot);
+on!(neither_prompt_nor_system_prompt_is_on_a_command_line: claude; claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, gemini, qwen, copilot);
 
 /// Everything but the conversation: the system prompt and its kin.
 fn body(played: &Played) -> String {
@@ -114,7 +114,7 @@ fn a_system_prompt_replaces_the_agents_own(stage: &Stage) {
     left.sort();
     assert_eq!(left, ["events.jsonl", "input.1.log", "request.json"]);
 }
-on!(a_system_prompt_replaces_the_agents_own: claude, claude_print, codex, codex_exec, pi, pi_print);
+on!(a_system_prompt_replaces_the_agents_own: claude; claude_print, codex, codex_exec, pi, pi_print);
 
 fn an_appended_system_prompt_is_added(stage: &Stage) {
     let request = RunRequest::new("PROMPT").append_system_prompt("Always APPEND-MARK.");
@@ -122,7 +122,7 @@ fn an_appended_system_prompt_is_added(stage: &Stage) {
     played.answered("Done.");
     assert!(body(&played).contains("Always APPEND-MARK."));
 }
-on!(an_appended_system_prompt_is_added: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, copilot);
+on!(an_appended_system_prompt_is_added: claude; claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, copilot);
 
 fn the_effort_arrives(stage: &Stage) {
     for (effort, claude, codex) in
@@ -149,14 +149,14 @@ fn the_effort_arrives(stage: &Stage) {
         assert_eq!(body["model"], model.trim_start_matches("lab/"));
     }
 }
-on!(the_effort_arrives: claude, codex, codex_exec, pi, pi_print);
+on!(the_effort_arrives: claude; codex, codex_exec, pi, pi_print);
 
 fn the_output_limit_arrives(stage: &Stage) {
     let played = stage.play(answer(), RunRequest::new("PROMPT").max_output_tokens(1234));
     played.answered("Done.");
     assert_eq!(played.requests[0].body["max_tokens"], 1234);
 }
-on!(the_output_limit_arrives: claude, claude_print);
+on!(the_output_limit_arrives: claude; claude_print);
 
 fn a_disallowed_tool_is_not_offered(stage: &Stage) {
     let tools = |played: &Played| {
@@ -178,7 +178,7 @@ fn a_disallowed_tool_is_not_offered(stage: &Stage) {
     assert!(!rest.is_empty());
     assert!(!rest.iter().any(|tool| tool == bash || tool == write), "{rest:?}");
 }
-on!(a_disallowed_tool_is_not_offered: claude, claude_print, pi, pi_print, copilot);
+on!(a_disallowed_tool_is_not_offered: claude; claude_print, pi, pi_print, copilot);
 
 fn an_allowed_tool_needs_no_permission(stage: &Stage) {
     let touch = format!("touch {}", stage.file("touched").display());
@@ -192,7 +192,7 @@ fn an_allowed_tool_needs_no_permission(stage: &Stage) {
     assert!(stage.file("touched").exists(), "{played:#?}");
     assert!(played.of_type("permission_request").is_empty());
 }
-on!(an_allowed_tool_needs_no_permission: claude, claude_print, copilot);
+on!(an_allowed_tool_needs_no_permission: claude; claude_print, copilot);
 
 fn an_agent_sees_only_what_it_is_meant_to(stage: &Stage) {
     let script = Script::new().reply(Reply::text("Done.").delay(Duration::from_millis(100)));
@@ -235,4 +235,4 @@ fn an_agent_sees_only_what_it_is_meant_to(stage: &Stage) {
     assert!(seen.iter().any(|var| var.starts_with("HOME=")), "{seen:?}");
     assert!(!seen.iter().any(|var| var.contains("HELD-BACK")), "{seen:?}");
 }
-on!(an_agent_sees_only_what_it_is_meant_to: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, gemini, qwen, copilot);
+on!(an_agent_sees_only_what_it_is_meant_to: claude; claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, gemini, qwen, copilot);

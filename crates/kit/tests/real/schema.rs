@@ -56,7 +56,7 @@ fn the_answer_has_the_wanted_shape(stage: &Stage) {
     let prompted = played.requests[0].body.to_string().contains("fits this JSON Schema");
     assert_eq!(prompted, matches!(stage.way, Way::OpenCodeRun | Way::Copilot) || stage.way.is_pi());
 }
-on!(the_answer_has_the_wanted_shape: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, copilot);
+on!(the_answer_has_the_wanted_shape: claude; claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, copilot);
 
 fn an_answer_of_another_shape_is_mended_once(stage: &Stage) {
     let wrong = Reply::text(r#"{"colour":"red","count":"three"}"#);
@@ -84,7 +84,7 @@ fn an_answer_of_another_shape_is_mended_once(stage: &Stage) {
     let requests = u64::try_from(played.requests.len()).unwrap();
     assert_eq!(outcome.usage.output_tokens, Some(10 * requests), "{played:#?}");
 }
-on!(an_answer_of_another_shape_is_mended_once: claude, codex, codex_exec, opencode_run, pi, copilot);
+on!(an_answer_of_another_shape_is_mended_once: claude; codex, codex_exec, opencode_run, pi, copilot);
 
 fn an_answer_that_stays_so_is_a_failure_and_is_kept(stage: &Stage) {
     let played = stage.play(Script::new().forever(Reply::text("I would rather not.")), request());
@@ -93,7 +93,7 @@ fn an_answer_that_stays_so_is_a_failure_and_is_kept(stage: &Stage) {
     assert_eq!((error.outcome().text.as_str(), attempts(&played)), ("I would rather not.", 2));
     assert_eq!(error.outcome().structured, None);
 }
-on!(an_answer_that_stays_so_is_a_failure_and_is_kept: claude, codex, opencode_run);
+on!(an_answer_that_stays_so_is_a_failure_and_is_kept: claude; codex, opencode_run);
 
 /// OpenCode knows it before belay does.
 fn an_agent_that_gets_no_value_from_its_model_says_so(stage: &Stage) {
@@ -111,7 +111,7 @@ fn a_shape_that_agents_do_not_take_is_belays(stage: &Stage) {
     let outcome = played.answered("So: [1, 2].");
     assert_eq!(outcome.structured.as_ref().unwrap().to_value(), json!([1, 2]));
 }
-on!(a_shape_that_agents_do_not_take_is_belays: claude, codex, opencode);
+on!(a_shape_that_agents_do_not_take_is_belays: claude; codex, opencode);
 
 #[test]
 fn pi_gives_an_answer_of_the_wanted_shape() {

@@ -56,7 +56,7 @@ fn a_resumed_run_pays_for_itself_only(stage: &Stage) {
     assert_eq!(third.outcome().session_id.as_deref(), Some(session.as_str()));
     used_only(stage, &third, &MORE);
 }
-on!(a_resumed_run_pays_for_itself_only: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, gemini, qwen, copilot);
+on!(a_resumed_run_pays_for_itself_only: claude; claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, gemini, qwen, copilot);
 
 /// The first response of a resumed run already needs a second: both are this run's.
 fn a_resumed_run_of_several_responses_pays_for_all_of_them(stage: &Stage) {
@@ -70,7 +70,7 @@ fn a_resumed_run_of_several_responses_pays_for_all_of_them(stage: &Stage) {
     used_only(stage, &played, &times(MORE, 2));
     assert_eq!(played.said(), "Done.");
 }
-on!(a_resumed_run_of_several_responses_pays_for_all_of_them: claude, codex, codex_exec, opencode, opencode_run, pi, pi_print, copilot);
+on!(a_resumed_run_of_several_responses_pays_for_all_of_them: claude; codex, codex_exec, opencode, opencode_run, pi, pi_print, copilot);
 
 fn a_fork_has_the_history_and_an_id_of_its_own(stage: &Stage) {
     let (_, session) = first(stage);
@@ -84,7 +84,7 @@ fn a_fork_has_the_history_and_an_id_of_its_own(stage: &Stage) {
     played.answered("Still blue.");
     assert!(!played.requests[0].body.to_string().contains("It was blue."));
 }
-on!(a_fork_has_the_history_and_an_id_of_its_own: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print);
+on!(a_fork_has_the_history_and_an_id_of_its_own: claude; claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print);
 
 fn to_continue_is_to_resume_the_latest(stage: &Stage) {
     let script = Script::new().reply(Reply::text("An older one."));
@@ -96,7 +96,7 @@ fn to_continue_is_to_resume_the_latest(stage: &Stage) {
     assert!(!played.requests[0].body.to_string().contains("OLDER-PROMPT"));
     used_only(stage, &played, &MORE);
 }
-on!(to_continue_is_to_resume_the_latest: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, qwen);
+on!(to_continue_is_to_resume_the_latest: claude; claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, qwen);
 
 /// Sessions of other folders are other people's work.
 fn to_continue_looks_in_the_working_directory_only(stage: &Stage) {
@@ -110,7 +110,7 @@ fn to_continue_looks_in_the_working_directory_only(stage: &Stage) {
     let told = played.requests.iter().any(|r| r.body.to_string().contains("FIRST-PROMPT"));
     assert!(!told, "{played:#?}");
 }
-on!(to_continue_looks_in_the_working_directory_only: claude, codex, codex_exec, pi, pi_print);
+on!(to_continue_looks_in_the_working_directory_only: claude; codex, codex_exec, pi, pi_print);
 
 fn a_session_that_does_not_exist_is_an_invalid_request(stage: &Stage) {
     let script = Script::new().forever(Reply::text("Never said."));
@@ -122,4 +122,4 @@ fn a_session_that_does_not_exist_is_an_invalid_request(stage: &Stage) {
     assert_eq!(played.requests.len(), 0);
     assert_eq!(error.outcome().text, "");
 }
-on!(a_session_that_does_not_exist_is_an_invalid_request: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, gemini, qwen, copilot);
+on!(a_session_that_does_not_exist_is_an_invalid_request: claude; claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, gemini, qwen, copilot);

@@ -88,7 +88,7 @@ fn an_interrupt_in_a_tool_ends_the_run_with_its_bill(stage: &Stage) {
     assert_eq!(played.outcome().text, "I will sleep.");
     assert_eq!(played.requests.len(), 1);
 }
-on!(an_interrupt_in_a_tool_ends_the_run_with_its_bill: claude, claude_print, codex, codex_exec, opencode, pi, pi_print, gemini, qwen, copilot);
+on!(an_interrupt_in_a_tool_ends_the_run_with_its_bill: claude, codex, opencode, pi, gemini, qwen, copilot; claude_print, codex_exec, pi_print);
 
 fn an_interrupted_session_can_be_resumed(stage: &Stage) {
     let played = interrupted_in_a_tool(stage);
@@ -99,7 +99,7 @@ fn an_interrupted_session_can_be_resumed(stage: &Stage) {
     assert!(resumed.requests[0].body.to_string().contains("time.sleep(300)"));
     resumed.used(stage.way, 1);
 }
-on!(an_interrupted_session_can_be_resumed: claude, claude_print, codex, codex_exec, opencode, pi, pi_print, qwen, copilot);
+on!(an_interrupted_session_can_be_resumed: claude; claude_print, codex, codex_exec, opencode, pi, pi_print, qwen, copilot);
 
 fn an_interrupt_while_the_model_writes_keeps_what_it_wrote(stage: &Stage) {
     let words = "These are the first words of an answer that never comes to its end.";
@@ -126,7 +126,7 @@ fn an_interrupt_while_the_model_writes_keeps_what_it_wrote(stage: &Stage) {
         assert_eq!(usage.input_tokens, Some(TOKENS.input));
     }
 }
-on!(an_interrupt_while_the_model_writes_keeps_what_it_wrote: claude, claude_print, codex, opencode, pi, pi_print, copilot);
+on!(an_interrupt_while_the_model_writes_keeps_what_it_wrote: claude; claude_print, codex, opencode, pi, pi_print, copilot);
 
 fn an_interrupt_before_the_first_word_of_the_model(stage: &Stage) {
     let script = Script::new().forever(Reply::text("Never said.").stall());
@@ -158,7 +158,7 @@ fn an_interrupt_before_the_first_word_of_the_model(stage: &Stage) {
         assert_eq!(played.outcome().usage.input_tokens, None);
     }
 }
-on!(an_interrupt_before_the_first_word_of_the_model: claude, claude_print, codex, codex_exec, opencode, pi, pi_print, copilot);
+on!(an_interrupt_before_the_first_word_of_the_model: claude; claude_print, codex, codex_exec, opencode, pi, pi_print, copilot);
 
 fn an_interrupt_at_once_ends_the_run_before_anything_is_paid(stage: &Stage) {
     let script = Script::new().forever(Reply::text("Never said."));
@@ -173,7 +173,7 @@ fn an_interrupt_at_once_ends_the_run_before_anything_is_paid(stage: &Stage) {
     assert_eq!(played.outcome().text, "", "{played:#?}");
     assert!(played.requests.len() <= 1, "{played:#?}");
 }
-on!(an_interrupt_at_once_ends_the_run_before_anything_is_paid: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, gemini, qwen, copilot);
+on!(an_interrupt_at_once_ends_the_run_before_anything_is_paid: claude; claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, gemini, qwen, copilot);
 
 fn an_interrupt_after_the_session_opened(stage: &Stage) {
     let script = Script::new().forever(Reply::text("Never said.").delay(Duration::from_secs(5)));
@@ -187,7 +187,7 @@ fn an_interrupt_after_the_session_opened(stage: &Stage) {
     was_interrupted(&played, since);
     assert!(played.outcome().session_id.is_some());
 }
-on!(an_interrupt_after_the_session_opened: claude, claude_print, codex, codex_exec, opencode, pi, pi_print, copilot);
+on!(an_interrupt_after_the_session_opened: claude; claude_print, codex, codex_exec, opencode, pi, pi_print, copilot);
 
 /// Impatience may cost the bill, never the result, and never leaves anything behind.
 fn two_interrupts_at_once_end_the_run_too(stage: &Stage) {
@@ -203,7 +203,7 @@ fn two_interrupts_at_once_end_the_run_too(stage: &Stage) {
     played.failed(FailureKind::Interrupted);
     assert_eq!(played.of_type("interrupted").len(), 1);
 }
-on!(two_interrupts_at_once_end_the_run_too: claude, claude_print, codex, codex_exec, opencode, pi, pi_print, copilot);
+on!(two_interrupts_at_once_end_the_run_too: claude; claude_print, codex, codex_exec, opencode, pi, pi_print, copilot);
 
 fn an_interrupt_after_the_answer_changes_nothing(stage: &Stage) {
     let script = Script::new().reply(Reply::text("Done.").usage(TOKENS));
@@ -215,7 +215,7 @@ fn an_interrupt_after_the_answer_changes_nothing(stage: &Stage) {
     played.answered("Done.");
     played.used(stage.way, 1);
 }
-on!(an_interrupt_after_the_answer_changes_nothing: claude, codex, opencode, pi);
+on!(an_interrupt_after_the_answer_changes_nothing: claude; codex, opencode, pi);
 
 fn a_dropped_run_stops_the_agent_and_its_tools(stage: &Stage) {
     let server = ModelServer::start(sleeping_script()).unwrap();
@@ -240,7 +240,7 @@ fn a_dropped_run_stops_the_agent_and_its_tools(stage: &Stage) {
         }
     });
 }
-on!(a_dropped_run_stops_the_agent_and_its_tools: claude, claude_print, codex, codex_exec, opencode, pi, pi_print, gemini, qwen, copilot);
+on!(a_dropped_run_stops_the_agent_and_its_tools: claude; claude_print, codex, codex_exec, opencode, pi, pi_print, gemini, qwen, copilot);
 
 fn words_to_a_running_turn_reach_its_next_request(stage: &Stage) {
     let script = Script::new()
@@ -259,7 +259,7 @@ fn words_to_a_running_turn_reach_its_next_request(stage: &Stage) {
     assert!(played.requests[1].body.to_string().contains("STEER-MARK: be quick."));
     played.used_tokens(stage.way, &times(TOKENS, 2));
 }
-on!(words_to_a_running_turn_reach_its_next_request: claude, codex, opencode, pi);
+on!(words_to_a_running_turn_reach_its_next_request: claude; codex, opencode, pi);
 
 fn a_one_shot_run_says_that_it_cannot_listen(stage: &Stage) {
     let script = Script::new().reply(Reply::text("Done."));
@@ -272,7 +272,7 @@ fn a_one_shot_run_says_that_it_cannot_listen(stage: &Stage) {
     let notices = played.notices();
     assert!(notices.iter().any(|(code, _)| *code == "steer"), "{notices:?}");
 }
-on!(a_one_shot_run_says_that_it_cannot_listen: claude_print, codex_exec, opencode_run, pi_print, copilot);
+on!(a_one_shot_run_says_that_it_cannot_listen: claude_print; codex_exec, opencode_run, pi_print, copilot);
 
 /// A kill reaches only the agent and its group; its tools live in sessions of their own.
 fn a_kill_leaves_nothing_behind(stage: &Stage) {
@@ -289,7 +289,7 @@ fn a_kill_leaves_nothing_behind(stage: &Stage) {
     assert!(played.attempt_ended().forced);
     assert_eq!(played.outcome().text, "I will sleep.");
 }
-on!(a_kill_leaves_nothing_behind: claude, claude_print, codex, codex_exec, opencode, pi, pi_print, copilot);
+on!(a_kill_leaves_nothing_behind: claude, codex, opencode, pi, copilot; claude_print, codex_exec, pi_print);
 
 /// The model would go on for ever; the limit lets it make two requests.
 fn a_turn_limit_is_kept(stage: &Stage) {
@@ -324,7 +324,7 @@ fn a_turn_limit_is_kept(stage: &Stage) {
         assert_eq!(interrupted.reason, StopReason::TurnLimit);
     }
 }
-on!(a_turn_limit_is_kept: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, gemini, qwen, copilot);
+on!(a_turn_limit_is_kept: claude; claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, gemini, qwen, copilot);
 
 fn an_answer_within_the_turn_limit_is_an_answer(stage: &Stage) {
     let script = Script::new().reply(Reply::new().shell("echo hi")).reply(Reply::text("Done."));
@@ -332,7 +332,7 @@ fn an_answer_within_the_turn_limit_is_an_answer(stage: &Stage) {
     played.answered("Done.");
     assert!(played.of_type("interrupted").is_empty(), "{played:#?}");
 }
-on!(an_answer_within_the_turn_limit_is_an_answer: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, gemini, qwen, copilot);
+on!(an_answer_within_the_turn_limit_is_an_answer: claude; claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, gemini, qwen, copilot);
 
 /// The model would go on for ever; the money is enough for one response and half of the next.
 fn a_budget_is_kept_in_mid_turn(stage: &Stage) {
@@ -360,7 +360,7 @@ fn a_budget_is_kept_in_mid_turn(stage: &Stage) {
     };
     assert_eq!(interrupted.reason, StopReason::Budget);
 }
-on!(a_budget_is_kept_in_mid_turn: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, gemini, qwen, copilot);
+on!(a_budget_is_kept_in_mid_turn: claude; claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, gemini, qwen, copilot);
 
 /// OpenCode unpacks a library at each start and removes none of them.
 fn nothing_is_left_in_the_folder_for_temporary_files(stage: &Stage) {
@@ -386,4 +386,4 @@ fn nothing_is_left_in_the_folder_for_temporary_files(stage: &Stage) {
     played.failed(FailureKind::Interrupted);
     assert_eq!(left(), [""; 0]);
 }
-on!(nothing_is_left_in_the_folder_for_temporary_files: opencode, opencode_run);
+on!(nothing_is_left_in_the_folder_for_temporary_files: opencode; opencode_run);

@@ -1,0 +1,12 @@
+//! The program `belay` with the real agents, which talk with a scripted model server.
+//!
+//! One program for all: linking each would take longer than running it.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod answers;
+mod any_agent;
+mod bench;
+mod doctor;
+mod notify;
+mod runs;
+mod stops;
