@@ -225,15 +225,12 @@ impl TraceFiles {
     }
 
     fn put(&self, locked: &Locked, id: &TraceId, part: Node) -> Result<(), TraceFileError> {
-        let tree = match self.read(locked, id)? {
-            None => part,
-            Some(mut tree) => {
-                self.bury(locked, id, &mut tree, &part.run);
-                tree.put_run(&part.run.clone(), part);
-                tree
-            }
-        };
-        self.write(locked, id, &tree)
+        let Some(mut tree) = self.read(locked, id)? else { return self.write(locked, id, &part) };
+        let buried = self.bury(locked, id, &mut tree, &part.run);
+        tree.put_run(&part.run.clone(), part);
+        self.write(locked, id, &tree)?;
+        buried.unmark(locked);
+        Ok(())
     }
 
     fn change(
@@ -255,17 +252,18 @@ impl TraceFiles {
             unheld.find_map(|(run, _)| self.journaled(id, &run).filter(|_| !self.is_at_work(&run)))
         };
         let mut tree = before.clone().or_else(first).ok_or_else(not_there)?;
-        let dead = self.bury(&locked, id, &mut tree, "");
-        change(&mut tree, &dead)?;
+        let buried = self.bury(&locked, id, &mut tree, "");
+        change(&mut tree, &buried.dead)?;
         if before.as_ref() != Some(&tree) {
             locked.clean();
             self.write(&locked, id, &tree)?;
         }
-        Ok(Settled { tree, dead })
+        buried.unmark(&locked);
+        Ok(Settled { tree, dead: buried.dead })
     }
 
-    /// Writes of dead runs how they have ended. Nobody can end or begin meanwhile: both take the lock.
-    fn bury(&self, locked: &Locked, id: &TraceId, tree: &mut Node, own: &str) -> Vec<String> {
+    /// Puts into the tree how dead runs have ended. No run can end or begin meanwhile: both take the lock.
+    fn bury(&self, locked: &Locked, id: &TraceId, tree: &mut Node, own: &str) -> Buried {
         let mut dead = dead_runs(&self.dir, tree);
         for (run, trace) in locked.unheld() {
             // Killed just before its tree was written, or just after: the one is not there, the other has ended.
@@ -275,6 +273,7 @@ impl TraceFiles {
         }
         // A folder of journals that is at hand knows better than a mark that somebody has removed.
         dead.retain(|run| run != own && !self.is_at_work(run));
+        let marked = dead.clone();
         dead.retain(|run| {
             let is_there = tree.children.iter().any(|child| child.run == *run);
             let has_ended = is_there && !tree.running().contains(&run.as_str());
@@ -283,10 +282,9 @@ impl TraceFiles {
                 tree.put_run(run, part);
             }
             tree.kill_run(run);
-            locked.unmark(run);
             !has_ended && tree.children.iter().any(|child| child.run == *run)
         });
-        dead
+        Buried { dead, marked }
     }
 
     fn is_at_work(&self, run: &str) -> bool {
@@ -317,6 +315,22 @@ impl TraceFiles {
 
     fn cannot_write(&self, id: &TraceId, error: io::Error) -> TraceFileError {
         TraceFileError::Write { path: self.path(id), error }
+    }
+}
+
+/// The dead runs whose ends were put into a tree that is not written yet.
+#[must_use]
+struct Buried {
+    /// Those that the file did not know to have ended.
+    dead: Vec<String>,
+    /// All of them.
+    marked: Vec<String>,
+}
+
+impl Buried {
+    /// Removes their marks. Only when the tree is in the file: we may die on the way, and by their marks they are found.
+    fn unmark(&self, locked: &Locked) {
+        self.marked.iter().for_each(|run| locked.unmark(run));
     }
 }
 

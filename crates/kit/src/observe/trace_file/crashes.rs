@@ -2,7 +2,8 @@
 
 use super::folder::Step;
 use super::*;
-use belay_trace::{NodeStatus, NodeType, read_file};
+use belay_trace::journal::{EVENTS_FILE, RUNS_DIR};
+use belay_trace::{Event, NodeStatus, NodeType, Phase, Record, RunResult, RunStarted, read_file};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -53,7 +54,8 @@ fn write(files: &TraceFiles, run: &str) {
     let running = Some(NodeStatus::Running);
     let mark = files.mark(&id(), run).unwrap();
     files.begin_run(&id(), &part(run, 0, running.clone())).unwrap();
-    assert!(files.update_run(&id(), &part(run, 1, running)).unwrap());
+    // Between its fork and its exec a child of another test holds our lock too.
+    while !files.update_run(&id(), &part(run, 1, running.clone())).unwrap() {}
     files.end_run(&id(), part(run, 2, None), Some(mark)).unwrap();
 }
 
@@ -64,15 +66,15 @@ fn besides(dir: &Path) -> Vec<String> {
 }
 
 /// Runs this test again in a process of its own, which is killed at the step; false if it came to its end before.
-fn killed_at(step: usize, dir: &Path) -> bool {
+fn is_killed_at(step: usize, test: &str, dir: &Path) -> bool {
     let mut again = Command::new(std::env::current_exe().unwrap());
-    let name = "observe::trace_file::crashes::a_writer_that_is_killed_anywhere_tears_no_trace_and_leaves_nothing_lying_about";
-    again.args(["--exact", name]).env(AT, step.to_string()).env(DIR, dir);
+    again.args(["--exact", test]).env(AT, step.to_string()).env(DIR, dir);
     !again.output().unwrap().status.success()
 }
 
 #[test]
 fn a_writer_that_is_killed_anywhere_tears_no_trace_and_leaves_nothing_lying_about() {
+    const TEST: &str = "observe::trace_file::crashes::a_writer_that_is_killed_anywhere_tears_no_trace_and_leaves_nothing_lying_about";
     if let Some(dir) = std::env::var_os(DIR) {
         return write(&TraceFiles::at(Path::new(&dir)), "second");
     }
@@ -81,7 +83,7 @@ fn a_writer_that_is_killed_anywhere_tears_no_trace_and_leaves_nothing_lying_abou
         let dir = tempfile::tempdir().unwrap();
         let files = TraceFiles::at(dir.path());
         write(&files, "first");
-        if !killed_at(step, dir.path()) {
+        if !is_killed_at(step, TEST, dir.path()) {
             break;
         }
         killed += 1;
@@ -110,4 +112,52 @@ fn a_writer_that_is_killed_anywhere_tears_no_trace_and_leaves_nothing_lying_abou
     assert!(killed >= 20, "every step of begin, update and end: {killed}");
     belay_testkit::figures::figure("T18", "a writer killed at each of its steps", killed);
     belay_testkit::figures::figure("T18", "traces unreadable or torn after it", torn);
+}
+
+/// A run that was killed before its turn to write: its mark and its journal are all there is of it.
+fn die_unwritten(files: &TraceFiles, state: &Path, run: &str) {
+    let started = RunStarted { trace_id: Some("hive".into()), ..RunStarted::default() };
+    let events = [
+        Event::RunStarted(started),
+        Event::Phase(Phase { phase_name: run.to_owned() }),
+        Event::Result(RunResult::default()),
+    ];
+    let numbered = events.into_iter().zip(0..);
+    let records = numbered.map(|(event, seq)| Record { seq, ..Record::new(run, event) });
+    let lines: String =
+        records.map(|record| serde_json::to_string(&record).unwrap() + "\n").collect();
+    let folder = state.join(RUNS_DIR).join(run);
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join(EVENTS_FILE), lines).unwrap();
+    drop(files.mark(&id(), run).unwrap());
+}
+
+#[test]
+fn a_dead_run_is_not_lost_when_the_next_writer_is_killed_too() {
+    const TEST: &str =
+        "observe::trace_file::crashes::a_dead_run_is_not_lost_when_the_next_writer_is_killed_too";
+    const DEAD: &str = "01a1fded-c7f0-76d1-9a5c-f99e62216721";
+    if let Some(dir) = std::env::var_os(DIR) {
+        let dir = Path::new(&dir);
+        let files = TraceFiles::at(dir.join("traces")).journals(dir.join("state"));
+        return write(&files, "second");
+    }
+    let mut killed = 0;
+    for step in 0.. {
+        let dir = tempfile::tempdir().unwrap();
+        let (traces, state) = (dir.path().join("traces"), dir.path().join("state"));
+        fs::create_dir(&traces).unwrap();
+        let files = TraceFiles::at(&traces).journals(&state);
+        write(&files, "first");
+        die_unwritten(&files, &state, DEAD);
+        if !is_killed_at(step, TEST, dir.path()) {
+            break;
+        }
+        killed += 1;
+        let tree = files.settle(&id()).unwrap().tree;
+        let phases = tree.children.iter().filter(|child| child.node_type == NodeType::Phase);
+        let found = phases.filter(|phase| phase.run == DEAD).count();
+        assert_eq!(found, 1, "killed at {step}: {tree:#?}");
+    }
+    assert!(killed >= 20, "every step of begin, update and end: {killed}");
 }
