@@ -3,7 +3,7 @@
 use crate::faults::plays::recorded;
 use crate::faults::process_table::supervisors_of;
 use crate::faults::scene::{PATIENCE, Scene, wait_until};
-use belay_testkit::fake_agent::{Pace, Play};
+use belay_testkit::fake_agent::{Pause, Play, Until};
 use belay_testkit::figures::{figure, times};
 use belaykit::{Claude, Client};
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Names the folder with the agent, in the process that runs all of them.
 const FOLDER: &str = "BELAY_FAULTS_FOLDER";
@@ -21,10 +21,20 @@ const FOLDER: &str = "BELAY_FAULTS_FOLDER";
 /// How many it runs.
 const RUNS: &str = "BELAY_FAULTS_RUNS";
 
-/// Slow enough that all of them are there at once.
-fn slow() -> Play {
-    let pace = Pace::FixedMs(times(1000, 6000) as u64);
-    Play { pace, ..recorded("b-shell") }
+/// What all agents wait for: a file in the folder of the scene.
+const GO: &str = "go";
+
+/// Agents that stand in mid-turn until there is the file [`GO`], so that all of them are there at once.
+fn waiting() -> Scene {
+    let scene = Scene::new();
+    let until = Until::File(scene.bench.path(GO));
+    let gate = Pause { after_line: 3, until, then: Vec::new(), resume: true };
+    scene.bench.agent("claude", &Play { pauses: vec![gate], ..recorded("b-shell") });
+    scene
+}
+
+fn go(folder: &Path) {
+    fs::write(folder.join(GO), "").unwrap();
 }
 
 /// What is open in a process.
@@ -57,12 +67,19 @@ fn many_agents_of_one_process() {
             let (mut most_fds, mut most_memory, mut most_supervisors, mut of_one) = (0, 0, 0, 0);
             // Where files are scarce there are none to look with.
             let can_look = soft_limit() as usize > 12 * runs;
+            let since = Instant::now();
+            if !can_look {
+                go(&folder);
+            }
             while can_look && !done.load(Ordering::Relaxed) {
                 most_fds = most_fds.max(fds(own));
                 most_memory = most_memory.max(memory(own));
                 let supervisors = supervisors_of(own);
                 most_supervisors = most_supervisors.max(supervisors.len());
                 of_one = of_one.max(supervisors.first().map_or(0, |pid| memory(*pid)));
+                if supervisors.len() == runs || since.elapsed() > PATIENCE {
+                    go(&folder);
+                }
                 thread::sleep(Duration::from_millis(50));
             }
             json!({
@@ -108,7 +125,7 @@ fn in_one_process(scene: &Scene, runs: usize, nofile: u32) -> Value {
     let said = folder.join("said");
     shell.stdout(fs::File::create(&said).unwrap()).stderr(Stdio::null());
     let mut child = shell.spawn().unwrap();
-    let began = std::time::Instant::now();
+    let began = Instant::now();
     let status = loop {
         if let Some(status) = child.try_wait().unwrap() {
             break status;
@@ -131,7 +148,7 @@ fn read(path: &Path) -> Value {
 #[test]
 fn two_hundred_agents_of_one_process_answer_with_few_files_and_one_process_more_each() {
     let runs = times(200, 1000);
-    let (scene, _) = Scene::claude(&slow());
+    let scene = waiting();
     let report = in_one_process(&scene, runs, 16_384.min(soft_limit()));
     assert_eq!(report["kinds"], json!({ "answered": runs }), "{report}");
     assert_eq!(scene.processes(), []);
@@ -160,7 +177,7 @@ fn soft_limit() -> u32 {
 #[test]
 fn a_process_without_enough_files_answers_or_says_what_is_missing_and_does_not_hang() {
     let runs = 200;
-    let (scene, _) = Scene::claude(&slow());
+    let scene = waiting();
     let report = in_one_process(&scene, runs, 256);
     let count = |kind: &str| report["kinds"][kind].as_u64().unwrap_or(0);
     let (answered, refused) = (count("answered"), count("local_io"));
@@ -172,7 +189,7 @@ fn a_process_without_enough_files_answers_or_says_what_is_missing_and_does_not_h
 
 #[test]
 fn fifty_belays_at_once_answer_and_leave_nothing() {
-    let (scene, _) = Scene::claude(&Play { pace: Pace::FixedMs(600), ..recorded("b-shell") });
+    let scene = waiting();
     let belays: Vec<_> = (0..50).map(|_| scene.start(&[])).collect();
     belays.iter().for_each(|belay| belay.wait_for("session_started"));
     let of_all = |measure: fn(u32) -> u64| belays.iter().map(|b| measure(b.id())).max().unwrap();
@@ -180,6 +197,7 @@ fn fifty_belays_at_once_answer_and_leave_nothing() {
     wait_until("every belay has its supervisor", || {
         belays.iter().all(|belay| supervisors_of(belay.id()).len() == 1)
     });
+    go(&scene.bench.path(""));
     for belay in belays {
         assert_eq!(belay.end().kind(), "answered");
     }

@@ -109,6 +109,8 @@ pub enum Until {
     StdinLine(String),
     /// The end of stdin.
     StdinEnd,
+    /// A file at this path: so one test lets many agents go on at once.
+    File(PathBuf),
 }
 
 /// Something on stdout that is not of the stream.

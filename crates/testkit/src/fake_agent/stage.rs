@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::dialogue::{self, Ended};
 use super::log::{LogLine, LogWriter};
@@ -20,6 +20,9 @@ use super::{Exit, Pause, Play, Source, Until, WaitForStdin, grandchild, stop};
 
 /// The client left the recorded dialogue.
 const EXIT_ASTRAY: i32 = 97;
+/// How often a play looks for a file that it waits for, and how long: a test that failed makes it no more.
+const LOOK: Duration = Duration::from_millis(5);
+const FILE_MAX: Duration = Duration::from_secs(300);
 /// There is no play, or it cannot be played: the test is wrong, not the runner.
 const EXIT_NO_PLAY: i32 = 98;
 
@@ -73,7 +76,7 @@ impl Stage {
         for pause in &play.pauses {
             match &pause.until {
                 Until::Signal(signal) => caught.catch(*signal)?,
-                Until::StdinLine(_) | Until::StdinEnd => {}
+                Until::StdinLine(_) | Until::StdinEnd | Until::File(_) => {}
             }
         }
         let log = Arc::new(LogWriter::open(play.log.as_deref())?);
@@ -157,6 +160,12 @@ impl Stage {
                 while self.stdin.next_line().is_some_and(|line| !line.contains(marker)) {}
             }
             Until::StdinEnd => while self.stdin.next_line().is_some() {},
+            Until::File(path) => {
+                let since = Instant::now();
+                while !path.exists() && since.elapsed() < FILE_MAX {
+                    thread::sleep(LOOK);
+                }
+            }
         }
     }
 }
