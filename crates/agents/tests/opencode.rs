@@ -72,11 +72,11 @@ impl Talk {
 
     /// The last timer that was asked for runs out.
     fn quiet(&mut self) {
-        let timers = self.out.actions.iter().filter_map(|action| match action {
+        let mut timers = self.out.actions.iter().rev().filter_map(|action| match action {
             Action::Timer(id, _) => Some(*id),
             _ => None,
         });
-        let last = timers.last().unwrap();
+        let last = timers.next().unwrap();
         self.step(Input::Timer(last));
     }
 
