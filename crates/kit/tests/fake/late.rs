@@ -72,6 +72,15 @@ async fn words_that_come_50_ms_behind_the_answer_are_in_it() {
     place.replays(&seen);
 }
 
+/// Found by reading: such words were heard when the turn was over.
+#[tokio::test]
+async fn late_words_that_are_held_for_their_secrets_are_in_the_answer() {
+    let place = Place::new("text 'It begins with '; ends; sleep 0.05; text 'sk-ant-api03-ABCDEF'");
+    let seen = place.play().await;
+    assert!(seen.answer().starts_with("It begins with ") && seen.answer().len() > 16, "{seen:?}");
+    place.replays(&seen);
+}
+
 #[tokio::test]
 async fn an_agent_that_is_quiet_behind_its_answer_costs_a_tenth_of_a_second() {
     let seen = Place::new("text 'All.'; ends").play().await;
