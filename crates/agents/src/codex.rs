@@ -18,6 +18,7 @@ mod meter;
 mod retry;
 mod rollout;
 mod rpc;
+mod turns;
 
 pub(crate) use failures::FAILURES;
 

@@ -11,6 +11,7 @@ mod heard;
 mod mcp;
 mod meter;
 mod parts;
+mod rest;
 mod run;
 mod serve;
 mod subagents;

@@ -1,11 +1,12 @@
 //! Agents over ACP: what belay says to them, and what it makes of what they say.
 
 use belay_agents::{
-    Acp, Action, Agent, AttemptEnd, Input, McpServer, Out, Permissions, Protocol, RunRequest,
-    Transport,
+    Acp, Action, Agent, AttemptEnd, Exit, Input, McpServer, Out, Permissions, Protocol, RunRequest,
+    TimerId, Transport,
 };
 use belay_trace::{Decision, Event, FailureKind};
 use serde_json::{Value, json};
+use std::time::Duration;
 
 /// A conversation with a driver.
 struct Talk {
@@ -66,6 +67,27 @@ impl Talk {
             _ => None,
         });
         events.collect()
+    }
+
+    /// The last timer that was asked for runs out.
+    fn rests(&mut self) {
+        let timers = self.timers();
+        let (id, _) = timers.last().unwrap();
+        self.feed(Input::Timer(*id));
+    }
+
+    fn timers(&self) -> Vec<(TimerId, Duration)> {
+        let timers = self.actions.iter().filter_map(|action| match action {
+            Action::Timer(id, after) => Some((*id, *after)),
+            _ => None,
+        });
+        timers.collect()
+    }
+
+    /// The answer to the prompt, behind which nothing comes.
+    fn ends_turn(&mut self) {
+        self.answers(3, json!({"stopReason": "end_turn"}));
+        self.rests();
     }
 
     fn end(&self) -> &AttemptEnd {
@@ -140,7 +162,7 @@ fn a_prompt_is_answered_by_the_last_message() {
     );
     talk.says("There is ");
     talk.says("an a.");
-    talk.answers(3, json!({"stopReason": "end_turn"}));
+    talk.ends_turn();
     assert_eq!(talk.methods(), ["initialize", "session/new", "session/prompt"]);
     let end = talk.end();
     assert_eq!((end.answer.as_str(), &end.failure), ("There is an a.", &None));
@@ -280,25 +302,22 @@ fn a_history_that_comes_late_is_waited_for_and_none_of_the_answer() {
     let mut talk = opened(&Acp::gemini(), &request, json!({}));
     assert_eq!(talk.methods(), ["initialize", "session/load"]);
     talk.says("What was said before.");
-    let timers: Vec<_> = talk
-        .actions
-        .iter()
-        .filter_map(|action| if let Action::Timer(id, _) = action { Some(*id) } else { None })
-        .collect();
+    let timers = talk.timers();
     assert_eq!(timers.len(), 2);
-    talk.feed(Input::Timer(timers[0]));
+    talk.feed(Input::Timer(timers[0].0));
     assert_eq!(talk.methods().len(), 2, "the first timer is void");
-    talk.feed(Input::Timer(timers[1]));
+    talk.feed(Input::Timer(timers[1].0));
     talk.says("Now.");
     let tokens = json!({"quota": {"token_count": {"input_tokens": 5, "output_tokens": 1}}});
     talk.answers(3, json!({"stopReason": "end_turn", "_meta": tokens}));
+    talk.rests();
     assert_eq!(talk.end().answer, "Now.");
 }
 
 #[test]
 fn an_end_that_is_no_answer_is_a_failure() {
     let mut silent = plain(&request());
-    silent.answers(3, json!({"stopReason": "end_turn"}));
+    silent.ends_turn();
     silent.failed(FailureKind::Protocol);
 
     // Gemini calls a turn that broke off an end like any other, and has counted nothing.
@@ -306,6 +325,7 @@ fn an_end_that_is_no_answer_is_a_failure() {
     broken.says("Half of");
     let nothing = json!({"quota": {"token_count": {"input_tokens": 0, "output_tokens": 0}}});
     broken.answers(3, json!({"stopReason": "end_turn", "_meta": nothing}));
+    broken.rests();
     broken.failed(FailureKind::Network);
     assert_eq!(broken.end().answer, "Half of");
 
@@ -365,4 +385,355 @@ fn gemini_is_trusted_with_a_folder_only_where_that_is_needed() {
     assert_eq!(args(request().permissions(Permissions::Full)), ["--acp", "--skip-trust"]);
     let served = request().mcp_server("x", McpServer::command("x", [""; 0]));
     assert_eq!(args(served), ["--acp", "--skip-trust"]);
+}
+
+/// Words of a message that has an id.
+fn words(kind: &str, id: &Value, text: &str) -> Value {
+    let content = json!({"type": "text", "text": text});
+    json!({"sessionUpdate": kind, "messageId": id, "content": content})
+}
+
+/// Kinds of events, and the ids of messages where they have one.
+fn told(talk: &Talk) -> Vec<String> {
+    let told = talk.events().into_iter().skip(1).map(|event| {
+        let id = match event {
+            Event::TurnStarted(turn) => turn.message_id.clone(),
+            Event::Text(text) => text.message_id.clone(),
+            Event::Reasoning(reasoning) => reasoning.message_id.clone(),
+            _ => None,
+        };
+        id.map_or_else(|| event.type_name().to_owned(), |id| format!("{} {id}", event.type_name()))
+    });
+    told.collect()
+}
+
+#[test]
+fn another_message_id_begins_another_message() {
+    for ids in [[json!("m1"), json!("m2")], [json!(1), json!(2)]] {
+        let mut talk = plain(&request());
+        talk.updates(words("agent_thought_chunk", &ids[0], "Let me see."));
+        talk.updates(words("agent_message_chunk", &ids[0], "I checked "));
+        talk.updates(words("agent_message_chunk", &ids[0], "the files."));
+        talk.updates(words("agent_thought_chunk", &ids[1], "So."));
+        talk.updates(words("agent_message_chunk", &ids[1], "There are two."));
+        talk.ends_turn();
+        assert_eq!(talk.end().answer, "There are two.");
+        let [one, two] = ids.map(|id| id.to_string().trim_matches('"').to_owned());
+        let want = [
+            format!("turn_started {one}"),
+            format!("reasoning {one}"),
+            format!("text {one}"),
+            format!("text {one}"),
+            format!("turn_started {two}"),
+            format!("reasoning {two}"),
+            format!("text {two}"),
+        ];
+        assert_eq!(told(&talk), want);
+    }
+}
+
+#[test]
+fn messages_of_one_response_are_told_apart_without_a_tool_between_them() {
+    let mut talk = plain(&request());
+    talk.updates(words("agent_message_chunk", &json!("m1"), "I checked the files."));
+    talk.updates(words("agent_message_chunk", &json!("m2"), "There are two."));
+    talk.ends_turn();
+    assert_eq!(talk.end().answer, "There are two.");
+    assert_eq!(told(&talk), ["turn_started m1", "text m1", "turn_started m2", "text m2"]);
+}
+
+/// Codex's adapter counts thoughts apart from words.
+#[test]
+fn thoughts_with_ids_of_their_own_are_of_the_response_that_speaks_next() {
+    let mut talk = plain(&request());
+    talk.updates(words("agent_thought_chunk", &json!("r1"), "Hm."));
+    talk.updates(words("agent_message_chunk", &json!("m1"), "One."));
+    talk.updates(words("agent_thought_chunk", &json!("r2"), "Hm, hm."));
+    talk.updates(words("agent_message_chunk", &json!("m2"), "Two."));
+    talk.ends_turn();
+    assert_eq!(talk.end().answer, "Two.");
+    let want = [
+        "turn_started r1",
+        "reasoning r1",
+        "text m1",
+        "turn_started r2",
+        "reasoning r2",
+        "text m2",
+    ];
+    assert_eq!(told(&talk), want);
+}
+
+#[test]
+fn a_message_that_goes_on_behind_a_tool_is_answered_by_its_last_words() {
+    let mut talk = plain(&request());
+    talk.updates(words("agent_message_chunk", &json!("m1"), "I will look."));
+    talk.updates(tool("tool_call", "pending"));
+    talk.updates(tool("tool_call_update", "completed"));
+    talk.updates(words("agent_message_chunk", &json!("m1"), "There is an a."));
+    talk.ends_turn();
+    assert_eq!(talk.end().answer, "There is an a.");
+}
+
+#[test]
+fn words_of_an_earlier_message_are_none_of_the_last_one() {
+    let mut talk = plain(&request());
+    talk.updates(words("agent_message_chunk", &json!("m1"), "I checked "));
+    talk.updates(words("agent_message_chunk", &json!("m2"), "There are "));
+    talk.updates(words("agent_message_chunk", &json!("m1"), "the files."));
+    talk.updates(words("agent_message_chunk", &json!("m2"), "two."));
+    talk.ends_turn();
+    assert_eq!(talk.end().answer, "There are two.");
+    let want = ["turn_started m1", "text m1", "turn_started m2", "text m2", "text m1", "text m2"];
+    assert_eq!(told(&talk), want);
+}
+
+#[test]
+fn a_chunk_without_an_id_goes_on_in_the_message_before_it() {
+    let mut talk = plain(&request());
+    talk.updates(words("agent_message_chunk", &json!("m1"), "There are "));
+    talk.says("two.");
+    talk.ends_turn();
+    assert_eq!(talk.end().answer, "There are two.");
+    let mut talk = plain(&request());
+    talk.says("Welcome.");
+    talk.updates(words("agent_message_chunk", &json!("m1"), "Two."));
+    talk.ends_turn();
+    assert_eq!(talk.end().answer, "Two.");
+}
+
+#[test]
+fn thoughts_behind_the_last_words_leave_them_the_answer() {
+    let mut talk = plain(&request());
+    talk.updates(words("agent_message_chunk", &json!("m1"), "Two."));
+    talk.updates(words("agent_thought_chunk", &json!("m2"), "Done, I think."));
+    talk.ends_turn();
+    assert_eq!((talk.end().answer.as_str(), &talk.end().failure), ("Two.", &None));
+}
+
+/// Claude's adapter tells its subagents in the session of their parent.
+#[test]
+fn words_and_tools_of_a_subagent_are_told_under_its_call_and_are_no_answer() {
+    let mut talk = plain(&request());
+    let of = |mut update: Value| {
+        update["_meta"] = json!({"claudeCode": {"parentToolUseId": "t1"}});
+        update
+    };
+    talk.updates(words("agent_message_chunk", &json!("m1"), "There are "));
+    talk.updates(of(words("agent_message_chunk", &json!("m9"), "I was asked to look.")));
+    talk.updates(of(tool("tool_call", "pending")));
+    talk.updates(of(tool("tool_call_update", "completed")));
+    talk.updates(words("agent_message_chunk", &json!("m1"), "two."));
+    talk.updates(of(words("agent_message_chunk", &json!("m10"), "Bye.")));
+    talk.ends_turn();
+    assert_eq!(talk.end().answer, "There are two.");
+    let under = talk.actions.iter().filter_map(|action| match action {
+        Action::Emit(emitted) => {
+            Some((emitted.event.type_name(), emitted.parent_tool_id.as_ref()?.0.as_str()))
+        }
+        _ => None,
+    });
+    let want = [("text", "t1"), ("tool_call", "t1"), ("tool_result", "t1"), ("text", "t1")];
+    assert_eq!(under.collect::<Vec<_>>(), want);
+}
+
+fn tool(kind: &str, status: &str) -> Value {
+    json!({"sessionUpdate": kind, "toolCallId": "c1", "title": "ls", "kind": "execute",
+        "status": status, "rawInput": {"command": "ls"}, "rawOutput": {"output": "a", "exitCode": 0}})
+}
+
+/// A prompt that was answered with `Half`, behind which something may come.
+fn answered() -> Talk {
+    let mut talk = plain(&request());
+    talk.says("Half ");
+    talk.answers(3, json!({"stopReason": "end_turn"}));
+    assert!(!talk.has_ended());
+    talk
+}
+
+impl Talk {
+    fn has_ended(&self) -> bool {
+        self.actions.iter().any(|action| matches!(action, Action::TurnEnded(_)))
+    }
+}
+
+#[test]
+fn words_behind_the_answer_to_the_prompt_are_of_the_answer() {
+    let mut talk = answered();
+    let [(first, quiet)] = talk.timers()[..] else { panic!("one timer") };
+    assert!(quiet <= Duration::from_millis(100), "each run waits for it");
+    talk.says("of it");
+    talk.feed(Input::Timer(first));
+    assert!(!talk.has_ended(), "what came late is waited for anew");
+    talk.says(".");
+    talk.rests();
+    assert_eq!((talk.end().answer.as_str(), &talk.end().failure), ("Half of it.", &None));
+    assert!(talk.actions.contains(&Action::CloseStdin));
+    let closed = talk.actions.iter().position(|action| *action == Action::CloseStdin);
+    let spoken = talk.actions.iter().rposition(|a| matches!(a, Action::Emit(_)));
+    assert!(spoken < closed, "nothing is closed before");
+}
+
+#[test]
+fn an_answer_whose_words_all_come_late_is_one() {
+    let mut talk = plain(&request());
+    talk.answers(3, json!({"stopReason": "end_turn"}));
+    talk.says("Late.");
+    talk.rests();
+    assert_eq!((talk.end().answer.as_str(), &talk.end().failure), ("Late.", &None));
+}
+
+#[test]
+fn a_message_behind_the_answer_to_the_prompt_is_the_last_one() {
+    let mut talk = plain(&request());
+    talk.updates(words("agent_message_chunk", &json!("m1"), "One."));
+    talk.answers(3, json!({"stopReason": "end_turn"}));
+    talk.updates(words("agent_message_chunk", &json!("m2"), "Two."));
+    talk.rests();
+    assert_eq!(talk.end().answer, "Two.");
+}
+
+#[test]
+fn a_tool_that_is_begun_behind_the_answer_is_waited_for() {
+    let mut talk = answered();
+    talk.updates(tool("tool_call", "in_progress"));
+    talk.rests();
+    assert!(!talk.has_ended(), "it runs");
+    talk.updates(tool("tool_call_update", "completed"));
+    talk.says("Done.");
+    talk.rests();
+    assert_eq!(talk.end().answer, "Done.");
+}
+
+#[test]
+fn a_tool_that_never_ended_before_the_answer_is_not_waited_for() {
+    let mut talk = plain(&request());
+    talk.updates(tool("tool_call", "in_progress"));
+    talk.says("Done.");
+    talk.ends_turn();
+    assert_eq!(talk.end().answer, "Done.");
+}
+
+#[test]
+fn a_result_behind_the_answer_is_told_and_the_turn_ends() {
+    let mut talk = plain(&request());
+    talk.updates(tool("tool_call", "in_progress"));
+    talk.says("Done.");
+    talk.answers(3, json!({"stopReason": "end_turn"}));
+    talk.updates(tool("tool_call_update", "completed"));
+    talk.rests();
+    let results = talk.events().iter().filter(|e| matches!(e, Event::ToolResult(_))).count();
+    assert_eq!((results, &talk.end().failure), (1, &None));
+}
+
+#[test]
+fn what_was_used_and_planned_is_heard_behind_the_answer() {
+    let mut talk = answered();
+    let cost = json!({"amount": 0.25, "currency": "USD"});
+    talk.updates(json!({"sessionUpdate": "usage_update", "used": 7, "size": 100, "cost": cost}));
+    let entries = json!([{"content": "look", "priority": "high", "status": "completed"}]);
+    talk.updates(json!({"sessionUpdate": "plan", "entries": entries}));
+    assert_eq!(talk.timers().len(), 3, "each is waited for");
+    let commands = json!([{"name": "x", "description": "x"}]);
+    talk.updates(
+        json!({"sessionUpdate": "available_commands_update", "availableCommands": commands}),
+    );
+    assert_eq!(talk.timers().len(), 3, "what says nothing of the turn is not");
+    talk.rests();
+    assert_eq!(talk.end().usage.total_cost_usd, Some(0.25));
+    let kinds: Vec<_> = talk.events().iter().map(|event| event.type_name()).collect();
+    assert!(kinds.contains(&"plan") && kinds.contains(&"context"), "{kinds:?}");
+}
+
+#[test]
+fn a_stop_behind_the_answer_ends_the_turn_at_once_and_the_answer_stands() {
+    let mut talk = answered();
+    talk.feed(Input::Interrupt);
+    assert_eq!((talk.end().answer.as_str(), &talk.end().failure), ("Half ", &None));
+    assert!(!talk.methods().contains(&"session/cancel".to_owned()));
+}
+
+#[test]
+fn a_stop_of_an_agent_that_went_on_behind_its_answer_cuts_it_off() {
+    let mut talk = answered();
+    talk.updates(tool("tool_call", "in_progress"));
+    talk.feed(Input::Interrupt);
+    talk.failed(FailureKind::Interrupted);
+    assert_eq!(talk.methods().last().unwrap(), "session/cancel");
+}
+
+#[test]
+fn an_agent_that_goes_right_behind_its_answer_has_answered() {
+    for exit in [Exit::Code(0), Exit::Code(1), Exit::Signal(9)] {
+        let mut talk = answered();
+        talk.feed(Input::Exit(exit));
+        assert_eq!((talk.end().answer.as_str(), &talk.end().failure), ("Half ", &None));
+    }
+}
+
+#[test]
+fn a_permission_that_is_asked_for_behind_the_answer_is_answered() {
+    let mut talk = answered();
+    talk.hears(ask(7, options(&["allow_once", "reject_once"])));
+    talk.feed(Input::Permission { id: "7", answer: Decision::Deny });
+    assert_eq!(talk.said().pop().unwrap()["result"]["outcome"]["optionId"], "do-reject_once");
+    talk.rests();
+    assert!(talk.has_ended(), "what is denied is not waited for");
+}
+
+#[test]
+fn words_behind_the_end_of_the_turn_are_told_and_change_no_answer() {
+    let mut talk = answered();
+    talk.rests();
+    talk.says("Too late.");
+    talk.rests();
+    assert_eq!(talk.end().answer, "Half ");
+    let Some(Event::Notice(last)) = talk.events().pop() else { panic!("no notice") };
+    assert_eq!((last.code.as_deref(), last.text.as_str()), (Some("late"), "Too late."));
+}
+
+#[test]
+fn an_adapter_that_says_it_works_is_waited_for_until_it_says_it_does_not() {
+    let codex = |on: bool| {
+        let kind = if on { "active" } else { "idle" };
+        json!({"codex": {"threadStatus": {"type": kind, "activeFlags": []}}})
+    };
+    let pi = |on: bool| json!({"piAcp": {"running": on, "queueDepth": 0}});
+    for (command, state) in [("codex-acp", &codex as &dyn Fn(bool) -> Value), ("pi-acp", &pi)] {
+        let info = |on| json!({"sessionUpdate": "session_info_update", "_meta": state(on)});
+        let mut talk = opened(&Acp::command(command), &request(), json!({"sessionId": "s1"}));
+        talk.updates(info(true));
+        talk.says("One.");
+        talk.updates(info(false));
+        talk.answers(3, json!({"stopReason": "end_turn"}));
+        talk.updates(info(true));
+        talk.rests();
+        assert!(!talk.has_ended(), "{command}");
+        talk.updates(info(false));
+        talk.rests();
+        assert!(talk.has_ended(), "{command}");
+    }
+}
+
+#[test]
+fn what_another_session_asks_for_is_answered_and_is_no_call_of_the_turn() {
+    let mut talk = plain(&request());
+    let mut other = ask(7, options(&["allow_once"]));
+    other["params"]["sessionId"] = "s2".into();
+    talk.hears(other);
+    talk.feed(Input::Permission { id: "7", answer: Decision::Allow });
+    assert_eq!(talk.said().pop().unwrap()["result"]["outcome"]["optionId"], "do-allow_once");
+    talk.ends_turn();
+    talk.failed(FailureKind::Protocol);
+    assert!(!talk.events().iter().any(|event| matches!(event, Event::ToolCall(_))));
+}
+
+/// It sends warnings among the model's words, which are what has an id.
+#[test]
+fn warnings_of_codexs_adapter_are_none_of_the_answer() {
+    let mut talk = opened(&Acp::command("codex-acp"), &request(), json!({"sessionId": "s1"}));
+    talk.updates(words("agent_message_chunk", &json!("m1"), "There are "));
+    talk.says("Warning: the model was rerouted.\n\n");
+    talk.updates(words("agent_message_chunk", &json!("m1"), "two."));
+    talk.ends_turn();
+    assert_eq!(talk.end().answer, "There are two.");
 }

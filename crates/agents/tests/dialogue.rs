@@ -355,3 +355,184 @@ fn claude_is_interrupted_by_a_control_request_and_not_before_it_has_a_turn() {
     let [end] = talk.ends()[..] else { panic!("one end") };
     assert_eq!(end.failure.as_ref().unwrap().kind, FailureKind::Interrupted);
 }
+
+const THREAD: &str = "01a1fd4d-45a0-77e3-974b-96488bf6b3e5";
+const TURN: &str = "01a1fd4d-45b2-7393-90de-9f214587f122";
+
+impl Talk {
+    /// A Codex whose turn runs and has said nothing yet.
+    fn codex_at_work() -> Self {
+        let mut talk = Self::codex("run it");
+        for (_, message) in first_turn().iter().filter(|(by_client, _)| !by_client) {
+            talk.hear(message);
+            if message["method"] == "turn/started" {
+                break;
+            }
+        }
+        talk
+    }
+
+    fn notes(&mut self, method: &str, params: Value) {
+        let mut params = params;
+        params["threadId"] = THREAD.into();
+        self.hear(&json!({ "method": method, "params": params }));
+    }
+
+    /// A whole message of a turn.
+    fn codex_says(&mut self, turn: &str, id: &str, phase: Option<&str>, text: &str) {
+        let item = json!({ "type": "agentMessage", "id": id, "text": text, "phase": phase });
+        self.notes("item/completed", json!({ "turnId": turn, "item": item }));
+    }
+
+    fn turn_is(&mut self, turn: &str, method: &str, status: &str) {
+        self.notes(method, json!({ "turn": { "id": turn, "status": status } }));
+    }
+
+    #[track_caller]
+    fn has_answered(&self, answer: &str) {
+        let [end] = self.ends()[..] else { panic!("one end: {:#?}", self.out.actions) };
+        assert_eq!((end.answer.as_str(), &end.failure), (answer, &None));
+    }
+
+    fn told(&self) -> Vec<&Event> {
+        let told = self.out.actions.iter().filter_map(|action| match action {
+            Action::Emit(emitted) => Some(&emitted.event),
+            _ => None,
+        });
+        told.collect()
+    }
+}
+
+#[test]
+fn the_end_of_another_turn_of_the_thread_is_not_the_end_of_ours() {
+    for status in ["completed", "interrupted", "failed"] {
+        let mut talk = Talk::codex_at_work();
+        talk.turn_is("another", "turn/completed", status);
+        assert!(talk.ends().is_empty() && !talk.closed_stdin(), "{status}");
+        talk.codex_says(TURN, "i1", None, "Ours.");
+        talk.turn_is(TURN, "turn/completed", "completed");
+        talk.has_answered("Ours.");
+    }
+    // Without its thread, too.
+    let mut talk = Talk::codex_at_work();
+    let turn = json!({ "id": "another", "status": "completed" });
+    talk.hear(&json!({ "method": "turn/completed", "params": { "turn": turn } }));
+    assert!(talk.ends().is_empty());
+}
+
+#[test]
+fn the_end_of_an_earlier_turn_before_ours_has_begun_is_not_the_end_of_ours() {
+    let mut talk = Talk::codex("run it");
+    for (_, message) in first_turn().iter().filter(|(by_client, _)| !by_client) {
+        if message["id"] == 3 {
+            talk.turn_is("earlier", "turn/completed", "completed");
+            assert!(talk.ends().is_empty());
+        }
+        talk.hear(message);
+    }
+    talk.has_answered("Approved and done.");
+}
+
+#[test]
+fn words_and_tools_of_another_turn_are_shown_and_are_no_answer() {
+    let mut talk = Talk::codex_at_work();
+    talk.codex_says(TURN, "i1", None, "Ours.");
+    talk.codex_says("another", "i2", None, "Theirs.");
+    let command =
+        json!({ "type": "commandExecution", "id": "i3", "command": "ls", "status": "completed" });
+    talk.notes("item/completed", json!({ "turnId": "another", "item": command }));
+    talk.notes(
+        "item/agentMessage/delta",
+        json!({ "turnId": "another", "itemId": "i4", "delta": "And" }),
+    );
+    let error = json!({ "message": "bad key", "codexErrorInfo": "unauthorized" });
+    talk.notes("error", json!({ "turnId": "another", "error": error }));
+    talk.turn_is("another", "turn/completed", "failed");
+    talk.turn_is(TURN, "turn/completed", "completed");
+    talk.has_answered("Ours.");
+    let texts: Vec<_> = talk
+        .told()
+        .into_iter()
+        .filter_map(|event| match event {
+            Event::Text(text) => Some(text.text.as_str()),
+            Event::ToolCall(call) => Some(call.name.as_str()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(texts, ["Ours.", "Theirs.", "Bash", "And"]);
+}
+
+#[test]
+fn a_turn_that_goes_on_behind_ours_keeps_the_run_open() {
+    let mut talk = Talk::codex_at_work();
+    talk.codex_says(TURN, "i1", None, "Ours.");
+    talk.turn_is("another", "turn/started", "inProgress");
+    talk.turn_is(TURN, "turn/completed", "completed");
+    assert!(talk.ends().is_empty() && !talk.closed_stdin());
+    talk.codex_says("another", "i2", None, "Theirs.");
+    talk.turn_is("another", "turn/completed", "completed");
+    talk.has_answered("Ours.");
+    assert!(talk.closed_stdin());
+}
+
+#[test]
+fn a_stop_or_an_exit_behind_our_turn_leaves_it_answered() {
+    for input in [Input::Interrupt, Input::Exit(Exit::Code(0)), Input::Exit(Exit::Signal(9))] {
+        let mut talk = Talk::codex_at_work();
+        talk.codex_says(TURN, "i1", None, "Ours.");
+        talk.turn_is("another", "turn/started", "inProgress");
+        talk.turn_is(TURN, "turn/completed", "completed");
+        talk.step(input);
+        talk.has_answered("Ours.");
+    }
+}
+
+#[test]
+fn a_turn_that_began_before_ours_was_named_is_another_one() {
+    let mut talk = Talk::codex("run it");
+    for (_, message) in first_turn().iter().filter(|(by_client, _)| !by_client) {
+        if message["id"] == 3 {
+            talk.turn_is("earlier", "turn/started", "inProgress");
+            talk.codex_says("earlier", "i0", None, "Theirs.");
+        }
+        talk.hear(message);
+    }
+    assert!(talk.ends().is_empty(), "the other one goes on");
+    talk.turn_is("earlier", "turn/completed", "completed");
+    talk.has_answered("Approved and done.");
+}
+
+#[test]
+fn a_comment_behind_the_final_answer_is_not_the_answer() {
+    for (phases, want) in [
+        ([Some("final_answer"), Some("commentary")], "1"),
+        ([None, Some("commentary")], "1"),
+        ([Some("partial_answer"), Some("commentary")], "1"),
+        ([Some("commentary"), Some("final_answer")], "2"),
+        ([Some("commentary"), None], "2"),
+        ([Some("commentary"), Some("commentary")], "2"),
+        ([Some("final_answer"), Some("final_answer")], "2"),
+        ([Some("final_answer"), None], "2"),
+    ] {
+        let mut talk = Talk::codex_at_work();
+        talk.codex_says(TURN, "i1", phases[0], "1");
+        talk.codex_says(TURN, "i2", phases[1], "2");
+        talk.turn_is(TURN, "turn/completed", "completed");
+        talk.has_answered(want);
+    }
+}
+
+#[test]
+fn another_session_that_codex_exec_speaks_of_is_not_the_runs() {
+    let mut talk = Talk::start(Codex::new().protocol(&"p".into(), Transport::Print));
+    for line in [
+        json!({ "type": "thread.started", "thread_id": "ours" }),
+        json!({ "type": "thread.started", "thread_id": "theirs" }),
+        json!({ "type": "item.completed", "item": { "id": "i1", "type": "agent_message", "text": "Ours." } }),
+        json!({ "type": "turn.completed" }),
+    ] {
+        talk.hear(&line);
+    }
+    talk.has_answered("Ours.");
+    assert_eq!(talk.ends()[0].session_id.as_deref(), Some("ours"));
+}

@@ -200,3 +200,28 @@ fn what_a_model_has_begun_is_void_when_another_one_takes_over() {
     assert_eq!(void, Some((Some("1"), "Half of")));
     assert_eq!(ends[0].answer, "Whole.");
 }
+
+#[test]
+fn a_subagent_that_fails_is_not_the_runs_failure_and_a_strangers_words_are_no_answer() {
+    let error =
+        json!({"type": "error", "session_id": "s2", "error": "slow down", "code": "rate_limited"});
+    let limit = json!({"type": "max_iterations_reached", "session_id": "s2", "max_iterations": 5});
+    let end = end(
+        &[
+            started("s1"),
+            call("c1", "transfer_task", "{}"),
+            started("s2"),
+            error,
+            limit,
+            stopped("s2", Some("error")),
+            text("s1", "It is done."),
+            // Behind its own end, and of a session that nobody has spoken of.
+            text("s2", "Late."),
+            text("s9", "Who am I?"),
+            stopped("s9", Some("normal")),
+            stopped("s1", Some("normal")),
+        ],
+        Exit::Code(0),
+    );
+    assert_eq!((end.answer.as_str(), &end.failure), ("It is done.", &None));
+}

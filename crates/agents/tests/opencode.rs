@@ -6,6 +6,7 @@ use belay_agents::{
 };
 use belay_trace::{Decision, Event, EvidenceSource, FailureKind};
 use serde_json::{Value, json};
+use std::time::Duration;
 
 const EVENTS: HttpId = HttpId(0);
 const SESSION: HttpId = HttpId(1);
@@ -60,6 +61,22 @@ impl Talk {
 
     fn idle(&mut self) {
         self.hear("session.idle", &json!({ "sessionID": "ses_1" }));
+    }
+
+    /// The session is idle, and stays so.
+    fn rests(&mut self) {
+        self.idle();
+        self.quiet();
+    }
+
+    /// The last timer that was asked for runs out.
+    fn quiet(&mut self) {
+        let mut timers = self.out.actions.iter().rev().filter_map(|action| match action {
+            Action::Timer(id, _) => Some(*id),
+            _ => None,
+        });
+        let last = timers.next().unwrap();
+        self.step(Input::Timer(last));
     }
 
     /// The session has taken in words of its user.
@@ -176,7 +193,7 @@ fn a_subagent_is_heard_under_its_call_and_paid_for() {
     let words = json!({ "id": "p5", "type": "text", "text": "None.", "time": { "end": 1 } });
     talk.part("ses_1", &words);
     talk.step_ended("ses_1", "p6", "stop");
-    talk.idle();
+    talk.rests();
     let sub = Some("call_task");
     let told: Vec<_> =
         talk.told().into_iter().filter(|(name, _)| *name != "session_started").collect();
@@ -228,7 +245,7 @@ fn a_subagent_that_fails_is_not_the_runs_failure_and_strangers_are_not_heard() {
         talk.hear("session.error", &json!({ "sessionID": session, "error": error }));
     }
     talk.step_ended("ses_1", "p6", "stop");
-    talk.idle();
+    talk.rests();
     let notices: Vec<_> = talk.told().into_iter().filter(|(name, _)| *name == "notice").collect();
     assert_eq!(notices, [("notice", Some("ses_2")), ("notice", Some("ses_3"))]);
     assert_eq!(talk.ends()[0].failure, None);
@@ -256,6 +273,8 @@ fn words_that_reach_an_idle_session_make_it_go_on() {
     talk.idle();
     // It was for the other idle time.
     talk.step(Input::Timer(IDLE));
+    assert_eq!(talk.ends().len(), 0);
+    talk.quiet();
     assert_eq!(talk.ends().len(), 1);
     assert_eq!(talk.ends()[0].usage.num_turns, Some(2));
 }
@@ -269,6 +288,7 @@ fn words_that_are_refused_or_never_heard_do_not_keep_the_turn_open() {
         talk.step(Input::Steer("MORE"));
         talk.idle();
         talk.step(lost);
+        talk.quiet();
         assert_eq!(talk.ends().len(), 1);
         assert_eq!(talk.ends()[0].failure, None);
         talk.step(Input::Steer("TOO LATE"));
@@ -286,7 +306,7 @@ fn a_turn_that_a_denial_has_ended_says_so() {
     assert_eq!(body["reply"], "reject");
     assert!(body["message"].is_string(), "without a reason every denial ends the turn");
     talk.step_ended("ses_1", "p1", "tool-calls");
-    talk.idle();
+    talk.rests();
     assert_eq!(talk.ends()[0].failure.as_ref().unwrap().kind, FailureKind::PermissionDenied);
 }
 
@@ -360,4 +380,158 @@ fn a_run_that_is_cut_off_in_its_next_step_has_not_answered() {
     });
     let failure = ended.unwrap().failure.as_ref().expect("that is no answer");
     assert_eq!(failure.kind, FailureKind::Protocol);
+}
+
+impl Talk {
+    /// The session says that it is busy, or something else.
+    fn status(&mut self, session: &str, status: &str) {
+        let status = json!({ "type": status });
+        self.hear("session.status", &json!({ "sessionID": session, "status": status }));
+    }
+
+    /// A message of the model's: it has begun, or is whole.
+    fn message(&mut self, id: &str, is_whole: bool) {
+        let time = if is_whole { json!({ "completed": 1 }) } else { json!({}) };
+        let info = json!({ "id": id, "role": "assistant", "time": time });
+        self.hear("message.updated", &json!({ "sessionID": "ses_1", "info": info }));
+    }
+
+    fn says(&mut self, message: &str, part: &str, text: &str) {
+        let part = json!({ "id": part, "messageID": message, "type": "text", "text": text, "time": { "end": 1 } });
+        self.part("ses_1", &part);
+    }
+
+    /// A session that has said `One.` and is idle.
+    fn answered() -> Self {
+        let mut talk = Self::prompted();
+        talk.user("m1");
+        talk.status("ses_1", "busy");
+        talk.message("a1", false);
+        talk.says("a1", "p1", "One.");
+        talk.step_ended("ses_1", "p2", "stop");
+        talk.message("a1", true);
+        talk.status("ses_1", "idle");
+        talk.idle();
+        assert!(talk.ends().is_empty(), "it may wake up");
+        talk
+    }
+
+    fn timers(&self) -> Vec<Duration> {
+        let timers = self.out.actions.iter().filter_map(|action| match action {
+            Action::Timer(_, after) => Some(*after),
+            _ => None,
+        });
+        timers.collect()
+    }
+
+    #[track_caller]
+    fn has_answered(&self, answer: &str) {
+        let ends = self.ends();
+        assert_eq!(ends.len(), 1);
+        assert_eq!((ends[0].answer.as_str(), &ends[0].failure), (answer, &None));
+    }
+}
+
+#[test]
+fn a_session_that_stays_idle_is_over_in_a_tenth_of_a_second() {
+    let mut talk = Talk::answered();
+    // What comes behind the end of each healthy turn.
+    talk.hear("session.updated", &json!({ "sessionID": "ses_1", "info": { "id": "ses_1" } }));
+    talk.hear("session.diff", &json!({ "sessionID": "ses_1", "diff": [] }));
+    talk.user("m1");
+    talk.message("a1", true);
+    assert_eq!(talk.timers(), [Duration::from_millis(100)]);
+    talk.quiet();
+    talk.has_answered("One.");
+    assert_eq!(talk.out.actions.last(), Some(&Action::Finish));
+}
+
+#[test]
+fn a_session_that_is_busy_again_is_not_over() {
+    let mut talk = Talk::answered();
+    talk.status("ses_1", "busy");
+    talk.quiet();
+    assert!(talk.ends().is_empty());
+    talk.message("a2", false);
+    talk.says("a2", "p3", "Two.");
+    talk.step_ended("ses_1", "p4", "stop");
+    talk.message("a2", true);
+    talk.rests();
+    talk.has_answered("Two.");
+    assert_eq!(talk.ends()[0].usage.num_turns, Some(2));
+}
+
+#[test]
+fn a_message_behind_idle_is_waited_for_without_another_word_of_the_session() {
+    let mut talk = Talk::answered();
+    talk.user("m2");
+    talk.message("a2", false);
+    talk.quiet();
+    assert!(talk.ends().is_empty(), "it is not whole");
+    talk.says("a2", "p3", "Two.");
+    talk.step_ended("ses_1", "p4", "stop");
+    talk.message("a2", true);
+    talk.quiet();
+    talk.has_answered("Two.");
+}
+
+#[test]
+fn words_behind_idle_are_of_the_answer() {
+    let mut talk = Talk::answered();
+    talk.says("a2", "p3", "Two.");
+    talk.quiet();
+    talk.has_answered("Two.");
+}
+
+#[test]
+fn a_subagent_that_is_busy_keeps_an_idle_session_open() {
+    let mut talk = Talk::prompted();
+    let info = json!({ "id": "ses_2", "parentID": "ses_1" });
+    talk.hear("session.created", &json!({ "sessionID": "ses_2", "info": info }));
+    talk.status("ses_2", "busy");
+    talk.says("a1", "p1", "It works in the background.");
+    talk.step_ended("ses_1", "p2", "stop");
+    talk.rests();
+    assert!(talk.ends().is_empty(), "its subagent works");
+    talk.status("ses_2", "idle");
+    talk.hear("session.idle", &json!({ "sessionID": "ses_2" }));
+    talk.status("ses_1", "busy");
+    talk.says("a2", "p3", "It is done.");
+    talk.step_ended("ses_1", "p4", "stop");
+    talk.rests();
+    talk.has_answered("It is done.");
+}
+
+#[test]
+fn a_stop_of_an_idle_session_ends_it_at_once() {
+    let mut talk = Talk::answered();
+    talk.step(Input::Interrupt);
+    talk.has_answered("One.");
+    let mut talk = Talk::answered();
+    talk.says("a2", "p3", "Two");
+    talk.step(Input::Interrupt);
+    let [end] = talk.ends()[..] else { panic!("one end") };
+    assert_eq!(end.failure.as_ref().unwrap().kind, FailureKind::Interrupted);
+}
+
+#[test]
+fn a_server_that_goes_or_falls_silent_behind_idle_has_answered() {
+    for input in [
+        Input::Exit(Exit::Code(0)),
+        Input::Exit(Exit::Signal(9)),
+        Input::Http { id: EVENTS, status: 200, body: b"" },
+    ] {
+        let mut talk = Talk::answered();
+        talk.step(input);
+        talk.has_answered("One.");
+    }
+}
+
+#[test]
+fn a_session_that_has_failed_is_not_watched() {
+    let mut talk = Talk::prompted();
+    let error = json!({ "name": "APIError", "data": { "message": "bad key", "statusCode": 401 } });
+    talk.hear("session.error", &json!({ "sessionID": "ses_1", "error": error }));
+    talk.idle();
+    assert_eq!(talk.ends()[0].failure.as_ref().unwrap().kind, FailureKind::Auth);
 }

@@ -128,10 +128,13 @@ pub(super) struct OwnWords {
     pub(super) asides: &'static [&'static str],
     /// How a last chunk begins that is the failure of the turn, if the turn has used nothing: an answer would have.
     pub(super) uncounted_failure: Option<&'static str>,
+    /// The model's messages have ids, and chunks without one behind them are the agent's own.
+    pub(super) have_no_id: bool,
 }
 
 impl OwnWords {
-    pub(super) const NONE: Self = Self { retries: &[], asides: &[], uncounted_failure: None };
+    pub(super) const NONE: Self =
+        Self { retries: &[], asides: &[], uncounted_failure: None, have_no_id: false };
 
     pub(super) fn is_retry(self, chunk: &str) -> bool {
         let fits = |(begin, end): &(&str, &str)| {

@@ -3,10 +3,12 @@
 //! belay offers no file system and no terminal: the agent works with its own.
 
 mod asking;
+mod late;
 mod opening;
 mod raw;
 mod updates;
 
+use self::late::Answered;
 use super::meter::Meter;
 use super::options::Hello;
 use super::preset::Preset;
@@ -67,8 +69,13 @@ pub(super) struct Talk {
     /// What is still to be set before the prompt.
     settings: Vec<(Asked, &'static str, Value)>,
     settling: Option<u32>,
-    /// The prompt was sent, and its answer has not come.
+    /// The timer behind the last sign of a prompt that is answered.
+    quiet: Option<u32>,
+    timers: u32,
+    /// The prompt was sent, and its turn is not over.
     prompting: bool,
+    /// Its answer has come.
+    answered: Option<Answered>,
     has_ended: bool,
     interrupted: bool,
     cancel_sent: bool,
@@ -105,6 +112,9 @@ impl Talk {
             session_id: None,
             settings: Vec::new(),
             settling: None,
+            quiet: None,
+            timers: 0,
+            answered: None,
             prompting: heard == Heard::Saved,
             has_ended: false,
             interrupted: false,
@@ -136,6 +146,7 @@ impl Protocol for Talk {
             Input::Stdout(line) => read_line(line, out, |text, out| self.message(text, out)),
             Input::Stderr(line) => self.stderr.line(line, out),
             Input::Steer(_) => out.cannot("steer"),
+            Input::Interrupt if self.stop_late(out) => {}
             Input::Interrupt => {
                 self.interrupted = true;
                 self.send_cancel(out);
@@ -145,6 +156,8 @@ impl Protocol for Talk {
                 if self.settling == Some(number) {
                     self.settling = None;
                     self.prompt(out);
+                } else if self.quiet == Some(number) {
+                    self.was_quiet(out);
                 }
             }
             Input::Http { .. } | Input::Sse(_) | Input::Session(_) => {}
@@ -171,6 +184,12 @@ impl Talk {
         out.stdin_line(&Say::request(self.requests, method, params));
     }
 
+    /// A number that no timer has had.
+    fn next_timer(&mut self) -> u32 {
+        self.timers += 1;
+        self.timers
+    }
+
     /// Ends an attempt that has no turn yet, or never will.
     fn fail(&mut self, kind: FailureKind, message: &str, out: &mut Out) {
         self.end_turn(Some(Failure::new(kind, message)), out);
@@ -179,6 +198,7 @@ impl Talk {
     fn end_turn(&mut self, failure: Option<Failure>, out: &mut Out) {
         self.has_ended = true;
         (self.interrupted, self.cancel_sent, self.is_broken) = (false, false, false);
+        self.quiet = None;
         self.prompting = self.heard == Heard::Saved;
         self.calls.turn_ended(out);
         self.asks.clear();
@@ -202,7 +222,7 @@ impl Talk {
     }
 
     fn exit(&mut self, exit: Exit, out: &mut Out) {
-        if self.has_ended {
+        if self.has_ended || self.conclude_answered(out) {
             return;
         }
         let name = match self.preset.program {

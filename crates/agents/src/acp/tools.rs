@@ -79,6 +79,11 @@ impl Calls {
         self.calls.iter().any(|call| call.id == id)
     }
 
+    /// True if the call with this id runs, or may be about to.
+    pub(super) fn is_open(&self, id: &str) -> bool {
+        self.calls.iter().any(|call| call.id == id && !call.ended && !call.denied)
+    }
+
     /// Takes what an update says of a call.
     pub(super) fn update(
         &mut self,

@@ -1,23 +1,33 @@
-//! What the model says in one turn, response by response.
+//! What the model says in one turn, message by message.
+//!
+//! A message ends where its agent says so: by another `messageId`, or by the end of a response. Where an agent says
+//! neither, what comes behind a tool is another message.
 
 use crate::Out;
 use belay_trace::{Event, Reasoning, Text, TextRetracted, TurnStarted};
+use std::collections::HashSet;
 
 /// The turn that runs.
 #[derive(Debug, Default)]
 pub(super) struct Turn {
-    /// The model is in the middle of a response.
+    /// The model is in the middle of a message.
     responding: bool,
     responses: u64,
-    /// What the response has said so far.
+    /// The agent's own id of the message, if its words have one.
+    text_id: Option<String>,
+    /// The same of its thoughts: some agents count these apart.
+    thought_id: Option<String>,
+    /// Messages before it that other ids have ended.
+    earlier: HashSet<String>,
+    /// What the message has said so far.
     text: String,
-    /// The last words of a response before it.
+    /// The last words of a message before it.
     reached: String,
     /// The model has said something since the last tool.
     has_said: bool,
     /// What was said last.
     last: String,
-    /// It is all that the response has said.
+    /// It is all that the message has said.
     is_alone: bool,
     /// A tool was called.
     pub(super) acted: bool,
@@ -25,37 +35,67 @@ pub(super) struct Turn {
 }
 
 impl Turn {
-    pub(super) fn text(&mut self, text: String, out: &mut Out) {
+    /// Takes words of the message with this id, if the agent gives ids.
+    pub(super) fn text(&mut self, text: String, id: Option<&str>, out: &mut Out) {
         if text.is_empty() {
             return;
         }
-        let message_id = Some(self.respond(out));
+        if id.is_some_and(|id| self.responding && self.earlier.contains(id)) {
+            // It goes on in a message that is not the last one.
+            out.event(Event::Text(Text { text, message_id: id.map(str::to_owned) }));
+            return;
+        }
+        let had_no_id = self.text_id.is_none() && !self.text.is_empty();
+        if id.is_some() && (differ(id, self.text_id.as_deref()) || had_no_id) {
+            self.earlier.extend(self.text_id.take());
+            self.response_ended();
+        }
+        self.respond(id, out);
+        self.text_id = id.map(str::to_owned).or(self.text_id.take());
+        let message_id = Some(self.message_id(self.text_id.as_deref()));
         (self.is_alone, self.last) = (self.text.is_empty(), text.clone());
         self.text.push_str(&text);
         self.has_said = true;
         out.event(Event::Text(Text { text, message_id }));
     }
 
-    pub(super) fn reasoning(&mut self, reasoning: String, out: &mut Out) {
+    /// Takes thoughts of the message with this id, if the agent gives ids.
+    pub(super) fn reasoning(&mut self, reasoning: String, id: Option<&str>, out: &mut Out) {
         if reasoning.is_empty() {
             return;
         }
-        let message_id = Some(self.respond(out));
+        if differ(id, self.thought_id.as_deref().or(self.text_id.as_deref())) {
+            self.response_ended();
+        }
+        self.respond(id, out);
+        self.thought_id = id.map(str::to_owned).or(self.thought_id.take());
+        let message_id = Some(self.message_id(self.thought_id.as_deref()));
         out.event(Event::Reasoning(Reasoning { reasoning, message_id }));
+    }
+
+    /// True if the agent has given the message's words an id.
+    pub(super) fn has_id(&self) -> bool {
+        self.responding && self.text_id.is_some()
+    }
+
+    /// Words of the agent's own, which are none of the message's.
+    pub(super) fn own_words(&mut self, words: String) {
+        (self.is_alone, self.last) = (false, words);
     }
 
     /// A tool is called, which is part of a response too.
     pub(super) fn calls(&mut self, out: &mut Out) {
         (self.acted, self.has_said) = (true, false);
-        self.respond(out);
+        self.respond(None, out);
     }
 
     /// A tool has returned; words are wanted now.
     pub(super) fn tool_ended(&mut self) {
         self.has_said = false;
+        self.earlier.clear();
     }
 
-    /// What comes next is of another response.
+    /// What comes next is of another message.
     pub(super) fn response_ended(&mut self) {
         self.responding = false;
     }
@@ -64,7 +104,7 @@ impl Turn {
     pub(super) fn response_broke_off(&mut self, out: &mut Out) {
         let text = std::mem::take(&mut self.text);
         if self.responding && !text.is_empty() {
-            let message_id = Some(self.responses.to_string());
+            let message_id = Some(self.message_id(self.text_id.as_deref()));
             out.event(Event::TextRetracted(TextRetracted { text, message_id }));
         }
         (self.responding, self.has_said) = (false, false);
@@ -75,7 +115,7 @@ impl Turn {
         self.has_said.then_some(self.last.as_str())
     }
 
-    /// The same, if nothing else was said in its response.
+    /// The same, if nothing else was said in its message.
     pub(super) fn last_alone(&self) -> Option<&str> {
         self.last_chunk().filter(|_| self.is_alone)
     }
@@ -85,14 +125,14 @@ impl Turn {
         !self.has_said
     }
 
-    /// The answer: what the last response has said, and without an answer what was reached.
+    /// The answer: what the last message has said, and without an answer what was reached.
     pub(super) fn answer(&mut self, answered: bool) -> String {
         let (text, reached) = (std::mem::take(&mut self.text), std::mem::take(&mut self.reached));
         match answered {
-            true if self.has_said => text,
-            true => String::new(),
-            false if text.is_empty() => reached,
-            false => text,
+            true if !self.has_said => String::new(),
+            // Thoughts may be all that there is of the last message.
+            _ if text.is_empty() => reached,
+            _ => text,
         }
     }
 
@@ -102,19 +142,31 @@ impl Turn {
         *self = Self { responses, model, ..Self::default() };
     }
 
-    fn respond(&mut self, out: &mut Out) -> String {
-        if !self.responding {
-            self.responding = true;
-            self.responses += 1;
-            let text = std::mem::take(&mut self.text);
-            if !text.is_empty() {
-                self.reached = text;
-            }
-            out.event(Event::TurnStarted(TurnStarted {
-                message_id: Some(self.responses.to_string()),
-                model: self.model.clone(),
-            }));
+    /// Begins a message, if none has begun.
+    fn respond(&mut self, id: Option<&str>, out: &mut Out) {
+        if self.responding {
+            return;
         }
-        self.responses.to_string()
+        self.responding = true;
+        self.responses += 1;
+        (self.text_id, self.thought_id) = (None, None);
+        let text = std::mem::take(&mut self.text);
+        if !text.is_empty() {
+            self.reached = text;
+        }
+        out.event(Event::TurnStarted(TurnStarted {
+            message_id: Some(self.message_id(id)),
+            model: self.model.clone(),
+        }));
     }
+
+    /// The agent's own id, or a number of ours.
+    fn message_id(&self, id: Option<&str>) -> String {
+        id.map_or_else(|| self.responses.to_string(), str::to_owned)
+    }
+}
+
+/// True if both are ids, and not the same.
+fn differ(id: Option<&str>, known: Option<&str>) -> bool {
+    id.zip(known).is_some_and(|(id, known)| id != known)
 }

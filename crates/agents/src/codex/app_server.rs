@@ -6,10 +6,11 @@
 use super::items::{Item, Items, SHELL, Sort};
 use super::meter::Meter;
 use super::rpc::{
-    ApprovalAsk, DeltaNote, Elicitation, ErrorNote, ItemNote, Limits, LimitsNote, Message,
-    PlanNote, RerouteNote, Say, ThreadAnswer, ThreadList, ThreadRef, TokenNote, TokenUsage,
-    TurnNote, WarningNote,
+    About, ApprovalAsk, DeltaNote, Elicitation, ErrorNote, ItemNote, Limits, LimitsNote, Message,
+    PlanNote, RerouteNote, Say, ThreadAnswer, ThreadList, ThreadNamed, TokenNote, TokenUsage,
+    TurnAnswer, TurnNote, WarningNote,
 };
+use super::turns::Turns;
 use super::{asides, classify, effort_name, mcp, retry};
 use crate::protocol::{AttemptEnd, Exit, Input, Out, Protocol};
 use crate::stderr::StderrTail;
@@ -50,6 +51,9 @@ pub(super) struct AppServer {
     model: Option<String>,
     thread_id: Option<String>,
     turn: Option<Turn>,
+    turns: Turns,
+    /// How the run's turn has ended, while the thread is not done.
+    completed: Option<TurnNote>,
     turns_ended: u32,
     items: Items,
     meter: Meter,
@@ -82,6 +86,8 @@ impl AppServer {
             model,
             thread_id: None,
             turn: None,
+            turns: Turns::default(),
+            completed: None,
             turns_ended: 0,
             items: Items::default(),
             meter: Meter::new(request.session != Session::New),
@@ -111,6 +117,7 @@ impl Protocol for AppServer {
                 self.steers.push(text.to_owned());
                 self.send_steers(out);
             }
+            Input::Interrupt if self.completed.is_some() => self.end_completed(out),
             Input::Interrupt => {
                 self.interrupt = true;
                 self.send_interrupt(out);
@@ -176,7 +183,16 @@ impl AppServer {
                 None => self.fail(FailureKind::Protocol, "codex opened no session", out),
             },
             // Turns speak through notifications.
-            Asked::Turn | Asked::Steer | Asked::Interrupt => {}
+            Asked::Turn => {
+                let answer: TurnAnswer = decode(result).unwrap_or_default();
+                self.turns.asked_for(&answer.turn.id);
+                if self.turn.as_ref().is_some_and(|turn| self.turns.is_other(&turn.id)) {
+                    let other = self.turn.take().map(|turn| turn.id).unwrap_or_default();
+                    self.turns.started(&other);
+                    self.items = Items::default();
+                }
+            }
+            Asked::Steer | Asked::Interrupt => {}
         }
     }
 
@@ -294,26 +310,42 @@ impl AppServer {
         out: &mut Out,
     ) -> Option<()> {
         let params = params.map_or("{}", RawValue::get);
-        if self.is_of_another_thread(params) {
+        let about: About<'_> = decode(params).unwrap_or_default();
+        if self.is_of_another_thread(&about) {
             if matches!(method, "turn/completed" | "item/completed" | "error") {
-                let words = format!("{method} in the session of a subagent");
+                let said = decode::<ItemNote<'_>>(params).and_then(|note| note.item.into_message());
+                let words = match said {
+                    Some(said) => format!("a subagent says: {said}"),
+                    None => format!("{method} in the session of a subagent"),
+                };
                 out.event(Event::notice(Level::Debug, "subagent", words));
             }
             return Some(());
         }
+        if let Some(turn) = about.turn_id.as_deref().filter(|turn| self.turns.is_other(turn))
+            && let Some(known) = self.of_another_turn(method, turn, params, out)
+        {
+            return known;
+        }
         match method {
             "turn/started" => {
                 let note: TurnNote = decode(params)?;
-                self.turn_started(note, out);
+                match self.turns.started(&note.turn.id) {
+                    true => self.turn_started(note, out),
+                    false => tell_of_another("a turn that this run has not asked for begins", out),
+                }
             }
             "turn/completed" => {
-                let note = decode(params).filter(|note| self.is_of_our_turn(note));
+                let note = decode(params).filter(|note| self.says_whose_it_is(note, params));
                 let Some(note) = note else {
                     // Without an end belay would wait for one, and Codex for belay.
                     self.fail(FailureKind::Protocol, "codex ended the turn unreadably", out);
                     return None;
                 };
-                self.turn_completed(note, out);
+                match self.turns.is_other(&note.turn.id) || self.has_no_turn_yet() {
+                    true => self.other_completed(&note, out),
+                    false => self.turn_completed(note, out),
+                }
             }
             "item/started" => {
                 let item = decode::<ItemNote<'_>>(params)?.item;
@@ -337,7 +369,11 @@ impl AppServer {
                 self.items.reasoning_delta(&note.item_id, note.delta, out);
             }
             "thread/tokenUsage/updated" => {
-                self.tokens(&decode::<TokenNote>(params)?.token_usage, out);
+                let report = decode::<TokenNote>(params)?.token_usage;
+                if let Some(turn) = &mut self.turn {
+                    turn.responding = false;
+                }
+                self.tokens(&report, self.turn.is_some(), out);
             }
             "account/rateLimits/updated" => {
                 self.limits = decode::<LimitsNote>(params)?.rate_limits;
@@ -376,15 +412,89 @@ impl AppServer {
     }
 
     /// Subagents have threads of their own on the same connection; the end of theirs is not the end of ours.
-    fn is_of_another_thread(&self, params: &str) -> bool {
-        let theirs = decode::<ThreadRef<'_>>(params).and_then(|params| params.thread_id);
-        matches!((&self.thread_id, theirs), (Some(ours), Some(theirs)) if *ours != theirs)
+    fn is_of_another_thread(&self, about: &About<'_>) -> bool {
+        matches!((&self.thread_id, &about.thread_id), (Some(ours), Some(theirs)) if ours != theirs)
     }
 
-    /// A turn that does not name its thread is ours if it is the one that runs.
-    fn is_of_our_turn(&self, note: &TurnNote) -> bool {
+    /// True if a turn's end says whose it is: one of a thread that cannot be read is that of the turn that runs.
+    fn says_whose_it_is(&self, note: &TurnNote, params: &str) -> bool {
         let is_running = || self.turn.as_ref().is_some_and(|turn| turn.id == note.turn.id);
-        note.thread_id.is_some() || is_running()
+        let names_turn_alone = || !names_a_thread(params) && !note.turn.id.is_empty();
+        note.thread_id.is_some() || is_running() || names_turn_alone()
+    }
+
+    /// True while the run's own turn cannot be over: it has not begun.
+    fn has_no_turn_yet(&self) -> bool {
+        let is_on_its_way = |asked: &Asked| matches!(asked, Asked::Thread | Asked::Turn);
+        self.turn.is_none() && self.asked.values().any(is_on_its_way)
+    }
+
+    /// What is said of a turn that the run has not asked for; `None` if it means the same in any turn.
+    fn of_another_turn(
+        &mut self,
+        method: &str,
+        turn: &str,
+        params: &str,
+        out: &mut Out,
+    ) -> Option<Option<()>> {
+        let other = self.turns.other(turn);
+        match method {
+            "item/started" | "item/completed" => {
+                let Some(ItemNote { item }) = decode(params) else { return Some(None) };
+                if item.sort() == Sort::Unknown {
+                    return Some(None);
+                }
+                if other.responds(&item) {
+                    let model = self.model.clone();
+                    out.event(Event::TurnStarted(TurnStarted { message_id: None, model }));
+                }
+                match method {
+                    "item/started" => other.items.started(&item, out),
+                    _ => return Some(other.items.completed(&item, out).then_some(())),
+                }
+            }
+            "item/agentMessage/delta" => {
+                let Some(note) = decode::<DeltaNote>(params) else { return Some(None) };
+                other.items.text_delta(&note.item_id, note.delta, out);
+            }
+            "item/reasoning/summaryTextDelta" | "item/reasoning/textDelta" => {
+                let Some(note) = decode::<DeltaNote>(params) else { return Some(None) };
+                other.items.reasoning_delta(&note.item_id, note.delta, out);
+            }
+            "thread/tokenUsage/updated" => {
+                let Some(note) = decode::<TokenNote>(params) else { return Some(None) };
+                other.response_ended();
+                let is_open = other.is_open();
+                self.tokens(&note.token_usage, is_open, out);
+            }
+            "error" => {
+                let Some(note) = decode::<ErrorNote>(params) else { return Some(None) };
+                if note.will_retry {
+                    other.items.retract(out);
+                    other.response_ended();
+                }
+                tell_of_another(&note.error.message, out);
+            }
+            _ => return None,
+        }
+        Some(Some(()))
+    }
+
+    fn other_completed(&mut self, note: &TurnNote, out: &mut Out) {
+        let words = format!(
+            "a turn that this run has not asked for has ended as `{}`",
+            note.turn.status.as_str()
+        );
+        tell_of_another(&words, out);
+        self.turns.other_ended(&note.turn.id);
+        self.end_if_done(out);
+    }
+
+    /// Ends the run's turn, if it is completed and no other one goes on.
+    fn end_if_done(&mut self, out: &mut Out) {
+        if !self.turns.is_other_open() {
+            self.end_completed(out);
+        }
     }
 
     fn turn_started(&mut self, note: TurnNote, out: &mut Out) {
@@ -398,6 +508,12 @@ impl AppServer {
     }
 
     fn turn_completed(&mut self, note: TurnNote, out: &mut Out) {
+        self.completed = Some(note);
+        self.end_if_done(out);
+    }
+
+    fn end_completed(&mut self, out: &mut Out) {
+        let Some(note) = self.completed.take() else { return };
         let earlier = self.turn.take().and_then(|turn| turn.failure);
         let failure = match (note.turn.status.as_str(), note.turn.error) {
             ("completed", _) => None,
@@ -441,12 +557,9 @@ impl AppServer {
         }
     }
 
-    fn tokens(&mut self, report: &TokenUsage, out: &mut Out) {
-        if !self.meter.report(report, self.turn.is_some()) {
+    fn tokens(&mut self, report: &TokenUsage, in_turn: bool, out: &mut Out) {
+        if !self.meter.report(report, in_turn) {
             return;
-        }
-        if let Some(turn) = &mut self.turn {
-            turn.responding = false;
         }
         out.event(Event::Usage(UsageReport { usage: self.meter.usage() }));
         out.event(Event::Context(Context {
@@ -583,7 +696,8 @@ impl AppServer {
     }
 
     fn end_turn(&mut self, failure: Option<Failure>, duration_ms: Option<u64>, out: &mut Out) {
-        self.turn = None;
+        (self.turn, self.completed) = (None, None);
+        self.turns.ended();
         self.turns_ended += 1;
         (self.interrupt, self.interrupt_sent) = (false, false);
         out.turn_ended(AttemptEnd {
@@ -598,6 +712,9 @@ impl AppServer {
     }
 
     fn exit(&mut self, exit: Exit, out: &mut Out) {
+        if self.completed.is_some() {
+            return self.end_completed(out);
+        }
         if self.turns_ended > 0 && self.turn.is_none() {
             return;
         }
@@ -610,4 +727,12 @@ impl AppServer {
         }
         self.end_turn(Some(failure), None, out);
     }
+}
+
+fn names_a_thread(params: &str) -> bool {
+    decode::<ThreadNamed<'_>>(params).is_some_and(|params| params.thread_id.is_some())
+}
+
+fn tell_of_another(words: &str, out: &mut Out) {
+    out.event(Event::notice(Level::Warn, "another_turn", words));
 }

@@ -129,6 +129,11 @@ impl Exec {
         match line.kind.as_ref() {
             "thread.started" => {
                 let session_id = line.thread_id?;
+                if self.session_id.as_ref().is_some_and(|ours| *ours != session_id) {
+                    let words = format!("another session has begun: {session_id}");
+                    out.event(Event::notice(Level::Debug, "subagent", words));
+                    return Some(());
+                }
                 self.session_id = Some(session_id.clone());
                 out.event(Event::SessionStarted(SessionStarted {
                     session_id,

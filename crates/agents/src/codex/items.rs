@@ -3,7 +3,7 @@
 //! `exec --json` and the app-server describe the same items, one in snake_case and the other in camelCase.
 
 use crate::Out;
-use crate::wire::{decode, flatten_content, unsaid};
+use crate::wire::{decode, flatten_content, lenient_text, unsaid};
 use belay_trace::{
     Compaction, CompactionStatus, Event, Json, Level, Plan, PlanItem, PlanStatus, Reasoning, Text,
     TextRetracted, ToolCall, ToolId, ToolKind, ToolResult,
@@ -26,6 +26,8 @@ pub(super) struct Item<'a> {
     pub(super) kind: Cow<'a, str>,
     #[serde(default)]
     text: Option<String>,
+    #[serde(borrow, default, deserialize_with = "lenient_text")]
+    phase: Option<Cow<'a, str>>,
     #[serde(default)]
     summary: Option<Vec<String>>,
     #[serde(default)]
@@ -91,8 +93,10 @@ pub(super) struct Items {
     reasoned: Vec<String>,
     /// Tool calls that were announced and have not ended yet, with the names of the tools.
     open_calls: HashMap<String, String>,
-    /// The last message that is whole.
-    pub(super) last_message: String,
+    /// The last message that is whole, but for comments behind a message that is none.
+    last_message: String,
+    /// It is a comment on the work.
+    is_comment: bool,
 }
 
 /// What an item was, for whoever counts responses.
@@ -109,6 +113,11 @@ pub(super) enum Sort {
 }
 
 impl Item<'_> {
+    /// What it says, if it is a message of the model's.
+    pub(super) fn into_message(self) -> Option<String> {
+        self.text.filter(|_| matches!(self.kind.as_ref(), "agentMessage" | "agent_message"))
+    }
+
     pub(super) fn sort(&self) -> Sort {
         match self.kind.as_ref() {
             "agentMessage" | "agent_message" | "reasoning" | "plan" => Sort::Words,
@@ -157,7 +166,10 @@ impl Items {
                 if !rest.is_empty() {
                     out.event(Event::Text(Text { text: rest, message_id: message_id() }));
                 }
-                self.last_message = text;
+                let is_comment = item.phase.as_deref() == Some("commentary");
+                if !is_comment || self.is_comment || self.last_message.is_empty() {
+                    (self.last_message, self.is_comment) = (text, is_comment);
+                }
             }
             "reasoning" => {
                 let summary = item.summary.as_ref().map(|parts| parts.join("\n\n"));

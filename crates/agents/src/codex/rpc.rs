@@ -1,6 +1,6 @@
 //! The app-server's JSON-RPC, as far as belay speaks it. Field names are Codex's own.
 
-use crate::wire::lenient;
+use crate::wire::{lenient, lenient_text};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -46,11 +46,36 @@ pub(super) struct Thread {
     pub(super) cli_version: Option<String>,
 }
 
-/// Which thread a notification is about.
-#[derive(Debug, Deserialize)]
-pub(super) struct ThreadRef<'a> {
-    #[serde(borrow, default, rename = "threadId")]
+/// Which thread and which of its turns a notification is about.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct About<'a> {
+    #[serde(borrow, deserialize_with = "lenient_text")]
     pub(super) thread_id: Option<Cow<'a, str>>,
+    #[serde(borrow, deserialize_with = "lenient_text")]
+    pub(super) turn_id: Option<Cow<'a, str>>,
+}
+
+/// The answer to `turn/start`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct TurnAnswer {
+    #[serde(deserialize_with = "lenient")]
+    pub(super) turn: TurnId,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct TurnId {
+    #[serde(deserialize_with = "lenient")]
+    pub(super) id: String,
+}
+
+/// Whether a thread is named at all, whatever has become of its name.
+#[derive(Debug, Deserialize)]
+pub(super) struct ThreadNamed<'a> {
+    #[serde(borrow, default, rename = "threadId")]
+    pub(super) thread_id: Option<&'a RawValue>,
 }
 
 #[derive(Debug, Deserialize)]

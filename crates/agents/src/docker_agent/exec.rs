@@ -107,14 +107,19 @@ impl Exec {
             "session_compaction" => compaction(&line, out),
             "error" => {
                 let message = line.error.unwrap_or_default();
-                self.failure = Some(classify::of_error(&message, line.code.as_deref()));
-                out.event(Event::notice(Level::Error, "error", message));
+                // What has gone wrong for a subagent, its caller reads and goes on.
+                if parent.is_none() {
+                    self.failure = Some(classify::of_error(&message, line.code.as_deref()));
+                }
+                out.event_under(parent, Event::notice(Level::Error, "error", message));
             }
             "max_iterations_reached" => {
                 let max = line.max_iterations.unwrap_or_default();
                 let words = format!("the agent has used all its {max} iterations");
-                self.failure = Some(Failure::new(FailureKind::LimitReached, words.clone()));
-                out.event(Event::notice(Level::Warn, "max_iterations", words));
+                if parent.is_none() {
+                    self.failure = Some(Failure::new(FailureKind::LimitReached, words.clone()));
+                }
+                out.event_under(parent, Event::notice(Level::Warn, "max_iterations", words));
             }
             "model_fallback" => {
                 let part = |part: Option<String>| part.unwrap_or_default();
@@ -139,13 +144,17 @@ impl Exec {
         Some(())
     }
 
-    /// The call of the agent that a line of this session belongs to; none for the root's own.
+    /// The call of the agent that a line of this session belongs to; none for the root's own. One whose call is not
+    /// known goes by the name of its session: it is not the root's either.
     fn parent(&self, session: Option<&str>) -> Option<ToolId> {
-        let sub = match session {
-            Some(session) => self.subs.iter().rev().find(|(sub, _)| sub == session),
-            None => self.subs.last(),
+        let Some(session) = session else {
+            return self.subs.last().and_then(|(_, call)| call.clone());
         };
-        sub.and_then(|(_, call)| call.clone())
+        if self.root.as_deref().is_none_or(|root| root == session) {
+            return None;
+        }
+        let sub = self.subs.iter().rev().find(|(sub, _)| sub == session);
+        sub.and_then(|(_, call)| call.clone()).or_else(|| Some(ToolId::from(session)))
     }
 
     fn stream_started(&mut self, session: Option<String>, out: &mut Out) {

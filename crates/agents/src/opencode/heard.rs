@@ -3,7 +3,6 @@
 //! Which session is meant, a live driver knows from its own requests; here the first message of a user tells.
 
 use super::serve::Serve;
-use crate::RunRequest;
 use crate::protocol::{Action, HttpId, Input, Out, Protocol};
 use crate::wire::{decode, lenient, lenient_text, read_line};
 use serde::Deserialize;
@@ -81,7 +80,7 @@ impl Heard {
 
 /// A turn that has heard its server and asks it for a session.
 fn connected() -> (Serve, Option<HttpId>) {
-    let mut turn = Serve::new(&RunRequest::new(""), None);
+    let mut turn = Serve::saved();
     let mut out = Out::default();
     turn.step(Input::Start, &mut out);
     turn.step(Input::Sse(br#"{"type":"server.connected"}"#), &mut out);
@@ -156,8 +155,7 @@ impl Heard {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::{OpenCode, StreamParser, Transport};
+    use crate::{OpenCode, RunRequest, StreamParser, Transport};
     use belay_trace::Event;
 
     /// The sessions and the answers of the turns in a stream.

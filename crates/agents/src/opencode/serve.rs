@@ -1,12 +1,13 @@
 //! `opencode serve`: HTTP for what we say, server-sent events for what it does.
 //!
-//! The turn is over when the session is idle, which it says once before the events of an aborted tool and once
-//! after them.
+//! The turn is over when the session is idle and stays so. It says so once before the events of an aborted tool and
+//! once after them.
 
 use super::asides::{is_aside, is_aside_of_session};
 use super::classify::{self, Error};
 use super::meter::Meter;
 use super::parts::Parts;
+use super::rest::Rest;
 use super::subagents::Subagents;
 use super::wire::{Message, Properties, ServerEvent, SessionInfo};
 use crate::protocol::{AttemptEnd, Exit, HttpId, Input, Out, Protocol, TimerId};
@@ -61,8 +62,9 @@ pub(super) struct Serve {
     early_words: Vec<String>,
     /// How often the caller has said something that the session has not heard yet.
     unheard: u32,
-    /// The session has nothing to do.
-    idle: bool,
+    rest: Rest,
+    /// There is a clock: somebody hears the session while it lives.
+    is_live: bool,
     /// A tool was denied. With it go all that are asked for at the same time, and the turn, too (1.18.33).
     denied: bool,
     /// Why there are no events any more.
@@ -91,7 +93,8 @@ impl Serve {
             failure: None,
             early_words: Vec::new(),
             unheard: 0,
-            idle: false,
+            rest: Rest::default(),
+            is_live: true,
             denied: false,
             deaf: None,
             structured: None,
@@ -99,6 +102,13 @@ impl Serve {
             ended: false,
             stderr: StderrTail::default(),
         }
+    }
+}
+
+impl Serve {
+    /// For a stream that was saved: it ends where the session was idle first.
+    pub(super) fn saved() -> Self {
+        Self { is_live: false, ..Self::new(&RunRequest::new(""), None) }
     }
 }
 
@@ -254,8 +264,21 @@ impl Serve {
     /// The session has taken in what was said to it, or never will.
     fn heard(&mut self, out: &mut Out) {
         self.unheard = self.unheard.saturating_sub(1);
-        if self.idle && self.unheard == 0 {
+        if self.rest.is_idle && self.unheard == 0 {
+            self.went_idle(out);
+        }
+    }
+
+    /// The session has nothing to do, and says so.
+    fn went_idle(&mut self, out: &mut Out) {
+        self.rest.is_idle = true;
+        if self.unheard > 0 && self.failure.is_none() && !self.interrupted {
+            // It was busy when that was said, and goes on.
+            out.timer(IDLE, HEARD);
+        } else if self.prompted && (self.interrupted || self.failure.is_some() || !self.is_live) {
             self.end(out);
+        } else if self.prompted {
+            self.rest.idle(out);
         }
     }
 
@@ -263,13 +286,20 @@ impl Serve {
         if let Some(deaf) = self.deaf.take().filter(|_| id == DEAF) {
             self.failure = Some(deaf);
             self.end(out);
-        } else if id == IDLE && self.idle {
+        } else if id == IDLE && self.rest.is_idle && self.unheard > 0 {
+            self.unheard = 0;
+            self.end(out);
+        } else if self.rest.is_over(id) && !self.subagents.are_busy() {
             self.end(out);
         }
     }
 
     /// Without events nothing is known of the turn any more: not even when it ends.
     fn events_ended(&mut self, status: u16, text: &str, out: &mut Out) {
+        if self.rest.has_answered() {
+            // It was over, and only watched.
+            return self.end(out);
+        }
         let words = "opencode's stream of events has ended in mid-turn";
         out.event(Event::notice(Level::Warn, "events_ended", words));
         let failure =
@@ -326,10 +356,14 @@ impl Serve {
             "message.updated" => {
                 if what.info.role == "user" {
                     if self.not_ours.insert(what.info.id) {
-                        self.idle = false;
+                        if self.unheard > 0 {
+                            self.rest.works();
+                        }
+                        self.rest.sign(out);
                         self.heard(out);
                     }
                 } else {
+                    self.rest.message(&what.info.id, what.info.is_whole(), out);
                     self.model_used = what.info.model_id.or(self.model_used.take());
                     self.parts.reason = what.info.finish.or(self.parts.reason.take());
                     self.structured =
@@ -344,14 +378,20 @@ impl Serve {
                 self.failure.get_or_insert(failure);
                 return self.common_event(kind, what, out);
             }
-            "session.idle" => {
-                self.idle = true;
-                if self.unheard > 0 && self.failure.is_none() && !self.interrupted {
-                    // It was busy when that was said, and goes on.
-                    out.timer(IDLE, HEARD);
-                } else if self.prompted {
-                    self.end(out);
+            "session.idle" => self.went_idle(out),
+            "session.status" => {
+                if matches!(what.status.kind.as_str(), "busy" | "retry") {
+                    self.rest.busy();
                 }
+                return self.common_event(kind, what, out);
+            }
+            "message.part.updated" | "message.part.delta" => {
+                let of_part = what.part.as_ref().and_then(|part| part.message_id.as_deref());
+                let message = of_part.or(what.message_id.as_deref());
+                if !message.is_some_and(|id| self.not_ours.contains(id)) {
+                    self.rest.part(message, out);
+                }
+                return self.common_event(kind, what, out);
             }
             _ => return self.common_event(kind, what, out),
         }
@@ -378,8 +418,30 @@ impl Serve {
                 self.not_ours.insert(what.info.id);
                 Some(())
             }
-            "message.updated" | "session.idle" => Some(()),
+            "session.idle" => {
+                self.subagent_works(&session, false, out);
+                Some(())
+            }
+            "session.status" => {
+                let is_busy = matches!(what.status.kind.as_str(), "busy" | "retry");
+                self.subagent_works(&session, is_busy, out);
+                self.common_event(kind, what, out)
+            }
+            "session.deleted" => {
+                self.subagent_works(&session, false, out);
+                self.common_event(kind, what, out)
+            }
+            "message.updated" => Some(()),
             _ => self.common_event(kind, what, out),
+        }
+    }
+
+    /// A subagent works, or is through: its words may set an idle session to work.
+    fn subagent_works(&mut self, session: &str, is_busy: bool, out: &mut Out) {
+        let were_busy = self.subagents.are_busy();
+        self.subagents.works(session, is_busy);
+        if were_busy && !self.subagents.are_busy() {
+            self.rest.sign(out);
         }
     }
 
@@ -432,11 +494,20 @@ impl Serve {
     }
 
     fn interrupt(&mut self, out: &mut Out) {
+        let is_over = self.unheard == 0 && self.rest.has_answered() && !self.subagents.are_busy();
+        if is_over && self.prompted && !self.ended {
+            // An answer that was whole stands.
+            return self.end(out);
+        }
         self.interrupted = true;
         match &self.session_id {
             Some(id) if !self.ended => out.post(ABORT, format!("/session/{id}/abort"), &json!({})),
             // It will be, and is not even prompted then.
-            _ => {}
+            _ => return,
+        }
+        if self.rest.is_idle && self.prompted {
+            // No other word that it is idle will come.
+            self.end(out);
         }
     }
 
@@ -453,7 +524,14 @@ impl Serve {
         if std::mem::replace(&mut self.ended, true) {
             return;
         }
-        let failure = match (self.failure.take(), self.parts.reason.as_deref()) {
+        let failure = self.verdict();
+        self.turn_ended(failure, out);
+        out.finish();
+    }
+
+    /// Why the turn is no answer.
+    fn verdict(&mut self) -> Option<Failure> {
+        match (self.failure.take(), self.parts.reason.as_deref()) {
             _ if self.interrupted => Some(Failure::new(FailureKind::Interrupted, "interrupted")),
             (Some(failure), _) => Some(failure),
             (None, Some("stop")) => None,
@@ -471,9 +549,7 @@ impl Serve {
                 let failure = Failure::new(FailureKind::Protocol, words);
                 Some(failure.with(EvidenceSource::Field, "finish", reason.unwrap_or("none")))
             }
-        };
-        self.turn_ended(failure, out);
-        out.finish();
+        }
     }
 
     fn turn_ended(&self, failure: Option<Failure>, out: &mut Out) {
@@ -492,9 +568,14 @@ impl Serve {
         if std::mem::replace(&mut self.ended, true) {
             return;
         }
-        let failure =
-            exit::failure("opencode", exit, self.interrupted, self.connected, &self.stderr);
-        self.turn_ended(Some(failure), out);
+        let failure = match self.rest.has_answered() {
+            true => self.verdict(),
+            false => {
+                let (connected, stderr) = (self.connected, &self.stderr);
+                Some(exit::failure("opencode", exit, self.interrupted, connected, stderr))
+            }
+        };
+        self.turn_ended(failure, out);
     }
 }
 

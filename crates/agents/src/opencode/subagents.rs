@@ -2,17 +2,33 @@
 
 use super::parts::{Delegated, Parts};
 use belay_trace::ToolId;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// The subagents of one run, by their sessions.
 #[derive(Debug, Default)]
 pub(super) struct Subagents {
     parts: HashMap<String, Parts>,
+    /// Those that are at work.
+    busy: HashSet<String>,
 }
 
 impl Subagents {
     pub(super) fn knows(&self, session: &str) -> bool {
         self.parts.contains_key(session)
+    }
+
+    /// A subagent's session says whether it has something to do.
+    pub(super) fn works(&mut self, session: &str, is_busy: bool) {
+        if is_busy {
+            self.busy.insert(session.to_owned());
+        } else {
+            self.busy.remove(session);
+        }
+    }
+
+    /// True if one of them is at work.
+    pub(super) fn are_busy(&self) -> bool {
+        !self.busy.is_empty()
     }
 
     /// What a subagent's session has said; `None` if the session is no subagent's of this run.

@@ -64,6 +64,21 @@ pub(super) struct Info {
     pub(super) finish: Option<String>,
     #[serde(deserialize_with = "lenient")]
     pub(super) structured: Option<serde_json::Value>,
+    #[serde(deserialize_with = "lenient")]
+    time: MessageTimes,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct MessageTimes {
+    completed: Option<f64>,
+}
+
+impl Info {
+    /// True for a message of the model's that nothing is added to any more.
+    pub(super) fn is_whole(&self) -> bool {
+        self.time.completed.is_some() || self.error.is_some()
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -2,7 +2,7 @@
 
 use crate::recorded::Recording;
 use crate::watch::{Dialect, Watched};
-use belay_agents::{Action, Input};
+use belay_agents::{Action, Input, TimerId};
 
 /// What the driver of a recording does on each of these lines, and last at the end of the process.
 pub(crate) fn answers(recording: &Recording, lines: &[&[u8]]) -> Vec<Vec<Action>> {
@@ -11,6 +11,12 @@ pub(crate) fn answers(recording: &Recording, lines: &[&[u8]]) -> Vec<Vec<Action>
         let mut actions = watched.step(input);
         for (id, status, body) in recording.answers_to(&actions) {
             actions.extend(watched.step(Input::Http { id, status, body: body.as_bytes() }));
+        }
+        // Nothing that was recorded comes late.
+        for timer in actions.iter().filter_map(timer).collect::<Vec<_>>() {
+            if watched.is_settled() {
+                actions.extend(watched.step(Input::Timer(timer)));
+            }
         }
         actions
     };
@@ -22,6 +28,13 @@ pub(crate) fn answers(recording: &Recording, lines: &[&[u8]]) -> Vec<Vec<Action>
 
 pub(crate) fn dialect(recording: &Recording) -> Dialect {
     Dialect::of(recording.agent.name(), recording.transport)
+}
+
+fn timer(action: &Action) -> Option<TimerId> {
+    match action {
+        Action::Timer(id, _) => Some(*id),
+        _ => None,
+    }
 }
 
 /// How a turn ended, if the action ends one.

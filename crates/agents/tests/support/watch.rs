@@ -95,12 +95,21 @@ pub(crate) struct Watched {
     thread: Option<String>,
     /// Pi's last response was whole; its end of a turn does not say so.
     was_whole: bool,
+    /// The agent has stated a success, and the driver still listens for what comes behind it.
+    is_settled: bool,
 }
 
 impl Watched {
     pub(crate) fn new(dialect: Dialect, request: &RunRequest) -> Self {
         let protocol = dialect.agent().protocol(request, dialect.transport());
-        Self { dialect, protocol, is_open: Some(true), thread: None, was_whole: false }
+        Self {
+            dialect,
+            protocol,
+            is_open: Some(true),
+            thread: None,
+            was_whole: false,
+            is_settled: false,
+        }
     }
 
     /// Takes one input and checks all that can be said about the answer.
@@ -120,10 +129,14 @@ impl Watched {
                     );
                     let is_success = end.failure.is_none();
                     let is_stated = stated.success && (self.was_whole || !stated.needs_whole);
+                    let is_stated = is_stated || self.is_settled;
                     assert!(!is_success || is_stated, "a success that the agent never stated");
-                    self.is_open = Some(false);
+                    (self.is_open, self.is_settled) = (Some(false), false);
                 } else if stated.begins && !actions.iter().any(is_unknown) {
                     self.begin(stated.thread);
+                }
+                if ends.is_empty() && stated.success && (self.was_whole || !stated.needs_whole) {
+                    self.is_settled = true;
                 }
                 self.was_whole = stated.whole.unwrap_or(self.was_whole && ends.is_empty());
                 let is_blank = String::from_utf8_lossy(line)
@@ -140,18 +153,31 @@ impl Watched {
                     && self.was_whole
                     && input == Input::Exit(Exit::Code(0));
                 let has_failed = ends.iter().all(|end| end.failure.is_some());
-                assert!(has_failed || may_succeed, "an exit is no success");
-                self.is_open = Some(false);
+                assert!(has_failed || may_succeed || self.is_settled, "an exit is no success");
+                (self.is_open, self.is_settled) = (Some(false), false);
             }
             // A server may refuse a request, or be gone.
             Input::Http { .. } => {
-                assert!(ends.iter().all(|end| end.failure.is_some()), "an answer is no success");
+                let has_failed = ends.iter().all(|end| end.failure.is_some());
+                assert!(has_failed || self.is_settled, "an answer is no success");
                 self.is_open = self.is_open.map(|is_open| is_open && ends.is_empty());
+            }
+            // The agent was quiet for long enough, or whoever waits for that has stopped the run.
+            Input::Timer(_) | Input::Interrupt if self.is_settled => {
+                assert!(ends.len() <= 1, "a turn ends once");
+                if !ends.is_empty() {
+                    (self.is_open, self.is_settled) = (Some(false), false);
+                }
             }
             _ => assert!(ends.is_empty(), "{input:?} is no end of a turn"),
         }
         actions.iter().for_each(|action| self.check(action));
         actions
+    }
+
+    /// True if the agent has stated a success, and the driver still listens.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.is_settled
     }
 
     /// A turn has begun, if it is no subagent's.

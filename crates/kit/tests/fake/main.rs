@@ -9,6 +9,7 @@ mod failover;
 mod fake_run;
 mod freeplay;
 mod journal;
+mod late;
 mod notify;
 mod observers;
 mod oteltap;

@@ -1,7 +1,7 @@
 //! `codex-acp`: Codex behind ACP, by its app-server.
 
 use super::generic::{CONFINING, PLAIN};
-use super::{Login, Modes, Preset, Rule, Usage};
+use super::{Login, Modes, OwnWords, Preset, Rule, Usage};
 use crate::{Care, codex};
 
 /// Measured on 2.6.0 with Codex 0.169.0 (`docs/agents/acp.md`).
@@ -37,6 +37,8 @@ pub(in crate::acp) static CODEX_ACP: Preset = Preset {
         exact: false,
     },
     asides: &["_auth/status_update"],
+    // Warnings, and what it says of a failure.
+    own_words: OwnWords { have_no_id: true, ..OwnWords::NONE },
     driver: Some("codex"),
     capabilities: CONFINING,
     ..PLAIN

@@ -1,12 +1,16 @@
 //! What the agent asks for: permissions, and requests that nobody answers.
 
+use super::late::Sign;
 use super::raw::Raw;
 use super::{Ask, Talk};
 use crate::Permissions;
 use crate::acp::rpc::Say;
+use crate::acp::tools::{Asked, Calls};
 use crate::protocol::Out;
 use crate::wire::decode;
-use agent_client_protocol_schema::v1::{PermissionOptionKind, RequestPermissionRequest};
+use agent_client_protocol_schema::v1::{
+    PermissionOption, PermissionOptionKind, RequestPermissionRequest,
+};
 use belay_trace::{Decision, Event, Level, PermissionRequest};
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -32,20 +36,21 @@ impl Talk {
             };
             let words = format!("refused the request `{method}`");
             out.event(Event::notice(level, "refused_request", words));
+            self.heard_late(Sign::Report, out);
             return;
         };
+        if self.session_id.as_deref().is_some_and(|ours| ours != asked.session_id.0.as_ref()) {
+            return self.asked_by_another(id, params, &asked, out);
+        }
         if !self.calls.knows(&asked.tool_call.tool_call_id.0) {
             self.end_denied(out);
             self.turn.calls(out);
         }
+        self.tool_heard_late(&asked.tool_call.tool_call_id.0);
+        self.heard_late(Sign::Work, out);
         let raw = Raw::read(params);
         let tool = self.calls.ask(&asked.tool_call, raw.for_call(), out);
-        let options = asked.options.into_iter();
-        let options = options.map(|option| (option.option_id.0.to_string(), option.kind));
-        let permission_id = id.get().trim_matches('"').to_owned();
-        let ask =
-            Ask { id: id.to_owned(), tool_id: tool.tool_id.clone(), options: options.collect() };
-        self.asks.insert(permission_id.clone(), ask);
+        let permission_id = self.note_ask(id, &tool, asked.options);
         if self.cancel_sent {
             return self.cancel_asks(out);
         }
@@ -53,14 +58,36 @@ impl Talk {
         if tool.is_of_request && self.request.permissions != Some(Permissions::ReadOnly) {
             return self.permission(&permission_id, Decision::Allow, out);
         }
-        out.event(Event::PermissionRequest(PermissionRequest {
-            permission_id,
-            tool_id: Some(tool.tool_id),
-            name: tool.name,
-            args: tool.args,
-            kind: tool.kind,
-            reason: None,
-        }));
+        out.event(wish(permission_id, tool));
+    }
+
+    /// Another session of the same agent asks, that of a subagent: its call is none of the turn's.
+    fn asked_by_another(
+        &mut self,
+        id: &RawValue,
+        params: &RawValue,
+        asked: &RequestPermissionRequest,
+        out: &mut Out,
+    ) {
+        let mut calls = Calls::new(self.preset.quirks, &self.request);
+        let beside = Raw::read(params);
+        let tool = calls.ask(&asked.tool_call, beside.for_call(), &mut Out::default());
+        let permission_id = self.note_ask(id, &tool, asked.options.clone());
+        match self.cancel_sent {
+            true => self.cancel_asks(out),
+            false => out.event(wish(permission_id, tool)),
+        }
+    }
+
+    /// Remembers what is asked; returns the name under which it is answered.
+    fn note_ask(&mut self, id: &RawValue, tool: &Asked, options: Vec<PermissionOption>) -> String {
+        let options = options.into_iter();
+        let options = options.map(|option| (option.option_id.0.to_string(), option.kind));
+        let permission_id = id.get().trim_matches('"').to_owned();
+        let ask =
+            Ask { id: id.to_owned(), tool_id: tool.tool_id.clone(), options: options.collect() };
+        self.asks.insert(permission_id.clone(), ask);
+        permission_id
     }
 
     pub(super) fn permission(&mut self, id: &str, answer: Decision, out: &mut Out) {
@@ -104,4 +131,15 @@ impl Talk {
             out.stdin_line(&Say::answer(&ask.id, result));
         }
     }
+}
+
+fn wish(permission_id: String, tool: Asked) -> Event {
+    Event::PermissionRequest(PermissionRequest {
+        permission_id,
+        tool_id: Some(tool.tool_id),
+        name: tool.name,
+        args: tool.args,
+        kind: tool.kind,
+        reason: None,
+    })
 }

@@ -50,7 +50,7 @@ impl Talk {
                 }
             }
             Asked::Mode | Asked::Model => self.set_next(out),
-            Asked::Prompt => self.prompt_answered(&decode(result).unwrap_or_default(), out),
+            Asked::Prompt => self.prompt_answered(decode(result).unwrap_or_default(), out),
         }
     }
 
@@ -283,7 +283,7 @@ impl Talk {
 
     /// Nothing says when such a history is told: what comes after the prompt would be taken for its answer.
     pub(super) fn wait_for_history(&mut self, out: &mut Out) {
-        let number = self.settling.unwrap_or(0) + 1;
+        let number = self.next_timer();
         self.settling = Some(number);
         out.timer(TimerId(number), HISTORY_QUIET);
     }

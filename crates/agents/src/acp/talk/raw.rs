@@ -85,6 +85,92 @@ pub(super) fn is_broken(params: &RawValue) -> Option<bool> {
     }
 }
 
+/// What an update about the session says of whether the agent works: codex-acp and pi-acp tell so.
+pub(super) fn is_working(params: &RawValue) -> Option<bool> {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Params {
+        update: Update,
+    }
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Update {
+        #[serde(rename = "_meta", deserialize_with = "lenient")]
+        meta: Meta,
+    }
+    #[derive(Default, Deserialize)]
+    #[serde(default, rename_all = "camelCase")]
+    struct Meta {
+        #[serde(deserialize_with = "lenient")]
+        codex: OfCodex,
+        #[serde(deserialize_with = "lenient")]
+        pi_acp: OfPi,
+    }
+    #[derive(Default, Deserialize)]
+    #[serde(default, rename_all = "camelCase")]
+    struct OfCodex {
+        thread_status: Status,
+    }
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Status {
+        #[serde(rename = "type")]
+        kind: Option<String>,
+    }
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct OfPi {
+        running: Option<bool>,
+    }
+    let meta = decode::<Params>(params.get())?.update.meta;
+    let of_codex = meta.codex.thread_status.kind.map(|kind| kind == "active");
+    of_codex.or(meta.pi_acp.running)
+}
+
+/// The call of the subagent that an update belongs to: Claude's adapter tells its subagents in the same session.
+pub(super) fn parent(params: &RawValue) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Params {
+        update: Update,
+    }
+    #[derive(Deserialize)]
+    struct Update {
+        #[serde(rename = "_meta")]
+        meta: Meta,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Meta {
+        claude_code: OfClaude,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct OfClaude {
+        parent_tool_use_id: String,
+    }
+    // Every chunk comes here, and nearly none is of a subagent.
+    let text = params.get();
+    memchr::memmem::find(text.as_bytes(), b"\"parentToolUseId\"")?;
+    Some(decode::<Params>(text)?.update.meta.claude_code.parent_tool_use_id)
+}
+
+/// The id of a chunk's message, if it is a number.
+pub(super) fn message_number(params: &RawValue) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Params {
+        update: Update,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Update {
+        message_id: serde_json::Number,
+    }
+    // Nearly no agent has one, and every chunk comes here.
+    let text = params.get();
+    memchr::memmem::find(text.as_bytes(), b"\"messageId\"")?;
+    Some(decode::<Params>(text)?.update.message_id.to_string())
+}
+
 impl<'a> Raw<'a> {
     pub(super) fn read(params: &'a RawValue) -> Self {
         decode(params.get()).unwrap_or_default()

@@ -1,19 +1,21 @@
 //! The prompt, what the agent tells while it works on it, and its answer.
 
+use super::late::Sign;
 use super::raw::{self, Raw};
-use super::{Asked, Talk};
+use super::{Asked, Heard, Talk};
 use crate::Image;
 use crate::acp::meter::{Answer, Tokens};
 use crate::acp::preset::Rule;
 use crate::acp::tools::Step;
 use crate::acp::{classify, tools};
-use crate::protocol::Out;
+use crate::protocol::{Action, Out};
 use crate::wire::{decode, lenient};
 use agent_client_protocol_schema::v1::{
     ContentChunk, PlanEntryStatus, SessionNotification, SessionUpdate, ToolCallUpdate,
 };
 use belay_trace::{
-    Event, EvidenceSource, Failure, FailureKind, Level, Plan, PlanItem, PlanStatus, UsageReport,
+    Event, EvidenceSource, Failure, FailureKind, Level, Plan, PlanItem, PlanStatus, Reasoning,
+    Text, ToolId, UsageReport,
 };
 use serde::Deserialize;
 use serde_json::json;
@@ -34,19 +36,30 @@ impl Talk {
         self.ask(Asked::Prompt, "session/prompt", params, out);
     }
 
-    pub(super) fn prompt_answered(&mut self, answer: &Answer, out: &mut Out) {
-        self.meter.answered(answer);
+    pub(super) fn prompt_answered(&mut self, answer: Answer, out: &mut Out) {
+        self.meter.answered(&answer);
         self.turn.model = answer.model().or(self.turn.model.take());
         if self.meter.has_news() {
             out.event(Event::Usage(UsageReport { usage: self.meter.so_far() }));
         }
+        self.answered(answer, out);
+    }
+
+    /// Says what the turn comes to: all of it is heard.
+    pub(super) fn conclude(&mut self, answer: &Answer, out: &mut Out) {
+        let failure = self.failure_of(answer, out);
+        self.end_turn(failure, out);
+    }
+
+    /// Why an answer to the prompt is none.
+    fn failure_of(&self, answer: &Answer, out: &mut Out) -> Option<Failure> {
         let reason = answer.stop_reason.as_str();
         let by_reason =
             |failure: Failure| Some(failure.with(EvidenceSource::Field, "stopReason", reason));
         let own_words = self.own_words(answer, out);
         let silence_fails = self.preset.quirks.silence_is_failure || !self.turn.acted;
         let gave_up = self.turn.is_silent() && self.calls.last_is_denied();
-        let failure = match reason {
+        match reason {
             "end_turn" if own_words.is_some() => own_words,
             "end_turn" if gave_up => {
                 let words = "the agent gave up when a tool was not permitted";
@@ -68,8 +81,7 @@ impl Talk {
             "cancelled" => by_reason(Failure::new(FailureKind::Interrupted, "interrupted")),
             "" => Some(Failure::new(FailureKind::Protocol, "the turn ended unreadably")),
             _ => Some(classify::of_stop(self.preset.failures, reason)),
-        };
-        self.end_turn(failure, out);
+        }
     }
 
     /// The failure of a turn that the agent ends as if it had been answered, in words of its own.
@@ -111,7 +123,62 @@ impl Talk {
             out.event(Event::notice(Level::Debug, "subagent", words));
             return Some(());
         }
-        match note.update {
+        let sign = Sign::of(&note.update);
+        if self.has_ended && self.heard == Heard::Live && sign != Sign::Aside {
+            Self::too_late(&note.update, out);
+            return Some(());
+        }
+        match raw::parent(params).filter(|_| self.prompting) {
+            Some(parent) => self.of_subagent(&ToolId(parent), note.update, params, out)?,
+            None => self.update(note.update, params, out)?,
+        }
+        self.heard_late(sign, out);
+        Some(())
+    }
+
+    /// What a subagent says and does in the session of its parent: none of it is the answer.
+    fn of_subagent(
+        &mut self,
+        parent: &ToolId,
+        update: SessionUpdate,
+        params: &RawValue,
+        out: &mut Out,
+    ) -> Option<()> {
+        let mut said = Out::default();
+        match update {
+            SessionUpdate::AgentMessageChunk(chunk) => {
+                let (text, message_id) =
+                    (tools::text_of(&chunk.content), message_id(&chunk, params));
+                if !text.is_empty() {
+                    said.event(Event::Text(Text { text, message_id }));
+                }
+            }
+            SessionUpdate::AgentThoughtChunk(chunk) => {
+                let (reasoning, message_id) =
+                    (tools::text_of(&chunk.content), message_id(&chunk, params));
+                if !reasoning.is_empty() {
+                    said.event(Event::Reasoning(Reasoning { reasoning, message_id }));
+                }
+            }
+            SessionUpdate::ToolCall(call) => self.subagent_tool(&call.into(), params, &mut said),
+            SessionUpdate::ToolCallUpdate(update) => self.subagent_tool(&update, params, &mut said),
+            other => return self.update(other, params, out),
+        }
+        for action in said.actions {
+            if let Action::Emit(emitted) = action {
+                out.event_under(Some(parent.clone()), emitted.event);
+            }
+        }
+        Some(())
+    }
+
+    fn subagent_tool(&mut self, update: &ToolCallUpdate, params: &RawValue, out: &mut Out) {
+        self.tool_heard_late(&update.tool_call_id.0);
+        self.calls.update(update, Raw::read(params).for_call(), out);
+    }
+
+    fn update(&mut self, update: SessionUpdate, params: &RawValue, out: &mut Out) -> Option<()> {
+        match update {
             SessionUpdate::AvailableCommandsUpdate(_)
             | SessionUpdate::CurrentModeUpdate(_)
             | SessionUpdate::ConfigOptionUpdate(_)
@@ -119,6 +186,9 @@ impl Talk {
             SessionUpdate::SessionInfoUpdate(_) => {
                 if let Some(is_broken) = raw::is_broken(params) {
                     self.is_broken = is_broken && self.prompting;
+                }
+                if let Some(is_working) = raw::is_working(params) {
+                    self.works(is_working, out);
                 }
             }
             SessionUpdate::UsageUpdate(update) => {
@@ -149,7 +219,8 @@ impl Talk {
             SessionUpdate::AgentMessageChunk(chunk) => self.chunk(&chunk, params, out),
             SessionUpdate::AgentThoughtChunk(chunk) => {
                 self.end_denied(out);
-                self.turn.reasoning(tools::text_of(&chunk.content), out);
+                let id = message_id(&chunk, params);
+                self.turn.reasoning(tools::text_of(&chunk.content), id.as_deref(), out);
             }
             SessionUpdate::ToolCall(call) => self.tool(&call.into(), params, out),
             SessionUpdate::ToolCallUpdate(update) => self.tool(&update, params, out),
@@ -204,7 +275,13 @@ impl Talk {
             out.event(Event::notice(Level::Info, "retry", text));
             return;
         }
-        self.turn.text(text, out);
+        let id = message_id(chunk, params);
+        if id.is_none() && self.preset.own_words.have_no_id && self.turn.has_id() {
+            self.turn.own_words(text.clone());
+            out.event(Event::notice(Level::Warn, "agent", text.trim_end()));
+            return;
+        }
+        self.turn.text(text, id.as_deref(), out);
         let usage = chunk.meta.as_ref().filter(|meta| meta.contains_key("usage"));
         let usage = usage.and_then(|_| decode::<Params>(params.get())?.update.meta.usage);
         let Some(tokens) = usage else { return };
@@ -223,6 +300,7 @@ impl Talk {
             self.end_denied(out);
             self.turn.calls(out);
         }
+        self.tool_heard_late(&update.tool_call_id.0);
         let step = self.calls.update(update, beside.for_call(), out);
         if step == Step::Ended {
             self.turn.tool_ended();
@@ -242,4 +320,13 @@ impl Talk {
             self.turn.response_ended();
         }
     }
+}
+
+/// The id of a chunk's message. The protocol says that it is a text; a number tells messages apart as well.
+fn message_id(chunk: &ContentChunk, params: &RawValue) -> Option<String> {
+    match &chunk.message_id {
+        Some(id) => Some(id.0.to_string()),
+        None => raw::message_number(params),
+    }
+    .filter(|id| !id.is_empty())
 }

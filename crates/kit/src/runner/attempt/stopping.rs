@@ -180,6 +180,11 @@ impl Attempt<'_> {
         if self.end.is_none() && self.stop.is_none() {
             self.alarm = self.idle.check(now);
         }
+        if let Some(held) = self.gates.deadline() {
+            // What is held has come before the timer ran out: the driver hears it first.
+            let due = self.timers.iter_mut().filter(|(at, _)| *at <= now);
+            due.for_each(|(at, _)| *at = held);
+        }
         let (due, later) = self.timers.iter().partition(|(at, _)| *at <= now);
         self.timers = later;
         let due: Vec<(Instant, TimerId)> = due;
