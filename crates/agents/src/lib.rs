@@ -38,6 +38,7 @@ mod launch;
 mod lines;
 mod login;
 mod mcp;
+mod news;
 mod opencode;
 mod parser;
 mod pi;

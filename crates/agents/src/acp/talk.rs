@@ -13,6 +13,7 @@ use super::preset::Preset;
 use super::rpc::{Message, Say};
 use super::tools::Calls;
 use super::turn::Turn;
+use crate::news::News;
 use crate::protocol::{AttemptEnd, Exit, Input, Out, Protocol, TimerId};
 use crate::stderr::StderrTail;
 use crate::wire::{decode, read_line};
@@ -74,6 +75,8 @@ pub(super) struct Talk {
     cancel_sent: bool,
     turn: Turn,
     calls: Calls,
+    /// How far each call was when it was told last.
+    news: News,
     meter: Meter,
     asks: HashMap<String, Ask>,
     asked: HashMap<u32, Asked>,
@@ -111,6 +114,7 @@ impl Talk {
             cancel_sent: false,
             turn: Turn::default(),
             calls: Calls::new(preset.quirks, request),
+            news: News::default(),
             meter: Meter::new(preset, heard, request.session != Session::New),
             asks: HashMap::new(),
             asked: HashMap::new(),

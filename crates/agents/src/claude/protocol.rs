@@ -210,10 +210,17 @@ impl Claude {
                 self.retract_abandoned(out);
                 system::read("api_retry", text, out)
             }
-            ("system", Some(subtype)) => system::read(subtype, text, out),
+            ("system", Some(subtype)) => {
+                if subtype.starts_with("task_") {
+                    // A subagent has done something, or a command in the background has ended.
+                    out.progress();
+                }
+                system::read(subtype, text, out)
+            }
             ("assistant", _) => self.assistant(text, parent, out),
             ("user", _) => self.user(text, parent, out),
             ("stream_event", _) => self.stream_event(text, parent, out),
+            ("tool_progress", _) => tools::progress(text, out),
             ("rate_limit_event", _) => self.rate_limit(text, out),
             ("control_request", _) => self.control_request(text, out),
             ("control_response", _) => control_response(text, out),
@@ -227,6 +234,7 @@ impl Claude {
     fn init(&mut self, text: &str, out: &mut Out) -> Option<()> {
         let init: Init = decode(text)?;
         self.turn.open = true;
+        out.progress();
         if self.turns_ended == 0 || self.session_id.as_ref() != Some(&init.session_id) {
             out.event(Event::SessionStarted(SessionStarted {
                 session_id: init.session_id.clone(),
@@ -315,7 +323,7 @@ impl Claude {
                 }
             }
             // Its content is encrypted; there is nothing to show.
-            "redacted_thinking" => {}
+            "redacted_thinking" => out.progress(),
             "tool_use" | "server_tool_use" | "mcp_tool_use" => {
                 let name = block.name.unwrap_or_default();
                 let call = ToolCall {
@@ -362,6 +370,12 @@ impl Claude {
     fn stream_event(&mut self, text: &str, parent: Option<ToolId>, out: &mut Out) -> Option<()> {
         let line: StreamLine<'_> = decode(text)?;
         let event = line.event;
+        if matches!(event.kind.as_ref(), "message_start" | "message_stop")
+            || event.kind.starts_with("content_block_")
+        {
+            // A piece of a response, with words of its own or without. A ping is none.
+            out.progress();
+        }
         match event.kind.as_ref() {
             "message_start" => {
                 self.retract(&parent, out);

@@ -176,6 +176,39 @@ pub(super) struct Delta<'a> {
     pub(super) partial_json: Option<String>,
 }
 
+/// A tool is still running. The tool is the parent: the line's own id is that of the report.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct ToolProgressLine {
+    #[serde(deserialize_with = "lenient")]
+    pub(super) tool_use_id: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) parent_tool_use_id: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) tool_name: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) elapsed_time_seconds: Option<f64>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) heartbeat: bool,
+    /// What the tool has printed. 2.1.329 leaves it out, so that its reports tell the time alone.
+    #[serde(deserialize_with = "lenient")]
+    pub(super) output: String,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) subagent_retry: Option<SubagentRetry>,
+}
+
+/// A request of a subagent has failed, and is made again.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct SubagentRetry {
+    #[serde(deserialize_with = "lenient")]
+    pub(super) attempt: u64,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) max_retries: u64,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) error_category: String,
+}
+
 #[derive(Debug, Deserialize)]
 pub(super) struct RateLimitLine {
     pub(super) rate_limit_info: RateLimitInfo,

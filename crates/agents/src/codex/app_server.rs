@@ -158,6 +158,7 @@ impl AppServer {
         match asked {
             Asked::Initialize => {
                 self.initialized = true;
+                out.progress();
                 out.stdin_line(&Say::Notify { method: "initialized" });
                 self.open_thread(out);
             }
@@ -295,6 +296,10 @@ impl AppServer {
     ) -> Option<()> {
         let params = params.map_or("{}", RawValue::get);
         if self.is_of_another_thread(params) {
+            if method.starts_with("item/") || method.starts_with("turn/") {
+                // A subagent works.
+                out.progress();
+            }
             if matches!(method, "turn/completed" | "item/completed" | "error") {
                 let words = format!("{method} in the session of a subagent");
                 out.event(Event::notice(Level::Debug, "subagent", words));
@@ -320,11 +325,15 @@ impl AppServer {
                 if item.sort() == Sort::Unknown {
                     return None;
                 }
+                out.progress();
                 self.respond(&item, out);
                 self.items.started(&item, out);
             }
             "item/completed" => {
                 let item = decode::<ItemNote<'_>>(params)?.item;
+                if item.sort() != Sort::Unknown {
+                    out.progress();
+                }
                 self.respond(&item, out);
                 return self.items.completed(&item, out).then_some(());
             }
@@ -369,6 +378,7 @@ impl AppServer {
                 let words = format!("{} fell back to {}", note.from_model, note.to_model);
                 out.event(Event::notice(Level::Warn, "model_fallback", words));
             }
+            _ if asides::is_piece(method) => out.progress(),
             _ if asides::is_aside(method) => {}
             _ => return None,
         }
@@ -389,6 +399,7 @@ impl AppServer {
 
     fn turn_started(&mut self, note: TurnNote, out: &mut Out) {
         self.thread_id = self.thread_id.take().or(note.thread_id);
+        out.progress();
         self.meter.turn_started();
         self.turn = Some(Turn { id: note.turn.id, failure: None, responding: false });
         self.send_steers(out);

@@ -135,12 +135,16 @@ impl Exec {
                     ..Default::default()
                 }));
             }
-            "turn.started" => self.turn_open = true,
+            "turn.started" => {
+                self.turn_open = true;
+                out.progress();
+            }
             "item.started" | "item.updated" => {
                 let item = line.item?;
                 if item.sort() == Sort::Unknown {
                     return None;
                 }
+                out.progress();
                 self.respond(item.sort(), out);
                 self.items.started(&item, out);
                 if item.kind == "todo_list" {

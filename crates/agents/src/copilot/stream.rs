@@ -7,6 +7,7 @@ use super::message::Message;
 use super::shell::Shell;
 use super::tools;
 use super::wire::{Data, Line, ToolError};
+use crate::news::News;
 use crate::protocol::{AttemptEnd, Exit, Input, Out, Protocol};
 use crate::stderr::StderrTail;
 use crate::wire::{decode, read_line};
@@ -32,6 +33,8 @@ pub(super) struct Stream {
     tasks: HashMap<String, ToolId>,
     /// Calls under way: their names and what they print.
     calls: HashMap<String, (String, Shell)>,
+    /// How far each tool and response was when it was told last.
+    news: News,
     /// Responses of the main agent that have begun.
     turns: u64,
     /// The last text of the main agent, once there is one.
@@ -95,6 +98,7 @@ impl Stream {
             self.result(&line, out);
             return Some(());
         }
+        let raw = line.data.map_or("", RawValue::get);
         let data = line.data.map(RawValue::get).map_or(Some(Data::default()), decode)?;
         let who = line.agent_id;
         let parent = who.as_ref().and_then(|id| self.tasks.get(id).cloned());
@@ -106,7 +110,18 @@ impl Stream {
             "session.mcp_servers_loaded" => servers(data, out),
             "session.mcp_server_status_changed" => server_changed(data, out),
             "model.call_start" => self.turn_started(who, data.model, parent, out),
-            "assistant.message_start" => {}
+            "assistant.turn_start" | "assistant.message_start" | "model.call_finished" => {
+                out.progress();
+            }
+            // How long the response is by now, and what a tool has printed or says of itself.
+            "assistant.streaming_delta"
+            | "tool.execution_partial_result"
+            | "tool.execution_progress" => {
+                let of = data.tool_call_id.or(who).unwrap_or_default();
+                if self.news.is_new(&of, raw) {
+                    out.progress();
+                }
+            }
             "assistant.message_delta" => {
                 let (id, text) = (data.message_id, data.delta_content?);
                 self.speaker(who).text(id, text, parent.as_ref(), out);
@@ -124,6 +139,9 @@ impl Stream {
             "tool.execution_start" => self.called(data, parent, out)?,
             "tool.shell_output" => {
                 let piece = data.text?;
+                if !piece.is_empty() {
+                    out.progress();
+                }
                 // What a command in the background prints after its call has returned is in the log alone.
                 if let Some((_, shell)) = self.calls.get_mut(data.tool_call_id?.as_str()) {
                     shell.piece(&piece);
@@ -145,6 +163,7 @@ impl Stream {
                 compaction(kind, data, out);
             }
             "subagent.started" => {
+                out.progress();
                 self.tasks.insert(who?, ToolId(data.tool_call_id?));
             }
             "subagent.failed" => {

@@ -102,6 +102,11 @@ impl Exec {
             "partial_tool_call" => self.piece(line.tool_call?, parent, out),
             "tool_call" => self.call(line.tool_call?, line.tool_definition.as_ref(), parent, out),
             "tool_call_response" => self.returned(line, parent, out),
+            // What a tool prints, and what is done before the first request.
+            "tool_call_output" | "shell" | "mcp_init_started" | "mcp_init_finished"
+            | "rag_indexing_started" | "rag_indexing_progress" | "rag_indexing_completed" => {
+                out.progress();
+            }
             "tool_call_confirmation" => self.denied(line.tool_call?, parent, out),
             "token_usage" => self.used(line.usage?, parent, out),
             "session_compaction" => compaction(&line, out),
@@ -405,16 +410,9 @@ fn is_aside(kind: &str) -> bool {
         "team_info",
         "toolset_info",
         "agent_switching",
-        "tool_call_output",
-        "shell",
         "session_title",
         "session_summary",
         "session_plan_updated",
-        "mcp_init_started",
-        "mcp_init_finished",
-        "rag_indexing_started",
-        "rag_indexing_progress",
-        "rag_indexing_completed",
         "runtime_paused",
         "hook_started",
         "hook_finished",

@@ -1,7 +1,8 @@
 //! OpenCode's parts: text, reasoning, tools and steps, as both transports describe them.
 
 use super::meter::Meter;
-use crate::wire::{lenient, lenient_text, unsaid};
+use crate::news::News;
+use crate::wire::{decode, lenient, lenient_text, unsaid};
 use crate::{Out, RunRequest};
 use belay_trace::{
     Event, FailureKind, Json, Plan, PlanItem, PlanStatus, Reasoning, Retry, Text, ToolCall, ToolId,
@@ -30,7 +31,7 @@ pub(super) struct Part<'a> {
     #[serde(borrow, default, rename = "callID", deserialize_with = "lenient_text")]
     call_id: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
-    state: Option<State<'a>>,
+    state: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "lenient_text")]
     pub(super) reason: Option<Cow<'a, str>>,
     #[serde(default, deserialize_with = "lenient")]
@@ -105,6 +106,8 @@ pub(super) struct Parts {
     /// The text of the last response that had any.
     answer: String,
     answer_of: Option<String>,
+    /// How far each call was when it was told last.
+    news: News,
     /// How the last step ended.
     pub(super) reason: Option<String>,
     /// The MCP servers that the request gives, whose tools OpenCode calls `server_tool`; longest name first.
@@ -215,6 +218,7 @@ impl Parts {
         if part.time.end.is_none() {
             // It begins; what it says comes in pieces.
             if known.is_none() {
+                out.progress();
                 self.said.push((part.id.into_owned(), String::new(), is_reasoning));
             }
             return;
@@ -245,8 +249,13 @@ impl Parts {
     }
 
     fn tool(&mut self, part: Part<'_>, out: &mut Out) -> Option<()> {
-        let state = part.state?;
+        let raw = part.state?.get();
+        let state: State<'_> = decode(raw)?;
         let id = part.call_id.unwrap_or(part.id).into_owned();
+        if self.news.is_new(&id, raw) {
+            // The model writes the call, or the tool prints something.
+            out.progress();
+        }
         let name = part.tool.as_deref().unwrap_or_default();
         if state.status == "pending" || self.done.contains(&id) {
             return Some(());

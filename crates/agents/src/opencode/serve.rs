@@ -125,6 +125,7 @@ impl Serve {
         let text = String::from_utf8_lossy(line);
         if text.starts_with("opencode server listening on ") && !self.listening {
             self.listening = true;
+            out.progress();
             out.open_sse(EVENTS, "/event");
         } else if !text.trim().is_empty() {
             out.event(Event::notice(Level::Info, "stdout", text.trim_end()));
@@ -165,6 +166,7 @@ impl Serve {
                 None => self.refused("the session cannot be opened", status, &text, out),
             },
             MESSAGES => {
+                out.progress();
                 let messages = decode::<Vec<Message>>(&text).unwrap_or_default();
                 self.not_ours.extend(messages.into_iter().map(|message| message.info.id));
                 self.prompt(out);
@@ -300,11 +302,9 @@ impl Serve {
             let kind = event.kind.as_ref();
             if kind == "server.connected" && !self.connected {
                 self.connected = true;
+                out.progress();
                 self.open_session(out);
-            } else if is_aside(kind) {
-                // That the server is alive is no progress.
-                out.no_progress();
-            } else {
+            } else if !is_aside(kind) {
                 let properties = decode(event.properties.map_or("{}", RawValue::get))?;
                 self.known_event(kind, properties, out)?;
             }

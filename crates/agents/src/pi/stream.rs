@@ -7,6 +7,7 @@ use super::meter::Meter;
 use super::tools;
 use super::wire::{self, Compacted, Line, State, ToolOutcome, Update};
 use crate::Out;
+use crate::news::News;
 use crate::protocol::AttemptEnd;
 use crate::wire::{decode, flatten_content};
 use belay_trace::{
@@ -32,6 +33,8 @@ pub(super) struct Stream {
     pub(super) session_id: Option<String>,
     model: Option<String>,
     meter: Meter,
+    /// What each tool that runs has returned when it was told last.
+    news: News,
     /// The message that is being written.
     message: Option<Message>,
     /// The last message of the turn that is whole.
@@ -60,6 +63,7 @@ impl Stream {
             "message_update" => {
                 let update = decode::<Update<'_>>(line.assistant_message_event?.get())?;
                 self.written(None, out).update(update, out)?;
+                out.progress();
             }
             "message_end" => self.message_ended(message(line)?, out),
             "turn_end" if self.called => {
@@ -68,6 +72,12 @@ impl Stream {
                 self.report(out);
             }
             "tool_execution_start" => self.tool_started(line, out)?,
+            "tool_execution_update" => {
+                let so_far = line.partial_result.map_or("", RawValue::get);
+                if self.news.is_new(line.tool_call_id.as_deref().unwrap_or_default(), so_far) {
+                    out.progress();
+                }
+            }
             "tool_execution_end" => tool_ended(line, out)?,
             "auto_retry_start" | "summarization_retry_scheduled" => self.retry(line, out),
             "auto_retry_end" => {
@@ -319,7 +329,6 @@ fn is_aside(kind: &str) -> bool {
         "turn_start",
         "turn_end",
         "agent_end",
-        "tool_execution_update",
         "queue_update",
         "entry_appended",
         "session_info_changed",

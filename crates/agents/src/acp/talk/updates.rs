@@ -142,6 +142,7 @@ impl Talk {
             // Before the prompt it is the history of the session, or the agent's household.
             _ if !self.prompting => {
                 out.event(Event::notice(Level::Debug, "history", "an update before the prompt"));
+                out.progress();
                 if self.settling.is_some() {
                     self.wait_for_history(out);
                 }
@@ -222,6 +223,10 @@ impl Talk {
         if !self.calls.knows(&update.tool_call_id.0) {
             self.end_denied(out);
             self.turn.calls(out);
+        }
+        if beside.is_new(&update.tool_call_id.0, &mut self.news) {
+            // The model writes the call, or the tool prints something.
+            out.progress();
         }
         let step = self.calls.update(update, beside.for_call(), out);
         if step == Step::Ended {
