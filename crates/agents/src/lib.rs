@@ -50,6 +50,7 @@ mod session;
 mod shape;
 mod spoken;
 mod stderr;
+mod verdict;
 mod waits;
 mod wire;
 

@@ -411,7 +411,11 @@ impl AppServer {
     fn turn_completed(&mut self, note: TurnNote, out: &mut Out) {
         let earlier = self.turn.take().and_then(|turn| turn.failure);
         let failure = match (note.turn.status.as_str(), note.turn.error) {
-            ("completed", _) => None,
+            // It cannot both have failed and be completed.
+            ("completed", Some(error)) => {
+                Some(self.failure(&error.message, error.codex_error_info.as_ref()))
+            }
+            ("completed", None) => None,
             ("interrupted", _) => Some(Failure::new(FailureKind::Interrupted, "interrupted").with(
                 EvidenceSource::Field,
                 "status",
@@ -597,13 +601,12 @@ impl AppServer {
         self.turn = None;
         self.turns_ended += 1;
         (self.interrupt, self.interrupt_sent) = (false, false);
+        let end = self.items.said(failure).end(out);
         out.turn_ended(AttemptEnd {
-            answer: self.items.reached(),
-            failure,
             usage: Usage { duration_ms, ..self.meter.usage() },
             session_id: self.thread_id.clone(),
             model: self.model.clone(),
-            ..AttemptEnd::default()
+            ..end
         });
         out.close_stdin();
     }

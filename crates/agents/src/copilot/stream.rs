@@ -10,6 +10,7 @@ use super::wire::{Data, Line, ToolError};
 use crate::news::News;
 use crate::protocol::{AttemptEnd, Exit, Input, Out, Protocol};
 use crate::stderr::StderrTail;
+use crate::verdict::Said;
 use crate::wire::{decode, read_line};
 use crate::{RunRequest, Session, exit, lines};
 use belay_trace::{
@@ -37,8 +38,11 @@ pub(super) struct Stream {
     news: News,
     /// Responses of the main agent that have begun.
     turns: u64,
-    /// The last text of the main agent, once there is one.
-    answer: Option<String>,
+    /// The last text of the main agent, and the same if no tool call comes behind it.
+    reached: String,
+    words: String,
+    /// The main agent has called a tool.
+    acted: bool,
     /// A request that failed, and has not been made again with success.
     failed_call: Option<FailedCall>,
     failure: Option<Failure>,
@@ -229,8 +233,18 @@ impl Stream {
     ) -> Option<()> {
         let text = data.content?;
         if who.is_none() {
-            self.answer = Some(text.clone());
             (self.failed_call, self.failure) = (None, None);
+            let of_model = self.speaker(None).has_begun(data.message_id.as_deref());
+            // A model's words come in pieces before they come whole.
+            if !of_model && let Some(refused) = classify::of_own_words(&text) {
+                out.event(Event::notice(Level::Error, "error", text));
+                self.failure = Some(refused);
+                return Some(());
+            }
+            if !text.is_empty() {
+                self.reached.clone_from(&text);
+            }
+            self.words.clone_from(&text);
         }
         self.speaker(who).whole_text(data.message_id, text, parent, out);
         Some(())
@@ -259,6 +273,10 @@ impl Stream {
     fn called(&mut self, data: Data<'_>, parent: Option<ToolId>, out: &mut Out) -> Option<()> {
         let name = tools::name(&data)?;
         let id = data.tool_call_id?;
+        if parent.is_none() {
+            self.acted = true;
+            self.words.clear();
+        }
         self.calls.insert(id.clone(), (name.clone(), Shell::default()));
         let call = ToolCall {
             tool_id: Some(ToolId(id)),
@@ -355,11 +373,7 @@ impl Stream {
         let failure = match (line.exit_code, self.failure.take()) {
             _ if self.interrupted => Some(Failure::new(FailureKind::Interrupted, "interrupted")),
             (_, Some(failure)) => Some(failure),
-            (Some(0), None) if self.answer.is_some() => None,
-            (Some(0), None) => {
-                let words = "copilot ended without a word of the model";
-                Some(Failure::new(FailureKind::Protocol, words))
-            }
+            (Some(0), None) => None,
             (code, None) => {
                 let code = code.map_or_else(|| "no code".to_owned(), |code| format!("code {code}"));
                 Some(Failure::new(FailureKind::Unknown, format!("copilot ended with {code}")))
@@ -385,18 +399,21 @@ impl Stream {
             return;
         }
         let unfinished = self.speakers.get(&None).map(Message::so_far).unwrap_or_default();
-        let answer = match failure {
-            Some(_) if !unfinished.is_empty() => unfinished.to_owned(),
-            _ => self.answer.take().unwrap_or_default(),
-        };
-        out.turn_ended(AttemptEnd {
-            answer,
+        let reached = std::mem::take(&mut self.reached);
+        let said = Said {
             failure,
+            words: std::mem::take(&mut self.words),
+            reached: if unfinished.is_empty() { reached } else { unfinished.to_owned() },
+            acted: self.acted,
+            ..Said::default()
+        };
+        let end = said.end(out);
+        out.turn_ended(AttemptEnd {
             usage: Usage { num_turns: Some(self.turns), ..Usage::default() },
             session_id: self.session_id.clone(),
             model: self.model.clone(),
             denials: std::mem::take(&mut self.denials),
-            ..AttemptEnd::default()
+            ..end
         });
     }
 }

@@ -2,11 +2,12 @@
 
 use super::meter::Meter;
 use crate::news::News;
+use crate::verdict::Said;
 use crate::wire::{decode, lenient, lenient_text, unsaid};
 use crate::{Out, RunRequest};
 use belay_trace::{
-    Event, FailureKind, Json, Plan, PlanItem, PlanStatus, Reasoning, Retry, Text, ToolCall, ToolId,
-    ToolKind, ToolResult, TurnStarted,
+    Event, Failure, FailureKind, Json, Plan, PlanItem, PlanStatus, Reasoning, Retry, Text,
+    ToolCall, ToolId, ToolKind, ToolResult, TurnStarted,
 };
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -106,6 +107,10 @@ pub(super) struct Parts {
     /// The text of the last response that had any.
     answer: String,
     answer_of: Option<String>,
+    /// No tool was called behind it.
+    is_last: bool,
+    /// A tool was called.
+    acted: bool,
     /// How far each call was when it was told last.
     news: News,
     /// How the last step ended.
@@ -144,9 +149,11 @@ impl Parts {
         }
     }
 
-    /// The answer, or what is reached of it.
-    pub(super) fn answer(&self) -> String {
-        self.answer.clone()
+    /// What was said in the turn: the answer is the words that no tool call comes behind.
+    pub(super) fn said(&self, failure: Option<Failure>) -> Said {
+        let reached = self.answer.clone();
+        let words = if self.is_last { reached.clone() } else { String::new() };
+        Said { failure, words, reached, acted: self.acted, ..Said::default() }
     }
 
     /// Takes a part; `None` if this version does not know its kind.
@@ -245,6 +252,7 @@ impl Parts {
             self.answer_of.clone_from(&id);
         }
         self.answer.push_str(&text);
+        self.is_last |= !text.trim().is_empty();
         out.event_under(self.under.clone(), Event::Text(Text { text, message_id: id }));
     }
 
@@ -265,6 +273,7 @@ impl Parts {
             self.delegated = Some((session, ToolId::from(id.as_str())));
         }
         if self.calls.insert(id.clone()) {
+            (self.acted, self.is_last) = (true, false);
             let args = state.input.map(Json::from_raw).unwrap_or_default();
             if name == "todowrite"
                 && let Some(plan) = plan(&args)

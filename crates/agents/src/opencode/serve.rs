@@ -11,6 +11,7 @@ use super::subagents::Subagents;
 use super::wire::{Message, Properties, ServerEvent, SessionInfo};
 use crate::protocol::{AttemptEnd, Exit, HttpId, Input, Out, Protocol, TimerId};
 use crate::stderr::StderrTail;
+use crate::verdict::{Said, refusal};
 use crate::wire::{decode, read_line};
 use crate::{Effort, RunRequest, Session, exit};
 use belay_trace::{
@@ -456,6 +457,7 @@ impl Serve {
         let failure = match (self.failure.take(), self.parts.reason.as_deref()) {
             _ if self.interrupted => Some(Failure::new(FailureKind::Interrupted, "interrupted")),
             (Some(failure), _) => Some(failure),
+            (None, Some(reason)) if let Some(refused) = refusal("finish", reason) => Some(refused),
             (None, Some("stop")) => None,
             // The value is the input of a tool that ends the turn.
             (None, _) if self.structured.is_some() => None,
@@ -477,14 +479,13 @@ impl Serve {
     }
 
     fn turn_ended(&self, failure: Option<Failure>, out: &mut Out) {
+        let said = self.parts.said(failure);
+        let end = Said { structured: self.structured.clone(), ..said }.end(out);
         out.turn_ended(AttemptEnd {
-            answer: self.parts.answer(),
-            failure,
             usage: self.meter.usage(),
             session_id: self.session_id.clone(),
             model: self.model_used.clone(),
-            structured: self.structured.clone(),
-            ..AttemptEnd::default()
+            ..end
         });
     }
 

@@ -9,6 +9,7 @@ use super::wire::{self, Compacted, Line, State, ToolOutcome, Update};
 use crate::Out;
 use crate::news::News;
 use crate::protocol::AttemptEnd;
+use crate::verdict::Said;
 use crate::wire::{decode, flatten_content};
 use belay_trace::{
     Compaction, CompactionStatus, Context, ContextSource, Event, Failure, Json, Level, Retry,
@@ -127,32 +128,26 @@ impl Stream {
     }
 
     /// The end of the turn, once Pi has settled.
-    pub(super) fn settled(&mut self, aborted: Option<bool>) -> AttemptEnd {
-        let failure = failure(aborted, self.last.as_ref(), self.acted);
-        self.end(failure)
+    pub(super) fn settled(&mut self, aborted: Option<bool>, out: &mut Out) -> AttemptEnd {
+        let failure = failure(aborted, self.last.as_ref());
+        self.end(failure, out)
     }
 
     /// The end of the turn; without a failure, the last message is the answer.
-    pub(super) fn end(&mut self, failure: Option<Failure>) -> AttemptEnd {
+    pub(super) fn end(&mut self, failure: Option<Failure>, out: &mut Out) -> AttemptEnd {
         let unfinished = self.message.take().map(|message| message.text());
-        let last = self.last.take().map(|last| last.text);
-        let answer = match &failure {
-            None => last.unwrap_or_default(),
-            Some(_) => {
-                let reached = std::mem::take(&mut self.reached);
-                unfinished.filter(|text| !text.is_empty()).unwrap_or(reached)
-            }
+        let reached = std::mem::take(&mut self.reached);
+        let said = Said {
+            failure,
+            words: self.last.take().map(|last| last.text).unwrap_or_default(),
+            reached: unfinished.filter(|text| !text.is_empty()).unwrap_or(reached),
+            acted: self.acted,
+            ..Said::default()
         };
+        let end = said.end(out);
         let usage = self.meter.usage();
         self.begin();
-        AttemptEnd {
-            answer,
-            failure,
-            usage,
-            session_id: self.session_id.clone(),
-            model: self.model.clone(),
-            ..AttemptEnd::default()
-        }
+        AttemptEnd { usage, session_id: self.session_id.clone(), model: self.model.clone(), ..end }
     }
 
     fn session(&mut self, line: &Line<'_>, out: &mut Out) -> Option<()> {
