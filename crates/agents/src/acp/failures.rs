@@ -96,6 +96,10 @@ const OF_QWEN: &[Row] = &[
     ),
     synthetic(&[text("message", Has("insufficient_quota"))], Kind::Billing),
     synthetic(&[text("message", Begins("terminated"))], Kind::Network),
+    synthetic(
+        &[text("message", Begins("Model stream ended with empty response text"))],
+        Kind::Protocol,
+    ),
     seen(&[status(401, 401)], Kind::Auth, "key"),
     seen(&[status(402, 402)], Kind::Billing, "payment"),
     synthetic(&[status(403, 403)], Kind::Auth),

@@ -79,11 +79,7 @@ fn evidence_of(
         (Field, "terminal_reason", Some(reason).filter(|reason| !reason.is_empty())),
         (Field, "subtype", subtype),
         (Field, "stop_reason", stop),
-        (
-            Field,
-            "api_error",
-            result.api_error.as_deref().filter(|_| error.class != result.api_error),
-        ),
+        (Field, "api_error", result.api_error.as_deref()),
         (Field, "safety_stops", stops),
         (Field, "error", error.class.as_deref()),
         (Field, "api_error_type", error.api_type.as_deref()),
