@@ -17,6 +17,7 @@
 //! assert_eq!(table.row(&[said]).map(|row| row.kind), Some(FailureKind::RateLimited));
 //! ```
 
+use self::Pattern::Has;
 use crate::AGENTS;
 use belay_trace::{Evidence, EvidenceSource, Failure, FailureKind};
 
@@ -84,8 +85,10 @@ pub fn table(agent: &str) -> Option<&'static Table> {
 
 impl Table {
     /// The row that decides on this evidence; `None` if the failure is of an unknown kind.
+    ///
+    /// [`REFUSALS`] come first: what a provider declines is declined for every agent.
     pub fn row(&self, evidence: &[Evidence]) -> Option<&'static Row> {
-        self.rows.iter().find(|row| row.signs.iter().all(|sign| sign.is_in(evidence)))
+        REFUSALS.iter().chain(self.rows).find(|row| row.is_shown_by(evidence))
     }
 
     /// The kind of failure that this evidence shows.
@@ -99,6 +102,55 @@ impl Table {
         Failure { evidence, ..Failure::new(kind, message) }
     }
 }
+
+impl Row {
+    fn is_shown_by(&self, evidence: &[Evidence]) -> bool {
+        self.signs.iter().all(|sign| sign.is_in(evidence))
+    }
+}
+
+/// Returns whether this evidence shows that a model or a filter has declined.
+pub(crate) fn is_refusal(evidence: &[Evidence]) -> bool {
+    REFUSALS.iter().any(|row| row.is_shown_by(evidence))
+}
+
+/// How models, and filters before and behind them, decline. Agents hand these words on as they are, in a typed field of
+/// any name or in the text of an error, so that all of them share these rows.
+pub const REFUSALS: &[Row] = &[
+    // Why a response ended: Anthropic and ACP; OpenAI; the AI SDK; Gemini.
+    synthetic(&[any_field("refusal")], FailureKind::Refused),
+    synthetic(&[any_field("content_filter")], FailureKind::Refused),
+    synthetic(&[any_field("content-filter")], FailureKind::Refused),
+    synthetic(&[any_field("SAFETY")], FailureKind::Refused),
+    synthetic(&[any_field("RECITATION")], FailureKind::Refused),
+    synthetic(&[any_field("PROHIBITED_CONTENT")], FailureKind::Refused),
+    synthetic(&[any_field("BLOCKLIST")], FailureKind::Refused),
+    synthetic(&[any_field("SPII")], FailureKind::Refused),
+    synthetic(&[any_field("IMAGE_SAFETY")], FailureKind::Refused),
+    synthetic(&[any_field("IMAGE_PROHIBITED_CONTENT")], FailureKind::Refused),
+    synthetic(&[any_field("IMAGE_RECITATION")], FailureKind::Refused),
+    synthetic(&[any_field("MODEL_ARMOR")], FailureKind::Refused),
+    // The code of a request that was refused: OpenAI; Azure; OpenAI's images.
+    synthetic(&[any_field("invalid_prompt")], FailureKind::Refused),
+    synthetic(&[any_field("content_policy_violation")], FailureKind::Refused),
+    synthetic(&[any_field("ResponsibleAIPolicyViolation")], FailureKind::Refused),
+    synthetic(&[any_field("moderation_blocked")], FailureKind::Refused),
+    // The words of such an error, where an agent hands on no more: OpenAI; Azure; Anthropic.
+    synthetic(&[text("", Has("Invalid prompt: your prompt was flagged"))], FailureKind::Refused),
+    synthetic(
+        &[text("", Has("Invalid prompt: we've limited access to this content"))],
+        FailureKind::Refused,
+    ),
+    synthetic(
+        &[text("", Has("Your request was rejected as a result of our safety system"))],
+        FailureKind::Refused,
+    ),
+    synthetic(
+        &[text("", Has("The response was filtered due to the prompt triggering"))],
+        FailureKind::Refused,
+    ),
+    synthetic(&[text("", Has("Output blocked by content filtering policy"))], FailureKind::Refused),
+];
 
 impl Sign {
     fn is_in(&self, evidence: &[Evidence]) -> bool {

@@ -7,8 +7,10 @@ use std::time::Duration;
 
 /// How long an agent may go without progress, by what it is waiting for; `None` is for ever.
 ///
-/// Progress is anything that the agent prints, except that it tries again what has failed. After a third of a
-/// limit a notice says so, at the limit the run is stopped as stalled. A pause does not count.
+/// Progress is what shows that the work gets on ([`Event::is_progress`](belay_trace::Event::is_progress)): a word, a
+/// thought, a tool call or what it prints, a plan. Signs of life are none: heartbeats, pings, blank lines, words beside
+/// the protocol, messages that belay does not know, retries. After a third of a limit a notice says so, at the limit
+/// the run is stopped as stalled. A pause does not count.
 ///
 /// The defaults are generous, because healthy agents are silent for minutes: a watchdog of 180 s fired on runs
 /// that were fine (openclaw, pull request 49698).
@@ -26,7 +28,7 @@ use std::time::Duration;
 #[serde(default)]
 #[non_exhaustive]
 pub struct IdleLimits {
-    /// From its start to the first line that it prints; 3 minutes by default.
+    /// From its start to its session, and between the steps in which it opens one; 3 minutes by default.
     pub start: Option<Duration>,
     /// For the model; 15 minutes by default.
     pub model: Option<Duration>,

@@ -38,6 +38,7 @@ mod launch;
 mod lines;
 mod login;
 mod mcp;
+mod news;
 mod opencode;
 mod parser;
 mod pi;
@@ -49,6 +50,7 @@ mod session;
 mod shape;
 mod spoken;
 mod stderr;
+mod verdict;
 mod waits;
 mod wire;
 

@@ -65,7 +65,7 @@ impl StreamParser {
                 | Action::Http { .. }
                 | Action::OpenSse(..)
                 | Action::Finish
-                | Action::NoProgress
+                | Action::Progress
                 | Action::Cannot(_) => {}
             }
         }

@@ -106,8 +106,10 @@ pub enum Action {
     TurnEnded(Box<AttemptEnd>),
     /// Nothing more is wanted of the process: end it.
     Finish,
-    /// What came in is a sign of life and none of progress.
-    NoProgress,
+    /// The agent gets on in a way that no event tells: a tool prints what its result will repeat, or a session opens
+    /// step by step. Events that show it are known by [`Event::is_progress`]; whatever else comes in is a sign of
+    /// life, and no progress.
+    Progress,
     /// The agent has no words for the last input (an interrupt, a steer).
     Cannot(&'static str),
 }
@@ -208,8 +210,9 @@ impl Out {
         self.actions.push(Action::Timer(id, after));
     }
 
-    pub(crate) fn no_progress(&mut self) {
-        self.actions.push(Action::NoProgress);
+    /// The agent gets on, and no event says so.
+    pub fn progress(&mut self) {
+        self.actions.push(Action::Progress);
     }
 
     pub(crate) fn finish(&mut self) {

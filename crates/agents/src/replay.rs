@@ -43,7 +43,7 @@ impl Replay {
                     | Action::Http { .. }
                     | Action::OpenSse(..)
                     | Action::Finish
-                    | Action::NoProgress
+                    | Action::Progress
                     | Action::Cannot(_) => {}
                 }
             }

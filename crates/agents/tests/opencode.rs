@@ -85,6 +85,12 @@ impl Talk {
         self.hear("message.updated", &json!({ "sessionID": "ses_1", "info": info }));
     }
 
+    /// The model says its last word.
+    fn says_done(&mut self) {
+        let words = json!({ "id": "p0", "messageID": "m", "type": "text", "text": "Done.", "time": { "start": 1, "end": 2 } });
+        self.part("ses_1", &words);
+    }
+
     fn step_ended(&mut self, session: &str, id: &str, reason: &str) {
         let tokens = json!({ "input": 100, "output": 10, "reasoning": 0, "cache": { "read": 0, "write": 0 } });
         let part = json!({ "id": id, "type": "step-finish", "reason": reason, "tokens": tokens, "cost": 0.25 });
@@ -244,6 +250,7 @@ fn a_subagent_that_fails_is_not_the_runs_failure_and_strangers_are_not_heard() {
     for session in ["ses_2", "ses_3", "ses_9"] {
         talk.hear("session.error", &json!({ "sessionID": session, "error": error }));
     }
+    talk.says_done();
     talk.step_ended("ses_1", "p6", "stop");
     talk.rests();
     let notices: Vec<_> = talk.told().into_iter().filter(|(name, _)| *name == "notice").collect();
@@ -284,6 +291,7 @@ fn words_that_are_refused_or_never_heard_do_not_keep_the_turn_open() {
     for lost in [Input::Http { id: STEER, status: 500, body: b"no" }, Input::Timer(IDLE)] {
         let mut talk = Talk::prompted();
         talk.user("m1");
+        talk.says_done();
         talk.step_ended("ses_1", "p1", "stop");
         talk.step(Input::Steer("MORE"));
         talk.idle();

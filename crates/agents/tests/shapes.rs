@@ -141,9 +141,10 @@ fn a_result_line_is_read_whatever_has_become_of_its_details() {
         (r#"{"type":"turn.failed","error":"words"}"#, false),
         (r#"{"type":"turn.failed"}"#, false),
     ] {
-        let [end] = &recorded::ends(&codex.said_of(&[line.as_bytes()], Exit::Code(0)))[..] else {
-            panic!("one end: {line}")
-        };
+        let words =
+            br#"{"type":"item.completed","item":{"id":"i","type":"agent_message","text":"Yes."}}"#;
+        let said = codex.said_of(&[words, line.as_bytes()], Exit::Code(0));
+        let [end] = &recorded::ends(&said)[..] else { panic!("one end: {line}") };
         assert_eq!((end.failure.is_none(), end.usage.input_tokens), (success, None), "{line}");
     }
 }
@@ -163,8 +164,9 @@ fn the_app_servers_end_of_a_turn_is_one_whatever_has_become_of_its_details() {
         (r#"{"threadId":"t","turn":"u"}"#, false),
         ("null", false),
     ] {
+        let words = br#"{"method":"item/completed","params":{"threadId":"t","item":{"id":"i","type":"agentMessage","text":"Yes."}}}"#;
         let line = format!(r#"{{"method":"turn/completed","params":{params}}}"#);
-        let ends = answers(&server, &[begin, line.as_bytes()])[1]
+        let ends = answers(&server, &[begin, words, line.as_bytes()])[2]
             .iter()
             .filter_map(success)
             .collect::<Vec<_>>();

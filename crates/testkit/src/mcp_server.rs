@@ -18,6 +18,8 @@ use crate::model_server::http;
 
 /// The variable that the meaning of every word stands in.
 pub const MEANING: &str = "MCP_MEANING";
+/// With this variable `mcp-server` lists its tool and never answers a call of it.
+pub const SILENT: &str = "MCP_SILENT";
 /// The header that it stands in over HTTP.
 pub const MEANING_HEADER: &str = "mcp-meaning";
 
@@ -27,9 +29,13 @@ pub const MEANING_HEADER: &str = "mcp-meaning";
 /// When a pipe breaks.
 pub fn serve_stdio() -> io::Result<()> {
     let meaning = std::env::var(MEANING).unwrap_or_default();
+    let is_silent = std::env::var_os(SILENT).is_some();
     let mut stdout = io::stdout();
     for line in io::stdin().lock().lines() {
         let Ok(message) = serde_json::from_str::<Value>(&line?) else { continue };
+        if is_silent && message["method"] == "tools/call" {
+            continue;
+        }
         if let Some(answer) = answer(&message, &meaning) {
             writeln!(stdout, "{answer}")?;
             stdout.flush()?;

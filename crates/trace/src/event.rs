@@ -48,6 +48,8 @@ pub enum Event {
     ToolCallDelta(ToolCallDelta),
     /// A tool is invoked.
     ToolCall(ToolCall),
+    /// A tool is still running.
+    ToolProgress(ToolProgress),
     /// A tool has returned.
     ToolResult(ToolResult),
     /// The agent's list of what it intends to do.
@@ -263,6 +265,23 @@ pub enum ToolKind {
     /// Anything else; treat it as able to change things.
     #[default]
     Other,
+}
+
+/// A tool is still running, the agent says.
+#[derive(Default)]
+pub struct ToolProgress {
+    /// Pairs with [`ToolCall::tool_id`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool_id: Option<ToolId>,
+    /// The tool, if the agent repeats it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// How long it has run so far, in milliseconds, if the agent says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub elapsed_ms: Option<u64>,
+    /// True if this says nothing of the tool but that it has not returned.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub heartbeat: bool,
 }
 
 /// A tool has returned.
@@ -719,6 +738,7 @@ impl Event {
             Self::ToolCallStart(_) => "tool_call_start",
             Self::ToolCallDelta(_) => "tool_call_delta",
             Self::ToolCall(_) => "tool_call",
+            Self::ToolProgress(_) => "tool_progress",
             Self::ToolResult(_) => "tool_result",
             Self::Plan(_) => "plan",
             Self::Usage(_) => "usage",

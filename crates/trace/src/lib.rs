@@ -21,6 +21,7 @@ mod long;
 mod node;
 mod overview;
 mod parts;
+mod progress;
 mod read;
 mod record;
 mod running;
@@ -41,8 +42,8 @@ pub use crate::event::{
     LeftProcess, Level, LogDegraded, Notice, ObserverDropped, OversizedLine, PermissionDecision,
     PermissionDenied, PermissionRequest, Phase, Plan, PlanItem, PlanStatus, RateLimit,
     RateLimitWindow, Reasoning, Retry, RunResult, RunStarted, SessionStarted, StopReason, Text,
-    TextRetracted, ToolCall, ToolCallDelta, ToolCallStart, ToolKind, ToolResult, TurnStarted,
-    Unknown, UsageReport, Waiting,
+    TextRetracted, ToolCall, ToolCallDelta, ToolCallStart, ToolKind, ToolProgress, ToolResult,
+    TurnStarted, Unknown, UsageReport, Waiting,
 };
 pub use crate::failure::{Evidence, EvidenceSource, Failure, FailureKind};
 pub use crate::fold::Fold;

@@ -8,7 +8,7 @@ use belay_trace::{
     PermissionDenied, PermissionRequest, Phase, Plan, PlanItem, PlanStatus, RateLimit,
     RateLimitWindow, RawRef, Reasoning, Record, Retry, RunResult, RunStarted, SessionStarted,
     Start, StopReason, Text, TextRetracted, ToolCall, ToolCallDelta, ToolCallStart, ToolId,
-    ToolKind, ToolResult, TurnStarted, Unknown, Usage, UsageReport, Waiting,
+    ToolKind, ToolProgress, ToolResult, TurnStarted, Unknown, Usage, UsageReport, Waiting,
 };
 use std::collections::BTreeSet;
 
@@ -156,6 +156,12 @@ fn events() -> Vec<Event> {
             name: "Bash".into(),
             args: args(),
             kind: ToolKind::Execute,
+        }),
+        Event::ToolProgress(ToolProgress {
+            tool_id: tool_id(),
+            name: s("Bash"),
+            elapsed_ms: Some(30_000),
+            heartbeat: true,
         }),
         Event::ToolResult(ToolResult {
             tool_id: tool_id(),

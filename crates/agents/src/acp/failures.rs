@@ -21,7 +21,6 @@ const GENERIC: &[Row] = &[
     synthetic(&[field("code", "-32000")], Kind::Auth),
     synthetic(&[field("stopReason", "max_tokens")], Kind::OutputLimit),
     synthetic(&[field("stopReason", "max_turn_requests")], Kind::LimitReached),
-    synthetic(&[field("stopReason", "refusal")], Kind::Refused),
     // OpenCode.
     synthetic(&[field("errorName", "ContextOverflowError")], Kind::ContextOverflow),
     synthetic(&[field("errorName", "ProviderAuthError")], Kind::Auth),
@@ -62,7 +61,6 @@ const OF_GEMINI: &[Row] = &[
     // It says so when the next prompt would not fit.
     synthetic(&[field("stopReason", "max_tokens")], Kind::ContextOverflow),
     synthetic(&[field("stopReason", "max_turn_requests")], Kind::LimitReached),
-    synthetic(&[field("stopReason", "refusal")], Kind::Refused),
     synthetic(&[text("message", Begins("API key not valid"))], Kind::Auth),
     // Its code is 500 then.
     seen(
@@ -92,13 +90,16 @@ const OF_QWEN: &[Row] = &[
     seen(&[field("code", "-32000")], Kind::Auth, "no-key"),
     synthetic(&[field("stopReason", "max_tokens")], Kind::OutputLimit),
     synthetic(&[field("stopReason", "max_turn_requests")], Kind::LimitReached),
-    synthetic(&[field("stopReason", "refusal")], Kind::Refused),
     synthetic(
         &[text("message", Has("This model's maximum context length"))],
         Kind::ContextOverflow,
     ),
     synthetic(&[text("message", Has("insufficient_quota"))], Kind::Billing),
     synthetic(&[text("message", Begins("terminated"))], Kind::Network),
+    synthetic(
+        &[text("message", Begins("Model stream ended with empty response text"))],
+        Kind::Protocol,
+    ),
     seen(&[status(401, 401)], Kind::Auth, "key"),
     seen(&[status(402, 402)], Kind::Billing, "payment"),
     synthetic(&[status(403, 403)], Kind::Auth),

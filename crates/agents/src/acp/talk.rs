@@ -15,8 +15,10 @@ use super::preset::Preset;
 use super::rpc::{Message, Say};
 use super::tools::Calls;
 use super::turn::Turn;
+use crate::news::News;
 use crate::protocol::{AttemptEnd, Exit, Input, Out, Protocol, TimerId};
 use crate::stderr::StderrTail;
+use crate::verdict::{By, Said};
 use crate::wire::{decode, read_line};
 use crate::{RunRequest, Session, exit};
 use agent_client_protocol_schema::v1::PermissionOptionKind;
@@ -81,6 +83,8 @@ pub(super) struct Talk {
     cancel_sent: bool,
     turn: Turn,
     calls: Calls,
+    /// How far each call was when it was told last.
+    news: News,
     meter: Meter,
     asks: HashMap<String, Ask>,
     asked: HashMap<u32, Asked>,
@@ -121,6 +125,7 @@ impl Talk {
             cancel_sent: false,
             turn: Turn::default(),
             calls: Calls::new(preset.quirks, request),
+            news: News::default(),
             meter: Meter::new(preset, heard, request.session != Session::New),
             asks: HashMap::new(),
             asked: HashMap::new(),
@@ -202,14 +207,23 @@ impl Talk {
         self.prompting = self.heard == Heard::Saved;
         self.calls.turn_ended(out);
         self.asks.clear();
-        let answer = self.turn.answer(failure.is_none());
-        out.turn_ended(AttemptEnd {
-            answer,
+        let text = self.turn.answer(failure.is_none());
+        let has_used = self.meter.so_far().input_tokens.is_some_and(|tokens| tokens > 0);
+        let no_model = self.is_command() && !self.turn.acted && !has_used;
+        let said = Said {
             failure,
+            words: text.clone(),
+            reached: text,
+            acted: self.turn.acted,
+            by: if no_model { By::Agent } else { By::Model },
+            ..Said::default()
+        };
+        let end = said.end(out);
+        out.turn_ended(AttemptEnd {
             usage: self.meter.usage(),
             session_id: self.session_id.clone(),
             model: self.turn.model.clone(),
-            ..AttemptEnd::default()
+            ..end
         });
         let model = self.turn.model.clone();
         self.turn.begin();

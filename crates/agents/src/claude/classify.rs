@@ -71,10 +71,16 @@ fn evidence_of(
     let text = Some(&*error.text).filter(|text| !text.is_empty());
     let errors = result.errors.first().filter(|_| !reason.starts_with("aborted"));
     let status = error.status.map(|status| status.to_string());
+    let stop = result.stop_reason.as_deref().filter(|_| result.is_refused());
+    // Of this turn or one before it.
+    let stops = (result.safety_stops > 0).then_some("some");
     let limit_type = limit.and_then(|limit| limit.rate_limit_type.as_deref());
     let said = [
         (Field, "terminal_reason", Some(reason).filter(|reason| !reason.is_empty())),
         (Field, "subtype", subtype),
+        (Field, "stop_reason", stop),
+        (Field, "api_error", result.api_error.as_deref()),
+        (Field, "safety_stops", stops),
         (Field, "error", error.class.as_deref()),
         (Field, "api_error_type", error.api_type.as_deref()),
         (Field, "rate_limit", limit.and_then(|limit| limit.status.as_deref())),
@@ -107,7 +113,9 @@ fn message(result: &ResultLine, error: &ApiError) -> String {
         result.errors.first().map(String::as_str),
     ];
     let said = said.into_iter().flatten().find(|text| !text.is_empty());
-    said.or(result.terminal_reason.as_deref()).unwrap_or("claude reported an error").to_owned()
+    let subtype = Some(&*result.subtype).filter(|subtype| subtype.starts_with("error"));
+    let reason = result.terminal_reason.as_deref().filter(|reason| *reason != "completed");
+    said.or(reason).or(subtype).unwrap_or("claude reported an error").to_owned()
 }
 
 #[cfg(test)]

@@ -68,6 +68,12 @@ const ROWS: &[Row] = &[
     synthetic(&[field("error", "verification_required")], Kind::Auth),
     seen(&[field("error", "billing_error")], Kind::Billing, "no-credit"),
     seen(&[field("error", "model_not_found")], Kind::ModelUnavailable, "model"),
+    synthetic(&[field("api_error", "safety_monitor_blocked")], Kind::Refused),
+    synthetic(&[field("api_error", "dlp_request_denied")], Kind::Refused),
+    // A filter of the API's stopped the answer, which it tells as a request that was wrong.
+    synthetic(&[field("safety_stops", "some"), status(400, 400)], Kind::Refused),
+    synthetic(&[text("message", Has("safeguards flagged this message"))], Kind::Refused),
+    synthetic(&[text("message", Has("which appears to violate our Usage Policy"))], Kind::Refused),
     seen(&[field("error", "max_output_tokens")], Kind::OutputLimit, "length"),
     synthetic(
         &[field("error", "invalid_request"), text("message", Begins("Prompt is too long"))],

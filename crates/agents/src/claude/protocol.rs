@@ -10,6 +10,7 @@ use super::wire::{
 use super::{system, tools};
 use crate::protocol::{AttemptEnd, Exit, Input, Out, Protocol};
 use crate::stderr::StderrTail;
+use crate::verdict::{By, Said, is_command};
 use crate::wire::{decode, read_line, unsaid};
 use crate::{Image, RunRequest, Session, Transport, exit};
 use belay_trace::{
@@ -52,6 +53,10 @@ struct Turn {
     limit: Option<RateLimitInfo>,
     context_used: Option<u64>,
     denials: Vec<Denial>,
+    /// A tool was called.
+    acted: bool,
+    /// A model has begun a response.
+    responded: bool,
 }
 
 /// A response that arrives in pieces.
@@ -210,13 +215,29 @@ impl Claude {
                 self.retract_abandoned(out);
                 system::read("api_retry", text, out)
             }
-            ("system", Some(subtype)) => system::read(subtype, text, out),
+            ("system", Some(subtype)) => {
+                if subtype.starts_with("task_") {
+                    // A subagent has done something, or a command in the background has ended.
+                    out.progress();
+                }
+                system::read(subtype, text, out)
+            }
             ("assistant", _) => self.assistant(text, parent, out),
             ("user", _) => self.user(text, parent, out),
             ("stream_event", _) => self.stream_event(text, parent, out),
+            ("tool_progress", _) => tools::progress(text, out),
             ("rate_limit_event", _) => self.rate_limit(text, out),
             ("control_request", _) => self.control_request(text, out),
             ("control_response", _) => control_response(text, out),
+            ("conversation_reset", _) => {
+                // A command of the user's; the init line behind it has the new session.
+                out.event(Event::notice(
+                    Level::Debug,
+                    "conversation_reset",
+                    "the conversation begins anew",
+                ));
+                Some(())
+            }
             ("control_cancel_request" | "keep_alive", _) => Some(()),
             ("result", _) => self.result(text, out),
             _ => None,
@@ -227,6 +248,7 @@ impl Claude {
     fn init(&mut self, text: &str, out: &mut Out) -> Option<()> {
         let init: Init = decode(text)?;
         self.turn.open = true;
+        out.progress();
         if self.turns_ended == 0 || self.session_id.as_ref() != Some(&init.session_id) {
             out.event(Event::SessionStarted(SessionStarted {
                 session_id: init.session_id.clone(),
@@ -315,8 +337,9 @@ impl Claude {
                 }
             }
             // Its content is encrypted; there is nothing to show.
-            "redacted_thinking" => {}
+            "redacted_thinking" => out.progress(),
             "tool_use" | "server_tool_use" | "mcp_tool_use" => {
+                self.turn.acted = true;
                 let name = block.name.unwrap_or_default();
                 let call = ToolCall {
                     tool_id: block.id.map(ToolId),
@@ -362,6 +385,12 @@ impl Claude {
     fn stream_event(&mut self, text: &str, parent: Option<ToolId>, out: &mut Out) -> Option<()> {
         let line: StreamLine<'_> = decode(text)?;
         let event = line.event;
+        if matches!(event.kind.as_ref(), "message_start" | "message_stop")
+            || event.kind.starts_with("content_block_")
+        {
+            // A piece of a response, with words of its own or without. A ping is none.
+            out.progress();
+        }
         match event.kind.as_ref() {
             "message_start" => {
                 self.retract(&parent, out);
@@ -379,6 +408,7 @@ impl Claude {
                 stream.open_text.clear();
                 stream.open_reasoning.clear();
                 if let (Some(id), Some(name)) = (block.id, block.name) {
+                    self.turn.acted = true;
                     let tool_id = ToolId(id);
                     stream.tools.insert(event.index, (tool_id.clone(), name.clone()));
                     let start = ToolCallStart { tool_id: Some(tool_id), name };
@@ -448,6 +478,8 @@ impl Claude {
         parent: &Option<ToolId>,
         out: &mut Out,
     ) -> bool {
+        // What Claude says in the place of a model, it signs like this.
+        self.turn.responded |= model.as_deref() != Some("<synthetic>");
         let is_new = parent.is_none() && (message_id.is_none() || self.last_message != message_id);
         if is_new {
             self.last_message.clone_from(&message_id);
@@ -542,7 +574,6 @@ impl Claude {
             out.event(Event::Context(Context { used_tokens, window_tokens: window, source }));
         }
         let interrupted = self.interrupt == Interrupt::Sent;
-        // Only `is_error` says whether the turn answered.
         let failure = line.is_error().then(|| {
             classify::failure(&line, turn.api_error.as_ref(), turn.limit.as_ref(), interrupted)
         });
@@ -551,18 +582,20 @@ impl Claude {
             tool_id: denial.tool_use_id.map(ToolId),
             name: denial.tool_name,
         }));
-        let answer = if failure.is_some() { None } else { line.result };
-        self.end_turn(
-            AttemptEnd {
-                answer: answer.unwrap_or(turn.reached),
-                failure,
-                usage,
-                structured: line.structured_output.as_deref().map(Json::from_raw),
-                denials,
-                ..AttemptEnd::default()
-            },
-            out,
-        );
+        let no_model = !turn.responded
+            && (line.local_command.is_some()
+                || (line.num_turns == Some(0) && is_command(&self.prompt)));
+        let result = line.result.filter(|_| failure.is_none());
+        let said = Said {
+            failure,
+            words: result.filter(|result| !result.is_empty()).unwrap_or(turn.reached.clone()),
+            reached: turn.reached,
+            structured: line.structured_output.as_deref().map(Json::from_raw),
+            acted: turn.acted,
+            by: if no_model { By::Agent } else { By::Model },
+        };
+        let end = said.end(out);
+        self.end_turn(AttemptEnd { usage, denials, ..end }, out);
         Some(())
     }
 
@@ -587,15 +620,8 @@ impl Claude {
         let failure = exit::failure("claude", exit, interrupted, self.seen_stdout, &self.stderr);
         let turn = std::mem::take(&mut self.turn);
         let usage = self.meter.so_far();
-        self.end_turn(
-            AttemptEnd {
-                answer: turn.reached,
-                failure: Some(failure),
-                usage,
-                ..AttemptEnd::default()
-            },
-            out,
-        );
+        let end = Said::failed(failure, turn.reached).end(out);
+        self.end_turn(AttemptEnd { usage, ..end }, out);
     }
 }
 

@@ -33,6 +33,12 @@ pub(super) fn read(subtype: &str, text: &str, out: &mut Out) -> Option<()> {
             });
             out.event(Event::notice(Level::Warn, subtype, words));
         }
+        "model_refusal_no_fallback" => {
+            let words = line.content.filter(|words| !words.is_empty());
+            let words =
+                words.unwrap_or_else(|| "the model refused, and no other is asked".to_owned());
+            out.event(Event::notice(Level::Warn, subtype, words));
+        }
         "permission_denied" => {
             let name = line.tool_name.unwrap_or_default();
             let tool_id = line.tool_use_id.map(ToolId);

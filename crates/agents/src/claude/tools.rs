@@ -1,8 +1,10 @@
 //! Claude Code's tools: what they can do, and what they returned.
 
-use super::wire::Block;
-use crate::wire::flatten_content;
-use belay_trace::{Event, ToolId, ToolKind, ToolResult};
+use super::wire::{Block, ToolProgressLine};
+use crate::protocol::Out;
+use crate::wire::{decode, flatten_content};
+use belay_trace::{Event, Level, ToolId, ToolKind, ToolProgress, ToolResult};
+use std::time::Duration;
 
 /// The tools that change files or run programs, which could.
 pub(super) const CHANGING: [&str; 6] =
@@ -32,6 +34,25 @@ pub(super) fn result(block: Block<'_>) -> Event {
         output,
         tool_error,
     })
+}
+
+/// A tool is still running: Claude says so every 30 s, also of one that hangs.
+pub(super) fn progress(text: &str, out: &mut Out) -> Option<()> {
+    let line: ToolProgressLine = decode(text)?;
+    let tool_id = line.parent_tool_use_id.or(line.tool_use_id).map(ToolId);
+    if let Some(retry) = line.subagent_retry {
+        let (attempt, max) = (retry.attempt, retry.max_retries);
+        let words = format!("retry {attempt} of {max} of a subagent: {}", retry.error_category);
+        out.event_under(tool_id.clone(), Event::notice(Level::Info, "subagent_retry", words));
+    }
+    let elapsed = line.elapsed_time_seconds.and_then(|s| Duration::try_from_secs_f64(s).ok());
+    out.event(Event::ToolProgress(ToolProgress {
+        tool_id,
+        name: line.tool_name,
+        elapsed_ms: elapsed.and_then(|elapsed| u64::try_from(elapsed.as_millis()).ok()),
+        heartbeat: line.heartbeat || line.output.is_empty(),
+    }));
+    Some(())
 }
 
 fn exit_code(output: &str) -> Option<i32> {

@@ -176,6 +176,39 @@ pub(super) struct Delta<'a> {
     pub(super) partial_json: Option<String>,
 }
 
+/// A tool is still running. The tool is the parent: the line's own id is that of the report.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct ToolProgressLine {
+    #[serde(deserialize_with = "lenient")]
+    pub(super) tool_use_id: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) parent_tool_use_id: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) tool_name: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) elapsed_time_seconds: Option<f64>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) heartbeat: bool,
+    /// What the tool has printed. 2.1.329 leaves it out, so that its reports tell the time alone.
+    #[serde(deserialize_with = "lenient")]
+    pub(super) output: String,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) subagent_retry: Option<SubagentRetry>,
+}
+
+/// A request of a subagent has failed, and is made again.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct SubagentRetry {
+    #[serde(deserialize_with = "lenient")]
+    pub(super) attempt: u64,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) max_retries: u64,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) error_category: String,
+}
+
 #[derive(Debug, Deserialize)]
 pub(super) struct RateLimitLine {
     pub(super) rate_limit_info: RateLimitInfo,
@@ -266,6 +299,15 @@ pub(super) struct ResultLine {
     pub(super) model_usage_since_last_result: Option<BTreeMap<String, ModelTokens>>,
     #[serde(deserialize_with = "lenient")]
     pub(super) num_turns: Option<u64>,
+    /// Why the last response ended.
+    #[serde(deserialize_with = "lenient")]
+    pub(super) stop_reason: Option<String>,
+    /// How often a model or a filter has declined in this process.
+    #[serde(deserialize_with = "lenient")]
+    pub(super) safety_stops: u64,
+    /// The command of Claude's own that the prompt was.
+    #[serde(deserialize_with = "lenient")]
+    pub(super) local_command: Option<String>,
     #[serde(deserialize_with = "lenient")]
     pub(super) duration_ms: Option<u64>,
     pub(super) structured_output: Option<Box<RawValue>>,
@@ -274,17 +316,51 @@ pub(super) struct ResultLine {
 }
 
 impl ResultLine {
-    /// True if the turn did not answer. A line that does not say so answers only with an answer, which must not
-    /// be the words of an error: Claude prints both in the same field.
+    /// True if the turn did not answer, by any sign that it did not: Claude contradicts itself both ways. A line that
+    /// does not say so answers only with an answer, which must not be the words of an error: Claude prints both in
+    /// the same field.
     pub(super) fn is_error(&self) -> bool {
-        let completed = self.terminal_reason.as_deref().is_none_or(|reason| reason == "completed");
         let api_error = self.api_error.is_some()
             || self.api_error_status.is_some()
             || self.api_error_type.is_some();
-        let is_bad = self.subtype.starts_with("error") || !completed || api_error;
-        self.is_error.unwrap_or(self.result.is_none() || !self.errors.is_empty() || is_bad)
+        let reason = self.terminal_reason.as_deref().unwrap_or("completed");
+        let is_bad = self.subtype.starts_with("error")
+            || FAILING.contains(&reason)
+            || api_error
+            || self.is_refused()
+            || (self.result.is_none() && !self.errors.is_empty());
+        let has_no_answer =
+            || self.result.is_none() || !self.errors.is_empty() || reason != "completed";
+        is_bad || self.is_error.unwrap_or_else(has_no_answer)
+    }
+
+    /// True if the model declined to answer.
+    pub(super) fn is_refused(&self) -> bool {
+        self.stop_reason.as_deref() == Some("refusal")
     }
 }
+
+/// Why a turn ended that has no answer, whatever else the line says (2.1.329). Any other reason is one for which
+/// `is_error` is asked: a hook may end a turn that has answered.
+const FAILING: &[&str] = &[
+    "aborted_streaming",
+    "aborted_tools",
+    "api_error",
+    "blocking_limit",
+    "budget_exhausted",
+    "dlp_denied",
+    "image_error",
+    "malformed_tool_use_exhausted",
+    "max_turns",
+    "model_error",
+    "prompt_too_long",
+    "rapid_refill_breaker",
+    "refusal",
+    "safety_monitor_blocked",
+    "structured_output_retry_exhausted",
+    "tool_deferred_unavailable",
+    "turn_setup_failed",
+];
 
 /// Whatever is not plainly `false` is an error.
 fn no_success<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, D::Error> {

@@ -165,6 +165,7 @@ impl AppServer {
         match asked {
             Asked::Initialize => {
                 self.initialized = true;
+                out.progress();
                 out.stdin_line(&Say::Notify { method: "initialized" });
                 self.open_thread(out);
             }
@@ -312,6 +313,10 @@ impl AppServer {
         let params = params.map_or("{}", RawValue::get);
         let about: About<'_> = decode(params).unwrap_or_default();
         if self.is_of_another_thread(&about) {
+            if method.starts_with("item/") || method.starts_with("turn/") {
+                // A subagent works.
+                out.progress();
+            }
             if matches!(method, "turn/completed" | "item/completed" | "error") {
                 let said = decode::<ItemNote<'_>>(params).and_then(|note| note.item.into_message());
                 let words = match said {
@@ -352,11 +357,15 @@ impl AppServer {
                 if item.sort() == Sort::Unknown {
                     return None;
                 }
+                out.progress();
                 self.respond(&item, out);
                 self.items.started(&item, out);
             }
             "item/completed" => {
                 let item = decode::<ItemNote<'_>>(params)?.item;
+                if item.sort() != Sort::Unknown {
+                    out.progress();
+                }
                 self.respond(&item, out);
                 return self.items.completed(&item, out).then_some(());
             }
@@ -405,6 +414,7 @@ impl AppServer {
                 let words = format!("{} fell back to {}", note.from_model, note.to_model);
                 out.event(Event::notice(Level::Warn, "model_fallback", words));
             }
+            _ if asides::is_piece(method) => out.progress(),
             _ if asides::is_aside(method) => {}
             _ => return None,
         }
@@ -499,6 +509,7 @@ impl AppServer {
 
     fn turn_started(&mut self, note: TurnNote, out: &mut Out) {
         self.thread_id = self.thread_id.take().or(note.thread_id);
+        out.progress();
         self.meter.turn_started();
         self.turn = Some(Turn { id: note.turn.id, failure: None, responding: false });
         self.send_steers(out);
@@ -516,7 +527,11 @@ impl AppServer {
         let Some(note) = self.completed.take() else { return };
         let earlier = self.turn.take().and_then(|turn| turn.failure);
         let failure = match (note.turn.status.as_str(), note.turn.error) {
-            ("completed", _) => None,
+            // It cannot both have failed and be completed.
+            ("completed", Some(error)) => {
+                Some(self.failure(&error.message, error.codex_error_info.as_ref()))
+            }
+            ("completed", None) => None,
             ("interrupted", _) => Some(Failure::new(FailureKind::Interrupted, "interrupted").with(
                 EvidenceSource::Field,
                 "status",
@@ -700,13 +715,12 @@ impl AppServer {
         self.turns.ended();
         self.turns_ended += 1;
         (self.interrupt, self.interrupt_sent) = (false, false);
+        let end = self.items.said(failure).end(out);
         out.turn_ended(AttemptEnd {
-            answer: self.items.reached(),
-            failure,
             usage: Usage { duration_ms, ..self.meter.usage() },
             session_id: self.thread_id.clone(),
             model: self.model.clone(),
-            ..AttemptEnd::default()
+            ..end
         });
         out.close_stdin();
     }

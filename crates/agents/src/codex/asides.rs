@@ -1,6 +1,21 @@
 //! What the app-server says that no caller needs to hear.
 
-/// Notifications about the server's own household, and output that an item's end repeats in full.
+/// Pieces of what an item's end repeats in full: the model or a tool gets on.
+pub(super) fn is_piece(method: &str) -> bool {
+    const PIECES: &[&str] = &[
+        "turn/diff/updated",
+        "item/reasoning/summaryPartAdded",
+        "item/plan/delta",
+        "item/commandExecution/outputDelta",
+        "item/commandExecution/terminalInteraction",
+        "item/fileChange/outputDelta",
+        "item/fileChange/patchUpdated",
+        "item/mcpToolCall/progress",
+    ];
+    PIECES.contains(&method)
+}
+
+/// Notifications about the server's own household.
 pub(super) fn is_aside(method: &str) -> bool {
     const ASIDES: &[&str] = &[
         "thread/started",
@@ -11,16 +26,8 @@ pub(super) fn is_aside(method: &str) -> bool {
         "thread/queue/changed",
         "thread/closed",
         "thread/compacted",
-        "turn/diff/updated",
         "turn/moderationMetadata",
         "serverRequest/resolved",
-        "item/reasoning/summaryPartAdded",
-        "item/plan/delta",
-        "item/commandExecution/outputDelta",
-        "item/commandExecution/terminalInteraction",
-        "item/fileChange/outputDelta",
-        "item/fileChange/patchUpdated",
-        "item/mcpToolCall/progress",
         "model/verification",
         "account/updated",
         "skills/changed",

@@ -140,12 +140,16 @@ impl Exec {
                     ..Default::default()
                 }));
             }
-            "turn.started" => self.turn_open = true,
+            "turn.started" => {
+                self.turn_open = true;
+                out.progress();
+            }
             "item.started" | "item.updated" => {
                 let item = line.item?;
                 if item.sort() == Sort::Unknown {
                     return None;
                 }
+                out.progress();
                 self.respond(item.sort(), out);
                 self.items.started(&item, out);
                 if item.kind == "todo_list" {
@@ -216,13 +220,8 @@ impl Exec {
     fn end_turn(&mut self, failure: Option<Failure>, usage: Usage, out: &mut Out) {
         self.turn_open = false;
         self.turns_ended += 1;
-        out.turn_ended(AttemptEnd {
-            answer: self.items.reached(),
-            failure,
-            usage,
-            session_id: self.session_id.clone(),
-            ..AttemptEnd::default()
-        });
+        let end = self.items.said(failure).end(out);
+        out.turn_ended(AttemptEnd { usage, session_id: self.session_id.clone(), ..end });
     }
 
     fn exit(&mut self, exit: Exit, out: &mut Out) {

@@ -168,10 +168,6 @@ const ROWS: &[Row] = &[
         )],
         Kind::Refused,
     ),
-    synthetic(
-        &[text("message", Begins("Invalid prompt: we've limited access to this content"))],
-        Kind::Refused,
-    ),
     synthetic(&[text("message", Begins("This request has been flagged"))], Kind::Refused),
     seen(
         &[text("message", Begins("stream disconnected before completion"))],

@@ -3,10 +3,11 @@
 //! `exec --json` and the app-server describe the same items, one in snake_case and the other in camelCase.
 
 use crate::Out;
+use crate::verdict::Said;
 use crate::wire::{decode, flatten_content, lenient_text, unsaid};
 use belay_trace::{
-    Compaction, CompactionStatus, Event, Json, Level, Plan, PlanItem, PlanStatus, Reasoning, Text,
-    TextRetracted, ToolCall, ToolId, ToolKind, ToolResult,
+    Compaction, CompactionStatus, Event, Failure, Json, Level, Plan, PlanItem, PlanStatus,
+    Reasoning, Text, TextRetracted, ToolCall, ToolId, ToolKind, ToolResult,
 };
 use serde::Deserialize;
 use serde_json::json;
@@ -97,6 +98,10 @@ pub(super) struct Items {
     last_message: String,
     /// It is a comment on the work.
     is_comment: bool,
+    /// No tool was called behind it.
+    is_last: bool,
+    /// A tool was called in the turn.
+    acted: bool,
 }
 
 /// What an item was, for whoever counts responses.
@@ -167,6 +172,7 @@ impl Items {
                     out.event(Event::Text(Text { text: rest, message_id: message_id() }));
                 }
                 let is_comment = item.phase.as_deref() == Some("commentary");
+                self.is_last |= !text.is_empty();
                 if !is_comment || self.is_comment || self.last_message.is_empty() {
                     (self.last_message, self.is_comment) = (text, is_comment);
                 }
@@ -213,18 +219,24 @@ impl Items {
         }
     }
 
-    /// What was reached of an answer: the last whole message, or else what was said of one.
-    pub(super) fn reached(&mut self) -> String {
+    /// What was said in the turn, which is over. What was reached is the last whole message, or else what was said of
+    /// one; the answer is the message that no tool call comes behind.
+    pub(super) fn said(&mut self, failure: Option<Failure>) -> Said {
         self.reasoned.clear();
         let partial = self.said.drain(..).next_back().map(|(_, text)| text).unwrap_or_default();
         let whole = std::mem::take(&mut self.last_message);
-        if whole.is_empty() { partial } else { whole }
+        let is_last = std::mem::take(&mut self.is_last);
+        let acted = std::mem::take(&mut self.acted);
+        let words = if is_last { whole.clone() } else { partial.clone() };
+        let reached = if whole.is_empty() { partial } else { whole };
+        Said { failure, words, reached, acted, ..Said::default() }
     }
 
     fn call(&mut self, item: &Item<'_>, out: &mut Out) {
         if let Some(call) = tool(item)
             && !self.open_calls.contains_key(item.id.as_ref())
         {
+            (self.acted, self.is_last) = (true, false);
             self.open_calls.insert(item.id.as_ref().to_owned(), call.name.clone());
             out.event(Event::ToolCall(call));
         }

@@ -88,6 +88,13 @@ pub(super) fn of_error(data: Data<'_>, call: Option<&FailedCall>) -> Failure {
     waits::with_words(waits::with_words(failure, &words), &message)
 }
 
+/// The failure that Copilot tells in words of its own where an answer would stand (1.0.102). Only who knows that they
+/// are not the model's may ask.
+pub(super) fn of_own_words(words: &str) -> Option<Failure> {
+    let said = vec![evidence(EvidenceSource::Text, "own_words", words)];
+    Some(FAILURES.failure(words, said)).filter(|failure| failure.kind == FailureKind::Refused)
+}
+
 /// The failure that a line on standard error tells, when Copilot gives up before it asks a model.
 pub(super) fn of_stderr(line: &str) -> Option<Failure> {
     let said = vec![evidence(EvidenceSource::Text, "stderr", line)];

@@ -47,7 +47,14 @@ const ROWS: &[Row] = &[
     seen(&[status(500, 599)], Kind::ServerError, "server-error"),
     synthetic(&[CLIENT_ERROR], Kind::InvalidRequest),
     seen(&[field("failureKind", "transport"), NO_STATUS], Kind::Network, "broken-stream"),
-    seen(&[text("message", Begins("No response was returned."))], Kind::ServerError, "empty"),
+    seen(&[text("message", Begins("No response was returned."))], Kind::Protocol, "empty"),
+    synthetic(
+        &[text(
+            "own_words",
+            Begins("The model returned no content because the response was blocked"),
+        )],
+        Kind::Refused,
+    ),
     seen(
         &[text("stderr", Begins("Error: No authentication information found."))],
         Kind::Auth,

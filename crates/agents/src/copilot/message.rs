@@ -99,6 +99,11 @@ impl Message {
         self.again = true;
     }
 
+    /// True if pieces of the message with this id have come.
+    pub(super) fn has_begun(&self, id: Option<&str>) -> bool {
+        self.id.as_deref() == id && !self.text.is_empty()
+    }
+
     /// The text so far.
     pub(super) fn so_far(&self) -> &str {
         &self.text

@@ -7,8 +7,10 @@ use super::message::Message;
 use super::shell::Shell;
 use super::tools;
 use super::wire::{Data, Line, ToolError};
+use crate::news::News;
 use crate::protocol::{AttemptEnd, Exit, Input, Out, Protocol};
 use crate::stderr::StderrTail;
+use crate::verdict::Said;
 use crate::wire::{decode, read_line};
 use crate::{RunRequest, Session, exit, lines};
 use belay_trace::{
@@ -32,10 +34,15 @@ pub(super) struct Stream {
     tasks: HashMap<String, ToolId>,
     /// Calls under way: their names and what they print.
     calls: HashMap<String, (String, Shell)>,
+    /// How far each tool and response was when it was told last.
+    news: News,
     /// Responses of the main agent that have begun.
     turns: u64,
-    /// The last text of the main agent, once there is one.
-    answer: Option<String>,
+    /// The last text of the main agent, and the same if no tool call comes behind it.
+    reached: String,
+    words: String,
+    /// The main agent has called a tool.
+    acted: bool,
     /// A request that failed, and has not been made again with success.
     failed_call: Option<FailedCall>,
     failure: Option<Failure>,
@@ -95,6 +102,7 @@ impl Stream {
             self.result(&line, out);
             return Some(());
         }
+        let raw = line.data.map_or("", RawValue::get);
         let data = line.data.map(RawValue::get).map_or(Some(Data::default()), decode)?;
         let who = line.agent_id;
         let parent = who.as_ref().and_then(|id| self.tasks.get(id).cloned());
@@ -106,7 +114,18 @@ impl Stream {
             "session.mcp_servers_loaded" => servers(data, out),
             "session.mcp_server_status_changed" => server_changed(data, out),
             "model.call_start" => self.turn_started(who, data.model, parent, out),
-            "assistant.message_start" => {}
+            "assistant.turn_start" | "assistant.message_start" | "model.call_finished" => {
+                out.progress();
+            }
+            // How long the response is by now, and what a tool has printed or says of itself.
+            "assistant.streaming_delta"
+            | "tool.execution_partial_result"
+            | "tool.execution_progress" => {
+                let of = data.tool_call_id.or(who).unwrap_or_default();
+                if self.news.is_new(&of, raw) {
+                    out.progress();
+                }
+            }
             "assistant.message_delta" => {
                 let (id, text) = (data.message_id, data.delta_content?);
                 self.speaker(who).text(id, text, parent.as_ref(), out);
@@ -124,6 +143,9 @@ impl Stream {
             "tool.execution_start" => self.called(data, parent, out)?,
             "tool.shell_output" => {
                 let piece = data.text?;
+                if !piece.is_empty() {
+                    out.progress();
+                }
                 // What a command in the background prints after its call has returned is in the log alone.
                 if let Some((_, shell)) = self.calls.get_mut(data.tool_call_id?.as_str()) {
                     shell.piece(&piece);
@@ -145,6 +167,7 @@ impl Stream {
                 compaction(kind, data, out);
             }
             "subagent.started" => {
+                out.progress();
                 self.tasks.insert(who?, ToolId(data.tool_call_id?));
             }
             "subagent.failed" => {
@@ -210,8 +233,18 @@ impl Stream {
     ) -> Option<()> {
         let text = data.content?;
         if who.is_none() {
-            self.answer = Some(text.clone());
             (self.failed_call, self.failure) = (None, None);
+            let of_model = self.speaker(None).has_begun(data.message_id.as_deref());
+            // A model's words come in pieces before they come whole.
+            if !of_model && let Some(refused) = classify::of_own_words(&text) {
+                out.event(Event::notice(Level::Error, "error", text));
+                self.failure = Some(refused);
+                return Some(());
+            }
+            if !text.is_empty() {
+                self.reached.clone_from(&text);
+            }
+            self.words.clone_from(&text);
         }
         self.speaker(who).whole_text(data.message_id, text, parent, out);
         Some(())
@@ -240,6 +273,10 @@ impl Stream {
     fn called(&mut self, data: Data<'_>, parent: Option<ToolId>, out: &mut Out) -> Option<()> {
         let name = tools::name(&data)?;
         let id = data.tool_call_id?;
+        if parent.is_none() {
+            self.acted = true;
+            self.words.clear();
+        }
         self.calls.insert(id.clone(), (name.clone(), Shell::default()));
         let call = ToolCall {
             tool_id: Some(ToolId(id)),
@@ -336,11 +373,7 @@ impl Stream {
         let failure = match (line.exit_code, self.failure.take()) {
             _ if self.interrupted => Some(Failure::new(FailureKind::Interrupted, "interrupted")),
             (_, Some(failure)) => Some(failure),
-            (Some(0), None) if self.answer.is_some() => None,
-            (Some(0), None) => {
-                let words = "copilot ended without a word of the model";
-                Some(Failure::new(FailureKind::Protocol, words))
-            }
+            (Some(0), None) => None,
             (code, None) => {
                 let code = code.map_or_else(|| "no code".to_owned(), |code| format!("code {code}"));
                 Some(Failure::new(FailureKind::Unknown, format!("copilot ended with {code}")))
@@ -366,18 +399,21 @@ impl Stream {
             return;
         }
         let unfinished = self.speakers.get(&None).map(Message::so_far).unwrap_or_default();
-        let answer = match failure {
-            Some(_) if !unfinished.is_empty() => unfinished.to_owned(),
-            _ => self.answer.take().unwrap_or_default(),
-        };
-        out.turn_ended(AttemptEnd {
-            answer,
+        let reached = std::mem::take(&mut self.reached);
+        let said = Said {
             failure,
+            words: std::mem::take(&mut self.words),
+            reached: if unfinished.is_empty() { reached } else { unfinished.to_owned() },
+            acted: self.acted,
+            ..Said::default()
+        };
+        let end = said.end(out);
+        out.turn_ended(AttemptEnd {
             usage: Usage { num_turns: Some(self.turns), ..Usage::default() },
             session_id: self.session_id.clone(),
             model: self.model.clone(),
             denials: std::mem::take(&mut self.denials),
-            ..AttemptEnd::default()
+            ..end
         });
     }
 }

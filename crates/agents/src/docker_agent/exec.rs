@@ -5,6 +5,7 @@ use super::{classify, tools};
 use crate::RunRequest;
 use crate::protocol::{AttemptEnd, Exit, Input, Out, Protocol};
 use crate::stderr::StderrTail;
+use crate::verdict::Said;
 use crate::wire::{decode, read_line};
 use belay_trace::{
     Compaction, CompactionStatus, Context, ContextSource, CostSource, Denial, Event, Failure,
@@ -26,8 +27,11 @@ pub(super) struct Exec {
     /// The model is writing a response.
     responding: bool,
     responses: u64,
-    /// The text of the root's last response.
+    /// The text of the root's last response, and whether no tool call comes behind it.
     answer: String,
+    is_last: bool,
+    /// The root has called a tool.
+    acted: bool,
     /// The text of the response that is being written, whoever writes it.
     said: String,
     usage: Usage,
@@ -91,6 +95,7 @@ impl Exec {
                 self.said.push_str(&text);
                 if parent.is_none() {
                     self.answer.push_str(&text);
+                    self.is_last |= !text.trim().is_empty();
                 }
                 out.event_under(parent, Event::Text(Text { text, message_id }));
             }
@@ -102,6 +107,16 @@ impl Exec {
             "partial_tool_call" => self.piece(line.tool_call?, parent, out),
             "tool_call" => self.call(line.tool_call?, line.tool_definition.as_ref(), parent, out),
             "tool_call_response" => self.returned(line, parent, out),
+            // What a tool prints, and what is done before the first request.
+            "tool_call_output"
+            | "shell"
+            | "mcp_init_started"
+            | "mcp_init_finished"
+            | "rag_indexing_started"
+            | "rag_indexing_progress"
+            | "rag_indexing_completed" => {
+                out.progress();
+            }
             "tool_call_confirmation" => self.denied(line.tool_call?, parent, out),
             "token_usage" => self.used(line.usage?, parent, out),
             "session_compaction" => compaction(&line, out),
@@ -187,6 +202,7 @@ impl Exec {
         if std::mem::take(&mut self.turn_ended) {
             (self.usage, self.responses) = (Usage::default(), 0);
             (self.failure, self.responding) = (None, false);
+            (self.acted, self.is_last) = (false, false);
             self.answer.clear();
         }
     }
@@ -266,6 +282,9 @@ impl Exec {
         parent: Option<ToolId>,
         out: &mut Out,
     ) {
+        if parent.is_none() {
+            (self.acted, self.is_last) = (true, false);
+        }
         let function = &call.function;
         let tool_id = call.id.map(ToolId);
         if function.name == tools::TRANSFER {
@@ -346,14 +365,16 @@ impl Exec {
 
     fn end_turn(&mut self, failure: Option<Failure>, out: &mut Out) {
         self.turn_ended = true;
+        let reached = std::mem::take(&mut self.answer);
+        let words = if self.is_last { reached.clone() } else { String::new() };
+        let said = Said { failure, words, reached, acted: self.acted, ..Said::default() };
+        let end = said.end(out);
         out.turn_ended(AttemptEnd {
-            answer: std::mem::take(&mut self.answer),
-            failure,
             usage: self.usage.clone(),
             session_id: self.root.clone(),
             model: self.model.clone(),
             denials: std::mem::take(&mut self.denials),
-            ..AttemptEnd::default()
+            ..end
         });
     }
 
@@ -414,16 +435,9 @@ fn is_aside(kind: &str) -> bool {
         "team_info",
         "toolset_info",
         "agent_switching",
-        "tool_call_output",
-        "shell",
         "session_title",
         "session_summary",
         "session_plan_updated",
-        "mcp_init_started",
-        "mcp_init_finished",
-        "rag_indexing_started",
-        "rag_indexing_progress",
-        "rag_indexing_completed",
         "runtime_paused",
         "hook_started",
         "hook_finished",

@@ -1,11 +1,13 @@
 //! OpenCode's parts: text, reasoning, tools and steps, as both transports describe them.
 
 use super::meter::Meter;
-use crate::wire::{lenient, lenient_text, unsaid};
+use crate::news::News;
+use crate::verdict::Said;
+use crate::wire::{decode, lenient, lenient_text, unsaid};
 use crate::{Out, RunRequest};
 use belay_trace::{
-    Event, FailureKind, Json, Plan, PlanItem, PlanStatus, Reasoning, Retry, Text, ToolCall, ToolId,
-    ToolKind, ToolResult, TurnStarted,
+    Event, Failure, FailureKind, Json, Plan, PlanItem, PlanStatus, Reasoning, Retry, Text,
+    ToolCall, ToolId, ToolKind, ToolResult, TurnStarted,
 };
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -30,7 +32,7 @@ pub(super) struct Part<'a> {
     #[serde(borrow, default, rename = "callID", deserialize_with = "lenient_text")]
     call_id: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
-    state: Option<State<'a>>,
+    state: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "lenient_text")]
     pub(super) reason: Option<Cow<'a, str>>,
     #[serde(default, deserialize_with = "lenient")]
@@ -105,6 +107,12 @@ pub(super) struct Parts {
     /// The text of the last response that had any.
     answer: String,
     answer_of: Option<String>,
+    /// No tool was called behind it.
+    is_last: bool,
+    /// A tool was called.
+    acted: bool,
+    /// How far each call was when it was told last.
+    news: News,
     /// How the last step ended.
     pub(super) reason: Option<String>,
     /// The MCP servers that the request gives, whose tools OpenCode calls `server_tool`; longest name first.
@@ -141,9 +149,11 @@ impl Parts {
         }
     }
 
-    /// The answer, or what is reached of it.
-    pub(super) fn answer(&self) -> String {
-        self.answer.clone()
+    /// What was said in the turn: the answer is the words that no tool call comes behind.
+    pub(super) fn said(&self, failure: Option<Failure>) -> Said {
+        let reached = self.answer.clone();
+        let words = if self.is_last { reached.clone() } else { String::new() };
+        Said { failure, words, reached, acted: self.acted, ..Said::default() }
     }
 
     /// Takes a part; `None` if this version does not know its kind.
@@ -215,6 +225,7 @@ impl Parts {
         if part.time.end.is_none() {
             // It begins; what it says comes in pieces.
             if known.is_none() {
+                out.progress();
                 self.said.push((part.id.into_owned(), String::new(), is_reasoning));
             }
             return;
@@ -241,12 +252,18 @@ impl Parts {
             self.answer_of.clone_from(&id);
         }
         self.answer.push_str(&text);
+        self.is_last |= !text.trim().is_empty();
         out.event_under(self.under.clone(), Event::Text(Text { text, message_id: id }));
     }
 
     fn tool(&mut self, part: Part<'_>, out: &mut Out) -> Option<()> {
-        let state = part.state?;
+        let raw = part.state?.get();
+        let state: State<'_> = decode(raw)?;
         let id = part.call_id.unwrap_or(part.id).into_owned();
+        if self.news.is_new(&id, raw) {
+            // The model writes the call, or the tool prints something.
+            out.progress();
+        }
         let name = part.tool.as_deref().unwrap_or_default();
         if state.status == "pending" || self.done.contains(&id) {
             return Some(());
@@ -256,6 +273,7 @@ impl Parts {
             self.delegated = Some((session, ToolId::from(id.as_str())));
         }
         if self.calls.insert(id.clone()) {
+            (self.acted, self.is_last) = (true, false);
             let args = state.input.map(Json::from_raw).unwrap_or_default();
             if name == "todowrite"
                 && let Some(plan) = plan(&args)

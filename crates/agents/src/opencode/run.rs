@@ -5,6 +5,7 @@ use super::meter::Meter;
 use super::parts::{Part, Parts};
 use crate::protocol::{AttemptEnd, Exit, Input, Out, Protocol};
 use crate::stderr::StderrTail;
+use crate::verdict::refusal;
 use crate::wire::{decode, read_line};
 use crate::{RunRequest, exit};
 use belay_trace::{
@@ -145,38 +146,39 @@ impl Run {
             return;
         }
         let error = self.error.take().map(|error| classify::with_log(&error, &self.log));
-        let failure =
-            match (error, self.parts.reason.as_deref()) {
-                _ if self.interrupted && exit != Exit::Code(0) => {
-                    Some(exit::failure("opencode", exit, true, self.seen_stdout, &self.stderr))
-                }
-                (Some(failure), _) => Some(failure),
-                (None, Some("stop")) if exit == Exit::Code(0) => None,
-                (None, Some("tool-calls")) if self.denied => Some(classify::denied()),
-                (None, Some("length")) if exit == Exit::Code(0) => Some(
+        let failure = match (error, self.parts.reason.as_deref()) {
+            _ if self.interrupted && exit != Exit::Code(0) => {
+                Some(exit::failure("opencode", exit, true, self.seen_stdout, &self.stderr))
+            }
+            (Some(failure), _) => Some(failure),
+            (None, Some(reason)) if let Some(refused) = refusal("reason", reason) => Some(refused),
+            (None, Some("stop")) if exit == Exit::Code(0) => None,
+            (None, Some("tool-calls")) if self.denied => Some(classify::denied()),
+            (None, Some("length")) if exit == Exit::Code(0) => {
+                Some(
                     Failure::new(FailureKind::OutputLimit, "the answer was cut off at its limit")
                         .with(EvidenceSource::Field, "reason", "length"),
-                ),
-                _ => Some(exit::failure(
-                    "opencode",
-                    exit,
-                    self.interrupted,
-                    self.seen_stdout,
-                    &self.stderr,
-                )),
-            };
+                )
+            }
+            _ => Some(exit::failure(
+                "opencode",
+                exit,
+                self.interrupted,
+                self.seen_stdout,
+                &self.stderr,
+            )),
+        };
         if self.delegated {
             self.meter.unknown_use();
             let words =
                 "`opencode run` does not tell what subagents have used; the usage is without them";
             out.event(Event::notice(Level::Warn, "usage_partial", words));
         }
+        let end = self.parts.said(failure).end(out);
         out.turn_ended(AttemptEnd {
-            answer: self.parts.answer(),
-            failure,
             usage: self.meter.usage(),
             session_id: self.session_id.clone(),
-            ..AttemptEnd::default()
+            ..end
         });
     }
 }

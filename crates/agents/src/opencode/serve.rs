@@ -12,6 +12,7 @@ use super::subagents::Subagents;
 use super::wire::{Message, Properties, ServerEvent, SessionInfo};
 use crate::protocol::{AttemptEnd, Exit, HttpId, Input, Out, Protocol, TimerId};
 use crate::stderr::StderrTail;
+use crate::verdict::{Said, refusal};
 use crate::wire::{decode, read_line};
 use crate::{Effort, RunRequest, Session, exit};
 use belay_trace::{
@@ -135,6 +136,7 @@ impl Serve {
         let text = String::from_utf8_lossy(line);
         if text.starts_with("opencode server listening on ") && !self.listening {
             self.listening = true;
+            out.progress();
             out.open_sse(EVENTS, "/event");
         } else if !text.trim().is_empty() {
             out.event(Event::notice(Level::Info, "stdout", text.trim_end()));
@@ -175,6 +177,7 @@ impl Serve {
                 None => self.refused("the session cannot be opened", status, &text, out),
             },
             MESSAGES => {
+                out.progress();
                 let messages = decode::<Vec<Message>>(&text).unwrap_or_default();
                 self.not_ours.extend(messages.into_iter().map(|message| message.info.id));
                 self.prompt(out);
@@ -330,11 +333,9 @@ impl Serve {
             let kind = event.kind.as_ref();
             if kind == "server.connected" && !self.connected {
                 self.connected = true;
+                out.progress();
                 self.open_session(out);
-            } else if is_aside(kind) {
-                // That the server is alive is no progress.
-                out.no_progress();
-            } else {
+            } else if !is_aside(kind) {
                 let properties = decode(event.properties.map_or("{}", RawValue::get))?;
                 self.known_event(kind, properties, out)?;
             }
@@ -534,6 +535,7 @@ impl Serve {
         match (self.failure.take(), self.parts.reason.as_deref()) {
             _ if self.interrupted => Some(Failure::new(FailureKind::Interrupted, "interrupted")),
             (Some(failure), _) => Some(failure),
+            (None, Some(reason)) if let Some(refused) = refusal("finish", reason) => Some(refused),
             (None, Some("stop")) => None,
             // The value is the input of a tool that ends the turn.
             (None, _) if self.structured.is_some() => None,
@@ -553,14 +555,13 @@ impl Serve {
     }
 
     fn turn_ended(&self, failure: Option<Failure>, out: &mut Out) {
+        let said = self.parts.said(failure);
+        let end = Said { structured: self.structured.clone(), ..said }.end(out);
         out.turn_ended(AttemptEnd {
-            answer: self.parts.answer(),
-            failure,
             usage: self.meter.usage(),
             session_id: self.session_id.clone(),
             model: self.model_used.clone(),
-            structured: self.structured.clone(),
-            ..AttemptEnd::default()
+            ..end
         });
     }
 

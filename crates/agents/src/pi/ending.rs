@@ -1,6 +1,7 @@
 //! How the last response of a turn ended, and what the turn comes to by that.
 
 use super::classify;
+use crate::verdict::refusal;
 use belay_trace::{EvidenceSource, Failure, FailureKind};
 
 /// How a message ended.
@@ -12,12 +13,8 @@ pub(super) struct Ending {
     pub(super) error: Option<String>,
 }
 
-/// Why a turn that has settled has no answer; none if it has one. Silence is one only after work.
-pub(super) fn failure(
-    aborted: Option<bool>,
-    last: Option<&Ending>,
-    acted: bool,
-) -> Option<Failure> {
+/// Why a turn that has settled has failed, if Pi says that it has.
+pub(super) fn failure(aborted: Option<bool>, last: Option<&Ending>) -> Option<Failure> {
     let interrupted = |name: &str, value: &str| {
         let failure = Failure::new(FailureKind::Interrupted, "interrupted");
         failure.with(EvidenceSource::Field, name, value)
@@ -30,11 +27,9 @@ pub(super) fn failure(
     };
     let reason = last.stop_reason.as_deref().unwrap_or_default();
     let message = last.error.as_deref();
+    let raw = last.raw_stop_reason.as_deref().unwrap_or_default();
     match reason {
-        "stop" if last.text.is_empty() && !acted => {
-            let failure = Failure::new(FailureKind::Protocol, "the model answered with no word");
-            Some(failure.with(EvidenceSource::Field, "stopReason", reason))
-        }
+        "stop" | "length" if let Some(refused) = refusal("rawStopReason", raw) => Some(refused),
         "stop" => None,
         "aborted" => Some(interrupted("stopReason", reason)),
         "error" => {

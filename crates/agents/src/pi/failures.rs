@@ -30,8 +30,6 @@ const ROWS: &[Row] = &[
     synthetic(&[any_field("permission_error")], Kind::Auth),
     seen(&[any_field("model_not_found")], Kind::ModelUnavailable, "model"),
     synthetic(&[any_field("not_found_error")], Kind::ModelUnavailable),
-    synthetic(&[any_field("content_filter")], Kind::Refused),
-    synthetic(&[any_field("content_policy_violation")], Kind::Refused),
     seen(&[any_field("server_error")], Kind::ServerError, "server-error"),
     synthetic(&[any_field("api_error")], Kind::ServerError),
     seen(&[text("message", Begins("Connection error."))], Kind::Network, "refused-connection"),

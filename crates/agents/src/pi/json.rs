@@ -84,7 +84,7 @@ impl Printed {
             }
             Meaning::Settled => {
                 self.turn_open = false;
-                let mut end = self.stream.settled(line.aborted);
+                let mut end = self.stream.settled(line.aborted, out);
                 if let Some(failure) = end.failure.as_mut().filter(|_| self.interrupted) {
                     failure.kind = FailureKind::Interrupted;
                 }
@@ -110,7 +110,8 @@ impl Printed {
         self.turn_open = false;
         let failure =
             exit_failure(exit, self.interrupted, self.seen_stdout, &mut self.told, &self.stderr);
-        out.turn_ended(self.stream.end(Some(failure)));
+        let end = self.stream.end(Some(failure), out);
+        out.turn_ended(end);
     }
 }
 

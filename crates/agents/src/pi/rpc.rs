@@ -122,7 +122,7 @@ impl Rpc {
                 }
             }
             Meaning::Settled => {
-                let end = self.stream.settled(line.aborted);
+                let end = self.stream.settled(line.aborted, out);
                 self.end_turn(end, out);
             }
         }
@@ -220,7 +220,7 @@ impl Rpc {
     /// Ends an attempt whose turn will never begin; a recorded stream may have been another client's.
     fn fail(&mut self, failure: Failure, out: &mut Out) {
         if self.turn_open {
-            let end = self.stream.end(Some(failure));
+            let end = self.stream.end(Some(failure), out);
             self.end_turn(end, out);
         }
     }
@@ -244,7 +244,8 @@ impl Rpc {
         self.turn_open = false;
         let failure =
             exit_failure(exit, self.interrupted, self.seen_stdout, &mut self.told, &self.stderr);
-        out.turn_ended(self.stream.end(Some(failure)));
+        let end = self.stream.end(Some(failure), out);
+        out.turn_ended(end);
     }
 }
 

@@ -7,7 +7,9 @@ use super::meter::Meter;
 use super::tools;
 use super::wire::{self, Compacted, Line, State, ToolOutcome, Update};
 use crate::Out;
+use crate::news::News;
 use crate::protocol::AttemptEnd;
+use crate::verdict::Said;
 use crate::wire::{decode, flatten_content};
 use belay_trace::{
     Compaction, CompactionStatus, Context, ContextSource, Event, Failure, Json, Level, Retry,
@@ -32,6 +34,8 @@ pub(super) struct Stream {
     pub(super) session_id: Option<String>,
     model: Option<String>,
     meter: Meter,
+    /// What each tool that runs has returned when it was told last.
+    news: News,
     /// The message that is being written.
     message: Option<Message>,
     /// The last message of the turn that is whole.
@@ -60,6 +64,7 @@ impl Stream {
             "message_update" => {
                 let update = decode::<Update<'_>>(line.assistant_message_event?.get())?;
                 self.written(None, out).update(update, out)?;
+                out.progress();
             }
             "message_end" => self.message_ended(message(line)?, out),
             "turn_end" if self.called => {
@@ -68,6 +73,12 @@ impl Stream {
                 self.report(out);
             }
             "tool_execution_start" => self.tool_started(line, out)?,
+            "tool_execution_update" => {
+                let so_far = line.partial_result.map_or("", RawValue::get);
+                if self.news.is_new(line.tool_call_id.as_deref().unwrap_or_default(), so_far) {
+                    out.progress();
+                }
+            }
             "tool_execution_end" => tool_ended(line, out)?,
             "auto_retry_start" | "summarization_retry_scheduled" => self.retry(line, out),
             "auto_retry_end" => {
@@ -117,32 +128,26 @@ impl Stream {
     }
 
     /// The end of the turn, once Pi has settled.
-    pub(super) fn settled(&mut self, aborted: Option<bool>) -> AttemptEnd {
-        let failure = failure(aborted, self.last.as_ref(), self.acted);
-        self.end(failure)
+    pub(super) fn settled(&mut self, aborted: Option<bool>, out: &mut Out) -> AttemptEnd {
+        let failure = failure(aborted, self.last.as_ref());
+        self.end(failure, out)
     }
 
     /// The end of the turn; without a failure, the last message is the answer.
-    pub(super) fn end(&mut self, failure: Option<Failure>) -> AttemptEnd {
+    pub(super) fn end(&mut self, failure: Option<Failure>, out: &mut Out) -> AttemptEnd {
         let unfinished = self.message.take().map(|message| message.text());
-        let last = self.last.take().map(|last| last.text);
-        let answer = match &failure {
-            None => last.unwrap_or_default(),
-            Some(_) => {
-                let reached = std::mem::take(&mut self.reached);
-                unfinished.filter(|text| !text.is_empty()).unwrap_or(reached)
-            }
+        let reached = std::mem::take(&mut self.reached);
+        let said = Said {
+            failure,
+            words: self.last.take().map(|last| last.text).unwrap_or_default(),
+            reached: unfinished.filter(|text| !text.is_empty()).unwrap_or(reached),
+            acted: self.acted,
+            ..Said::default()
         };
+        let end = said.end(out);
         let usage = self.meter.usage();
         self.begin();
-        AttemptEnd {
-            answer,
-            failure,
-            usage,
-            session_id: self.session_id.clone(),
-            model: self.model.clone(),
-            ..AttemptEnd::default()
-        }
+        AttemptEnd { usage, session_id: self.session_id.clone(), model: self.model.clone(), ..end }
     }
 
     fn session(&mut self, line: &Line<'_>, out: &mut Out) -> Option<()> {
@@ -319,7 +324,6 @@ fn is_aside(kind: &str) -> bool {
         "turn_start",
         "turn_end",
         "agent_end",
-        "tool_execution_update",
         "queue_update",
         "entry_appended",
         "session_info_changed",

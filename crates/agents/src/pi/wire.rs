@@ -30,6 +30,9 @@ pub(super) struct Line<'a> {
     pub(super) args: Option<&'a RawValue>,
     #[serde(borrow, default)]
     pub(super) result: Option<&'a RawValue>,
+    /// What a tool that runs has returned so far.
+    #[serde(borrow, default)]
+    pub(super) partial_result: Option<&'a RawValue>,
     #[serde(default, deserialize_with = "lenient")]
     pub(super) is_error: bool,
     #[serde(default, deserialize_with = "lenient")]

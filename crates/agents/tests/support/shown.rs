@@ -102,7 +102,9 @@ fn made_up(table: &Table, row: &Row) -> Shown {
                     "message": {"id": "m", "model": "<synthetic>", "content": content}})
             });
             let subtype = field("subtype").unwrap_or_else(|| "success".to_owned());
+            let stops = field("safety_stops").map_or(0, |_| 1);
             let result = json!({"type": "result", "subtype": subtype, "is_error": true,
+                "safety_stops": stops, "api_error": field("api_error"),
                 "terminal_reason": field("terminal_reason"), "api_error_status": status,
                 "api_error_type": field("api_error_type"), "errors": text("errors").as_slice()});
             let lines = limit.into_iter().chain(error).chain([result]);
@@ -163,6 +165,12 @@ fn made_up(table: &Table, row: &Row) -> Shown {
         },
         "copilot" => match text("stderr") {
             Some(line) => (Transport::Print, vec![("stderr".to_owned(), line), exit(1)]),
+            None if text("own_words").is_some() => {
+                let message = json!({"type": "assistant.message",
+                    "data": {"messageId": "m", "content": text("own_words")}});
+                let result = json!({"type": "result", "sessionId": "s", "exitCode": 0});
+                (Transport::Print, [message, result].map(stdout).to_vec())
+            }
             None => {
                 let call = json!({"type": "model.call_failure", "data": {"statusCode": status,
                     "errorCode": field("code"), "failureKind": field("failureKind"),

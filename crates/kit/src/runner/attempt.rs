@@ -167,7 +167,6 @@ impl Runner {
             account_watch,
             idle: IdleWatch::new(self.request.idle, request.agent_retries, began),
             has_spoken: false,
-            is_progress: true,
             paused: None,
             alarm: None,
             denials: Vec::new(),
@@ -233,8 +232,6 @@ struct Attempt<'a> {
     idle: IdleWatch,
     /// The agent has printed a line.
     has_spoken: bool,
-    /// What was just read is more than a sign of life.
-    is_progress: bool,
     /// Since when everything stands still.
     paused: Option<Instant>,
     /// What our own limits have to say about what was just read.
@@ -325,11 +322,8 @@ impl Attempt<'_> {
                     self.input(Input::Http { id, status, body: &body });
                 }
                 Happening::Printed(Output::Sse(data)) => {
-                    self.is_progress = true;
+                    self.has_spoken = true;
                     self.gated(Pipe::Sse, &data);
-                    if self.is_progress {
-                        self.heard();
-                    }
                 }
             }
             match self.alarm.take() {
@@ -388,18 +382,7 @@ impl Attempt<'_> {
         } else {
             self.gated(pipe, line.bytes);
         }
-        // Words on standard error are no progress.
-        if pipe == Pipe::Stdout {
-            self.heard();
-        }
-    }
-
-    /// The agent has said something.
-    fn heard(&mut self) {
-        self.has_spoken = true;
-        if let Some(alarm) = self.idle.line(Instant::now()) {
-            self.alarm.get_or_insert(alarm);
-        }
+        self.has_spoken |= pipe == Pipe::Stdout;
     }
 
     /// Feeds the driver, journal first, and does what it wants done.
@@ -411,7 +394,10 @@ impl Attempt<'_> {
             match action {
                 Action::Emit(mut emitted) => {
                     self.bill.event(&mut emitted.event, emitted.parent_tool_id.is_none());
-                    self.idle.event(&emitted.event, Timestamp::now());
+                    let now = (Instant::now(), Timestamp::now());
+                    if let Some(alarm) = self.idle.event(&emitted.event, now) {
+                        self.alarm.get_or_insert(alarm);
+                    }
                     self.keep_to_the_limits(&emitted.event, emitted.parent_tool_id.is_none());
                     if let Event::PermissionRequest(request) = &emitted.event {
                         self.note_asked(request);
@@ -441,7 +427,7 @@ impl Attempt<'_> {
                     }
                 }
                 Action::Finish => self.finish_process(),
-                Action::NoProgress => self.is_progress = false,
+                Action::Progress => self.idle.progress(Instant::now()),
                 Action::Cannot(what) => self.cannot(what),
                 _ => {}
             }

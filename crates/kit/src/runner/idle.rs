@@ -40,8 +40,6 @@ pub(super) struct IdleWatch {
     warned: bool,
     /// Tools that run, by their ids.
     tools: HashSet<ToolId>,
-    /// The retry that the line before us announces.
-    retry: Option<Announced>,
     /// How often the agent may try again, and how often it has since it got on.
     retries_max: Option<u32>,
     retries: u64,
@@ -65,15 +63,15 @@ impl IdleWatch {
             since: now,
             warned: false,
             tools: HashSet::new(),
-            retry: None,
             retries_max,
             retries: 0,
             repeats: Repeats::default(),
         }
     }
 
-    /// An event that was made of what the agent has printed.
-    pub(super) fn event(&mut self, event: &Event, wall: Timestamp) {
+    /// Takes an event that was made of what the agent has said; `now` by the clock and on the wall.
+    pub(super) fn event(&mut self, event: &Event, now: (Instant, Timestamp)) -> Option<Alarm> {
+        let (now, wall) = now;
         match event {
             Event::ToolCall(call) => self.tools.extend(call.tool_id.clone()),
             Event::ToolResult(result) => {
@@ -81,33 +79,40 @@ impl IdleWatch {
                     self.tools.remove(id);
                 }
             }
-            Event::Retry(retry) => {
-                let delay = Duration::from_millis(delay_ms(retry, wall));
-                let until = wall.checked_add(delay).ok();
-                self.retries = retry.retry.unwrap_or(self.retries + 1);
-                self.retry = Some(Announced { retry: retry.clone(), delay, until });
-            }
             Event::Text(_) | Event::Reasoning(_) | Event::Usage(_) => self.retries = 0,
             _ => {}
         }
         self.repeats.count(event);
+        let retry_alarm = match event {
+            Event::Retry(retry) => self.retry(retry, now, wall),
+            _ => None,
+        };
+        if event.is_progress() {
+            (self.since, self.warned) = (now, false);
+            self.phase = if self.tools.is_empty() { Phase::Model } else { Phase::Tool };
+        }
+        retry_alarm.or_else(|| self.repeats.alarm())
     }
 
-    /// The agent has printed a line, and its events were told.
-    pub(super) fn line(&mut self, now: Instant) -> Option<Alarm> {
-        let too_long = match self.retry.take() {
-            // That it tries again is no progress.
-            Some(announced) => {
-                self.phase = Phase::Retry(now + announced.delay);
-                self.too_often(&announced).or_else(|| self.too_long(&announced))
-            }
-            None => {
-                self.phase = if self.tools.is_empty() { Phase::Model } else { Phase::Tool };
-                (self.since, self.warned) = (now, false);
-                None
-            }
+    /// The agent gets on, and no event says so.
+    pub(super) fn progress(&mut self, now: Instant) {
+        (self.since, self.warned) = (now, false);
+        self.phase = match self.phase {
+            // It has no session yet.
+            Phase::Start => Phase::Start,
+            _ if self.tools.is_empty() => Phase::Model,
+            _ => Phase::Tool,
         };
-        too_long.or_else(|| self.repeats.alarm())
+    }
+
+    /// The agent tries again what has failed, which is no progress.
+    fn retry(&mut self, retry: &Retry, now: Instant, wall: Timestamp) -> Option<Alarm> {
+        let delay = Duration::from_millis(delay_ms(retry, wall));
+        let until = wall.checked_add(delay).ok();
+        self.retries = retry.retry.unwrap_or(self.retries + 1);
+        self.phase = Phase::Retry(now + delay);
+        let announced = Announced { retry: retry.clone(), delay, until };
+        self.too_often(&announced).or_else(|| self.too_long(&announced))
     }
 
     /// A pause of this length does not count.
@@ -296,7 +301,9 @@ fn short(time: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use belay_trace::{Retry, Text, ToolCall, ToolResult, TurnStarted};
+    use belay_trace::{
+        Retry, SessionStarted, Text, ToolCall, ToolProgress, ToolResult, TurnStarted, Unknown,
+    };
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -323,8 +330,8 @@ mod tests {
             events: impl Iterator<Item = &'a Event>,
             now: Instant,
         ) -> Option<Alarm> {
-            events.for_each(|event| self.event(event, Timestamp::UNIX_EPOCH));
-            self.line(now)
+            let now = (now, Timestamp::UNIX_EPOCH);
+            events.map(|event| self.event(event, now)).fold(None, Option::or)
         }
     }
 
@@ -344,7 +351,7 @@ mod tests {
         assert!(matches!(watch.check(now + 60 * SECOND), Some(Alarm::Warn(_))));
         assert_eq!(watch.check(now + 61 * SECOND), None);
         assert_eq!(stopped_after(&mut watch, now), 180 * SECOND);
-        watch.heard([].iter(), now);
+        watch.heard([Event::SessionStarted(SessionStarted::default())].iter(), now);
         assert_eq!(stopped_after(&mut watch, now), 900 * SECOND);
         watch.heard([call()].iter(), now);
         assert_eq!(stopped_after(&mut watch, now), 1800 * SECOND);
@@ -393,25 +400,50 @@ mod tests {
         let retry = |seconds| Event::Retry(Retry { until: at(seconds), ..Retry::default() });
         let (mut watch, now) = watch();
         watch.limits.model = Some(5 * SECOND);
-        watch.event(&retry(1060), at(1000).unwrap());
-        assert_eq!(watch.line(now), None);
+        assert_eq!(watch.event(&retry(1060), (now, at(1000).unwrap())), None);
         assert_eq!(stopped_after(&mut watch, now), 90 * SECOND);
-        watch.event(&retry(1000 + 3 * 86_400), at(1000).unwrap());
-        assert!(matches!(watch.line(now), Some(Alarm::Stop(StopReason::Stalled, _))));
+        let alarm = watch.event(&retry(1000 + 3 * 86_400), (now, at(1000).unwrap()));
+        assert!(matches!(alarm, Some(Alarm::Stop(StopReason::Stalled, _))));
         // A clock that was set back.
-        watch.event(&retry(0), at(1000).unwrap());
-        assert_eq!(watch.line(now), None);
+        assert_eq!(watch.event(&retry(0), (now, at(1000).unwrap())), None);
     }
 
     #[test]
     fn retries_without_end_are_no_progress() {
         let (mut watch, now) = watch();
-        watch.heard([].iter(), now);
         for second in 1..890 {
             assert_eq!(watch.heard([retry(1)].iter(), now + second * SECOND), None);
             assert_eq!(watch.check(now + second * SECOND), None);
         }
         assert_eq!(stopped_after(&mut watch, now), 920 * SECOND);
+    }
+
+    #[test]
+    fn signs_of_life_move_no_limit_and_end_no_phase() {
+        let signs = || {
+            let heartbeat = ToolProgress { heartbeat: true, ..ToolProgress::default() };
+            [
+                Event::ToolProgress(heartbeat),
+                Event::Unknown(Unknown::default()),
+                Event::notice(belay_trace::Level::Warn, "stdout", "noise"),
+            ]
+        };
+        let (mut watch, now) = watch();
+        assert_eq!(watch.heard(signs().iter(), now + 100 * SECOND), None);
+        assert_eq!(stopped_after(&mut watch, now), 180 * SECOND, "still in its start");
+        watch.heard([call()].iter(), now);
+        assert_eq!(watch.heard(signs().iter(), now + 1000 * SECOND), None);
+        assert_eq!(stopped_after(&mut watch, now), 1800 * SECOND);
+        // What the tool prints is progress, and still the tool's.
+        watch.progress(now + 1000 * SECOND);
+        assert_eq!(stopped_after(&mut watch, now), 2800 * SECOND);
+    }
+
+    #[test]
+    fn a_session_that_opens_step_by_step_is_still_starting() {
+        let (mut watch, now) = watch();
+        watch.progress(now + 100 * SECOND);
+        assert_eq!(stopped_after(&mut watch, now), 280 * SECOND);
     }
 
     #[test]

@@ -4,12 +4,12 @@
 use crate::fake_run::{
     ANSWER, Seen, Stage, answer, finish_after, hanging, is_running, read_to, run, wait_until,
 };
-use belay_testkit::fake_agent::{Grandchild, Play};
+use belay_testkit::fake_agent::{Grandchild, Pace, Play};
 use belaykit::trace::{Containment, LeftProcess};
 use belaykit::{Claude, Client, Event, FailureKind, IdleLimits, RunRequest};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A program in a session of its own that would live for a minute.
 fn leaving() -> Play {
@@ -113,6 +113,64 @@ async fn an_agent_that_is_silent_is_warned_of_and_stopped() {
     assert_eq!(seen.failure().message, "no progress for 3 s while it waits for the model");
     assert_eq!(seen.notices("idle").len(), 1, "{seen:#?}");
     assert_eq!(seen.count("interrupted"), 1);
+}
+
+/// Everything that is printed while nothing happens: blank lines, words, what belay does not know, heartbeats.
+fn noise() -> Vec<String> {
+    let lines = [
+        "",
+        "still here",
+        r#"{"type":"keep_alive"}"#,
+        r#"{"type":"news","n":1}"#,
+        r#"{"type":"stream_event","session_id":"s","event":{"type":"ping"}}"#,
+        r#"{"type":"system","subtype":"thinking_tokens","estimated_tokens":9,"estimated_tokens_delta":1}"#,
+        r#"{"type":"tool_progress","tool_use_id":"t1-heartbeat-0","tool_name":"Bash","parent_tool_use_id":"t1","elapsed_time_seconds":30,"heartbeat":true}"#,
+    ];
+    lines.into_iter().cycle().take(60).map(str::to_owned).collect()
+}
+
+/// Plays a beginning, and then noise for half a minute.
+fn noisy(beginning: &[&str]) -> Play {
+    let lines: Vec<String> =
+        beginning.iter().map(|line| (*line).to_owned()).chain(noise()).collect();
+    let at = (0..lines.len()).map(|n| 500.0 * n.saturating_sub(beginning.len()) as f64);
+    let pace = Pace::RecordedMs(at.collect());
+    Play { pace, linger_ms: 60_000, ..Play::lines(lines) }
+}
+
+const INIT: &str = r#"{"type":"system","subtype":"init","session_id":"s"}"#;
+
+#[tokio::test]
+async fn noise_is_no_progress_in_any_phase() {
+    let call = r#"{"type":"assistant","session_id":"s","message":{"id":"m","model":"x","content":[{"type":"tool_use","id":"t1","name":"Bash","input":{}}]}}"#;
+    let limit = Duration::from_secs(3);
+    for (beginning, limits, words) in [
+        (&[][..], "start=3s", "since it was started"),
+        (&[INIT][..], "model=3s", "while it waits for the model"),
+        (&[INIT, call][..], "tool=3s", "while a tool runs"),
+    ] {
+        let stage = Stage::new("claude", &noisy(beginning));
+        let request = RunRequest::new("p").idle(limits.parse().unwrap());
+        let since = Instant::now();
+        let seen = run(&stage.claude(), request).await;
+        assert_eq!(seen.failure().kind, FailureKind::Stalled, "{seen:#?}");
+        assert_eq!(seen.failure().message, format!("no progress for 3 s {words}"));
+        assert!(since.elapsed() >= limit, "{words}");
+    }
+}
+
+/// Claude streams the pieces of a thought that it does not tell: no words, and yet progress.
+#[tokio::test]
+async fn a_response_without_words_is_progress() {
+    let piece = r#"{"type":"stream_event","session_id":"s","event":{"type":"content_block_delta","index":0,"delta":{"type":"signature_delta","signature":"x"}}}"#;
+    let mut lines = vec![INIT.to_owned()];
+    lines.extend(std::iter::repeat_n(piece.to_owned(), 10));
+    lines.push(r#"{"type":"result","subtype":"success","is_error":false,"num_turns":1,"session_id":"s","result":"yes"}"#.to_owned());
+    let pace = Pace::RecordedMs((0..lines.len()).map(|n| 500.0 * n as f64).collect());
+    let stage = Stage::new("claude", &Play { pace, ..Play::lines(lines) });
+    let request = RunRequest::new("p").idle("model=3s".parse().unwrap());
+    let seen = run(&stage.claude(), request).await;
+    assert_eq!(seen.answer(), "yes");
 }
 
 #[tokio::test(flavor = "multi_thread")]

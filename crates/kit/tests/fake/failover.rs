@@ -3,10 +3,12 @@
 
 use crate::fake_run::{ANSWER, finish_after, lines, pid, read_to, run};
 use crate::two::{Two, attempts, codex_answers, failovers, recorded};
-use belay_testkit::fake_agent::{Exit, Pause, Play, Until, WaitForStdin};
+use belay_testkit::fake_agent::{Exit, FakeAgent, Pause, Play, Until, WaitForStdin};
 use belaykit::trace::{Effects, Start, StopReason};
-use belaykit::{Claude, Client, Codex, Event, FailureKind, OnEffects, OnLimit, Policy};
-use belaykit::{Rule, Transport};
+use belaykit::{
+    Claude, Client, Codex, Copilot, Event, FailureKind, OnEffects, OnLimit, OpenCode, Pi, Policy,
+    Rule, Transport,
+};
 use rustix::process::{Pid, Signal, kill_process};
 use std::process::Command;
 use std::time::Duration;
@@ -118,6 +120,72 @@ async fn an_agent_that_is_not_there_is_passed_over() {
     assert!(two.client().check(&two.request()).is_ok());
     std::fs::remove_file(two.stage.path("codex")).unwrap();
     assert_eq!(two.client().check(&two.request()).unwrap_err().kind(), FailureKind::NotInstalled);
+}
+
+/// Whoever declines, and in whatever words: it is an answer, and no other agent is asked for another one.
+#[tokio::test]
+async fn what_an_agent_refuses_is_asked_of_no_other() {
+    let (claude, codex) = ("claude", "codex");
+    let flagged = r#"{\"error\":{\"message\":\"words\",\"code\":\"invalid_prompt\"}}"#;
+    let refusals: [(&str, &str, Client, Vec<String>); 5] = [
+        (
+            claude,
+            codex,
+            Client::new(Claude::new()).or(Codex::new()),
+            vec![
+                r#"{"type":"system","subtype":"init","session_id":"s"}"#.to_owned(),
+                r#"{"type":"result","subtype":"success","is_error":true,"num_turns":1,"session_id":"s","result":"API Error","stop_reason":"refusal"}"#.to_owned(),
+            ],
+        ),
+        (
+            codex,
+            claude,
+            Client::new(Codex::new()).or(Claude::new()),
+            vec![
+                r#"{"type":"thread.started","thread_id":"s"}"#.to_owned(),
+                r#"{"type":"turn.started"}"#.to_owned(),
+                format!(r#"{{"type":"turn.failed","error":{{"message":"{flagged}"}}}}"#),
+            ],
+        ),
+        (
+            "opencode",
+            claude,
+            Client::new(OpenCode::new()).or(Claude::new()),
+            vec![
+                r#"{"type":"error","sessionID":"s","error":{"name":"ContentFilterError","data":{"message":"blocked"}}}"#.to_owned(),
+            ],
+        ),
+        (
+            "pi",
+            claude,
+            Client::new(Pi::new()).or(Claude::new()),
+            vec![
+                r#"{"type":"agent_start"}"#.to_owned(),
+                r#"{"type":"message_end","message":{"role":"assistant","content":[],"stopReason":"error","rawStopReason":"content_filter","errorMessage":"Provider finish_reason: content_filter"}}"#.to_owned(),
+                r#"{"type":"agent_settled","aborted":false}"#.to_owned(),
+            ],
+        ),
+        (
+            "copilot",
+            claude,
+            Client::new(Copilot::new()).or(Claude::new()),
+            vec![
+                r#"{"type":"model.call_failure","data":{"statusCode":400,"errorCode":"content_policy_violation","errorMessage":"words"}}"#.to_owned(),
+                r#"{"type":"session.error","data":{"errorType":"query","message":"400 words","statusCode":400}}"#.to_owned(),
+                r#"{"type":"result","sessionId":"s","exitCode":1}"#.to_owned(),
+            ],
+        ),
+    ];
+    for (first, next, chain, lines) in refusals {
+        let two = Two::new(&codex_answers(), &codex_answers());
+        for name in [first, next] {
+            let refuses = Play::lines(lines.clone()).exit(Exit::Code(1));
+            FakeAgent::new(two.stage.dir.path(), name, &refuses).unwrap();
+        }
+        let seen = run(&two.surround(chain), two.request()).await;
+        assert_eq!(seen.failure().kind, FailureKind::Refused, "{first}: {seen:#?}");
+        assert_eq!((seen.count("attempt_started"), seen.count("failover")), (1, 0), "{first}");
+    }
 }
 
 #[tokio::test]

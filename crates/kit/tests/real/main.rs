@@ -25,3 +25,4 @@ mod sessions;
 mod stops;
 mod tools;
 mod traces;
+mod verdicts;

@@ -19,7 +19,13 @@ pub(crate) enum Failure {
     ModelNotFound,
     NoCredit,
     PaymentRequired,
-    UsageLimit { resets_at: SystemTime },
+    UsageLimit {
+        resets_at: SystemTime,
+    },
+    /// The request itself is flagged; OpenAI has several codes for that.
+    Flagged {
+        code: &'static str,
+    },
 }
 
 /// How a failure travels.
@@ -70,6 +76,11 @@ impl Failure {
             Self::PaymentRequired => {
                 (402, "billing_error", "There is a problem with your billing.".to_owned())
             }
+            Self::Flagged { .. } => (
+                400,
+                "invalid_request_error",
+                "Output blocked by content filtering policy".to_owned(),
+            ),
             Self::UsageLimit { resets_at } => {
                 headers.extend(used_up_window(unix_s(resets_at), now_s));
                 (429, "rate_limit_error", "You have reached your usage limit.".to_owned())
@@ -135,6 +146,13 @@ impl Failure {
                 &format!("The model `{model}` does not exist or you do not have access to it."),
             ),
             Self::UsageLimit { resets_at } => usage_limit(unix_s(resets_at), now_s),
+            Self::Flagged { code } => openai_error(
+                400,
+                "invalid_request_error",
+                Some(code),
+                "Invalid prompt: your prompt was flagged as potentially violating our usage policy. \
+                 Please try again with a different prompt.",
+            ),
         }
     }
 
@@ -188,6 +206,9 @@ impl Failure {
                 "Billing is not enabled for this project.",
                 &json!([]),
             ),
+            Self::Flagged { .. } => {
+                google_error(400, "INVALID_ARGUMENT", "The prompt was blocked.", &json!([]))
+            }
             Self::UsageLimit { resets_at } => {
                 let wait_s = unix_s(resets_at).saturating_sub(now_s);
                 let delay = json!({
@@ -228,6 +249,7 @@ impl Failure {
             | Self::ServerError
             | Self::ModelNotFound
             | Self::NoCredit
+            | Self::Flagged { .. }
             | Self::PaymentRequired => self.responses(model, now_s),
         }
     }

@@ -178,6 +178,11 @@ impl Reply {
         Self::failed(Failure::PaymentRequired)
     }
 
+    /// The provider has flagged the prompt, under this code where its API has one: `invalid_prompt`.
+    pub fn flagged(code: &'static str) -> Self {
+        Self::failed(Failure::Flagged { code })
+    }
+
     /// The subscription's window is used up until `resets_at`.
     pub fn usage_limit(resets_at: SystemTime) -> Self {
         Self::failed(Failure::UsageLimit { resets_at })

@@ -26,6 +26,10 @@ impl Talk {
         if let Some(error) = &message.error {
             return self.refused(asked, error, out);
         }
+        if asked != Asked::Prompt {
+            // The session opens.
+            out.progress();
+        }
         match asked {
             Asked::Initialize => {
                 self.initialized = true;

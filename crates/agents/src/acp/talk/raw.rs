@@ -1,6 +1,7 @@
 //! What of an update is wanted as it was written.
 
 use crate::acp::tools::Beside;
+use crate::news::News;
 use crate::wire::{decode, lenient};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -18,6 +19,14 @@ pub(super) struct Raw<'a> {
 struct RawCall<'a> {
     #[serde(borrow, default, rename = "rawInput")]
     input: Option<&'a RawValue>,
+    #[serde(borrow, default, rename = "rawOutput")]
+    raw_output: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    content: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    status: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    title: Option<&'a RawValue>,
     #[serde(default, rename = "_meta", deserialize_with = "lenient")]
     meta: CallMeta,
 }
@@ -174,6 +183,16 @@ pub(super) fn message_number(params: &RawValue) -> Option<String> {
 impl<'a> Raw<'a> {
     pub(super) fn read(params: &'a RawValue) -> Self {
         decode(params.get()).unwrap_or_default()
+    }
+
+    /// Returns whether the update shows that its call has got on: it says something that it did not say last time.
+    pub(super) fn is_new(&self, id: &str, news: &mut News) -> bool {
+        let Some(call) = &self.update else { return false };
+        // A command may print the same thing twice.
+        let prints = call.meta.output.as_ref().is_some_and(|output| !output.data.is_empty());
+        let parts = [call.status, call.title, call.input, call.content, call.raw_output];
+        let state = parts.map(|part| part.map_or("", RawValue::get)).join("\n");
+        news.is_new(id, &state) || prints
     }
 
     pub(super) fn for_call(&self) -> Beside<'_> {

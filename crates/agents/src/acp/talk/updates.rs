@@ -9,6 +9,7 @@ use crate::acp::preset::Rule;
 use crate::acp::tools::Step;
 use crate::acp::{classify, tools};
 use crate::protocol::{Action, Out};
+use crate::verdict::is_command;
 use crate::wire::{decode, lenient};
 use agent_client_protocol_schema::v1::{
     ContentChunk, PlanEntryStatus, SessionNotification, SessionUpdate, ToolCallUpdate,
@@ -57,7 +58,8 @@ impl Talk {
         let by_reason =
             |failure: Failure| Some(failure.with(EvidenceSource::Field, "stopReason", reason));
         let own_words = self.own_words(answer, out);
-        let silence_fails = self.preset.quirks.silence_is_failure || !self.turn.acted;
+        // Without a tool call it is a failure anyway; behind one, where silence is what becomes of a failure.
+        let silence_fails = self.preset.quirks.silence_is_failure && !self.is_command();
         let gave_up = self.turn.is_silent() && self.calls.last_is_denied();
         match reason {
             "end_turn" if own_words.is_some() => own_words,
@@ -74,7 +76,7 @@ impl Talk {
                 by_reason(Failure::new(FailureKind::Network, words))
             }
             "end_turn" if self.turn.is_silent() && silence_fails => {
-                let words = "the model answered with no word, or its answer broke off";
+                let words = "the turn ended without a word, as one that broke off does";
                 by_reason(Failure::new(FailureKind::Protocol, words))
             }
             "end_turn" => None,
@@ -102,8 +104,8 @@ impl Talk {
     }
 
     /// True for a prompt that the agent may carry out itself, without a model.
-    fn is_command(&self) -> bool {
-        self.request.composed_prompt().trim_start().starts_with(['/', '$'])
+    pub(super) fn is_command(&self) -> bool {
+        is_command(&self.request.composed_prompt())
     }
 
     pub(super) fn notification(
@@ -212,6 +214,7 @@ impl Talk {
             // Before the prompt it is the history of the session, or the agent's household.
             _ if !self.prompting => {
                 out.event(Event::notice(Level::Debug, "history", "an update before the prompt"));
+                out.progress();
                 if self.settling.is_some() {
                     self.wait_for_history(out);
                 }
@@ -301,6 +304,10 @@ impl Talk {
             self.turn.calls(out);
         }
         self.tool_heard_late(&update.tool_call_id.0);
+        if beside.is_new(&update.tool_call_id.0, &mut self.news) {
+            // The model writes the call, or the tool prints something.
+            out.progress();
+        }
         let step = self.calls.update(update, beside.for_call(), out);
         if step == Step::Ended {
             self.turn.tool_ended();
