@@ -25,6 +25,11 @@ pub(super) struct Turn {
 }
 
 impl Turn {
+    /// True if the model has done anything in it.
+    pub(super) fn has_begun(&self) -> bool {
+        self.responding || self.acted || self.has_said
+    }
+
     pub(super) fn text(&mut self, text: String, out: &mut Out) {
         if text.is_empty() {
             return;
