@@ -3,7 +3,8 @@
 //! `belay parse --format harness` prints exactly these objects. Everything else in belay uses
 //! [`belay_trace::Event`], which has the same field names and more of them.
 
-use crate::{Agent, AttemptEnd, Emitted};
+use crate::wire::decode;
+use crate::{Agent, AttemptEnd, Emitted, framing};
 use belay_trace::{Event, Failure, RunResult, Usage as BelayUsage};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -134,16 +135,17 @@ fn of_answer(answer: &str, failure: Option<&Failure>, usage: &BelayUsage) -> Har
     HarnessEvent { kind: "result", result, usage: Some(usage.into()), ..Default::default() }
 }
 
-/// Decodes a line that holds a JSON object; `None` for anything else.
+/// Decodes a line that holds a JSON object; `None` for anything else. Escape sequences around it count for nothing.
 ///
 /// ```
 /// use belay_agents::harness::parse_json;
 ///
 /// assert!(parse_json(r#"{"a":1}"#).is_some());
+/// assert!(parse_json("\x1b]0;title\x07{\"a\":1}").is_some());
 /// assert!(parse_json("[1]").is_none() && parse_json("npm warn").is_none());
 /// ```
 pub fn parse_json(line: &str) -> Option<Map<String, Value>> {
-    serde_json::from_str(line).ok()
+    serde_json::from_str(line).ok().or_else(|| decode(framing::only_object(line)?))
 }
 
 /// Reads usage in Claude's shape: `{"usage":{"input_tokens":…,"output_tokens":…},"total_cost_usd":…}`.

@@ -31,6 +31,7 @@ mod copilot;
 mod docker_agent;
 mod exit;
 pub mod failures;
+mod framing;
 pub mod harness;
 mod idle;
 mod image;

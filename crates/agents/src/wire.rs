@@ -1,32 +1,9 @@
 //! Decoding what agents print.
 
-use crate::{Out, lines};
-use belay_trace::{Event, Level, Unknown};
 use memchr::memmem;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
-
-/// Reads one line of an agent that prints JSON objects; `read` says whether it knew the object.
-///
-/// What is no object becomes a notice, for programs print warnings, and an object that `read` does not know
-/// an unknown event: nothing vanishes.
-pub(crate) fn read_line(
-    line: &[u8],
-    out: &mut Out,
-    read: impl FnOnce(&str, &mut Out) -> Option<()>,
-) {
-    let text = lines::text(line);
-    let words = text.trim();
-    // Without this check serde would take `["result"]` for an object whose fields come in order.
-    if !words.starts_with('{') {
-        if !words.is_empty() {
-            out.event(Event::notice(Level::Warn, "stdout", text.trim_end()));
-        }
-    } else if read(&without_lone_surrogates(&text), out).is_none() {
-        out.event(Event::Unknown(Unknown { line: text.into_owned() }));
-    }
-}
 
 /// Decodes a line or part of a line into one of an agent's own types.
 pub(crate) fn decode<'a, T: Deserialize<'a>>(text: &'a str) -> Option<T> {
@@ -70,7 +47,7 @@ pub(crate) fn unsaid(text: String, said: &str) -> String {
 /// Replaces each escape like `\ud83d` that has lost its other half, since no Rust string can hold it.
 ///
 /// Agents written in JavaScript print one when they cut a string in the middle of an emoji.
-fn without_lone_surrogates(text: &str) -> Cow<'_, str> {
+pub(crate) fn without_lone_surrogates(text: &str) -> Cow<'_, str> {
     let has = |escape: &str| memmem::find(text.as_bytes(), escape.as_bytes()).is_some();
     if !has(r"\ud") && !has(r"\uD") {
         return Cow::Borrowed(text);

@@ -21,6 +21,13 @@ pub(super) struct Message<'a> {
     pub(super) error: Option<RpcError>,
 }
 
+/// Which session a message is about.
+#[derive(Debug, Deserialize)]
+pub(super) struct SessionRef<'a> {
+    #[serde(borrow, default, rename = "sessionId")]
+    pub(super) session_id: Option<Cow<'a, str>>,
+}
+
 /// Why a request of ours was refused.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]

@@ -2,15 +2,25 @@
 
 use crate::copilot;
 use crate::session::{self, Response, SessionFiles, Tokens};
-use crate::wire::{decode, lenient};
+use crate::wire::lenient;
+use crate::{framing, lines};
 use jiff::Timestamp;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 /// Where the file is, and how it is read.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SessionFile {
     pub(super) files: fn(&str) -> Option<SessionFiles>,
     pub(super) read: fn(Timestamp, &mut dyn Iterator<Item = &[u8]>) -> Vec<Response>,
+}
+
+/// Decodes the records of a file, whole lines or not.
+fn each_record<T: DeserializeOwned>(
+    lines: &mut dyn Iterator<Item = &[u8]>,
+    mut each: impl FnMut(T),
+) {
+    lines.for_each(|line| framing::decode_each(&lines::text(line), &mut each));
 }
 
 /// `~/.gemini/tmp/PROJECT/chats/session-TIME-ID8.jsonl` (measured, 0.61.0).
@@ -98,8 +108,8 @@ struct PiTokens {
 }
 
 fn read_pi(since: Timestamp, lines: &mut dyn Iterator<Item = &[u8]>) -> Vec<Response> {
-    let read = |line: &[u8]| {
-        let PiLine { timestamp, message } = decode(str::from_utf8(line).ok()?)?;
+    let mut responses = Vec::new();
+    let read = |PiLine { timestamp, message }| {
         let PiTokens { input, output, cache_read, cache_write, reasoning } = message.usage;
         let tokens =
             Tokens { input, output, cache_read, cache_write, reasoning, ..Tokens::default() };
@@ -115,7 +125,8 @@ fn read_pi(since: Timestamp, lines: &mut dyn Iterator<Item = &[u8]>) -> Vec<Resp
             ..Response::default()
         })
     };
-    lines.filter_map(read).collect()
+    each_record(lines, |line| responses.extend(read(line)));
+    responses
 }
 
 /// Qwen writes down each answer of a model, of helpers too, as an event.
@@ -151,8 +162,8 @@ struct QwenAnswer {
 }
 
 fn read_qwen(since: Timestamp, lines: &mut dyn Iterator<Item = &[u8]>) -> Vec<Response> {
-    let read = |line: &[u8]| {
-        let line: QwenLine = decode(str::from_utf8(line).ok()?)?;
+    let mut responses = Vec::new();
+    let read = |line: QwenLine| {
         let answer = line.system_payload.ui_event;
         let is_answer = answer.name == "qwen-code.api_response" && line.timestamp >= since;
         let cached = answer.cached_content_token_count;
@@ -169,7 +180,8 @@ fn read_qwen(since: Timestamp, lines: &mut dyn Iterator<Item = &[u8]>) -> Vec<Re
             ..Response::default()
         })
     };
-    lines.filter_map(read).collect()
+    each_record(lines, |line| responses.extend(read(line)));
+    responses
 }
 
 /// A line of Gemini's file: a message of the model has its tokens. A message that grows comes again.
@@ -202,12 +214,10 @@ struct GeminiTokens {
 
 fn read_gemini(since: Timestamp, lines: &mut dyn Iterator<Item = &[u8]>) -> Vec<Response> {
     let mut responses: Vec<(String, Response)> = Vec::new();
-    for line in lines {
-        let line = str::from_utf8(line).ok().and_then(decode::<Line>);
-        let Some(line) = line.filter(|line| line.kind == "gemini" && line.timestamp >= since)
-        else {
-            continue;
-        };
+    each_record(lines, |line: Line| {
+        if line.kind != "gemini" || line.timestamp < since {
+            return;
+        }
         let GeminiTokens { input, output, cached, thoughts } = line.tokens;
         let tokens = Tokens {
             input: input.saturating_sub(cached),
@@ -222,6 +232,6 @@ fn read_gemini(since: Timestamp, lines: &mut dyn Iterator<Item = &[u8]>) -> Vec<
             Some((_, known)) => *known = response,
             None => responses.push((line.id, response)),
         }
-    }
+    });
     responses.into_iter().map(|(_, response)| response).collect()
 }

@@ -12,14 +12,15 @@ use self::late::Answered;
 use super::meter::Meter;
 use super::options::Hello;
 use super::preset::Preset;
-use super::rpc::{Message, Say};
+use super::rpc::{Message, Say, SessionRef};
 use super::tools::Calls;
 use super::turn::Turn;
+use crate::framing::{Claim, Objects, read_line};
 use crate::news::News;
 use crate::protocol::{AttemptEnd, Exit, Input, Out, Protocol, TimerId};
 use crate::stderr::StderrTail;
 use crate::verdict::{By, Said};
-use crate::wire::{decode, read_line};
+use crate::wire::decode;
 use crate::{RunRequest, Session, exit};
 use agent_client_protocol_schema::v1::PermissionOptionKind;
 use belay_trace::{Failure, FailureKind, ToolId};
@@ -148,7 +149,7 @@ impl Protocol for Talk {
                     json!({"protocolVersion": 1, "clientCapabilities": offers, "clientInfo": info});
                 self.ask(Asked::Initialize, "initialize", params, out);
             }
-            Input::Stdout(line) => read_line(line, out, |text, out| self.message(text, out)),
+            Input::Stdout(line) => read_line(line, out, self),
             Input::Stderr(line) => self.stderr.line(line, out),
             Input::Steer(_) => out.cannot("steer"),
             Input::Interrupt if self.stop_late(out) => {}
@@ -171,8 +172,8 @@ impl Protocol for Talk {
     }
 }
 
-impl Talk {
-    fn message(&mut self, text: &str, out: &mut Out) -> Option<()> {
+impl Objects for Talk {
+    fn read(&mut self, text: &str, out: &mut Out) -> Option<()> {
         let message: Message<'_> = decode(text)?;
         match (&message.method, message.id) {
             (Some(method), Some(id)) => self.agent_request(method, id, message.params, out),
@@ -183,6 +184,29 @@ impl Talk {
         Some(())
     }
 
+    fn claim(&self, text: &str) -> Claim {
+        let Some(message) = decode::<Message<'_>>(text) else { return Claim::Foreign };
+        if message.method.is_none() {
+            return match message.id.and_then(|id| self.asked_by(id, &message)) {
+                // In a saved stream nothing else tells of a prompt.
+                Some(Asked::Prompt) => Claim::end_if(!self.has_ended || self.turn.has_begun()),
+                // A refusal is the end.
+                Some(_) if message.error.is_some() => Claim::End,
+                asked => Claim::message_if(asked.is_some()),
+            };
+        }
+        let params = message.params.map_or("{}", RawValue::get);
+        let theirs = decode::<SessionRef<'_>>(params).and_then(|params| params.session_id);
+        Claim::message_if(match (&self.session_id, theirs) {
+            (Some(ours), Some(theirs)) => *ours == theirs,
+            // Before it has one, and what an agent tells beside it.
+            (None, _) => true,
+            (Some(_), None) => message.id.is_none(),
+        })
+    }
+}
+
+impl Talk {
     fn ask(&mut self, asked: Asked, method: &'static str, params: Value, out: &mut Out) {
         self.requests += 1;
         self.asked.insert(self.requests, asked);

@@ -35,6 +35,11 @@ pub(super) struct Turn {
 }
 
 impl Turn {
+    /// True if the model has done anything in it.
+    pub(super) fn has_begun(&self) -> bool {
+        self.responding || self.acted || self.has_said
+    }
+
     /// Takes words of the message with this id, if the agent gives ids.
     pub(super) fn text(&mut self, text: String, id: Option<&str>, out: &mut Out) {
         if text.is_empty() {

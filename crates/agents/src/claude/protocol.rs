@@ -8,10 +8,11 @@ use super::wire::{
     UserMessage,
 };
 use super::{system, tools};
+use crate::framing::{Claim, Objects, read_line};
 use crate::protocol::{AttemptEnd, Exit, Input, Out, Protocol};
 use crate::stderr::StderrTail;
 use crate::verdict::{By, Said, is_command};
-use crate::wire::{decode, read_line, unsaid};
+use crate::wire::{decode, unsaid};
 use crate::{Image, RunRequest, Session, Transport, exit};
 use belay_trace::{
     Context, ContextSource, Decision, Denial, Event, Json, Level, PermissionRequest, Reasoning,
@@ -118,13 +119,71 @@ impl Protocol for Claude {
     fn step(&mut self, input: Input<'_>, out: &mut Out) {
         match input {
             Input::Start => self.start(out),
-            Input::Stdout(line) => self.stdout(line, out),
+            Input::Stdout(line) => read_line(line, out, self),
             Input::Stderr(line) => self.stderr.line(line, out),
             Input::Steer(text) => self.steer(text, out),
             Input::Interrupt => self.interrupt(out),
             Input::Permission { id, answer } => self.permission(id, answer, out),
             Input::Timer(_) | Input::Http { .. } | Input::Sse(_) | Input::Session(_) => {}
             Input::Exit(exit) => self.exit(exit, out),
+        }
+    }
+}
+
+impl Objects for Claude {
+    fn read(&mut self, text: &str, out: &mut Out) -> Option<()> {
+        let head: Head<'_> = decode(text)?;
+        self.seen_stdout = true;
+        if self.session_id.is_none() {
+            self.session_id = head.session_id.as_deref().map(str::to_owned);
+        }
+        let parent = head.parent_tool_use_id.as_deref().map(ToolId::from);
+        match (head.kind.as_ref(), head.subtype.as_deref()) {
+            ("system", Some("init")) => self.init(text, out),
+            ("system", Some("api_retry")) => {
+                self.retract_abandoned(out);
+                system::read("api_retry", text, out)
+            }
+            ("system", Some(subtype)) => {
+                if subtype.starts_with("task_") {
+                    // A subagent has done something, or a command in the background has ended.
+                    out.progress();
+                }
+                system::read(subtype, text, out)
+            }
+            ("assistant", _) => self.assistant(text, parent, out),
+            ("user", _) => self.user(text, parent, out),
+            ("stream_event", _) => self.stream_event(text, parent, out),
+            ("tool_progress", _) => tools::progress(text, out),
+            ("rate_limit_event", _) => self.rate_limit(text, out),
+            ("control_request", _) => self.control_request(text, out),
+            ("control_response", _) => control_response(text, out),
+            ("conversation_reset", _) => {
+                // A command of the user's; the init line behind it has the new session.
+                out.event(Event::notice(
+                    Level::Debug,
+                    "conversation_reset",
+                    "the conversation begins anew",
+                ));
+                Some(())
+            }
+            ("control_cancel_request" | "keep_alive", _) => Some(()),
+            ("result", _) => self.result(text, out),
+            _ => None,
+        }
+    }
+
+    fn claim(&self, text: &str) -> Claim {
+        let Some(head) = decode::<Head<'_>>(text) else { return Claim::Foreign };
+        // Claude names the session on each line but those of a dialogue (2.1.329); what begins or ends a turn must.
+        let is_ours = match (&self.session_id, &head.session_id) {
+            (Some(ours), Some(theirs)) => ours == theirs,
+            (Some(_), None) => !matches!(head.kind.as_ref(), "system" | "result"),
+            (None, _) => matches!(head.kind.as_ref(), "system" | "control_response"),
+        };
+        match head.kind.as_ref() {
+            "result" => Claim::end_if(is_ours && self.turn.open),
+            _ => Claim::message_if(is_ours),
         }
     }
 }
@@ -196,52 +255,6 @@ impl Claude {
         };
         let response = ControlAnswer::Success { request_id: id, response };
         out.stdin_line(&Say::ControlResponse { response });
-    }
-
-    fn stdout(&mut self, line: &[u8], out: &mut Out) {
-        read_line(line, out, |text, out| self.object(text, out));
-    }
-
-    fn object(&mut self, text: &str, out: &mut Out) -> Option<()> {
-        let head: Head<'_> = decode(text)?;
-        self.seen_stdout = true;
-        if self.session_id.is_none() {
-            self.session_id = head.session_id.as_deref().map(str::to_owned);
-        }
-        let parent = head.parent_tool_use_id.as_deref().map(ToolId::from);
-        match (head.kind.as_ref(), head.subtype.as_deref()) {
-            ("system", Some("init")) => self.init(text, out),
-            ("system", Some("api_retry")) => {
-                self.retract_abandoned(out);
-                system::read("api_retry", text, out)
-            }
-            ("system", Some(subtype)) => {
-                if subtype.starts_with("task_") {
-                    // A subagent has done something, or a command in the background has ended.
-                    out.progress();
-                }
-                system::read(subtype, text, out)
-            }
-            ("assistant", _) => self.assistant(text, parent, out),
-            ("user", _) => self.user(text, parent, out),
-            ("stream_event", _) => self.stream_event(text, parent, out),
-            ("tool_progress", _) => tools::progress(text, out),
-            ("rate_limit_event", _) => self.rate_limit(text, out),
-            ("control_request", _) => self.control_request(text, out),
-            ("control_response", _) => control_response(text, out),
-            ("conversation_reset", _) => {
-                // A command of the user's; the init line behind it has the new session.
-                out.event(Event::notice(
-                    Level::Debug,
-                    "conversation_reset",
-                    "the conversation begins anew",
-                ));
-                Some(())
-            }
-            ("control_cancel_request" | "keep_alive", _) => Some(()),
-            ("result", _) => self.result(text, out),
-            _ => None,
-        }
     }
 
     /// Each turn begins with an init line; the session is announced when it is new.

@@ -2,9 +2,9 @@
 //!
 //! One line for each block of a response, each with the response's final tokens (measured, 2.1.329).
 
-use crate::lines;
 use crate::session::{Response, SessionFiles, Tokens};
-use crate::wire::{decode, lenient};
+use crate::wire::lenient;
+use crate::{framing, lines};
 use jiff::Timestamp;
 use memchr::memmem;
 use serde::Deserialize;
@@ -72,8 +72,8 @@ pub(super) fn read(since: Timestamp, lines: &mut dyn Iterator<Item = &[u8]>) -> 
     let mut known: HashMap<String, usize> = HashMap::new();
     // The whole prompt is in the file, too; most of it need not be decoded.
     let spoken = memmem::Finder::new("\"assistant\"");
-    for line in lines.filter(|line| spoken.find(line).is_some()) {
-        let Some((id, response)) = response(since, line) else { continue };
+    let mut record = |line: Line<'_>| {
+        let Some((id, response)) = response(since, line) else { return };
         match known.get(&id) {
             Some(n) => {
                 let tokens = responses[*n].tokens.or_more(response.tokens);
@@ -84,13 +84,14 @@ pub(super) fn read(since: Timestamp, lines: &mut dyn Iterator<Item = &[u8]>) -> 
                 responses.push(response);
             }
         }
+    };
+    for line in lines.filter(|line| spoken.find(line).is_some()) {
+        framing::decode_each(&lines::text(line), &mut record);
     }
     responses
 }
 
-fn response(since: Timestamp, line: &[u8]) -> Option<(String, Response)> {
-    let text = lines::text(line);
-    let line: Line<'_> = decode(&text)?;
+fn response(since: Timestamp, line: Line<'_>) -> Option<(String, Response)> {
     // What Claude says in the model's place, about an error or an interrupt, has used nothing.
     let is_response = line.kind == "assistant" && line.message.model.as_deref() != Some(SYNTHETIC);
     let at = line.timestamp.filter(|at| *at >= since && is_response)?;

@@ -12,9 +12,10 @@ use super::rpc::{
 };
 use super::turns::Turns;
 use super::{asides, classify, effort_name, mcp, retry};
+use crate::framing::{Claim, Objects, read_line};
 use crate::protocol::{AttemptEnd, Exit, Input, Out, Protocol};
 use crate::stderr::StderrTail;
-use crate::wire::{decode, read_line};
+use crate::wire::decode;
 use crate::{Image, Permissions, RunRequest, Session, exit};
 use belay_trace::{
     Context, ContextSource, Decision, Event, EvidenceSource, Failure, FailureKind, Json, Level,
@@ -111,7 +112,7 @@ impl Protocol for AppServer {
                 let info = json!({"name": "belay", "title": "belay", "version": env!("CARGO_PKG_VERSION")});
                 self.ask(Asked::Initialize, "initialize", json!({"clientInfo": info}), out);
             }
-            Input::Stdout(line) => self.stdout(line, out),
+            Input::Stdout(line) => read_line(line, out, self),
             Input::Stderr(line) => self.stderr.line(line, out),
             Input::Steer(text) => {
                 self.steers.push(text.to_owned());
@@ -129,18 +130,47 @@ impl Protocol for AppServer {
     }
 }
 
-impl AppServer {
-    fn stdout(&mut self, line: &[u8], out: &mut Out) {
-        read_line(line, out, |text, out| {
-            let message: Message<'_> = decode(text)?;
-            match (&message.method, message.id) {
-                (Some(method), Some(id)) => self.server_request(method, id, message.params, out),
-                (Some(method), None) => return self.notification(method, message.params, out),
-                (None, Some(id)) => self.answer(id, &message, out),
-                (None, None) => return None,
+impl Objects for AppServer {
+    fn read(&mut self, text: &str, out: &mut Out) -> Option<()> {
+        let message: Message<'_> = decode(text)?;
+        match (&message.method, message.id) {
+            (Some(method), Some(id)) => self.server_request(method, id, message.params, out),
+            (Some(method), None) => return self.notification(method, message.params, out),
+            (None, Some(id)) => self.answer(id, &message, out),
+            (None, None) => return None,
+        }
+        Some(())
+    }
+
+    fn claim(&self, text: &str) -> Claim {
+        let Some(message) = decode::<Message<'_>>(text) else { return Claim::Foreign };
+        let params = message.params.map_or("{}", RawValue::get);
+        let about: About<'_> = decode(params).unwrap_or_default();
+        let names_thread = about.thread_id.is_some();
+        let is_ours = !self.is_of_another_thread(&about);
+        match (message.method.as_deref(), message.id) {
+            (Some(_), Some(_)) => Claim::message_if(is_ours && names_thread),
+            (Some("turn/completed"), None) => {
+                let turn = decode::<TurnNote>(params).map(|note| note.turn.id);
+                let running = self.turn.as_ref().map(|turn| &turn.id);
+                Claim::end_if(is_ours && running.is_some() && turn.as_ref() == running)
             }
-            Some(())
-        });
+            (Some(_), None) => Claim::message_if(is_ours),
+            (None, Some(id)) => match self.asked_by(id) {
+                Some(Asked::Steer | Asked::Interrupt) => Claim::Message,
+                // A refusal is the end.
+                Some(_) if message.error.is_some() => Claim::End,
+                asked => Claim::message_if(asked.is_some()),
+            },
+            (None, None) => Claim::Foreign,
+        }
+    }
+}
+
+impl AppServer {
+    /// The request of ours that is answered with this id.
+    fn asked_by(&self, id: &RawValue) -> Option<Asked> {
+        id.get().parse().ok().and_then(|number: u32| self.asked.get(&number)).copied()
     }
 
     fn ask(&mut self, asked: Asked, method: &'static str, params: Value, out: &mut Out) {

@@ -2,9 +2,10 @@
 
 use super::items::{Item, Items, Sort};
 use super::{classify, retry};
+use crate::framing::{Claim, Objects, read_line};
 use crate::protocol::{AttemptEnd, Exit, Input, Out, Protocol};
 use crate::stderr::StderrTail;
-use crate::wire::{decode, lenient, read_line};
+use crate::wire::{decode, lenient};
 use crate::{RunRequest, Session, exit};
 use belay_trace::{
     Event, Failure, FailureKind, Level, Retry, SessionStarted, TurnStarted, Usage, UsageReport,
@@ -88,7 +89,7 @@ impl Protocol for Exec {
                 // With an open pipe Codex waits for its end, for ever.
                 out.close_stdin();
             }
-            Input::Stdout(line) => self.stdout(line, out),
+            Input::Stdout(line) => read_line(line, out, self),
             Input::Stderr(line) => self.stderr_line(line, out),
             Input::Steer(_) => out.cannot("steer"),
             Input::Interrupt => {
@@ -105,6 +106,24 @@ impl Protocol for Exec {
     }
 }
 
+impl Objects for Exec {
+    fn read(&mut self, text: &str, out: &mut Out) -> Option<()> {
+        let line = decode::<Line<'_>>(text)?;
+        self.seen_stdout = true;
+        self.line(line, out)
+    }
+
+    fn claim(&self, text: &str) -> Claim {
+        let Some(line) = decode::<Line<'_>>(text) else { return Claim::Foreign };
+        match line.kind.as_ref() {
+            // One process, one thread, one turn; only the first line names the thread.
+            "thread.started" => Claim::message_if(self.session_id.is_none()),
+            "turn.completed" | "turn.failed" => Claim::end_if(self.turn_open),
+            _ => Claim::message_if(self.turns_ended == 0),
+        }
+    }
+}
+
 impl Exec {
     /// Codex says this on nearly every run; it means nothing.
     const HARMLESS: &'static [u8] = b"Reading additional input from stdin...";
@@ -115,14 +134,6 @@ impl Exec {
         {
             self.stderr.line(line, out);
         }
-    }
-
-    fn stdout(&mut self, line: &[u8], out: &mut Out) {
-        read_line(line, out, |text, out| {
-            let line = decode::<Line<'_>>(text)?;
-            self.seen_stdout = true;
-            self.line(line, out)
-        });
     }
 
     fn line(&mut self, line: Line<'_>, out: &mut Out) -> Option<()> {

@@ -2,9 +2,9 @@
 //!
 //! One record for each response that has ended, also of turns that were killed later (measured, 0.169.0).
 
-use crate::lines;
 use crate::session::{Response, SessionFiles, Tokens};
 use crate::wire::decode;
+use crate::{framing, lines};
 use jiff::Timestamp;
 use memchr::memmem;
 use serde::Deserialize;
@@ -67,30 +67,32 @@ pub(super) fn read(since: Timestamp, lines: &mut dyn Iterator<Item = &[u8]>) -> 
     let mut turn = TurnContext { model: None, service_tier: None };
     let mut context_window = None;
     let mut responses = Vec::new();
-    for line in lines.filter(|line| words.iter().any(|word| word.find(line).is_some())) {
-        let text = lines::text(line);
-        let Some(line) = decode::<Line<'_>>(&text) else { continue };
-        match line.kind.as_ref() {
-            "turn_context" => turn = decode(line.payload.get()).unwrap_or(turn),
-            "event_msg" => {
-                let started = decode::<TaskStarted>(line.payload.get());
-                context_window =
-                    started.and_then(|task| task.model_context_window).or(context_window);
+    let mut record = |line: Line<'_>| match line.kind.as_ref() {
+        "turn_context" => {
+            if let Some(context) = decode(line.payload.get()) {
+                turn = context;
             }
-            "token_usage_record" => {
-                let at = line.timestamp.filter(|at| *at >= since);
-                let record = decode::<UsageRecord>(line.payload.get());
-                let (Some(at), Some(record)) = (at, record) else { continue };
-                responses.push(Response {
-                    at: Some(at),
-                    model: turn.model.clone(),
-                    tokens: record.usage.tokens(),
-                    context_window,
-                    service_tier: turn.service_tier.clone(),
-                });
-            }
-            _ => {}
         }
+        "event_msg" => {
+            let started = decode::<TaskStarted>(line.payload.get());
+            context_window = started.and_then(|task| task.model_context_window).or(context_window);
+        }
+        "token_usage_record" => {
+            let at = line.timestamp.filter(|at| *at >= since);
+            let record = decode::<UsageRecord>(line.payload.get());
+            let (Some(at), Some(record)) = (at, record) else { return };
+            responses.push(Response {
+                at: Some(at),
+                model: turn.model.clone(),
+                tokens: record.usage.tokens(),
+                context_window,
+                service_tier: turn.service_tier.clone(),
+            });
+        }
+        _ => {}
+    };
+    for line in lines.filter(|line| words.iter().any(|word| word.find(line).is_some())) {
+        framing::decode_each(&lines::text(line), &mut record);
     }
     responses
 }

@@ -3,7 +3,8 @@
 //! of the session, whenever it is left in order.
 
 use crate::session::{self, Response, SessionFiles, Tokens};
-use crate::wire::{decode, lenient};
+use crate::wire::lenient;
+use crate::{framing, lines};
 use jiff::Timestamp;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -66,8 +67,7 @@ struct Used {
 pub(crate) fn read(since: Timestamp, lines: &mut dyn Iterator<Item = &[u8]>) -> Vec<Response> {
     let (mut responses, mut before, mut sums) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
     let mut ended = None;
-    for line in lines {
-        let Some(line) = str::from_utf8(line).ok().and_then(decode::<Line>) else { continue };
+    let mut record = |line: Line| {
         let is_new = line.timestamp >= since;
         match (line.kind.as_str(), line.data.usage) {
             ("session.usage_record", Some(used)) if is_new => {
@@ -80,7 +80,8 @@ pub(crate) fn read(since: Timestamp, lines: &mut dyn Iterator<Item = &[u8]>) -> 
             }
             _ => {}
         }
-    }
+    };
+    lines.for_each(|line| framing::decode_each(&lines::text(line), &mut record));
     if let (true, Some(at)) = (responses.is_empty(), ended) {
         responses.extend(sums.into_iter().map(|(model, metrics)| {
             let earlier = before.remove(&model).map(|metrics| metrics.usage.tokens());

@@ -7,11 +7,12 @@ use super::message::Message;
 use super::shell::Shell;
 use super::tools;
 use super::wire::{Data, Line, ToolError};
+use crate::framing::{Claim, Objects, read_line};
 use crate::news::News;
 use crate::protocol::{AttemptEnd, Exit, Input, Out, Protocol};
 use crate::stderr::StderrTail;
 use crate::verdict::Said;
-use crate::wire::{decode, read_line};
+use crate::wire::decode;
 use crate::{RunRequest, Session, exit, lines};
 use belay_trace::{
     Compaction, CompactionStatus, Denial, Event, Failure, FailureKind, Json, Level,
@@ -73,11 +74,7 @@ impl Protocol for Stream {
                 out.stdin(self.prompt.clone().into_bytes());
                 out.close_stdin();
             }
-            Input::Stdout(line) => read_line(line, out, |text, out| {
-                let line = decode::<Line<'_>>(text)?;
-                self.seen_stdout = true;
-                self.line(line, out)
-            }),
+            Input::Stdout(line) => read_line(line, out, self),
             Input::Stderr(line) => {
                 let told = classify::of_stderr(&lines::text(line));
                 self.told = self.told.take().or(told);
@@ -91,6 +88,25 @@ impl Protocol for Stream {
             Input::Permission { .. } | Input::Timer(_) | Input::Http { .. } | Input::Sse(_) => {}
             Input::Exit(exit) => self.exit(exit, out),
         }
+    }
+}
+
+impl Objects for Stream {
+    fn read(&mut self, text: &str, out: &mut Out) -> Option<()> {
+        let line = decode::<Line<'_>>(text)?;
+        self.seen_stdout = true;
+        self.line(line, out)
+    }
+
+    fn claim(&self, text: &str) -> Claim {
+        let Some(line) = decode::<Line<'_>>(text) else { return Claim::Foreign };
+        if line.kind != "result" {
+            return Claim::message_if(!self.turn_ended);
+        }
+        // Nothing else names the session.
+        let ours = self.session_id.as_ref();
+        let is_ours = line.session_id.is_some_and(|theirs| ours.is_none_or(|ours| *ours == theirs));
+        Claim::end_if(is_ours && !self.turn_ended)
     }
 }
 

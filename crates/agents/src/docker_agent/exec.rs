@@ -3,10 +3,11 @@
 use super::wire::{Definition, Line, Report, Tokens, ToolCall};
 use super::{classify, tools};
 use crate::RunRequest;
+use crate::framing::{Claim, Objects, read_line};
 use crate::protocol::{AttemptEnd, Exit, Input, Out, Protocol};
 use crate::stderr::StderrTail;
 use crate::verdict::Said;
-use crate::wire::{decode, read_line};
+use crate::wire::decode;
 use belay_trace::{
     Compaction, CompactionStatus, Context, ContextSource, CostSource, Denial, Event, Failure,
     FailureKind, Json, Level, ModelUsage, PermissionDenied, Reasoning, SessionStarted, Text,
@@ -61,11 +62,7 @@ impl Protocol for Exec {
                 out.stdin(self.prompt.clone().into_bytes());
                 out.close_stdin();
             }
-            Input::Stdout(line) => read_line(line, out, |text, out| {
-                let line = decode::<Line<'_>>(text)?;
-                self.seen_stdout = true;
-                self.line(line, out)
-            }),
+            Input::Stdout(line) => read_line(line, out, self),
             Input::Stderr(line) => self.stderr.line(line, out),
             Input::Steer(_) => out.cannot("steer"),
             Input::Interrupt => {
@@ -78,6 +75,31 @@ impl Protocol for Exec {
             | Input::Sse(_)
             | Input::Session(_) => {}
             Input::Exit(exit) => self.exit(exit, out),
+        }
+    }
+}
+
+impl Objects for Exec {
+    fn read(&mut self, text: &str, out: &mut Out) -> Option<()> {
+        let line = decode::<Line<'_>>(text)?;
+        self.seen_stdout = true;
+        self.line(line, out)
+    }
+
+    fn claim(&self, text: &str) -> Claim {
+        let Some(line) = decode::<Line<'_>>(text) else { return Claim::Foreign };
+        let theirs = line.session_id.as_ref();
+        let is_root = self.root.is_some() && self.root.as_ref() == theirs;
+        let is_sub = |theirs: &String| self.subs.iter().any(|(sub, _)| sub == theirs);
+        match line.kind.as_ref() {
+            "stream_stopped" if is_root => Claim::end_if(!self.turn_ended),
+            "stream_stopped" => Claim::message_if(theirs.is_some_and(is_sub)),
+            // Begins the session, or that of a task that was handed over.
+            "stream_started" => {
+                let is_task = !self.transfers.is_empty();
+                Claim::message_if(theirs.is_some() && (self.root.is_none() || is_root || is_task))
+            }
+            _ => Claim::message_if(self.root.is_none() || is_root || theirs.is_none_or(is_sub)),
         }
     }
 }

@@ -3,8 +3,9 @@
 //! Which session is meant, a live driver knows from its own requests; here the first message of a user tells.
 
 use super::serve::Serve;
+use crate::framing::{Claim, Objects, read_line};
 use crate::protocol::{Action, HttpId, Input, Out, Protocol};
-use crate::wire::{decode, lenient, lenient_text, read_line};
+use crate::wire::{decode, lenient, lenient_text};
 use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -97,18 +98,37 @@ impl Protocol for Heard {
         match input {
             Input::Stdout(line) => {
                 let Some(data) = data(line) else { return };
-                read_line(data, out, |text, out| {
-                    let saved = decode::<Saved<'_>>(text)?;
-                    self.event(&saved, out);
-                    self.turn.step(Input::Sse(text.as_bytes()), out);
-                    Some(())
-                });
+                read_line(data, out, self);
             }
             Input::Start => {}
             other => self.turn.step(other, out),
         }
         let mut new = out.actions.iter().skip(before);
         self.ended |= new.any(|action| matches!(action, Action::TurnEnded(_)));
+    }
+}
+
+impl Objects for Heard {
+    fn read(&mut self, text: &str, out: &mut Out) -> Option<()> {
+        let saved = decode::<Saved<'_>>(text)?;
+        self.event(&saved, out);
+        self.turn.step(Input::Sse(text.as_bytes()), out);
+        Some(())
+    }
+
+    fn claim(&self, text: &str) -> Claim {
+        let claim = self.turn.claim(text);
+        let Some(saved) = decode::<Saved<'_>>(text) else { return claim };
+        // Between two turns, a message or the news of a session may begin the next.
+        let is_between = self.ended || self.asks.is_some();
+        let begins = ["message.", "session."].iter().any(|kind| saved.kind.starts_with(kind))
+            && saved.kind != "session.idle";
+        match claim {
+            Claim::Foreign => {
+                Claim::message_if(is_between && begins && saved.properties.session_id.is_some())
+            }
+            claim => claim,
+        }
     }
 }
 

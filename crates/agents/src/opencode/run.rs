@@ -3,10 +3,11 @@
 use super::classify::{self, Error};
 use super::meter::Meter;
 use super::parts::{Part, Parts};
+use crate::framing::{Claim, Objects, read_line};
 use crate::protocol::{AttemptEnd, Exit, Input, Out, Protocol};
 use crate::stderr::StderrTail;
 use crate::verdict::refusal;
-use crate::wire::{decode, read_line};
+use crate::wire::decode;
 use crate::{RunRequest, exit};
 use belay_trace::{
     Event, EvidenceSource, Failure, FailureKind, Level, PermissionDenied, SessionStarted,
@@ -76,11 +77,7 @@ impl Protocol for Run {
                 // It reads its input to the end before it begins.
                 out.close_stdin();
             }
-            Input::Stdout(line) => read_line(line, out, |text, out| {
-                let line = decode::<Line<'_>>(text)?;
-                self.seen_stdout = true;
-                self.line(line, out)
-            }),
+            Input::Stdout(line) => read_line(line, out, self),
             Input::Stderr(line) => self.stderr(line, out),
             Input::Steer(_) => out.cannot("steer"),
             Input::Interrupt => {
@@ -89,6 +86,25 @@ impl Protocol for Run {
             }
             Input::Exit(exit) => self.exit(exit, out),
             _ => {}
+        }
+    }
+}
+
+impl Objects for Run {
+    fn read(&mut self, text: &str, out: &mut Out) -> Option<()> {
+        let line = decode::<Line<'_>>(text)?;
+        self.seen_stdout = true;
+        self.line(line, out)
+    }
+
+    fn claim(&self, text: &str) -> Claim {
+        let Some(line) = decode::<Line<'_>>(text) else { return Claim::Foreign };
+        let is_ours = self.session_id.as_deref().is_none_or(|ours| ours == line.session_id);
+        // The stream has no end of its own; this comes nearest.
+        let is_stop = |part: &Part<'_>| part.reason.as_deref() == Some("stop");
+        match line.part.as_ref().is_some_and(is_stop) {
+            true => Claim::end_if(is_ours && self.parts.reason.as_deref() != Some("stop")),
+            false => Claim::message_if(is_ours),
         }
     }
 }

@@ -10,10 +10,11 @@ use super::parts::Parts;
 use super::rest::Rest;
 use super::subagents::Subagents;
 use super::wire::{Message, Properties, ServerEvent, SessionInfo};
+use crate::framing::{Claim, Objects, read_line, without_escapes};
 use crate::protocol::{AttemptEnd, Exit, HttpId, Input, Out, Protocol, TimerId};
 use crate::stderr::StderrTail;
 use crate::verdict::{Said, refusal};
-use crate::wire::{decode, read_line};
+use crate::wire::decode;
 use crate::{Effort, RunRequest, Session, exit};
 use belay_trace::{
     Decision, Event, EvidenceSource, Failure, FailureKind, Json, Level, SessionStarted,
@@ -120,7 +121,7 @@ impl Protocol for Serve {
             Input::Start => out.close_stdin(),
             Input::Stdout(line) => self.stdout(line, out),
             Input::Stderr(line) => self.stderr.line(line, out),
-            Input::Sse(data) => self.event(data, out),
+            Input::Sse(data) => read_line(data, out, self),
             Input::Http { id, status, body } => self.http(id, status, body, out),
             Input::Interrupt => self.interrupt(out),
             Input::Permission { id, answer } => self.permission(id, answer, out),
@@ -131,15 +132,51 @@ impl Protocol for Serve {
     }
 }
 
+impl Objects for Serve {
+    fn read(&mut self, text: &str, out: &mut Out) -> Option<()> {
+        let event: ServerEvent<'_> = decode(text)?;
+        let kind = event.kind.as_ref();
+        if kind == "server.connected" && !self.connected {
+            self.connected = true;
+            out.progress();
+            self.open_session(out);
+        } else if !is_aside(kind) {
+            let properties = decode(event.properties.map_or("{}", RawValue::get))?;
+            self.known_event(kind, properties, out)?;
+        }
+        Some(())
+    }
+
+    fn claim(&self, text: &str) -> Claim {
+        let Some(event) = decode::<ServerEvent<'_>>(text) else { return Claim::Foreign };
+        if is_aside(&event.kind) {
+            return Claim::Message;
+        }
+        let properties = decode::<Properties<'_>>(event.properties.map_or("{}", RawValue::get));
+        let session = properties.and_then(|properties| properties.session_id);
+        let Some(session) = session.as_deref() else { return Claim::Foreign };
+        let is_own = self.session_id.as_deref() == Some(session);
+        match event.kind.as_ref() {
+            "session.idle" if is_own => Claim::end_if(self.prompted && !self.ended),
+            "session.created" => Claim::Message,
+            _ => Claim::message_if(is_own || self.subagents.knows(session)),
+        }
+    }
+}
+
 impl Serve {
     fn stdout(&mut self, line: &[u8], out: &mut Out) {
         let text = String::from_utf8_lossy(line);
-        if text.starts_with("opencode server listening on ") && !self.listening {
+        let text = without_escapes(&text);
+        let listens = text.find("opencode server listening on ").filter(|_| !self.listening);
+        let words = text[..listens.unwrap_or(text.len())].trim_end();
+        if !words.is_empty() {
+            out.event(Event::notice(Level::Info, "stdout", words));
+        }
+        if listens.is_some() {
             self.listening = true;
             out.progress();
             out.open_sse(EVENTS, "/event");
-        } else if !text.trim().is_empty() {
-            out.event(Event::notice(Level::Info, "stdout", text.trim_end()));
         }
     }
 
@@ -325,22 +362,6 @@ impl Serve {
         };
         self.failure.get_or_insert(failure);
         self.end(out);
-    }
-
-    fn event(&mut self, data: &[u8], out: &mut Out) {
-        read_line(data, out, |text, out| {
-            let event: ServerEvent<'_> = decode(text)?;
-            let kind = event.kind.as_ref();
-            if kind == "server.connected" && !self.connected {
-                self.connected = true;
-                out.progress();
-                self.open_session(out);
-            } else if !is_aside(kind) {
-                let properties = decode(event.properties.map_or("{}", RawValue::get))?;
-                self.known_event(kind, properties, out)?;
-            }
-            Some(())
-        });
     }
 
     fn known_event(&mut self, kind: &str, what: Properties<'_>, out: &mut Out) -> Option<()> {

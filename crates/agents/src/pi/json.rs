@@ -3,9 +3,10 @@
 use super::classify;
 use super::stream::{Meaning, Stream};
 use super::wire::{Line, State};
+use crate::framing::{Claim, Objects, read_line};
 use crate::protocol::{Exit, Input, Out, Protocol};
 use crate::stderr::StderrTail;
-use crate::wire::{decode, read_line};
+use crate::wire::decode;
 use crate::{RunRequest, exit, lines};
 use belay_trace::{Event, Failure, FailureKind, Level};
 
@@ -43,11 +44,7 @@ impl Protocol for Printed {
                 out.stdin(self.prompt.clone().into_bytes());
                 out.close_stdin();
             }
-            Input::Stdout(line) => read_line(line, out, |text, out| {
-                let line = decode::<Line<'_>>(text)?;
-                self.seen_stdout = true;
-                self.line(&line, out)
-            }),
+            Input::Stdout(line) => read_line(line, out, self),
             Input::Stderr(line) => {
                 let told = classify::of_stderr(&lines::text(line));
                 self.told = self.told.take().or(told);
@@ -65,6 +62,19 @@ impl Protocol for Printed {
             | Input::Session(_) => {}
             Input::Exit(exit) => self.exit(exit, out),
         }
+    }
+}
+
+impl Objects for Printed {
+    fn read(&mut self, text: &str, out: &mut Out) -> Option<()> {
+        let line = decode::<Line<'_>>(text)?;
+        self.seen_stdout = true;
+        self.line(&line, out)
+    }
+
+    fn claim(&self, text: &str) -> Claim {
+        decode::<Line<'_>>(text)
+            .map_or(Claim::Foreign, |line| self.stream.claim(&line, self.turn_open))
     }
 }
 

@@ -7,9 +7,10 @@ use super::classify;
 use super::json::exit_failure;
 use super::stream::{Meaning, Stream};
 use super::wire::{Accepted, Line, State};
+use crate::framing::{Claim, Objects, read_line};
 use crate::protocol::{AttemptEnd, Exit, Input, Out, Protocol};
 use crate::stderr::StderrTail;
-use crate::wire::{decode, read_line};
+use crate::wire::decode;
 use crate::{RunRequest, Session, lines};
 use belay_trace::{Event, Failure, FailureKind, Level};
 use serde_json::{Value, json};
@@ -69,11 +70,7 @@ impl Protocol for Rpc {
     fn step(&mut self, input: Input<'_>, out: &mut Out) {
         match input {
             Input::Start => self.ask(Asked::State, json!({"type": "get_state"}), out),
-            Input::Stdout(line) => read_line(line, out, |text, out| {
-                let line = decode::<Line<'_>>(text)?;
-                self.seen_stdout = true;
-                self.line(&line, out)
-            }),
+            Input::Stdout(line) => read_line(line, out, self),
             Input::Stderr(line) => {
                 let told = classify::of_stderr(&lines::text(line));
                 self.told = self.told.take().or(told);
@@ -98,7 +95,32 @@ impl Protocol for Rpc {
     }
 }
 
+impl Objects for Rpc {
+    fn read(&mut self, text: &str, out: &mut Out) -> Option<()> {
+        let line = decode::<Line<'_>>(text)?;
+        self.seen_stdout = true;
+        self.line(&line, out)
+    }
+
+    fn claim(&self, text: &str) -> Claim {
+        let Some(line) = decode::<Line<'_>>(text) else { return Claim::Foreign };
+        if line.kind != "response" {
+            return self.stream.claim(&line, self.turn_open);
+        }
+        match self.asked_by(&line) {
+            Some(Asked::State | Asked::Prompt) if line.success == Some(false) => Claim::End,
+            asked => Claim::message_if(asked.is_some()),
+        }
+    }
+}
+
 impl Rpc {
+    /// The command of ours that the line answers.
+    fn asked_by(&self, line: &Line<'_>) -> Option<Asked> {
+        let number: Option<u32> = line.id.as_ref().and_then(|id| id.parse().ok());
+        number.and_then(|number| self.asked.get(&number)).copied()
+    }
+
     fn line(&mut self, line: &Line<'_>, out: &mut Out) -> Option<()> {
         match line.kind.as_ref() {
             "response" => {

@@ -7,6 +7,7 @@ use super::meter::Meter;
 use super::tools;
 use super::wire::{self, Compacted, Line, State, ToolOutcome, Update};
 use crate::Out;
+use crate::framing::Claim;
 use crate::news::News;
 use crate::protocol::AttemptEnd;
 use crate::verdict::Said;
@@ -99,6 +100,15 @@ impl Stream {
             _ => return None,
         }
         Some(Meaning::Told)
+    }
+
+    /// What a line is to this stream. No line names the session but the first one, which opens it.
+    pub(super) fn claim(&self, line: &Line<'_>, turn_open: bool) -> Claim {
+        match line.kind.as_ref() {
+            "agent_settled" => Claim::end_if(turn_open),
+            "session" => Claim::message_if(self.session_id.is_none()),
+            _ => Claim::Message,
+        }
     }
 
     /// A turn begins, and what it uses is counted from here.

@@ -58,6 +58,12 @@ impl Talk {
         }
     }
 
+    /// What is answered with this id; nothing is forgotten by that.
+    pub(super) fn asked_by(&self, id: &RawValue, message: &Message<'_>) -> Option<Asked> {
+        let ours = id.get().parse().ok().and_then(|number: u32| self.asked.get(&number));
+        ours.copied().or_else(|| self.recognised(message))
+    }
+
     /// In a saved stream the questions are missing: an answer is known by what is in it.
     fn recognised(&self, message: &Message<'_>) -> Option<Asked> {
         #[derive(Deserialize)]
