@@ -5,6 +5,7 @@
 //! Measured on 2.1.329; facts and their source are in `docs/agents/claude-code.md`.
 
 mod account;
+mod background;
 mod classify;
 mod failures;
 mod limit;
@@ -20,9 +21,9 @@ pub(crate) use failures::FAILURES;
 use crate::agent::{check_name, check_options};
 use crate::session::is_id;
 use crate::{
-    Account, Agent, Capabilities, Capability, Care, EnvPolicy, Launch, Login, Permissions,
-    Protocol, Response, RunRequest, Session, SessionFiles, StopPlan, Support, Transport,
-    Unsupported, mcp,
+    Account, Agent, Background, Capabilities, Capability, Care, EnvPolicy, Launch, Login,
+    Permissions, Protocol, Response, RunRequest, Session, SessionFiles, StopPlan, Support,
+    Transport, Unsupported, mcp,
 };
 use jiff::Timestamp;
 use serde_json::json;
@@ -185,6 +186,14 @@ impl Agent for Claude {
                 launch.stdin.clone_from(&request.prompt);
             }
             Transport::Interactive => {}
+        }
+        if transport != Transport::Interactive {
+            // Claude's own limit on the wait for background tasks (10 minutes by default, 0 is none) knows no
+            // progress, so ours stands in its place. Over print, where no result comes before subagents have
+            // ended, it is what ends them.
+            let stops = transport == Transport::Print && request.background == Background::Stop;
+            let ceiling_ms = if stops { "1" } else { "0" };
+            launch.env.run.push(("CLAUDE_CODE_PRINT_BG_WAIT_CEILING_MS", ceiling_ms.to_owned()));
         }
         self.bind_options(request, transport, &mut launch)?;
         launch.args.extend(request.extra_args.iter().cloned());

@@ -37,28 +37,40 @@ pub struct IdleLimits {
     /// For its own retry of what has failed, as it announces it. A longer one is not waited for at all; of one
     /// that is waited for, half a minute more than announced; 10 minutes by default.
     pub retry: Option<Duration>,
+    /// For a background task after the end of the agent's turn; 10 minutes by default. For a command since that
+    /// end: it is stopped then and the answer stands. For a subagent since it last showed progress: its report is
+    /// missing then, and the run is stopped as stalled.
+    pub background: Option<Duration>,
 }
 
 impl Default for IdleLimits {
     fn default() -> Self {
         let minutes = |n: u64| Some(Duration::from_secs(n * 60));
-        Self { start: minutes(3), model: minutes(15), tool: minutes(30), retry: minutes(10) }
+        Self {
+            start: minutes(3),
+            model: minutes(15),
+            tool: minutes(30),
+            retry: minutes(10),
+            background: minutes(10),
+        }
     }
 }
 
 impl IdleLimits {
     /// No limit at all.
-    pub const OFF: Self = Self { start: None, model: None, tool: None, retry: None };
+    pub const OFF: Self =
+        Self { start: None, model: None, tool: None, retry: None, background: None };
 
     /// The same limit for everything.
     pub fn all(limit: Duration) -> Self {
-        Self { start: Some(limit), model: Some(limit), tool: Some(limit), retry: Some(limit) }
+        let limit = Some(limit);
+        Self { start: limit, model: limit, tool: limit, retry: limit, background: limit }
     }
 }
 
 /// A text that names no limits.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{}` is no idle timeout: write a time (5m), times for start, model, tool and retry (model=5m,tool=2h), or off", text.escape_debug())]
+#[error("`{}` is no idle timeout: write a time (5m), times for start, model, tool, retry and background (model=5m,tool=2h), or off", text.escape_debug())]
 pub struct BadIdleLimits {
     text: String,
 }
@@ -84,6 +96,7 @@ impl FromStr for IdleLimits {
                 "model" => &mut limits.model,
                 "tool" => &mut limits.tool,
                 "retry" => &mut limits.retry,
+                "background" => &mut limits.background,
                 _ => return Err(bad()),
             };
             *field = limit(word)?;
@@ -105,6 +118,7 @@ impl fmt::Display for IdleLimits {
             ("model", self.model),
             ("tool", self.tool),
             ("retry", self.retry),
+            ("background", self.background),
         ];
         for (n, (name, limit)) in all.into_iter().enumerate() {
             let comma = if n == 0 { "" } else { "," };

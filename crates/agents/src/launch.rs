@@ -78,6 +78,8 @@ pub struct EnvPolicy {
     pub deny: Vec<&'static str>,
     /// Variables that are set.
     pub set: Vec<(&'static str, String)>,
+    /// Variables that are set for a run, and not in a line for a shell, where nobody keeps belay's limits.
+    pub run: Vec<(&'static str, String)>,
     /// Variables that are set and hold what must not be shown.
     pub private: Vec<(String, String)>,
 }

@@ -78,7 +78,9 @@ pub use crate::protocol::{
 };
 pub use crate::registry::{AGENTS, Candidate, UnknownAgent};
 pub use crate::replay::Replay;
-pub use crate::request::{Effort, Permissions, RunRequest, Session};
+pub use crate::request::{
+    Background, BackgroundParseError, Effort, Permissions, RunRequest, Session,
+};
 pub use crate::session::{Response, SessionFiles, Tokens};
 pub use crate::shape::{New, Shapes};
 pub use crate::spoken::spoken_duration;

@@ -59,7 +59,8 @@ impl StreamParser {
                 Action::Emit(emitted) => events.push(emitted),
                 Action::TurnEnded(end) => self.ended.push(*end),
                 // There is nobody to talk to.
-                Action::Stdin(_)
+                Action::TurnOpened
+                | Action::Stdin(_)
                 | Action::CloseStdin
                 | Action::Timer(..)
                 | Action::Http { .. }

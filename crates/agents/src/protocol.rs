@@ -1,6 +1,6 @@
 //! The conversation with one agent process, as a state machine without I/O.
 
-use belay_trace::{Decision, Denial, Event, Failure, Json, ToolId, Usage};
+use belay_trace::{Decision, Denial, Event, Failure, FailureKind, Json, ToolId, Usage};
 use std::time::Duration;
 
 /// The conversation with one running agent process, or the reading of one recorded stream.
@@ -102,8 +102,11 @@ pub enum Action {
     },
     /// Read server-sent events from this path: [`Input::Sse`] for each, [`Input::Http`] when they end.
     OpenSse(HttpId, String),
-    /// The turn is over.
+    /// The turn is over. What else the agent has open (a task in the background, a turn that reports it) ends with
+    /// a turn of its own.
     TurnEnded(Box<AttemptEnd>),
+    /// The agent has begun a further turn by itself.
+    TurnOpened,
     /// Nothing more is wanted of the process: end it.
     Finish,
     /// The agent gets on in a way that no event tells: a tool prints what its result will repeat, or a session opens
@@ -147,6 +150,28 @@ impl AttemptEnd {
     /// An answer, and what it has used.
     pub fn answered(answer: impl Into<String>, usage: Usage) -> Self {
         Self { answer: answer.into(), usage, ..Self::default() }
+    }
+
+    /// Adds the turn that came next in the same attempt. The last words are the answer, the last turn decides
+    /// whether it is one, and all of them have used what they have used.
+    pub fn followed_by(&mut self, next: Self) {
+        if !next.answer.trim().is_empty() {
+            self.answer = next.answer;
+        }
+        // Of a turn that was stopped nothing comes that could make up for it.
+        let was_stopped = |failure: &Failure| {
+            matches!(failure.kind, FailureKind::Interrupted | FailureKind::LimitReached)
+        };
+        self.failure = next.failure.or(self.failure.take().filter(was_stopped));
+        self.usage.add(&next.usage);
+        self.session_id = next.session_id.or(self.session_id.take());
+        self.model = next.model.or(self.model.take());
+        self.structured = next.structured.or(self.structured.take());
+        for denial in next.denials {
+            if !self.denials.contains(&denial) {
+                self.denials.push(denial);
+            }
+        }
     }
 
     /// An end without an answer and without any use.
@@ -217,6 +242,11 @@ impl Out {
 
     pub(crate) fn finish(&mut self) {
         self.actions.push(Action::Finish);
+    }
+
+    /// A further turn has begun.
+    pub fn turn_opened(&mut self) {
+        self.actions.push(Action::TurnOpened);
     }
 
     /// The turn is over: once a turn.

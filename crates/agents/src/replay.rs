@@ -37,7 +37,8 @@ impl Replay {
                 match action {
                     Action::Emit(emitted) => replay.events.push((number, emitted)),
                     Action::TurnEnded(end) => replay.ended.push(*end),
-                    Action::Stdin(_)
+                    Action::TurnOpened
+                    | Action::Stdin(_)
                     | Action::CloseStdin
                     | Action::Timer(..)
                     | Action::Http { .. }

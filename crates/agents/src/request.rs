@@ -50,6 +50,9 @@ pub struct RunRequest {
     pub timeout: Option<Duration>,
     /// Stops the run when the agent makes no progress for so long; kept by belay for every agent.
     pub idle: IdleLimits,
+    /// What to do when the agent's turn is over and background tasks of it are still open.
+    #[serde(skip_serializing_if = "Background::is_wait")]
+    pub background: Background,
     /// Lets what the agent has started and left running go on after the run, instead of ending it.
     pub leave_running: bool,
     /// Tools that need no permission, in the agent's own rule language.
@@ -105,6 +108,50 @@ pub enum Session {
     Continue,
     /// A copy of the one with this id, which itself stays as it is.
     Fork(String),
+}
+
+/// What becomes of background tasks (subagents and commands) that are open when the agent's turn is over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Background {
+    /// The run waits for them, and for the turns in which the agent reports them; the last one is the answer.
+    #[default]
+    Wait,
+    /// They are ended and named in a warning; the answer stands as it is.
+    Stop,
+}
+
+impl Background {
+    fn is_wait(&self) -> bool {
+        *self == Self::Wait
+    }
+}
+
+impl fmt::Display for Background {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Wait => "wait",
+            Self::Stop => "stop",
+        })
+    }
+}
+
+/// A text that says neither.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("write wait or stop")]
+pub struct BackgroundParseError;
+
+impl FromStr for Background {
+    type Err = BackgroundParseError;
+
+    fn from_str(text: &str) -> Result<Self, BackgroundParseError> {
+        match text {
+            "wait" => Ok(Self::Wait),
+            "stop" => Ok(Self::Stop),
+            _ => Err(BackgroundParseError),
+        }
+    }
 }
 
 /// How hard the model thinks; an agent without the very level is asked for its nearest.
@@ -270,6 +317,13 @@ impl RunRequest {
     #[must_use]
     pub fn idle(mut self, idle: IdleLimits) -> Self {
         self.idle = idle;
+        self
+    }
+
+    /// Waits for background tasks, or ends them.
+    #[must_use]
+    pub fn background(mut self, background: Background) -> Self {
+        self.background = background;
         self
     }
 

@@ -61,8 +61,11 @@ impl Environment {
         let seen = self.vars.iter().filter(|(name, _)| {
             name.to_str().is_some_and(|name| policy.passes(name) || self.is_passed(name))
         });
-        let set =
-            policy.set.iter().map(|(name, value)| (OsString::from(*name), OsString::from(value)));
+        let set = policy
+            .set
+            .iter()
+            .chain(&policy.run)
+            .map(|(name, value)| (OsString::from(*name), OsString::from(value)));
         let private = policy.private.iter().map(|(name, value)| (name.into(), value.into()));
         seen.cloned().chain(set).chain(private).collect()
     }

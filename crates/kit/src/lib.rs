@@ -67,9 +67,10 @@ pub use crate::traces::{NotObserved, Phase, Trace, TraceSession};
 #[cfg(feature = "acp")]
 pub use belay_agents::Acp;
 pub use belay_agents::{
-    AGENTS, Account, Agent, BadIdleLimits, Candidate, Capabilities, Capability, Care, Claude,
-    Codex, Copilot, DockerAgent, Effort, IdleLimits, Image, McpServer, OpenCode, Permissions, Pi,
-    Response, RunRequest, Session, Support, Tokens, Transport, Unsupported, shell_escape,
+    AGENTS, Account, Agent, Background, BackgroundParseError, BadIdleLimits, Candidate,
+    Capabilities, Capability, Care, Claude, Codex, Copilot, DockerAgent, Effort, IdleLimits, Image,
+    McpServer, OpenCode, Permissions, Pi, Response, RunRequest, Session, Support, Tokens,
+    Transport, Unsupported, shell_escape,
 };
 pub use belay_trace as trace;
 pub use belay_trace::{

@@ -54,6 +54,8 @@ pub enum Event {
     ToolResult(ToolResult),
     /// The agent's list of what it intends to do.
     Plan(Plan),
+    /// What the agent runs beside its turns; comes whenever that changes.
+    BackgroundTasks(BackgroundTasks),
     /// What the attempt has used so far.
     Usage(UsageReport),
     /// How full the model's context is.
@@ -332,6 +334,49 @@ pub enum PlanStatus {
     Completed,
 }
 
+/// What the agent runs beside its turns; each list replaces the one before.
+#[derive(Default)]
+pub struct BackgroundTasks {
+    /// The tasks that are open now, oldest first.
+    pub tasks: Vec<BackgroundTask>,
+    /// True if the agent's turn is over and it waits for these tasks alone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub waiting: bool,
+}
+
+/// A subagent or command that an agent runs on after its turn.
+#[derive(Default, Eq)]
+pub struct BackgroundTask {
+    /// The agent's id of the task.
+    pub task_id: String,
+    /// What runs.
+    #[serde(default)]
+    pub task_kind: TaskKind,
+    /// The agent's words for it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    /// The tool call that started it; events of a subagent have it as their `parent_tool_id`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool_id: Option<ToolId>,
+    /// The task that started it, if the main thread did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent_task_id: Option<String>,
+}
+
+/// What a [`BackgroundTask`] is.
+#[derive(Copy, Eq, Default)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum TaskKind {
+    /// An agent of the agent's own, whose report the answer depends on.
+    Subagent,
+    /// A shell command, or a watch over something; it may be meant never to end.
+    Command,
+    /// Anything else.
+    #[default]
+    Other,
+}
+
 /// What the attempt has used so far; each report replaces the one before.
 #[derive(Default)]
 pub struct UsageReport {
@@ -548,6 +593,8 @@ pub enum StopReason {
 }
 
 /// What an attempt comes to, in the agent's words; if belay is killed now, this is the run's result.
+///
+/// An agent whose turn was not the last one has a further result, which replaces this one.
 #[derive(Default)]
 pub struct AttemptResult {
     /// The answer, or what was reached of it.
@@ -563,6 +610,9 @@ pub struct AttemptResult {
     /// The model that answered, as the agent names it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
+    /// True if background tasks were still open: what was used is paid for, but the work is not done.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub provisional: bool,
 }
 
 /// One attempt is over.
@@ -741,6 +791,7 @@ impl Event {
             Self::ToolProgress(_) => "tool_progress",
             Self::ToolResult(_) => "tool_result",
             Self::Plan(_) => "plan",
+            Self::BackgroundTasks(_) => "background_tasks",
             Self::Usage(_) => "usage",
             Self::Context(_) => "context",
             Self::Compaction(_) => "compaction",

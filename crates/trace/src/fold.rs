@@ -24,6 +24,8 @@ pub struct Fold {
     started: Option<Timestamp>,
     /// Figures of ended attempts, until the result gives the total.
     attempts: Usage,
+    /// Those of the attempt that runs, as far as they are told.
+    attempt: Usage,
     context: Option<Context>,
     model: String,
 }
@@ -39,6 +41,7 @@ impl Fold {
             open: Vec::new(),
             started: None,
             attempts: Usage::default(),
+            attempt: Usage::default(),
             context: None,
             model: String::new(),
         }
@@ -70,16 +73,21 @@ impl Fold {
             Event::ToolResult(result) => self.close_tool(record, result),
             // So that a run that is killed has told what it had used by then.
             Event::Usage(report) => {
-                let mut usage = self.attempts.clone();
-                usage.add(&report.usage);
-                self.fill_phase(record, &usage);
+                self.attempt.update(report.usage.clone());
+                self.fill_so_far(record);
+            }
+            Event::AttemptResult(result) => {
+                self.attempt = result.usage.clone();
+                self.fill_so_far(record);
             }
             Event::AttemptStarted(_) => {
+                self.attempt = Usage::default();
                 self.phase(record);
                 self.forget_error();
             }
             Event::AttemptEnded(attempt) => {
                 self.attempts.add(&attempt.usage);
+                self.attempt = Usage::default();
                 let error = attempt.failure.as_ref().map(ToString::to_string).unwrap_or_default();
                 let usage = self.attempts.clone();
                 self.fill_phase(record, &usage).error = error;
@@ -221,6 +229,12 @@ impl Fold {
             node.duration_ms = node.start_time.map_or(0, |start| millis(start, record.ts));
             node.status = Some(NodeStatus::Interrupted);
         }
+    }
+
+    fn fill_so_far(&mut self, record: &Record) {
+        let mut usage = self.attempts.clone();
+        usage.add(&self.attempt);
+        self.fill_phase(record, &usage);
     }
 
     fn fill_phase(&mut self, record: &Record, usage: &Usage) -> &mut Node {

@@ -37,13 +37,13 @@ pub use crate::attempts::{AttemptSummary, Effects, Start};
 pub use crate::completion::CompletionRecord;
 pub use crate::control::{ControlLine, NoControlLine};
 pub use crate::event::{
-    AttemptEnded, AttemptResult, AttemptStarted, Compaction, CompactionStatus, Containment,
-    Context, ContextSource, Decision, DecisionSource, Denial, Event, Failover, Interrupted,
-    LeftProcess, Level, LogDegraded, Notice, ObserverDropped, OversizedLine, PermissionDecision,
-    PermissionDenied, PermissionRequest, Phase, Plan, PlanItem, PlanStatus, RateLimit,
-    RateLimitWindow, Reasoning, Retry, RunResult, RunStarted, SessionStarted, StopReason, Text,
-    TextRetracted, ToolCall, ToolCallDelta, ToolCallStart, ToolKind, ToolProgress, ToolResult,
-    TurnStarted, Unknown, UsageReport, Waiting,
+    AttemptEnded, AttemptResult, AttemptStarted, BackgroundTask, BackgroundTasks, Compaction,
+    CompactionStatus, Containment, Context, ContextSource, Decision, DecisionSource, Denial, Event,
+    Failover, Interrupted, LeftProcess, Level, LogDegraded, Notice, ObserverDropped, OversizedLine,
+    PermissionDecision, PermissionDenied, PermissionRequest, Phase, Plan, PlanItem, PlanStatus,
+    RateLimit, RateLimitWindow, Reasoning, Retry, RunResult, RunStarted, SessionStarted,
+    StopReason, TaskKind, Text, TextRetracted, ToolCall, ToolCallDelta, ToolCallStart, ToolKind,
+    ToolProgress, ToolResult, TurnStarted, Unknown, UsageReport, Waiting,
 };
 pub use crate::failure::{Evidence, EvidenceSource, Failure, FailureKind};
 pub use crate::fold::Fold;

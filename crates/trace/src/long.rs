@@ -15,6 +15,9 @@ fn visit<'a>(event: &'a Event, see: &mut dyn FnMut(&'a str)) {
         Event::ToolCall(event) => see(event.args.get()),
         Event::ToolResult(event) => see(&event.output),
         Event::Plan(event) => event.items.iter().for_each(|item| see(&item.text)),
+        Event::BackgroundTasks(event) => {
+            event.tasks.iter().for_each(|task| see(&task.description));
+        }
         Event::PermissionRequest(event) => see(event.args.get()),
         Event::Notice(event) => see(&event.text),
         Event::Unknown(event) => see(&event.line),
@@ -28,7 +31,7 @@ fn visit<'a>(event: &'a Event, see: &mut dyn FnMut(&'a str)) {
 
 /// Like [`visit`], with the names of the fields and the possibility to change them.
 ///
-/// The names are those of the JSON; a step of a plan is `items.N.text`.
+/// The names are those of the JSON; a step of a plan is `items.N.text`, a task `tasks.N.description`.
 fn visit_mut(event: &mut Event, see: &mut dyn FnMut(&str, Field<'_>)) {
     match event {
         Event::Text(event) => see("text", Field::Text(&mut event.text)),
@@ -40,6 +43,11 @@ fn visit_mut(event: &mut Event, see: &mut dyn FnMut(&str, Field<'_>)) {
         Event::Plan(event) => {
             for (n, item) in event.items.iter_mut().enumerate() {
                 see(&format!("items.{n}.text"), Field::Text(&mut item.text));
+            }
+        }
+        Event::BackgroundTasks(event) => {
+            for (n, task) in event.tasks.iter_mut().enumerate() {
+                see(&format!("tasks.{n}.description"), Field::Text(&mut task.description));
             }
         }
         Event::PermissionRequest(event) => see("args", Field::Json(&mut event.args)),

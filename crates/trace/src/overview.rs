@@ -165,15 +165,16 @@ impl Overview {
                         return false;
                     }
                 }
-                "usage" => {
+                // The money stands in an earlier result of the attempt, if there is one.
+                "usage" if self.usage.is_none() => {
                     if let Ok(Record {
                         event: Event::Usage(report), parent_tool_id: None, ..
                     }) = serde_json::from_slice(line)
                     {
                         self.usage = Some(report.usage);
-                        return false;
                     }
                 }
+                "attempt_started" | "attempt_ended" if self.usage.is_some() => return false,
                 _ => {}
             }
             is_last = false;
@@ -181,14 +182,19 @@ impl Overview {
         false
     }
 
-    /// An answer that was given before belay was killed is an answer.
+    /// An answer that was given before belay was killed is an answer, unless the agent had gone on.
     fn attempt_result(&mut self, attempt: AttemptResult) {
-        if attempt.failure.is_none() {
+        let is_last = self.usage.is_none() && !attempt.provisional;
+        if is_last && attempt.failure.is_none() {
             self.state = RunState::Answered;
         }
         self.session_id = attempt.session_id.or(self.session_id.take());
         self.model = attempt.model.or(self.model.take());
-        self.usage = Some(attempt.usage);
+        let mut usage = attempt.usage;
+        if let Some(later) = self.usage.take() {
+            usage.update(later);
+        }
+        self.usage = Some(usage);
     }
 
     fn result(&mut self, line: &[u8]) {
@@ -237,7 +243,7 @@ fn last_lines(file: &mut File, len: u64) -> io::Result<Vec<u8>> {
 mod tests {
     use super::*;
     use crate::journal::RUNS_DIR;
-    use crate::{RunStarted, SessionStarted, Store, Text, UsageReport};
+    use crate::{CostSource, RunStarted, SessionStarted, Store, Text, UsageReport};
     use std::fs;
     use std::path::PathBuf;
 
@@ -281,6 +287,28 @@ mod tests {
         let failed = AttemptResult { failure, ..answer };
         let seen = of("failed", &(begin() + &line("codex", Event::AttemptResult(failed))));
         assert_eq!(seen.state, RunState::Crashed);
+    }
+
+    #[test]
+    fn a_run_that_waited_for_background_tasks_had_not_answered_and_keeps_its_cost() {
+        let paid = Usage {
+            input_tokens: Some(7),
+            total_cost_usd: Some(0.5),
+            cost_source: CostSource::Reported,
+            ..Usage::default()
+        };
+        let first = AttemptResult { usage: paid.clone(), provisional: true, ..Default::default() };
+        let waited = begin() + &line("claude-code", Event::AttemptResult(first));
+        let seen = of("waited", &waited);
+        assert_eq!((seen.state, seen.usage), (RunState::Crashed, Some(paid)));
+
+        let usage = Usage { input_tokens: Some(9), ..Usage::default() };
+        let report = line("claude-code", Event::Usage(UsageReport { usage }));
+        let seen = of("resumed", &(waited + &report));
+        let usage = seen.usage.unwrap();
+        assert_eq!(seen.state, RunState::Crashed);
+        assert_eq!((usage.input_tokens, usage.total_cost_usd), (Some(9), Some(0.5)));
+        assert_eq!(usage.cost_source, CostSource::Partial);
     }
 
     #[test]

@@ -20,6 +20,7 @@ impl Event {
             | Self::ToolCall(_)
             | Self::ToolResult(_)
             | Self::Plan(_)
+            | Self::BackgroundTasks(_)
             | Self::Usage(_)
             | Self::Compaction(_)
             | Self::PermissionRequest(_)

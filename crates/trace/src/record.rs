@@ -67,7 +67,7 @@ pub struct RawRef {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct BlobRef {
-    /// The field; a step of a plan is `items.N.text`.
+    /// The field; a step of a plan is `items.N.text`, a task `tasks.N.description`.
     pub field: String,
     /// The SHA-256 of its text, in hex: the name of the file.
     pub sha256: String,

@@ -250,6 +250,8 @@ impl RunSummary {
             }
             Event::SessionStarted(session) => self.session_id = Some(session.session_id),
             // An answer that was given before belay was killed is an answer.
+            // One that still waited for background tasks had not.
+            Event::AttemptResult(attempt) if attempt.provisional => self.result = None,
             Event::AttemptResult(attempt) if attempt.failure.is_none() => {
                 self.result = Some(RunResult {
                     result: attempt.result,

@@ -119,6 +119,16 @@ impl Usage {
         }
     }
 
+    /// Takes a later report of the same attempt. One that says nothing of money leaves what an earlier turn has
+    /// cost, as a lower bound.
+    pub fn update(&mut self, report: Self) {
+        let known = std::mem::replace(self, report);
+        if self.total_cost_usd.is_none() && known.total_cost_usd.is_some() {
+            self.total_cost_usd = known.total_cost_usd;
+            self.cost_source = CostSource::Partial;
+        }
+    }
+
     /// True if no token and no money was used, as far as anybody can tell.
     fn is_unused(&self) -> bool {
         if self.partial {
@@ -192,6 +202,15 @@ mod tests {
         assert_eq!(json["input_tokens"], serde_json::Value::Null);
         assert_eq!(json["total_cost_usd"], serde_json::Value::Null);
         assert_eq!(json["cost_source"], "unknown");
+    }
+
+    #[test]
+    fn a_later_report_without_money_keeps_what_is_paid_as_a_lower_bound() {
+        let mut so_far = usage(10, Some(0.5), CostSource::Reported);
+        so_far.update(usage(30, None, CostSource::Unknown));
+        assert_eq!(so_far, usage(30, Some(0.5), CostSource::Partial));
+        so_far.update(usage(40, Some(0.75), CostSource::Reported));
+        assert_eq!(so_far, usage(40, Some(0.75), CostSource::Reported));
     }
 
     #[test]

@@ -1,14 +1,15 @@
 //! The wire shape of every event: a golden file, and what is written is read back.
 
 use belay_trace::{
-    AttemptEnded, AttemptResult, AttemptStarted, AttemptSummary, Compaction, CompactionStatus,
-    Containment, Context, ContextSource, CostSource, Decision, DecisionSource, Denial, Effects,
-    Event, EvidenceSource, Failover, Failure, FailureKind, Interrupted, Json, LeftProcess, Level,
-    LogDegraded, ModelUsage, Notice, ObserverDropped, OversizedLine, PermissionDecision,
-    PermissionDenied, PermissionRequest, Phase, Plan, PlanItem, PlanStatus, RateLimit,
-    RateLimitWindow, RawRef, Reasoning, Record, Retry, RunResult, RunStarted, SessionStarted,
-    Start, StopReason, Text, TextRetracted, ToolCall, ToolCallDelta, ToolCallStart, ToolId,
-    ToolKind, ToolProgress, ToolResult, TurnStarted, Unknown, Usage, UsageReport, Waiting,
+    AttemptEnded, AttemptResult, AttemptStarted, AttemptSummary, BackgroundTask, BackgroundTasks,
+    Compaction, CompactionStatus, Containment, Context, ContextSource, CostSource, Decision,
+    DecisionSource, Denial, Effects, Event, EvidenceSource, Failover, Failure, FailureKind,
+    Interrupted, Json, LeftProcess, Level, LogDegraded, ModelUsage, Notice, ObserverDropped,
+    OversizedLine, PermissionDecision, PermissionDenied, PermissionRequest, Phase, Plan, PlanItem,
+    PlanStatus, RateLimit, RateLimitWindow, RawRef, Reasoning, Record, Retry, RunResult,
+    RunStarted, SessionStarted, Start, StopReason, TaskKind, Text, TextRetracted, ToolCall,
+    ToolCallDelta, ToolCallStart, ToolId, ToolKind, ToolProgress, ToolResult, TurnStarted, Unknown,
+    Usage, UsageReport, Waiting,
 };
 use std::collections::BTreeSet;
 
@@ -173,6 +174,16 @@ fn events() -> Vec<Event> {
         Event::Plan(Plan {
             items: vec![PlanItem { text: "one".into(), status: PlanStatus::InProgress }],
         }),
+        Event::BackgroundTasks(BackgroundTasks {
+            tasks: vec![BackgroundTask {
+                task_id: "b1".into(),
+                task_kind: TaskKind::Command,
+                description: "build".into(),
+                tool_id: tool_id(),
+                parent_task_id: s("a1"),
+            }],
+            waiting: true,
+        }),
         Event::Usage(UsageReport { usage: usage() }),
         Event::Context(Context {
             used_tokens: 10,
@@ -230,6 +241,7 @@ fn events() -> Vec<Event> {
             failure: Some(failure()),
             session_id: s("s1"),
             model: s("opus"),
+            provisional: true,
         }),
         Event::AttemptEnded(AttemptEnded {
             usage: usage(),

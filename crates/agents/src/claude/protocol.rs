@@ -1,15 +1,16 @@
 //! The conversation with Claude Code over stream-json.
 
+use super::background::Background;
 use super::classify::{self, ApiError};
 use super::usage::{self, Meter};
 use super::wire::{
     Block, Content, ControlAnswer, ControlAsk, ControlRequest, ControlResponse, Head, Init,
     MessageLine, PermissionAnswer, RateLimitInfo, RateLimitLine, ResultLine, Say, StreamLine,
-    UserMessage,
+    System, UserMessage,
 };
 use super::{system, tools};
 use crate::framing::{Claim, Objects, read_line};
-use crate::protocol::{AttemptEnd, Exit, Input, Out, Protocol};
+use crate::protocol::{AttemptEnd, Exit, Input, Out, Protocol, TimerId};
 use crate::stderr::StderrTail;
 use crate::verdict::{By, Said, is_command};
 use crate::wire::{decode, unsaid};
@@ -21,7 +22,18 @@ use belay_trace::{
 };
 use serde_json::json;
 use serde_json::value::RawValue;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+/// Standard input is closed if no turn has begun by then.
+const IDLE: TimerId = TimerId(1);
+
+/// How long Claude may take to begin the turn that reports a task which has ended: 0.03 to 0.7 s (measured,
+/// 2.1.329). A turn that begins later can ask for no permission.
+const REPORT: Duration = Duration::from_secs(3);
+
+/// The same where the turn that has just ended may have reported it.
+const REPORTED: Duration = Duration::from_millis(100);
 
 /// The state of one conversation.
 pub(super) struct Claude {
@@ -30,13 +42,18 @@ pub(super) struct Claude {
     images: Vec<Image>,
     meter: Meter,
     session_id: Option<String>,
+    /// The session that was announced.
+    announced: Option<String>,
     model: Option<String>,
     /// The last response on the main thread that was announced.
     last_message: Option<String>,
     /// Responses that are being written, by the tool call of their subagent.
     streams: HashMap<Option<ToolId>, Stream>,
     turn: Turn,
+    /// Turns that are over, but for their results: over print they come when no subagent is left.
+    held: VecDeque<Turn>,
     turns_ended: u32,
+    background: Background,
     interrupt: Interrupt,
     /// Open permission requests: the tool's input, which an allowing answer repeats.
     asks: HashMap<String, Box<RawValue>>,
@@ -58,6 +75,8 @@ struct Turn {
     acted: bool,
     /// A model has begun a response.
     responded: bool,
+    /// The model's last response has asked for a tool.
+    wants_tool: bool,
 }
 
 /// A response that arrives in pieces.
@@ -102,11 +121,14 @@ impl Claude {
             images: request.images.clone(),
             meter: Meter::new(request.session != Session::New),
             session_id: None,
+            announced: None,
             model: None,
             last_message: None,
             streams: HashMap::new(),
             turn: Turn::default(),
+            held: VecDeque::new(),
             turns_ended: 0,
+            background: Background::default(),
             interrupt: Interrupt::No,
             asks: HashMap::new(),
             stderr: StderrTail::default(),
@@ -124,7 +146,8 @@ impl Protocol for Claude {
             Input::Steer(text) => self.steer(text, out),
             Input::Interrupt => self.interrupt(out),
             Input::Permission { id, answer } => self.permission(id, answer, out),
-            Input::Timer(_) | Input::Http { .. } | Input::Sse(_) | Input::Session(_) => {}
+            Input::Timer(id) => self.timer(id, out),
+            Input::Http { .. } | Input::Sse(_) | Input::Session(_) => {}
             Input::Exit(exit) => self.exit(exit, out),
         }
     }
@@ -140,17 +163,23 @@ impl Objects for Claude {
         let parent = head.parent_tool_use_id.as_deref().map(ToolId::from);
         match (head.kind.as_ref(), head.subtype.as_deref()) {
             ("system", Some("init")) => self.init(text, out),
+            ("system", Some("background_tasks_changed")) => self.task_list(text, out),
+            (
+                "system",
+                Some(
+                    subtype @ ("task_started" | "task_progress" | "task_updated"
+                    | "task_notification"),
+                ),
+            ) => {
+                // A subagent has done something, or a command in the background has ended.
+                out.progress();
+                self.task(subtype, text, out)
+            }
             ("system", Some("api_retry")) => {
                 self.retract_abandoned(out);
                 system::read("api_retry", text, out)
             }
-            ("system", Some(subtype)) => {
-                if subtype.starts_with("task_") {
-                    // A subagent has done something, or a command in the background has ended.
-                    out.progress();
-                }
-                system::read(subtype, text, out)
-            }
+            ("system", Some(subtype)) => system::read(subtype, text, out),
             ("assistant", _) => self.assistant(text, parent, out),
             ("user", _) => self.user(text, parent, out),
             ("stream_event", _) => self.stream_event(text, parent, out),
@@ -182,7 +211,7 @@ impl Objects for Claude {
             (None, _) => matches!(head.kind.as_ref(), "system" | "control_response"),
         };
         match head.kind.as_ref() {
-            "result" => Claim::end_if(is_ours && self.turn.open),
+            "result" => Claim::end_if(is_ours && (self.turn.open || !self.held.is_empty())),
             _ => Claim::message_if(is_ours),
         }
     }
@@ -234,9 +263,22 @@ impl Claude {
             out.cannot("interrupt");
         } else if self.turn.open {
             self.send_interrupt(out);
+        } else if self.turns_ended > 0 && self.background.is_open() {
+            self.end_background(out);
         } else {
             self.interrupt = Interrupt::Queued;
         }
+    }
+
+    /// Ends what runs behind a turn that is over; Claude then has nothing left to stay for.
+    fn end_background(&mut self, out: &mut Out) {
+        // An interrupt ends subagents alone, and without a turn that would report them (measured, 2.1.329).
+        self.send_interrupt(out);
+        for task_id in &self.background.others() {
+            let (request_id, request) = ("belay-stop-task", ControlAsk::StopTask { task_id });
+            out.stdin_line(&Say::ControlRequest { request_id, request });
+        }
+        out.close_stdin();
     }
 
     fn send_interrupt(&mut self, out: &mut Out) {
@@ -260,9 +302,13 @@ impl Claude {
     /// Each turn begins with an init line; the session is announced when it is new.
     fn init(&mut self, text: &str, out: &mut Out) -> Option<()> {
         let init: Init = decode(text)?;
-        self.turn.open = true;
         out.progress();
-        if self.turns_ended == 0 || self.session_id.as_ref() != Some(&init.session_id) {
+        if self.transport == Transport::Print && self.turn.open && self.background.has_begun() {
+            self.held.push_back(std::mem::take(&mut self.turn));
+        }
+        self.open_turn(out);
+        if self.announced.as_ref() != Some(&init.session_id) {
+            self.announced = Some(init.session_id.clone());
             out.event(Event::SessionStarted(SessionStarted {
                 session_id: init.session_id.clone(),
                 model: init.model.clone(),
@@ -278,6 +324,58 @@ impl Claude {
             self.send_interrupt(out);
         }
         Some(())
+    }
+
+    fn open_turn(&mut self, out: &mut Out) {
+        if !self.turn.open && self.turns_ended > 0 {
+            out.turn_opened();
+        }
+        self.turn.open = true;
+        self.background.turn_began();
+        self.background.tell(out);
+    }
+
+    /// What Claude does behind its turns, task by task.
+    fn task(&mut self, subtype: &str, text: &str, out: &mut Out) -> Option<()> {
+        let line: System = decode(text)?;
+        match subtype {
+            "task_started" => self.background.started(&line),
+            "task_updated" => self.background.updated(&line),
+            "task_notification" => self.background.notified(&line),
+            _ => {}
+        }
+        system::tell(subtype, line, out)?;
+        self.background_changed(out);
+        Some(())
+    }
+
+    /// The same, all of it at once.
+    fn task_list(&mut self, text: &str, out: &mut Out) -> Option<()> {
+        let line: System = decode(text)?;
+        self.background.listed(&line.tasks?);
+        self.background_changed(out);
+        Some(())
+    }
+
+    fn background_changed(&mut self, out: &mut Out) {
+        let was_waiting = self.background.is_waiting();
+        self.background.tell(out);
+        // The turn that reports the last one is still to come.
+        if was_waiting && !self.background.is_waiting() && !self.turn.open {
+            self.close_stdin_after(REPORT, out);
+        }
+    }
+
+    fn close_stdin_after(&self, time: Duration, out: &mut Out) {
+        if self.transport == Transport::Dialogue {
+            out.timer(IDLE, time);
+        }
+    }
+
+    fn timer(&self, id: TimerId, out: &mut Out) {
+        if id == IDLE && !self.turn.open && !self.background.is_open() {
+            out.close_stdin();
+        }
     }
 
     fn assistant(&mut self, text: &str, parent: Option<ToolId>, out: &mut Out) -> Option<()> {
@@ -459,16 +557,24 @@ impl Claude {
                 }
             }
             "message_delta" => {
+                if parent.is_none() {
+                    let reason = event.delta.and_then(|delta| delta.stop_reason);
+                    self.turn.wants_tool = reason.as_deref() == Some("tool_use");
+                }
                 let tokens = event.usage?;
                 let message_id = self.streams.get(&parent).and_then(|s| s.message_id.clone());
                 self.meter.response_ended(message_id.as_deref(), tokens, parent.is_none());
                 if parent.is_none() {
                     self.context(usage::context(tokens), out);
                 }
-                let usage = self.meter.so_far();
-                out.event(Event::Usage(UsageReport { usage }));
+                self.tell_usage(out);
             }
             "message_stop" => {
+                if parent.is_none() && self.transport == Transport::Print && !self.turn.wants_tool {
+                    // Over print its result comes only when no subagent is left.
+                    self.background.turn_waits();
+                    self.background.tell(out);
+                }
                 // Dropped, to come again; or interrupted, and then it stays as far as it came.
                 let stream =
                     self.streams.get_mut(&parent).filter(|_| line.abandoned_blocks.is_some());
@@ -496,10 +602,16 @@ impl Claude {
         let is_new = parent.is_none() && (message_id.is_none() || self.last_message != message_id);
         if is_new {
             self.last_message.clone_from(&message_id);
+            self.open_turn(out);
             self.turn.reached.clear();
             out.event(Event::TurnStarted(TurnStarted { message_id, model }));
         }
         is_new
+    }
+
+    fn tell_usage(&self, out: &mut Out) {
+        let usage = self.meter.since_the_start();
+        out.event(Event::Usage(UsageReport { usage }));
     }
 
     fn context(&mut self, used_tokens: u64, out: &mut Out) {
@@ -578,7 +690,10 @@ impl Claude {
 
     fn result(&mut self, text: &str, out: &mut Out) -> Option<()> {
         let line: ResultLine = decode(text)?;
-        let turn = std::mem::take(&mut self.turn);
+        let turn = match self.held.pop_front() {
+            Some(turn) => turn,
+            None => std::mem::take(&mut self.turn),
+        };
         let usage = self.meter.turn_ended(&line);
         if let (Some(used_tokens), window @ Some(_)) =
             (turn.context_used, self.meter.window(self.model.as_deref()))
@@ -587,9 +702,10 @@ impl Claude {
             out.event(Event::Context(Context { used_tokens, window_tokens: window, source }));
         }
         let interrupted = self.interrupt == Interrupt::Sent;
-        let failure = line.is_error().then(|| {
-            classify::failure(&line, turn.api_error.as_ref(), turn.limit.as_ref(), interrupted)
-        });
+        let api_error = turn.api_error.as_ref().or(self.turn.api_error.as_ref());
+        let failure = line
+            .is_error()
+            .then(|| classify::failure(&line, api_error, turn.limit.as_ref(), interrupted));
         let mut denials = turn.denials;
         denials.extend(line.permission_denials.into_iter().map(|denial| Denial {
             tool_id: denial.tool_use_id.map(ToolId),
@@ -608,7 +724,23 @@ impl Claude {
             by: if no_model { By::Agent } else { By::Model },
         };
         let end = said.end(out);
+        let is_last = self.held.is_empty() && !self.turn.open;
+        if is_last {
+            self.background.turn_ended(line.subagent_stats.as_ref());
+            self.background.tell(out);
+        }
         self.end_turn(AttemptEnd { usage, denials, ..end }, out);
+        if !is_last || self.transport != Transport::Dialogue {
+            return Some(());
+        }
+        // Until nothing is open, Claude can ask and be told.
+        match (self.background.is_open(), self.background.has_ended() || line.queued_turn_count > 0)
+        {
+            (true, _) if interrupted => self.end_background(out),
+            (true, _) => {}
+            (false, true) if !interrupted => self.close_stdin_after(REPORTED, out),
+            (false, _) => out.close_stdin(),
+        }
         Some(())
     }
 
@@ -619,14 +751,15 @@ impl Claude {
         self.streams.remove(&None);
         let (session_id, model) = (self.session_id.clone(), self.model.clone());
         out.turn_ended(AttemptEnd { session_id, model, ..end });
-        if self.transport == Transport::Dialogue {
-            out.close_stdin();
-        }
     }
 
     /// The process is gone. A turn that had no result line did not answer, whatever the exit code says.
     fn exit(&mut self, exit: Exit, out: &mut Out) {
-        if self.turns_ended > 0 && !self.turn.open {
+        if self.turns_ended > 0 && !self.turn.open && self.held.is_empty() {
+            // What subagents have used since the last result is in none.
+            if self.meter.has_more() {
+                self.tell_usage(out);
+            }
             return;
         }
         let interrupted = self.interrupt != Interrupt::No;

@@ -8,7 +8,11 @@ use belay_trace::{Compaction, CompactionStatus, Event, Level, PermissionDenied, 
 
 /// Reads the line; `None` if its kind is not known.
 pub(super) fn read(subtype: &str, text: &str, out: &mut Out) -> Option<()> {
-    let line: System = decode(text)?;
+    tell(subtype, decode(text)?, out)
+}
+
+/// Tells what the line says; `None` if its kind is not known.
+pub(super) fn tell(subtype: &str, line: System, out: &mut Out) -> Option<()> {
     match subtype {
         "api_retry" => out.event(Event::Retry(Retry {
             retry: line.attempt,

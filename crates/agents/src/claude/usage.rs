@@ -16,6 +16,8 @@ pub(super) struct Meter {
     responses: BTreeMap<String, Tokens>,
     /// Responses of the main thread that have arrived.
     turns: u64,
+    /// What the turns before have used.
+    ended: Usage,
     /// A response told its final output count, which only a stream with partial messages has.
     output_known: bool,
     /// `modelUsage` at the end of the turn before.
@@ -44,6 +46,25 @@ impl Meter {
     /// A response of the main thread arrived whole, without pieces and without its final count.
     pub(super) fn response_arrived(&mut self) {
         self.turns += 1;
+    }
+
+    /// What all turns have used, this one as far as the stream has shown it. Money is only in the results.
+    pub(super) fn since_the_start(&self) -> Usage {
+        let mut usage = self.ended.clone();
+        usage.add(&self.so_far());
+        Usage {
+            input_tokens: usage.input_tokens,
+            output_tokens: usage.output_tokens,
+            cache_read_input_tokens: usage.cache_read_input_tokens,
+            cache_creation_input_tokens: usage.cache_creation_input_tokens,
+            num_turns: usage.num_turns,
+            ..Usage::default()
+        }
+    }
+
+    /// Responses were seen since the last result.
+    pub(super) fn has_more(&self) -> bool {
+        !self.responses.is_empty()
     }
 
     /// What this turn has used, as far as the stream has shown it. Money is only in the result.
@@ -79,7 +100,9 @@ impl Meter {
         }
         self.responses.clear();
         (self.turns, self.output_known) = (0, false);
-        Usage { num_turns: result.num_turns, duration_ms: result.duration_ms, ..usage }
+        let usage = Usage { num_turns: result.num_turns, duration_ms: result.duration_ms, ..usage };
+        self.ended.add(&usage);
+        usage
     }
 
     /// Each model's part of this turn: as reported, or for older versions the growth of the cumulative

@@ -56,14 +56,66 @@ pub(super) struct System {
     pub(super) compact_error: Option<String>,
     pub(super) description: Option<String>,
     pub(super) summary: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) task_id: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) task_type: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) parent_task_id: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) is_backgrounded: Option<bool>,
+    /// Nothing to wait for: a watch of Claude's own.
+    #[serde(deserialize_with = "lenient")]
+    pub(super) ambient: bool,
     pub(super) patch: Option<TaskPatch>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) tasks: Option<Vec<ListedTask>>,
 }
 
-/// What has changed about a subagent.
+/// What has changed about a task.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct TaskPatch {
     pub(super) status: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) is_backgrounded: Option<bool>,
+}
+
+/// A task in the list of those in the background.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct ListedTask {
+    pub(super) task_id: String,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) task_type: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) description: String,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) parent_task_id: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) ambient: bool,
+    /// It works on another machine; Claude need not stay for it.
+    #[serde(deserialize_with = "lenient")]
+    pub(super) off_host: bool,
+}
+
+/// How many subagents there were.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct SubagentStats {
+    pub(super) spawned: u64,
+    pub(super) completed: u64,
+    pub(super) failed: u64,
+    pub(super) killed: BTreeMap<String, u64>,
+}
+
+impl SubagentStats {
+    /// How many have not ended.
+    pub(super) fn open(&self) -> u64 {
+        let killed = self.killed.values().fold(0, |sum: u64, count| sum.saturating_add(*count));
+        let ended = [self.completed, self.failed, killed].into_iter().fold(0, u64::saturating_add);
+        self.spawned.saturating_sub(ended)
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -174,6 +226,8 @@ pub(super) struct Delta<'a> {
     pub(super) thinking: Option<String>,
     #[serde(default)]
     pub(super) partial_json: Option<String>,
+    #[serde(borrow, default, deserialize_with = "lenient_text")]
+    pub(super) stop_reason: Option<Cow<'a, str>>,
 }
 
 /// A tool is still running. The tool is the parent: the line's own id is that of the report.
@@ -313,6 +367,11 @@ pub(super) struct ResultLine {
     pub(super) structured_output: Option<Box<RawValue>>,
     #[serde(deserialize_with = "lenient")]
     pub(super) permission_denials: Vec<PermissionDenial>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) subagent_stats: Option<SubagentStats>,
+    /// Messages that wait for a turn of their own.
+    #[serde(deserialize_with = "lenient")]
+    pub(super) queued_turn_count: u64,
 }
 
 impl ResultLine {
@@ -394,7 +453,7 @@ pub(super) struct PermissionDenial {
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum Say<'a> {
     User { message: UserMessage<'a> },
-    ControlRequest { request_id: &'a str, request: ControlAsk },
+    ControlRequest { request_id: &'a str, request: ControlAsk<'a> },
     ControlResponse { response: ControlAnswer<'a> },
 }
 
@@ -414,8 +473,9 @@ pub(super) enum Content<'a> {
 
 #[derive(Debug, Serialize)]
 #[serde(tag = "subtype", rename_all = "snake_case")]
-pub(super) enum ControlAsk {
+pub(super) enum ControlAsk<'a> {
     Interrupt,
+    StopTask { task_id: &'a str },
 }
 
 #[derive(Debug, Serialize)]

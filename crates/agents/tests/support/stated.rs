@@ -152,7 +152,13 @@ impl Stated {
             may_be_silent: match kind.as_deref() {
                 Some("system") => matches!(
                     subtype.as_deref(),
-                    Some("init" | "status" | "thinking_tokens" | "ui_invalidate")
+                    Some(
+                        "init"
+                            | "status"
+                            | "thinking_tokens"
+                            | "ui_invalidate"
+                            | "background_tasks_changed"
+                    )
                 ),
                 Some(kind) => [
                     "assistant",
@@ -307,6 +313,8 @@ impl Stated {
 impl Stated {
     fn of_acp(line: &Line<'_>) -> Self {
         let has_id = line.id.is_some_and(|id| id.get() != "null");
+        // The numbers of requests are ours.
+        let is_ours = line.id.is_some_and(|id| id.get().parse::<f64>().is_ok());
         let method = text(line.method);
         if let Some(method) = method {
             let is_aside = method == "session/update" || method.starts_with("qwen/notify/");
@@ -316,9 +324,9 @@ impl Stated {
         let reason = result.and_then(|result| result.stop_reason);
         let (ends, reason) = (reason.is_some(), text(reason));
         Self {
-            ends: has_id && ends,
+            ends: is_ours && ends,
             may_refuse: has_id,
-            success: has_id && reason.as_deref() == Some("end_turn"),
+            success: is_ours && reason.as_deref() == Some("end_turn"),
             may_be_silent: has_id,
             ..Self::default()
         }

@@ -91,6 +91,8 @@ pub(crate) struct Watched {
     protocol: Box<dyn Protocol>,
     /// A turn is open: none has ended yet, or a line has begun another one. `None` where only the driver knows.
     is_open: Option<bool>,
+    /// How many have begun and not ended.
+    turns: usize,
     /// The thread of Codex's app-server: turns of others are those of subagents.
     thread: Option<String>,
     /// Pi's last response was whole; its end of a turn does not say so.
@@ -106,6 +108,7 @@ impl Watched {
             dialect,
             protocol,
             is_open: Some(true),
+            turns: 0,
             thread: None,
             was_whole: false,
             is_settled: false,
@@ -131,8 +134,13 @@ impl Watched {
                     let is_stated = stated.success && (self.was_whole || !stated.needs_whole);
                     let is_stated = is_stated || self.is_settled;
                     assert!(!is_success || is_stated, "a success that the agent never stated");
-                    (self.is_open, self.is_settled) = (Some(false), false);
+                    self.turns = self.turns.saturating_sub(1);
+                    // Claude holds results back over print while subagents work on, and then prints several.
+                    let may_hold = self.dialect == Dialect::ClaudePrint && self.turns > 0;
+                    self.is_open = if may_hold { None } else { Some(false) };
+                    self.is_settled = false;
                 } else if stated.begins && !actions.iter().any(is_unknown) {
+                    self.turns += 1;
                     self.begin(stated.thread);
                 }
                 if ends.is_empty() && stated.success && (self.was_whole || !stated.needs_whole) {

@@ -21,6 +21,7 @@ impl Config {
         or(&mut ask.append_system_prompt, &settings.append_system_prompt, String::clone);
         or(&mut options.timeout, &settings.timeout, |time| time.0);
         or(&mut options.idle_timeout, &settings.idle_timeout, |limits| *limits);
+        or(&mut options.background, &settings.background, |background| *background);
         or(&mut options.max_turns, &settings.max_turns, |turns| turns.0);
         or(&mut options.max_cost, &settings.max_cost, |dollars| dollars.0);
         or(&mut options.max_output_tokens, &settings.max_output_tokens, |tokens| tokens.0);

@@ -7,7 +7,7 @@ use super::value::{
 };
 use crate::command::run::options::{DurabilityName, Format};
 use crate::surroundings::Color;
-use belaykit::{Effort, IdleLimits, OnEffects, OnLimit, Permissions};
+use belaykit::{Background, Effort, IdleLimits, OnEffects, OnLimit, Permissions};
 
 /// Why a project does not say how much is shown.
 const SHOWN: &str = "what you see of a run is yours to say";
@@ -46,7 +46,9 @@ settings! {
         /// Stop the run when it has taken this long.
         timeout: Time = "timeout", Tighter, "", r#""1h30m""#;
         /// Stop the run when the agent makes no progress for so long.
-        idle_timeout: IdleLimits = "idle_timeout", Tighter, r#""model=15m,tool=30m,start=3m,retry=10m""#, r#""tool=2h""#;
+        idle_timeout: IdleLimits = "idle_timeout", Tighter, r#""model=15m,tool=30m,start=3m,retry=10m,background=10m""#, r#""tool=2h""#;
+        /// What to do with background tasks that are open when the agent's turn is over.
+        background: Background = "background", Tighter, r#""wait""#, r#""stop""#;
         /// Stop after this many model responses.
         max_turns: Positive = "max_turns", Tighter, "", "50";
         /// Stop the run when it has cost so many US dollars, all agents together.

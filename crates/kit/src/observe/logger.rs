@@ -181,6 +181,10 @@ impl<W: Write> Logger<W> {
                     format!("{}/{} done", plan.items.iter().filter(done).count(), plan.items.len());
                 self.head(Part::System, under, "plan", DIM, &words)?;
             }
+            Event::BackgroundTasks(background) if background.waiting => {
+                let words = going_on::background(background);
+                self.head(Part::System, under, "background", YELLOW, &words)?;
+            }
             Event::PermissionRequest(request) => {
                 let words = format!("{} asks for permission", visible_line(&request.name));
                 self.head(Part::System, under, "permission", YELLOW, &words)?;

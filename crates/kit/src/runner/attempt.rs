@@ -1,9 +1,11 @@
 //! One attempt: one agent process, from its start to the end of its turn and of itself.
 
+mod background;
 mod gates;
 mod limited;
 mod stopping;
 
+use self::background::Background;
 use self::gates::{Asked, Gates, Pipe};
 use self::stopping::Stop;
 use super::account::{self, Homes};
@@ -21,8 +23,8 @@ use crate::supervise::{self, Output, Process, Start};
 use crate::temp_folder::TempFolder;
 use crate::{limits, program, reset, schema};
 use belay_agents::{
-    Action, AttemptEnd, Capability, Exit, Input, Line, LineSplitter, Out, Permissions, Protocol,
-    Response, StopPlan, Support, TimerId, Transport,
+    Action, AttemptEnd, Background as AtTurnEnd, Capability, Exit, Input, Line, LineSplitter, Out,
+    Permissions, Protocol, Response, StopPlan, Support, TimerId, Transport,
 };
 use belay_trace::{
     AttemptEnded, AttemptResult, AttemptStarted, Decision, DecisionSource, Denial, Event, Failure,
@@ -158,8 +160,10 @@ impl Runner {
             new_session: session.map(|(_, id)| id),
             end: None,
             has_result: false,
+            background: Background::new(self.request.idle.background),
             stop: None,
             linger: None,
+            has_lingered: false,
             budget_is_blind: false,
             tells_tools_late: self.client.agent.tells_tools_late(transport),
             timers: Vec::new(),
@@ -214,13 +218,17 @@ struct Attempt<'a> {
     out: Out,
     /// What the agent was told to call its new session.
     new_session: Option<String>,
-    /// How the turn ended, once it has.
+    /// How the turns ended that have.
     end: Option<AttemptEnd>,
     /// That was told.
     has_result: bool,
+    /// What else is open: the attempt has not ended before it has.
+    background: Background,
     stop: Option<Stop>,
-    /// When a process that lives on after its turn is a hang.
+    /// When a process that lives on with nothing open is a hang.
     linger: Option<Instant>,
+    /// It was one.
+    has_lingered: bool,
     /// Its tools are told when they are through.
     tells_tools_late: bool,
     /// Nobody knows the price, and that was said.
@@ -350,6 +358,7 @@ impl Attempt<'_> {
         self.open_gates(false);
         let exit = exited.map_or(Exit::Code(-1), |(exit, _)| exit);
         self.input(Input::Exit(exit));
+        self.leave_background(exit);
         self.give_result();
         // Paid for and on disk, before anything is cleaned up.
         self.runner.publisher.flush().await;
@@ -389,19 +398,25 @@ impl Attempt<'_> {
     fn input(&mut self, input: Input<'_>) {
         let raw = self.runner.publisher.journal.input(input);
         self.protocol.step(input, &mut self.out);
-        let mut asked = Vec::new();
+        let now = Instant::now();
+        let (mut asked, mut got_on) = (Vec::new(), Vec::new());
         for action in std::mem::take(&mut self.out.actions) {
             match action {
                 Action::Emit(mut emitted) => {
                     self.bill.event(&mut emitted.event, emitted.parent_tool_id.is_none());
-                    let now = (Instant::now(), Timestamp::now());
-                    if let Some(alarm) = self.idle.event(&emitted.event, now) {
+                    if let Some(alarm) = self.idle.event(&emitted.event, (now, Timestamp::now())) {
                         self.alarm.get_or_insert(alarm);
                     }
                     self.keep_to_the_limits(&emitted.event, emitted.parent_tool_id.is_none());
                     if let Event::PermissionRequest(request) = &emitted.event {
                         self.note_asked(request);
                         asked.push(request.clone());
+                    }
+                    if let Event::BackgroundTasks(told) = &emitted.event {
+                        self.background.told(told, now);
+                    }
+                    if emitted.event.is_progress() {
+                        got_on.extend(emitted.parent_tool_id.clone());
                     }
                     self.runner.chain.see(&emitted.event);
                     if self.tells_tools_late && matches!(emitted.event, Event::TurnStarted(_)) {
@@ -416,6 +431,7 @@ impl Attempt<'_> {
                 Action::CloseStdin => self.process.close_stdin(),
                 Action::Timer(id, after) => self.timers.push((Instant::now() + after, id)),
                 Action::TurnEnded(end) => self.turn_ended(*end),
+                Action::TurnOpened => self.background.turn_opened(),
                 Action::Http { id, method, path, body } => {
                     if let Some(server) = &self.server {
                         server.call(id, method, &path, body);
@@ -432,21 +448,69 @@ impl Attempt<'_> {
                 _ => {}
             }
         }
+        got_on.iter().for_each(|tool_id| self.background.progress(tool_id, now));
+        self.keep_open();
         for request in asked {
             self.answer(&request);
         }
     }
 
+    /// An attempt may have several turns: an agent reports by itself what it has run in the background.
     fn turn_ended(&mut self, end: AttemptEnd) {
-        // An attempt is one turn; what the agent does after it is nobody's wish.
-        if self.end.is_none() {
-            self.end = Some(end);
-            self.linger = Some(Instant::now() + limits::LINGER);
-            self.give_result();
+        match &mut self.end {
+            Some(before) => before.followed_by(end),
+            None => self.end = Some(end),
+        }
+        self.has_result = false;
+        self.background.turn_ended(Instant::now());
+        self.give_result();
+    }
+
+    /// Lets the process live on while something is open, and after that for as long as it takes to save a session.
+    fn keep_open(&mut self) {
+        if self.runner.request.background == AtTurnEnd::Stop
+            && !self.background.works()
+            && let Some(names) = self.background.give_up()
+        {
+            let words = format!("stopped {names}, open after the agent's turn (background stop)");
+            self.runner.publisher.event(Event::notice(Level::Warn, "background", words));
+        }
+        let is_done = self.end.is_some() && !self.background.is_busy();
+        if is_done && self.background.has_given_up() {
+            self.end_leftovers();
+        }
+        self.linger = match self.linger {
+            _ if !is_done => None,
+            None if !self.has_lingered => Some(Instant::now() + limits::LINGER),
+            linger => linger,
+        };
+    }
+
+    /// The agent is gone, and what it had open with it.
+    fn leave_background(&mut self, exit: Exit) {
+        let cuts = self.stop.as_ref().is_some_and(|stop| stop.cuts);
+        let failure = if cuts {
+            Some(Failure::new(FailureKind::Interrupted, "interrupted"))
+        } else {
+            self.background.cut_off(self.runner.client.agent.name(), exit)
+        };
+        if cuts || self.background.was_cut() {
+            self.bill.was_cut();
+        }
+        if let Some(names) = self.background.give_up().filter(|_| failure.is_none()) {
+            let agent = self.runner.client.agent.name();
+            let words = format!("{agent} ended while {names} still ran");
+            self.runner.publisher.event(Event::notice(Level::Warn, "background", words));
+        }
+        if let (Some(end), Some(failure)) = (&mut self.end, failure)
+            && end.failure.is_none()
+        {
+            end.failure = Some(failure);
+            self.has_result = false;
         }
     }
 
-    /// Says what the attempt comes to, once.
+    /// Says what the attempt comes to, once for each turn that has ended.
     fn give_result(&mut self) {
         if self.has_result {
             return;
@@ -479,6 +543,7 @@ impl Attempt<'_> {
             failure: end.failure.clone(),
             session_id: end.session_id.clone(),
             model: end.model.clone(),
+            provisional: self.background.has_tasks(),
         };
         self.runner.publisher.event(Event::AttemptResult(result));
     }

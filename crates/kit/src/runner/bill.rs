@@ -30,6 +30,8 @@ pub(super) struct Bill {
     sum: Tokens,
     /// The window of the model with this name.
     window: Option<(String, Option<(u64, ContextSource)>)>,
+    /// Work was cut off after the agent's last report of what it has used.
+    was_cut: bool,
 }
 
 impl Bill {
@@ -46,7 +48,20 @@ impl Bill {
             responses: Vec::new(),
             sum: Tokens::default(),
             window: None,
+            was_cut: false,
         }
+    }
+
+    /// Work that ran beside the agent's turns was cut off: what it has used may be in no report.
+    pub(super) fn was_cut(&mut self) {
+        self.was_cut = true;
+    }
+
+    /// True if the stream has shown responses that the agent's reports leave out.
+    fn is_short(&self, usage: &Usage) -> bool {
+        let reported = tokens(usage).unwrap_or_default();
+        let is_lower_bound = usage.cost_source == CostSource::Partial;
+        self.was_cut && (is_lower_bound || self.sum.beyond(reported).total() > 0)
     }
 
     /// Makes the list of prices ready now, for a run whose cost is limited.
@@ -150,6 +165,9 @@ impl Bill {
 
     /// True if the agent's own account of its session may say more than its stream has.
     pub(super) fn wants_account(&self, end: &AttemptEnd) -> bool {
+        if self.is_short(&end.usage) {
+            return true;
+        }
         let is_known = tokens(&end.usage).is_some() && end.model.is_some();
         let is_whole = end.failure.is_none() || !self.has_begun;
         end.usage.total_cost_usd.is_none() && !(is_known && is_whole)
@@ -157,6 +175,26 @@ impl Bill {
 
     /// Completes the end of the turn by the agent's own account, and then the cost.
     pub(super) fn settle(&self, end: &mut AttemptEnd, account: Vec<Response>) {
+        if !self.is_short(&end.usage) {
+            return self.settle_reported(end, account);
+        }
+        // What was reported is a lower bound; all of it anew, by what each response has used.
+        let reported = end.usage.clone();
+        let known = tokens(&reported).unwrap_or_default();
+        let seen = if account.is_empty() { self.sum } else { sum_of(&account) };
+        set_tokens(&mut end.usage, known.or_more(seen));
+        end.usage.models.clear();
+        (end.usage.total_cost_usd, end.usage.cost_source) = (None, CostSource::Unknown);
+        end.usage.partial = true;
+        self.settle_reported(end, account);
+        if end.usage.total_cost_usd < reported.total_cost_usd {
+            end.usage.models = reported.models;
+            end.usage.total_cost_usd = reported.total_cost_usd;
+            end.usage.cost_source = CostSource::Partial;
+        }
+    }
+
+    fn settle_reported(&self, end: &mut AttemptEnd, account: Vec<Response>) {
         let (accounted, counted) = (sum_of(&account), sum_of(&self.responses));
         let is_account_better = accounted.total() > 0 && accounted.total() >= counted.total();
         if accounted.total() > 0 {
@@ -190,7 +228,7 @@ impl Bill {
 
     /// Waits until a price can be told at once, if one is needed.
     pub(super) async fn prepare(&self, end: &AttemptEnd) {
-        if self.has_begun && !is_priced(&end.usage) {
+        if self.has_begun && (!is_priced(&end.usage) || self.is_short(&end.usage)) {
             self.prices.ready().await;
         }
     }

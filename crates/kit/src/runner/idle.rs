@@ -285,7 +285,7 @@ fn hash(value: &impl std::hash::Hash) -> u64 {
 }
 
 /// A time in words, without the noise of its nanoseconds.
-fn short(time: Duration) -> String {
+pub(super) fn short(time: Duration) -> String {
     let unit = if time < Duration::from_secs(1) { 1_000_000 } else { 1_000_000_000 };
     let rounded = time.as_nanos() / unit * unit;
     let seconds = u64::try_from(rounded / 1_000_000_000).unwrap_or(u64::MAX);

@@ -2,6 +2,7 @@
 //!
 //! One program for all: each would link the whole library, 100 MB and some seconds.
 
+mod background;
 mod breaker;
 mod containment;
 mod control;

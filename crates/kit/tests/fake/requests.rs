@@ -161,6 +161,8 @@ async fn the_agent_sees_what_its_allow_list_names_and_what_is_passed_on() {
         ("LC_ALL", "C"),
         ("ANTHROPIC_API_KEY", "sk-ours"),
         ("CLAUDE_CODE_MAX_OUTPUT_TOKENS", "99"),
+        // The limit on background tasks is belay's.
+        ("CLAUDE_CODE_PRINT_BG_WAIT_CEILING_MS", "0"),
         ("DISABLE_AUTOUPDATER", "1"),
         ("MY_KEY", "mine"),
         // By which everything is known that the agent starts.

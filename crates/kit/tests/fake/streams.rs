@@ -38,7 +38,14 @@ fn parsed<'a>(
     }
     emitted.extend(parser.finish(exit));
     let events = emitted.into_iter().map(|e| (e.event, e.parent_tool_id)).collect();
-    (events, parser.take_ended().into_iter().next().unwrap())
+    let mut ended = parser.take_ended().into_iter();
+    let first = ended.next().unwrap();
+    // What a run makes of several turns.
+    let end = ended.fold(first, |mut end, next| {
+        end.followed_by(next);
+        end
+    });
+    (events, end)
 }
 
 #[track_caller]

@@ -7,6 +7,7 @@ mod acp_others;
 mod answers;
 mod any_agent;
 mod asks;
+mod background;
 mod bytes;
 mod costs;
 mod failover;

@@ -560,13 +560,15 @@ impl Played {
         stdout.filter_map(|frame| serde_json::from_slice(frame.bytes).ok()).collect()
     }
 
-    /// What Claude itself says that the turn has cost.
+    /// What Claude itself says that its turns have cost.
     #[track_caller]
     pub(crate) fn claude_cost(&self) -> f64 {
         let lines = self.agent_lines();
-        let result = lines.iter().find(|line| line["type"] == "result").expect("Claude's result");
-        let models = result["model_usage_since_last_result"].as_object().unwrap();
-        models.values().map(|model| model["costUSD"].as_f64().unwrap()).sum()
+        let results = lines.iter().filter(|line| line["type"] == "result");
+        let models = results.flat_map(|result| {
+            result["model_usage_since_last_result"].as_object().unwrap().values()
+        });
+        models.map(|model| model["costUSD"].as_f64().unwrap()).sum()
     }
 
     /// The tokens are `n` replies of [`TOKENS`], and the cost is whose it should be.

@@ -9,8 +9,8 @@ use crate::notify::NotifyFlags;
 use crate::say::warn;
 use crate::surroundings::{self, Color};
 use belaykit::{
-    Agent, BadPrices, Client, Durability, IdleLimits, Part, Policy, Prices, Redaction, RunRequest,
-    TraceDir, Transport,
+    Agent, Background, BadPrices, Client, Durability, IdleLimits, Part, Policy, Prices, Redaction,
+    RunRequest, TraceDir, Transport,
 };
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
@@ -77,9 +77,14 @@ pub(crate) struct Options {
     pub(crate) timeout: Option<Duration>,
 
     /// Stop the run when the agent makes no progress for so long: 5m, or for each of what it waits for,
-    /// model=15m,tool=30m,start=3m,retry=10m (the defaults), or off.
+    /// model=15m,tool=30m,start=3m,retry=10m,background=10m (the defaults), or off.
     #[arg(long, value_name = "TIME|WHAT=TIME,…")]
     pub(crate) idle_timeout: Option<IdleLimits>,
+
+    /// Wait for subagents and commands that the agent runs on after its turn, or stop them: wait, stop
+    /// [default: wait].
+    #[arg(long, value_name = "WHAT")]
+    pub(crate) background: Option<Background>,
 
     /// Let what the agent has started and left running go on, such as a server; otherwise it is ended.
     #[arg(long)]
@@ -160,6 +165,7 @@ impl Options {
         over(&mut request.max_cost_usd, &self.max_cost);
         over(&mut request.timeout, &self.timeout);
         request.idle = self.idle_timeout.unwrap_or(request.idle);
+        request.background = self.background.unwrap_or(request.background);
         request.leave_running |= self.leave_running;
         self.given.apply(request);
         over(&mut request.trace_id, &self.trace);

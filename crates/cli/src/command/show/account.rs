@@ -145,6 +145,7 @@ impl Account {
             Event::AttemptStarted(started) => {
                 // What was said before was said by an attempt that is void.
                 self.result.clear();
+                self.usage = Usage::default();
                 self.attempts.push(Attempt {
                     attempt: record.attempt,
                     agent: record.agent,
@@ -174,7 +175,7 @@ impl Account {
                 self.spoken = true;
                 self.tool_calls += 1;
             }
-            Event::Usage(report) if main => self.usage = report.usage,
+            Event::Usage(report) if main => self.usage.update(report.usage),
             Event::AttemptResult(attempt) => {
                 self.result = attempt.result;
                 self.usage = attempt.usage;

@@ -3,7 +3,7 @@
 use super::{Value, parsed};
 use crate::config::mistake::Mistake;
 use crate::config::read::Reading;
-use belaykit::{Effort, IdleLimits, OnEffects, OnLimit, Permissions, Rule};
+use belaykit::{Background, Effort, IdleLimits, OnEffects, OnLimit, Permissions, Rule};
 use std::time::Duration;
 use toml::Spanned;
 use toml::de::DeValue;
@@ -18,7 +18,7 @@ impl Value for IdleLimits {
     }
 
     fn refused_in_project(&self) -> Option<String> {
-        let limits = [self.start, self.model, self.tool, self.retry];
+        let limits = [self.start, self.model, self.tool, self.retry, self.background];
         let off = limits.iter().any(Option::is_none);
         off.then(|| "a run that is never given up may hang for ever".to_owned())
     }
@@ -33,6 +33,19 @@ impl Value for IdleLimits {
             || longer(self.model, other.model)
             || longer(self.tool, other.tool)
             || longer(self.retry, other.retry)
+            || longer(self.background, other.background)
+    }
+}
+
+impl Value for Background {
+    const FORM: &'static str = r#""wait" or "stop""#;
+
+    fn read(value: &Spanned<DeValue<'_>>, _: &Reading<'_>) -> Result<Self, Mistake> {
+        parsed(value, Self::FORM)
+    }
+
+    fn is_looser_than(&self, other: &Self) -> bool {
+        (*self, *other) == (Self::Wait, Self::Stop)
     }
 }
 

@@ -1,9 +1,15 @@
 //! The words for what comes after a failure: retries, failovers, waits, and the account of all attempts.
 
 use super::{count_of_seconds, duration};
-use belay_trace::{AttemptSummary, Effects, Failover, Retry, Start, Waiting, visible_line};
+use belay_trace::{
+    AttemptSummary, BackgroundTask, BackgroundTasks, Effects, Failover, Retry, Start, TaskKind,
+    Waiting, visible_line,
+};
 use jiff::Timestamp;
 use std::fmt::Write as _;
+
+/// How many background tasks are named in a line.
+const TASKS_SHOWN: usize = 5;
 
 pub(super) fn retry(retry: &Retry) -> String {
     let mut words = match (retry.retry, retry.retries_max) {
@@ -51,6 +57,23 @@ pub(super) fn waiting(waiting: &Waiting, now: Timestamp) -> String {
         waiting.reason
     );
     visible_line(&words).into_owned()
+}
+
+pub(super) fn background(background: &BackgroundTasks) -> String {
+    let task = |task: &BackgroundTask| {
+        let kind = match task.task_kind {
+            TaskKind::Subagent => "subagent",
+            TaskKind::Command => "command",
+            _ => "task",
+        };
+        let name = if task.description.is_empty() { &task.task_id } else { &task.description };
+        format!("{kind} {}", visible_line(name))
+    };
+    let mut words: Vec<_> = background.tasks.iter().take(TASKS_SHOWN).map(task).collect();
+    if let Some(more) = background.tasks.len().checked_sub(TASKS_SHOWN).filter(|more| *more > 0) {
+        words.push(format!("{more} more"));
+    }
+    format!("the turn is over; waiting for {}", words.join(", "))
 }
 
 /// One attempt of several in a line.

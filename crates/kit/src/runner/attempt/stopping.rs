@@ -2,6 +2,8 @@
 
 use super::super::Caller;
 use super::Attempt;
+use super::background::Verdict;
+use crate::runner::idle::Alarm;
 use crate::supervise::ladder::{Haste, Rung};
 use belay_agents::{Input, RunRequest, TimerId};
 use belay_trace::{Event, Failure, FailureKind, Interrupted, Level, StopReason};
@@ -22,6 +24,8 @@ pub(super) struct Stop {
     pub(super) haste: Haste,
     /// When to climb; never any more once the process is gone.
     pub(super) climb: Option<Instant>,
+    /// Background tasks were open when it began: whatever the agent has said before, it was not done.
+    pub(super) cuts: bool,
 }
 
 impl Attempt<'_> {
@@ -51,8 +55,9 @@ impl Attempt<'_> {
         // An agent that has said nothing has nothing to report, and may not hear a signal yet.
         let rung = if self.has_spoken { Rung::first(self.plan) } else { Rung::Kill };
         let haste = Haste::of(reason);
-        self.stop =
-            Some(Stop { reason: Some(reason), words, failure: None, rung, haste, climb: None });
+        let cuts = self.background.has_tasks();
+        let (reason, failure, climb) = (Some(reason), None, None);
+        self.stop = Some(Stop { reason, words, failure, rung, haste, climb, cuts });
         self.take(rung);
         // The driver hears of it in any case: how the turn ended is its to say.
         self.input(Input::Interrupt);
@@ -60,7 +65,7 @@ impl Attempt<'_> {
 
     /// Ends a process of which nothing more is wanted, such as a server whose turn is over.
     pub(super) fn finish_process(&mut self) {
-        self.linger = None;
+        (self.linger, self.has_lingered) = (None, true);
         let rung = Rung::after_the_result(self.plan);
         let stop = self.stop.get_or_insert(Stop {
             reason: None,
@@ -69,11 +74,32 @@ impl Attempt<'_> {
             rung: Rung::Native,
             haste: Haste::Insisted,
             climb: None,
+            cuts: false,
         });
         stop.haste = Haste::Insisted;
         if stop.rung < rung {
             self.take(rung);
         }
+    }
+
+    /// Ends a process that stays for background tasks which nobody waits for any longer. It has said all it had to
+    /// say, but for its session, which it saves on SIGINT.
+    pub(super) fn end_leftovers(&mut self) {
+        if self.stop.is_some() {
+            return;
+        }
+        self.has_lingered = true;
+        let rung = Rung::Native.insist(self.plan);
+        self.stop = Some(Stop {
+            reason: None,
+            words: None,
+            failure: None,
+            rung,
+            haste: Haste::Patient,
+            climb: None,
+            cuts: false,
+        });
+        self.take(rung);
     }
 
     pub(super) fn rung(&self) -> Option<Rung> {
@@ -136,6 +162,7 @@ impl Attempt<'_> {
     /// Puts off all that is due by a time that does not count.
     pub(super) fn shift(&mut self, time: Duration) {
         self.idle.shift(time);
+        self.background.shift(time);
         let climb = self.stop.as_mut().and_then(|stop| stop.climb.as_mut());
         let timers = self.timers.iter_mut().map(|(at, _)| at);
         timers.chain(climb).chain(self.linger.as_mut()).for_each(|at| *at += time);
@@ -146,9 +173,10 @@ impl Attempt<'_> {
         if self.paused.is_some() {
             return None;
         }
-        // A result was heard, or a stop is under way: the agent owes us nothing but its end.
-        let idle = match (&self.end, &self.stop, drained) {
-            (None, None, None) => self.idle.deadline(),
+        // A stop is under way, or nothing is open: the agent owes us nothing but its end.
+        let idle = match (&self.stop, drained) {
+            (None, None) if self.background.works() => self.idle.deadline(),
+            (None, None) => self.background.deadline(),
             _ => None,
         };
         let climb = self.stop.as_ref().and_then(|stop| stop.climb);
@@ -177,8 +205,10 @@ impl Attempt<'_> {
             self.forced |= self.stop.is_none();
             self.finish_process();
         }
-        if self.end.is_none() && self.stop.is_none() {
+        if self.stop.is_none() && self.background.works() {
             self.alarm = self.idle.check(now);
+        } else if self.stop.is_none() {
+            self.watch_background(now);
         }
         if let Some(held) = self.gates.deadline() {
             // What is held has come before the timer ran out: the driver hears it first.
@@ -191,6 +221,22 @@ impl Attempt<'_> {
         for (_, id) in due {
             self.input(Input::Timer(id));
         }
+    }
+}
+
+impl Attempt<'_> {
+    /// Keeps background tasks to their limit.
+    fn watch_background(&mut self, now: Instant) {
+        let words = match self.background.check(now) {
+            None => return,
+            Some(Verdict::Stalled(words)) => {
+                self.alarm = Some(Alarm::Stop(StopReason::Stalled, words));
+                return;
+            }
+            Some(Verdict::Warn(words) | Verdict::GiveUp(words)) => words,
+        };
+        self.runner.publisher.event(Event::notice(Level::Warn, "background", words));
+        self.keep_open();
     }
 }
 

@@ -1,0 +1,192 @@
+//! What Claude Code runs on behind its turns: subagents by default, commands on request.
+//!
+//! Claude tells it twice: `background_tasks_changed` has the whole list and replaces what was known, the `task_*`
+//! lines tell each task's beginning, progress and end. The list counts where there is one; older versions have the
+//! lines alone. Facts and their source are in `docs/agents/claude-code.md`.
+
+use super::wire::{ListedTask, SubagentStats, System};
+use crate::protocol::Out;
+use belay_trace::{BackgroundTask, BackgroundTasks, Event, TaskKind, ToolId};
+
+/// How many tasks are known at once: more than a machine can run, and few enough to tell again at each change.
+const TASKS_MAX: usize = 1000;
+
+/// The tasks of one conversation.
+#[derive(Debug, Default)]
+pub(super) struct Background {
+    /// Those that have begun and not ended, in the order of their beginnings.
+    tasks: Vec<Known>,
+    /// A task was told of, so that the counts of the result say nothing new.
+    has_told_tasks: bool,
+    /// A task has ended since the last turn began: Claude is about to take a turn for it.
+    has_ended: bool,
+    /// The turn is over, and these tasks alone are waited for.
+    waiting: bool,
+    /// What was emitted last.
+    told: BackgroundTasks,
+}
+
+#[derive(Debug)]
+struct Known {
+    task: BackgroundTask,
+    /// In the background, or in the foreground, where the call that started it waits; not every version says so.
+    is_background: Option<bool>,
+}
+
+impl Background {
+    /// A task has begun.
+    pub(super) fn started(&mut self, line: &System) {
+        let Some(id) = line.task_id.as_ref().filter(|_| !line.ambient) else { return };
+        self.has_told_tasks = true;
+        let Some(known) = self.known(id) else { return };
+        known.task.task_kind = kind(line.task_type.as_deref());
+        known.task.description = line.description.clone().unwrap_or_default();
+        known.task.tool_id = line.tool_use_id.clone().map(ToolId);
+        known.task.parent_task_id.clone_from(&line.parent_task_id);
+        // The list may have named it before.
+        known.is_background = known.is_background.filter(|is| *is).or(line.is_backgrounded);
+    }
+
+    /// Something about a task has changed.
+    pub(super) fn updated(&mut self, line: &System) {
+        let (Some(id), Some(patch)) = (&line.task_id, &line.patch) else { return };
+        if matches!(patch.status.as_deref(), Some("completed" | "failed" | "killed" | "stopped")) {
+            self.ended(id);
+        } else if let (Some(is_background), Some(known)) =
+            (patch.is_backgrounded, self.tasks.iter_mut().find(|known| known.task.task_id == *id))
+        {
+            known.is_background = Some(is_background);
+        }
+    }
+
+    /// A task has ended, and Claude is told.
+    pub(super) fn notified(&mut self, line: &System) {
+        if let Some(id) = &line.task_id {
+            self.ended(id);
+        }
+    }
+
+    /// The whole list.
+    pub(super) fn listed(&mut self, list: &[ListedTask]) {
+        self.has_told_tasks = true;
+        // A watch of Claude's own is nothing to wait for, nor is what runs on another machine.
+        let list: Vec<_> = list.iter().filter(|task| !task.ambient && !task.off_host).collect();
+        let before = self.tasks.len();
+        self.tasks.retain(|known| {
+            known.is_background != Some(true) || list.iter().any(|task| task.is(known))
+        });
+        self.has_ended |= self.tasks.len() < before;
+        for task in list {
+            let Some(known) = self.known(&task.task_id) else { return };
+            known.task.task_kind = kind(task.task_type.as_deref());
+            known.task.description.clone_from(&task.description);
+            known.task.parent_task_id.clone_from(&task.parent_task_id);
+            known.is_background = Some(true);
+        }
+    }
+
+    /// A turn has begun.
+    pub(super) fn turn_began(&mut self) {
+        (self.has_ended, self.waiting) = (false, false);
+    }
+
+    /// The turn is over; what its calls waited for is, too. The counts of the result stand for versions that tell
+    /// of no tasks.
+    pub(super) fn turn_ended(&mut self, stats: Option<&SubagentStats>) {
+        self.tasks.retain(|known| known.is_background != Some(false));
+        self.tasks.iter_mut().for_each(|known| known.is_background = Some(true));
+        if let (Some(stats), false) = (stats, self.has_told_tasks) {
+            self.tasks.clear();
+            let count = stats.open();
+            if let Some(known) = (count > 0).then(|| self.known("subagents")).flatten() {
+                known.task.task_kind = TaskKind::Subagent;
+                known.task.description = format!("{count} in the background");
+                known.is_background = Some(true);
+            }
+        }
+        self.waiting = self.is_open();
+    }
+
+    /// The turn is over as far as the model is concerned; its result comes when the tasks have ended.
+    pub(super) fn turn_waits(&mut self) {
+        self.waiting = self.is_open();
+    }
+
+    /// The turn is over, and tasks are waited for.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.told.waiting
+    }
+
+    /// There was a task.
+    pub(super) fn has_begun(&self) -> bool {
+        self.has_told_tasks
+    }
+
+    /// Something is open in the background.
+    pub(super) fn is_open(&self) -> bool {
+        self.open().next().is_some()
+    }
+
+    /// A task has ended since the last turn began.
+    pub(super) fn has_ended(&self) -> bool {
+        self.has_ended
+    }
+
+    /// The ids of the open tasks that are no subagents.
+    pub(super) fn others(&self) -> Vec<String> {
+        let others = self.open().filter(|task| task.task_kind != TaskKind::Subagent);
+        others.map(|task| task.task_id.clone()).collect()
+    }
+
+    /// Tells what is open, if that has changed.
+    pub(super) fn tell(&mut self, out: &mut Out) {
+        let tasks: Vec<_> = self.open().cloned().collect();
+        let waiting = self.waiting && !tasks.is_empty();
+        let now = BackgroundTasks { tasks, waiting };
+        if now != self.told {
+            self.told.clone_from(&now);
+            out.event(Event::BackgroundTasks(now));
+        }
+    }
+
+    fn open(&self) -> impl Iterator<Item = &BackgroundTask> {
+        let open = self.tasks.iter().filter(|known| known.is_background == Some(true));
+        open.map(|known| &known.task)
+    }
+
+    /// The task with this id, which may be new; `None` if there are too many.
+    fn known(&mut self, id: &str) -> Option<&mut Known> {
+        let at = self.tasks.iter().position(|known| known.task.task_id == id);
+        let at = at.unwrap_or(self.tasks.len());
+        if at == self.tasks.len() && at < TASKS_MAX {
+            let task = BackgroundTask { task_id: id.to_owned(), ..BackgroundTask::default() };
+            self.tasks.push(Known { task, is_background: None });
+        }
+        self.tasks.get_mut(at)
+    }
+
+    fn ended(&mut self, id: &str) {
+        let at = self.tasks.iter().position(|known| known.task.task_id == id);
+        if let Some(known) = at.map(|at| self.tasks.remove(at)) {
+            self.has_ended |= known.is_background != Some(false);
+        }
+    }
+}
+
+impl ListedTask {
+    fn is(&self, known: &Known) -> bool {
+        self.task_id == known.task.task_id
+    }
+}
+
+/// What a task is, by Claude's word for it (the types of 2.1.329).
+fn kind(task_type: Option<&str>) -> TaskKind {
+    match task_type {
+        // A version that does not say it has subagents alone.
+        None | Some("local_agent" | "remote_agent" | "in_process_teammate" | "local_workflow") => {
+            TaskKind::Subagent
+        }
+        Some("local_bash" | "monitor_ws" | "monitor_mcp") => TaskKind::Command,
+        Some(_) => TaskKind::Other,
+    }
+}
