@@ -9,6 +9,7 @@ mod classify;
 mod failures;
 mod limit;
 mod protocol;
+mod steering;
 mod system;
 mod tools;
 mod transcript;

@@ -49,6 +49,7 @@ mod session;
 mod shape;
 mod spoken;
 mod stderr;
+mod steers;
 mod waits;
 mod wire;
 

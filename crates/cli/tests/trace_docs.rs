@@ -15,10 +15,7 @@ fn holds(path: &Path, shown: &str, want: &str, whole: &str) {
     if shown != want && std::env::var_os("BELAY_WRITE_DOCS").is_some() {
         return fs::write(path, whole).unwrap();
     }
-    assert_eq!(
-        shown, want,
-        "write it with BELAY_WRITE_DOCS=1 cargo test -p belay-cli trace_docs"
-    );
+    assert_eq!(shown, want, "write it with BELAY_WRITE_DOCS=1 cargo test -p belay-cli trace_docs");
 }
 
 fn stdout(bench: &Bench, args: &[&str]) -> String {

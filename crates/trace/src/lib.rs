@@ -40,8 +40,8 @@ pub use crate::event::{
     Context, ContextSource, Decision, DecisionSource, Denial, Event, Failover, Interrupted,
     LeftProcess, Level, LogDegraded, Notice, ObserverDropped, OversizedLine, PermissionDecision,
     PermissionDenied, PermissionRequest, Phase, Plan, PlanItem, PlanStatus, RateLimit,
-    RateLimitWindow, Reasoning, Retry, RunResult, RunStarted, SessionStarted, StopReason, Text,
-    TextRetracted, ToolCall, ToolCallDelta, ToolCallStart, ToolKind, ToolResult, TurnStarted,
+    RateLimitWindow, Reasoning, Retry, RunResult, RunStarted, SessionStarted, Steered, StopReason,
+    Text, TextRetracted, ToolCall, ToolCallDelta, ToolCallStart, ToolKind, ToolResult, TurnStarted,
     Unknown, UsageReport, Waiting,
 };
 pub use crate::failure::{Evidence, EvidenceSource, Failure, FailureKind};

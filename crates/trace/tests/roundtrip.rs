@@ -7,8 +7,8 @@ use belay_trace::{
     LogDegraded, ModelUsage, Notice, ObserverDropped, OversizedLine, PermissionDecision,
     PermissionDenied, PermissionRequest, Phase, Plan, PlanItem, PlanStatus, RateLimit,
     RateLimitWindow, RawRef, Reasoning, Record, Retry, RunResult, RunStarted, SessionStarted,
-    Start, StopReason, Text, TextRetracted, ToolCall, ToolCallDelta, ToolCallStart, ToolId,
-    ToolKind, ToolResult, TurnStarted, Unknown, Usage, UsageReport, Waiting,
+    Start, Steered, StopReason, Text, TextRetracted, ToolCall, ToolCallDelta, ToolCallStart,
+    ToolId, ToolKind, ToolResult, TurnStarted, Unknown, Usage, UsageReport, Waiting,
 };
 use std::collections::BTreeSet;
 
@@ -216,6 +216,11 @@ fn events() -> Vec<Event> {
             tool_id: tool_id(),
             name: "Bash".into(),
             reason: s("rule"),
+        }),
+        Event::Steered(Steered {
+            text: "look left".into(),
+            delivered: false,
+            reason: s("the run is stopping"),
         }),
         Event::Interrupted(Interrupted { reason: StopReason::Stalled, message: s("silent") }),
         Event::AttemptResult(AttemptResult {

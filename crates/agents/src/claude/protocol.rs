@@ -1,6 +1,7 @@
 //! The conversation with Claude Code over stream-json.
 
 use super::classify::{self, ApiError};
+use super::steering::Steering;
 use super::usage::{self, Meter};
 use super::wire::{
     Block, Content, ControlAnswer, ControlAsk, ControlRequest, ControlResponse, Head, Init,
@@ -36,6 +37,9 @@ pub(super) struct Claude {
     turn: Turn,
     turns_ended: u32,
     interrupt: Interrupt,
+    /// A stop was asked for: no turn may begin any more.
+    is_stopping: bool,
+    steering: Steering,
     /// Open permission requests: the tool's input, which an allowing answer repeats.
     asks: HashMap<String, Box<RawValue>>,
     stderr: StderrTail,
@@ -102,6 +106,8 @@ impl Claude {
             turn: Turn::default(),
             turns_ended: 0,
             interrupt: Interrupt::No,
+            is_stopping: false,
+            steering: Steering::default(),
             asks: HashMap::new(),
             stderr: StderrTail::default(),
             seen_stdout: false,
@@ -143,28 +149,27 @@ impl Claude {
         });
         let mut blocks: Vec<_> = images.collect();
         if blocks.is_empty() {
-            return self.say_user(&self.prompt, out);
+            return say_user(&self.prompt, None, out);
         }
         blocks.push(json!({"type": "text", "text": self.prompt}));
         let message = UserMessage { role: "user", content: Content::Blocks(&blocks) };
-        out.stdin_line(&Say::User { message });
-    }
-
-    fn say_user(&self, words: &str, out: &mut Out) {
-        let content = Content::Words(words);
-        out.stdin_line(&Say::User { message: UserMessage { role: "user", content } });
+        out.stdin_line(&Say::User { message, uuid: None });
     }
 
     /// A message to a turn that runs is in its very next model request.
-    fn steer(&self, text: &str, out: &mut Out) {
-        if self.transport == Transport::Dialogue {
-            self.say_user(text, out);
-        } else {
+    fn steer(&mut self, text: &str, out: &mut Out) {
+        if self.transport != Transport::Dialogue {
             out.cannot("steer");
+        } else if self.is_stopping {
+            out.event(Event::not_steered(text, STOPPING));
+        } else {
+            let uuid = self.steering.send(text);
+            say_user(text, uuid.as_deref(), out);
         }
     }
 
     fn interrupt(&mut self, out: &mut Out) {
+        self.is_stopping = true;
         if self.transport != Transport::Dialogue {
             self.interrupt = Interrupt::Sent;
             out.cannot("interrupt");
@@ -177,7 +182,8 @@ impl Claude {
 
     fn send_interrupt(&mut self, out: &mut Out) {
         self.interrupt = Interrupt::Sent;
-        let (request_id, request) = ("belay-interrupt", ControlAsk::Interrupt);
+        let (request_id, request) =
+            ("belay-interrupt", ControlAsk::Interrupt { cancel_queued: true });
         out.stdin_line(&Say::ControlRequest { request_id, request });
     }
 
@@ -217,6 +223,10 @@ impl Claude {
             ("rate_limit_event", _) => self.rate_limit(text, out),
             ("control_request", _) => self.control_request(text, out),
             ("control_response", _) => control_response(text, out),
+            ("command_lifecycle", _) => {
+                self.steering.lifecycle(&decode(text)?, out);
+                Some(())
+            }
             ("control_cancel_request" | "keep_alive", _) => Some(()),
             ("result", _) => self.result(text, out),
             _ => None,
@@ -239,8 +249,13 @@ impl Claude {
         }
         self.session_id = Some(init.session_id);
         self.model = init.model;
+        self.steering.init(init.uuid.as_deref());
         if self.interrupt == Interrupt::Queued {
             self.send_interrupt(out);
+        } else if self.is_stopping && self.turns_ended > 0 {
+            // A version that does not drop what waits with an interrupt: this turn is nobody's wish.
+            self.send_interrupt(out);
+            out.finish();
         }
         Some(())
     }
@@ -552,6 +567,7 @@ impl Claude {
             name: denial.tool_name,
         }));
         let answer = if failure.is_some() { None } else { line.result };
+        let is_over = failure.is_some();
         self.end_turn(
             AttemptEnd {
                 answer: answer.unwrap_or(turn.reached),
@@ -563,6 +579,10 @@ impl Claude {
             },
             out,
         );
+        if is_over && self.steering.has_waiting() {
+            // Interrupted, at its limit, failed: what waits would begin another turn at once.
+            out.finish();
+        }
         Some(())
     }
 
@@ -580,6 +600,9 @@ impl Claude {
 
     /// The process is gone. A turn that had no result line did not answer, whatever the exit code says.
     fn exit(&mut self, exit: Exit, out: &mut Out) {
+        if !self.is_stopping {
+            self.steering.end(out);
+        }
         if self.turns_ended > 0 && !self.turn.open {
             return;
         }
@@ -597,6 +620,14 @@ impl Claude {
             out,
         );
     }
+}
+
+/// Why a message is not passed on.
+const STOPPING: &str = "the run is stopping";
+
+fn say_user(words: &str, uuid: Option<&str>, out: &mut Out) {
+    let content = Content::Words(words);
+    out.stdin_line(&Say::User { message: UserMessage { role: "user", content }, uuid });
 }
 
 fn control_response(text: &str, out: &mut Out) -> Option<()> {

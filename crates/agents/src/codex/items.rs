@@ -60,6 +60,8 @@ pub(super) struct Item<'a> {
     message: Option<String>,
     #[serde(default)]
     items: Option<Vec<Todo>>,
+    #[serde(borrow, default)]
+    content: Option<&'a RawValue>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -109,6 +111,12 @@ pub(super) enum Sort {
 }
 
 impl Item<'_> {
+    /// What the user says, if it is the user who does.
+    pub(super) fn words_of_user(&self) -> Option<String> {
+        let is_users = matches!(self.kind.as_ref(), "userMessage" | "user_message");
+        is_users.then(|| flatten_content(self.content))
+    }
+
     pub(super) fn sort(&self) -> Sort {
         match self.kind.as_ref() {
             "agentMessage" | "agent_message" | "reasoning" | "plan" => Sort::Words,

@@ -2,6 +2,7 @@
 
 mod gates;
 mod limited;
+mod steering;
 mod stopping;
 
 use self::gates::{Asked, Gates, Pipe};
@@ -171,6 +172,7 @@ impl Runner {
             paused: None,
             alarm: None,
             denials: Vec::new(),
+            steers: Vec::new(),
             bill,
             homes,
             gates,
@@ -240,6 +242,8 @@ struct Attempt<'a> {
     /// What our own limits have to say about what was just read.
     alarm: Option<Alarm>,
     denials: Vec<Denial>,
+    /// Messages of the caller's whose fate is not known yet.
+    steers: Vec<String>,
     bill: Bill,
     /// Where the agent keeps its own account of what it uses.
     homes: Homes,
@@ -292,7 +296,7 @@ impl Attempt<'_> {
             }
             match happening {
                 Happening::Asked(Command::Stop(reason)) => self.asked_to_stop(caller, reason, None),
-                Happening::Asked(Command::Steer(text)) => self.input(Input::Steer(&text)),
+                Happening::Asked(Command::Steer(text)) => self.steer(text),
                 Happening::Asked(Command::Pause(done)) => {
                     self.pause(caller);
                     // Who has asked may have gone.
@@ -356,6 +360,7 @@ impl Attempt<'_> {
         self.open_gates(false);
         let exit = exited.map_or(Exit::Code(-1), |(exit, _)| exit);
         self.input(Input::Exit(exit));
+        self.lose_steers();
         self.give_result();
         // Paid for and on disk, before anything is cleaned up.
         self.runner.publisher.flush().await;
@@ -410,6 +415,8 @@ impl Attempt<'_> {
         for action in std::mem::take(&mut self.out.actions) {
             match action {
                 Action::Emit(mut emitted) => {
+                    self.note_steered(&emitted.event);
+                    self.end_what_begins_after_a_stop(&emitted.event);
                     self.bill.event(&mut emitted.event, emitted.parent_tool_id.is_none());
                     self.idle.event(&emitted.event, Timestamp::now());
                     self.keep_to_the_limits(&emitted.event, emitted.parent_tool_id.is_none());
@@ -442,7 +449,7 @@ impl Attempt<'_> {
                 }
                 Action::Finish => self.finish_process(),
                 Action::NoProgress => self.is_progress = false,
-                Action::Cannot(what) => self.cannot(what),
+                Action::Cannot(what) => self.cannot(what, input),
                 _ => {}
             }
         }
@@ -514,7 +521,7 @@ impl Attempt<'_> {
         self.bill.settle(end, account);
     }
 
-    fn cannot(&mut self, what: &str) {
+    fn cannot(&mut self, what: &str, input: Input<'_>) {
         match what {
             // The first rung is no rung for this agent, or not any more.
             "interrupt" if self.rung() == Some(Rung::Native) => self.climb(),
@@ -522,6 +529,9 @@ impl Attempt<'_> {
             _ => {
                 let agent = self.runner.client.agent.name();
                 let words = format!("{agent} cannot do this while it runs");
+                if let Input::Steer(text) = input {
+                    self.lose_steer(text, &words);
+                }
                 self.runner.publisher.event(Event::notice(Level::Warn, what, words));
             }
         }
