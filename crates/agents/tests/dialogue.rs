@@ -484,3 +484,28 @@ fn a_message_is_codexs_when_it_stands_in_the_conversation() {
     talk.hear(&of_user("u2", "one"));
     assert_eq!(steered(&talk), [("two", false), ("three", true), ("one", true)]);
 }
+
+/// `/compact` as a prompt: an interrupt that waited for the turn's init line would wait for the whole summary.
+#[test]
+fn claude_is_interrupted_while_it_shortens_its_context() {
+    let compacting = json!({"type": "system", "subtype": "status", "status": "compacting"});
+    for is_early in [true, false] {
+        let mut talk = Talk::claude("/compact");
+        talk.written();
+        if is_early {
+            talk.step(Input::Interrupt);
+            assert_eq!(talk.written(), [] as [Value; 0]);
+        }
+        talk.hear(&compacting);
+        if !is_early {
+            talk.step(Input::Interrupt);
+        }
+        let written = talk.written();
+        assert_eq!(written.len(), 1);
+        assert_eq!(written[0]["request"]["subtype"], "interrupt");
+        talk.hear(
+            &json!({"type": "result", "subtype": "success", "is_error": false, "result": ""}),
+        );
+        assert_eq!(talk.ends()[0].failure.as_ref().unwrap().kind, FailureKind::Interrupted);
+    }
+}

@@ -216,7 +216,13 @@ impl Claude {
                 self.retract_abandoned(out);
                 system::read("api_retry", text, out)
             }
-            ("system", Some(subtype)) => system::read(subtype, text, out),
+            ("system", Some(subtype)) => {
+                system::read(subtype, text, out)?;
+                if subtype == "status" && system::is_compacting(text) {
+                    self.compacts(out);
+                }
+                Some(())
+            }
             ("assistant", _) => self.assistant(text, parent, out),
             ("user", _) => self.user(text, parent, out),
             ("stream_event", _) => self.stream_event(text, parent, out),
@@ -258,6 +264,14 @@ impl Claude {
             out.finish();
         }
         Some(())
+    }
+
+    /// A prompt that shortens the context does so before its turn has an init line, and may take a minute for it.
+    fn compacts(&mut self, out: &mut Out) {
+        self.turn.open = true;
+        if self.interrupt == Interrupt::Queued {
+            self.send_interrupt(out);
+        }
     }
 
     fn assistant(&mut self, text: &str, parent: Option<ToolId>, out: &mut Out) -> Option<()> {
@@ -557,8 +571,11 @@ impl Claude {
             out.event(Event::Context(Context { used_tokens, window_tokens: window, source }));
         }
         let interrupted = self.interrupt == Interrupt::Sent;
-        // Only `is_error` says whether the turn answered.
-        let failure = line.is_error().then(|| {
+        // Only `is_error` says whether the turn answered; but `/compact` that was interrupted ends as a success without
+        // an answer (measured, 2.1.329).
+        let is_silent = line.result.as_deref().is_none_or(|words| words.trim().is_empty())
+            && line.structured_output.is_none();
+        let failure = (line.is_error() || interrupted && is_silent).then(|| {
             classify::failure(&line, turn.api_error.as_ref(), turn.limit.as_ref(), interrupted)
         });
         let mut denials = turn.denials;

@@ -453,21 +453,20 @@ fn steered_and_stopped(stage: &Stage, said: usize, after: Duration) -> Played {
 fn a_message_that_waits_begins_nothing_after_a_stop(stage: &Stage) {
     steered_and_stopped(stage, 1, Duration::from_millis(300));
 }
-on!(a_message_that_waits_begins_nothing_after_a_stop: claude, codex, opencode, pi);
+on!(a_message_that_waits_begins_nothing_after_a_stop: claude; codex, opencode, pi);
 
 fn a_message_in_the_moment_of_a_stop_begins_nothing(stage: &Stage) {
     steered_and_stopped(stage, 1, Duration::ZERO);
 }
-on!(a_message_in_the_moment_of_a_stop_begins_nothing: claude, codex, opencode, pi);
+on!(a_message_in_the_moment_of_a_stop_begins_nothing: claude; codex, opencode, pi);
 
 fn many_messages_that_wait_begin_nothing_after_a_stop(stage: &Stage) {
     steered_and_stopped(stage, 5, Duration::from_millis(100));
 }
-on!(many_messages_that_wait_begin_nothing_after_a_stop: claude, codex, opencode, pi);
+on!(many_messages_that_wait_begin_nothing_after_a_stop: claude; codex, opencode, pi);
 
-/// `BELAY_LONG=1`: as often as docs/reliability.md says.
 #[test]
-#[ignore = "twenty runs"]
+#[ignore = "twenty runs, for docs/reliability.md"]
 fn claude_stops_for_good_each_of_twenty_times() {
     let test = "stops::claude_stops_for_good_each_of_twenty_times";
     for n in 0..20 {
@@ -478,28 +477,62 @@ fn claude_stops_for_good_each_of_twenty_times() {
     }
 }
 
-/// The agent asks whether it may run the tool; the caller answers with a message and a stop.
+/// The agent asks whether it may; the caller answers with a message and a stop.
 fn a_message_and_a_stop_while_a_permission_is_asked_for(stage: &Stage) {
     let stage = stage.with_policy("on-request", "read-only");
-    let server = ModelServer::start(marking_script(&stage)).unwrap();
+    let outside = stage.sandbox.home().join("outside.txt");
+    let path = outside.to_string_lossy().into_owned();
+    let call = match stage.way.is_codex() {
+        true => {
+            let command = format!("echo hi > {path}");
+            let (permissions, why) = ("require_escalated", "the file is outside");
+            let input = serde_json::json!({
+                "cmd": command, "sandbox_permissions": permissions, "justification": why,
+            });
+            Reply::new().tool("exec_command", input)
+        }
+        false => Reply::new().write_file(path, "hi"),
+    };
+    let again = Reply::text("More.").shell("touch mark-1");
+    let server = ModelServer::start(Script::new().reply(call).forever(again)).unwrap();
     let (speak, heard) = std::sync::mpsc::channel::<belaykit::Interrupter>();
-    let heard = std::sync::Mutex::new(heard);
     let client = stage.client(&server).on_permission(move |_| {
-        let run = heard.lock().unwrap().recv().unwrap();
+        let run = heard.recv().unwrap();
         run.steer("STEER-MARK");
         run.interrupt();
         belaykit::Decision::Deny
     });
     let mut handed = false;
-    let request = RunRequest::new("PROMPT");
-    let played = stage.play_on(&server, &client, request, |_, run| {
+    let played = stage.play_on(&server, &client, RunRequest::new("PROMPT"), |_, run| {
         if !std::mem::replace(&mut handed, true) {
             speak.send(run.interrupter()).unwrap();
         }
     });
     played.failed(FailureKind::Interrupted);
+    // The denial and the stop are one moment: the response to the denial may have been asked for.
     assert!(played.requests.len() <= 2, "{played:#?}");
-    assert!(!stage.file("mark-1").exists() && !stage.file("mark-2").exists());
+    assert!(!outside.exists() && !stage.file("mark-1").exists());
     assert_eq!(steered(&played).len(), 1, "{played:#?}");
 }
-on!(a_message_and_a_stop_while_a_permission_is_asked_for: claude, codex);
+on!(a_message_and_a_stop_while_a_permission_is_asked_for: claude; codex, opencode);
+
+fn a_message_and_a_stop_while_the_context_is_shortened(stage: &Stage) {
+    let script = Script::new().reply(Reply::text("Hello.").usage(TOKENS));
+    let first = stage.play(script, "PROMPT");
+    let session = first.outcome().session_id.clone().unwrap();
+    let script = Script::new().forever(Reply::text("A summary.").delay(Duration::from_secs(20)));
+    let mut since = None;
+    let request = RunRequest::new("/compact").resume(&session);
+    let played = stage.play_with(script, request, |record, run| {
+        if let (Event::Compaction(_), None) = (&record.event, since) {
+            since = Some(Instant::now());
+            run.steer("STEER-MARK");
+            run.interrupter().interrupt();
+        }
+    });
+    played.failed(FailureKind::Interrupted);
+    assert!(since.unwrap().elapsed() < Duration::from_secs(5), "{played:#?}");
+    assert!(played.requests.len() <= 1, "{played:#?}");
+    assert_eq!(steered(&played), [("STEER-MARK", false)], "{played:#?}");
+}
+on!(a_message_and_a_stop_while_the_context_is_shortened: claude);
