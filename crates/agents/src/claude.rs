@@ -10,6 +10,7 @@ mod classify;
 mod failures;
 mod limit;
 mod protocol;
+mod steering;
 mod system;
 mod tools;
 mod transcript;

@@ -51,6 +51,7 @@ mod session;
 mod shape;
 mod spoken;
 mod stderr;
+mod steers;
 mod verdict;
 mod waits;
 mod wire;

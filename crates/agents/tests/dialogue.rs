@@ -328,7 +328,8 @@ fn claude_is_interrupted_by_a_control_request_and_not_before_it_has_a_turn() {
     let want = json!({
         "type": "control_request",
         "request_id": "belay-interrupt",
-        "request": {"subtype": "interrupt"},
+        // What waits would begin another turn.
+        "request": {"subtype": "interrupt", "cancel_queued": true},
     });
     let recording = recorded::named("claude-code/s-multi-interrupt");
     let lines = recording.lines();
@@ -535,4 +536,157 @@ fn another_session_that_codex_exec_speaks_of_is_not_the_runs() {
     }
     talk.has_answered("Ours.");
     assert_eq!(talk.ends()[0].session_id.as_deref(), Some("ours"));
+}
+
+/// What became of each message of the caller's.
+fn steered(talk: &Talk) -> Vec<(&str, bool)> {
+    let events = talk.out.actions.iter().filter_map(|action| match action {
+        Action::Emit(emitted) => Some(&emitted.event),
+        _ => None,
+    });
+    let steered = events.filter_map(|event| match event {
+        Event::Steered(steered) => {
+            assert_eq!(steered.delivered, steered.reason.is_none());
+            Some((steered.text.as_str(), steered.delivered))
+        }
+        _ => None,
+    });
+    steered.collect()
+}
+
+/// Claude in a turn, and the interrupted end of that turn.
+fn claude_in_a_turn() -> (Talk, String, String) {
+    let recording = recorded::named("claude-code/s-multi-interrupt");
+    let lines = recording.lines();
+    let end = lines.iter().position(|line| recording.verdict(line) == Some(false)).unwrap();
+    let init = lines[..end].iter().rposition(|line| recording.begins_turn(line)).unwrap();
+    let mut talk = Talk::claude("sleep");
+    lines[init..end].iter().for_each(|line| talk.step(Input::Stdout(line)));
+    talk.written();
+    let text = |line: &[u8]| String::from_utf8(line.to_vec()).unwrap();
+    (talk, text(lines[init]), text(lines[end]))
+}
+
+fn lifecycle(id: &Value, state: &str) -> Value {
+    json!({"type": "command_lifecycle", "command_uuid": id, "state": state, "session_id": "s"})
+}
+
+#[test]
+fn claude_tells_of_each_message_what_becomes_of_it() {
+    let (mut talk, ..) = claude_in_a_turn();
+    ["one", "two"].iter().for_each(|text| talk.step(Input::Steer(text)));
+    let ids: Vec<Value> = talk.written().iter().map(|line| line["uuid"].clone()).collect();
+    assert_ne!(ids[0], ids[1]);
+    for id in &ids {
+        assert_eq!(
+            id.as_str().unwrap().split('-').map(str::len).collect::<Vec<_>>(),
+            [8, 4, 4, 4, 12]
+        );
+        talk.hear(&lifecycle(id, "queued"));
+    }
+    assert_eq!(steered(&talk), []);
+    talk.hear(&lifecycle(&ids[0], "started"));
+    assert_eq!(steered(&talk), [("one", true)]);
+    talk.hear(&lifecycle(&ids[0], "completed"));
+    talk.hear(&lifecycle(&json!("another's"), "started"));
+    talk.hear(&lifecycle(&ids[1], "cancelled"));
+    assert_eq!(steered(&talk), [("one", true), ("two", false)]);
+}
+
+#[test]
+fn claude_is_ended_with_a_stopped_turn_while_messages_wait() {
+    for dropped in [true, false] {
+        let (mut talk, init, end) = claude_in_a_turn();
+        talk.step(Input::Steer("and then"));
+        let id = talk.written()[0]["uuid"].clone();
+        talk.hear(&lifecycle(&id, "queued"));
+        talk.step(Input::Interrupt);
+        if dropped {
+            talk.hear(&lifecycle(&id, "cancelled"));
+        }
+        talk.step(Input::Stdout(end.as_bytes()));
+        assert_eq!(talk.out.actions.contains(&Action::Finish), !dropped);
+        // A version that knows no `cancel_queued` begins the next turn at once.
+        talk.written();
+        talk.step(Input::Stdout(init.as_bytes()));
+        assert_eq!(talk.written()[0]["request"]["subtype"], "interrupt");
+        assert!(talk.out.actions.contains(&Action::Finish));
+    }
+}
+
+#[test]
+fn a_version_of_claude_that_tells_nothing_has_what_it_was_given() {
+    let (mut talk, _, end) = claude_in_a_turn();
+    talk.step(Input::Steer("faster"));
+    talk.step(Input::Stdout(end.as_bytes()));
+    talk.step(Input::Exit(Exit::Code(1)));
+    assert_eq!(steered(&talk), [("faster", true)]);
+}
+
+#[test]
+fn nothing_is_said_to_an_agent_that_is_stopping() {
+    let mut codex = Talk::codex("run it");
+    for (_, message) in first_turn().iter().filter(|(by_client, _)| !by_client) {
+        codex.hear(message);
+        if message["method"] == "turn/started" {
+            break;
+        }
+    }
+    for mut talk in [claude_in_a_turn().0, codex] {
+        talk.step(Input::Interrupt);
+        talk.written();
+        talk.step(Input::Steer("too late"));
+        assert_eq!(talk.written(), [] as [Value; 0]);
+        assert_eq!(steered(&talk), [("too late", false)]);
+    }
+}
+
+#[test]
+fn a_message_is_codexs_when_it_stands_in_the_conversation() {
+    let mut talk = Talk::codex("run it");
+    let of_user = |id: &str, text: &str| {
+        let content = json!([{"type": "text", "text": text}]);
+        json!({"method": "item/completed", "params": {"item": {"type": "userMessage", "id": id, "content": content}}})
+    };
+    for (_, message) in first_turn().iter().filter(|(by_client, _)| !by_client) {
+        talk.hear(message);
+        if message["method"] == "turn/started" {
+            talk.hear(&of_user("u0", "run it"));
+            break;
+        }
+    }
+    talk.written();
+    ["one", "two", "three"].iter().for_each(|text| talk.step(Input::Steer(text)));
+    let ids: Vec<Value> = talk.written().iter().map(|message| message["id"].clone()).collect();
+    talk.hear(&json!({"id": ids[0], "result": {"turnId": "t"}}));
+    talk.hear(&json!({"id": ids[1], "error": {"code": -32600, "message": "not steerable"}}));
+    assert_eq!(steered(&talk), [("two", false)]);
+    talk.hear(&of_user("u1", "three"));
+    talk.hear(&of_user("u2", "one"));
+    assert_eq!(steered(&talk), [("two", false), ("three", true), ("one", true)]);
+}
+
+/// `/compact` as a prompt: an interrupt that waited for the turn's init line would wait for the whole summary.
+#[test]
+fn claude_is_interrupted_while_it_shortens_its_context() {
+    let compacting = json!({"type": "system", "subtype": "status", "status": "compacting"});
+    for is_early in [true, false] {
+        let mut talk = Talk::claude("/compact");
+        talk.written();
+        if is_early {
+            talk.step(Input::Interrupt);
+            assert_eq!(talk.written(), [] as [Value; 0]);
+        }
+        talk.hear(&compacting);
+        if !is_early {
+            talk.step(Input::Interrupt);
+        }
+        let written = talk.written();
+        assert_eq!(written.len(), 1);
+        assert_eq!(written[0]["request"]["subtype"], "interrupt");
+        talk.hear(
+            &json!({"type": "result", "subtype": "success", "is_error": false, "result": ""}),
+        );
+        assert_eq!(talk.ends()[0].failure.as_ref().unwrap().kind, FailureKind::Interrupted);
+    }
 }

@@ -543,3 +543,52 @@ fn a_session_that_has_failed_is_not_watched() {
     talk.idle();
     assert_eq!(talk.ends()[0].failure.as_ref().unwrap().kind, FailureKind::Auth);
 }
+
+/// What became of each message of the caller's.
+fn steered(talk: &Talk) -> Vec<(&str, bool)> {
+    let steered = talk.out.actions.iter().filter_map(|action| match action {
+        Action::Emit(emitted) => match &emitted.event {
+            Event::Steered(steered) => Some((steered.text.as_str(), steered.delivered)),
+            _ => None,
+        },
+        _ => None,
+    });
+    steered.collect()
+}
+
+fn text_of_user(talk: &mut Talk, message: &str, id: &str, text: &str) {
+    talk.user(message);
+    let part = json!({ "id": id, "type": "text", "messageID": message, "text": text });
+    talk.part("ses_1", &part);
+    talk.part("ses_1", &part);
+}
+
+#[test]
+fn a_message_is_opencodes_when_it_stands_in_the_conversation() {
+    let mut talk = Talk::prompted();
+    text_of_user(&mut talk, "m1", "p1", "PROMPT");
+    talk.step(Input::Steer("one"));
+    talk.step(Input::Steer("two"));
+    talk.step(Input::Http { id: STEER, status: 204, body: b"" });
+    assert_eq!(steered(&talk), []);
+    text_of_user(&mut talk, "m2", "p2", "one");
+    assert_eq!(steered(&talk), [("one", true)]);
+    talk.step(Input::Interrupt);
+    talk.step(Input::Steer("three"));
+    assert_eq!(steered(&talk), [("one", true), ("three", false)]);
+}
+
+#[test]
+fn a_message_that_arrives_behind_the_abort_is_aborted_too() {
+    let aborts = |talk: &Talk| {
+        let of = |action: &&Action| matches!(action, Action::Http { path, .. } if path.ends_with("/abort"));
+        talk.out.actions.iter().filter(of).count()
+    };
+    let mut talk = Talk::prompted();
+    text_of_user(&mut talk, "m1", "p1", "PROMPT");
+    talk.step(Input::Steer("one"));
+    talk.step(Input::Interrupt);
+    assert_eq!(aborts(&talk), 1);
+    talk.step(Input::Http { id: STEER, status: 204, body: b"" });
+    assert_eq!(aborts(&talk), 2);
+}

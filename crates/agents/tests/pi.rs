@@ -316,3 +316,54 @@ fn words_that_come_too_late_are_said_to_be_unheard() {
     talk.line(json!({"type": "agent_settled", "aborted": false}));
     assert!(!unheard(&talk), "{:?}", talk.actions);
 }
+
+/// What became of the messages of the caller's in the last step.
+fn steered(talk: &Talk) -> Vec<(&str, bool)> {
+    let steered = talk.actions.iter().filter_map(|action| match action {
+        Action::Emit(emitted) => match &emitted.event {
+            Event::Steered(steered) => Some((steered.text.as_str(), steered.delivered)),
+            _ => None,
+        },
+        _ => None,
+    });
+    steered.collect()
+}
+
+fn of_user(text: &str) -> Value {
+    let content = json!([{"type": "text", "text": text}]);
+    json!({"type": "message_end", "message": {"role": "user", "content": content}})
+}
+
+#[test]
+fn a_message_is_pis_when_it_stands_in_the_conversation() {
+    let mut talk = Talk::working();
+    talk.line(of_user("do it"));
+    talk.step(Input::Steer("one"));
+    talk.step(Input::Steer("two"));
+    talk.line(json!({"type": "response", "id": "3", "success": true}));
+    assert_eq!(steered(&talk), []);
+    talk.line(json!({"type": "response", "id": "4", "success": false, "error": "full"}));
+    assert_eq!(steered(&talk), [("two", false)]);
+    talk.line(of_user("one"));
+    assert_eq!(steered(&talk), [("one", true)]);
+}
+
+#[test]
+fn a_message_that_pi_takes_up_behind_a_stop_is_dropped_once_more() {
+    let mut talk = Talk::working();
+    talk.line(of_user("do it"));
+    talk.step(Input::Steer("one"));
+    talk.step(Input::Interrupt);
+    assert_eq!(talk.said().len(), 2);
+    // Pi has queued it after it had cleared its queue (measured).
+    talk.line(json!({"type": "response", "id": "4", "success": true}));
+    assert_eq!(talk.actions, []);
+    talk.line(json!({"type": "response", "id": "3", "success": true}));
+    let want = [json!({"type": "clear_queue", "id": "6"}), json!({"type": "abort", "id": "7"})];
+    assert_eq!(talk.said(), want);
+    talk.step(Input::Steer("two"));
+    assert_eq!((talk.said(), steered(&talk)), (Vec::new(), vec![("two", false)]));
+    talk.line(json!({"type": "agent_settled", "aborted": true}));
+    assert_eq!(talk.failure(), FailureKind::Interrupted);
+    assert!(talk.actions.contains(&Action::Finish), "it may begin another run");
+}

@@ -136,6 +136,11 @@ impl Control {
         }
     }
 
+    /// A wish that was read and that nobody has heard.
+    pub(crate) fn try_next(&mut self) -> Option<Command> {
+        self.commands.try_recv().ok()
+    }
+
     /// How many lines said nothing that a run knows.
     pub(crate) fn ignored(&self) -> u64 {
         self.ignored.load(Ordering::Relaxed)

@@ -93,8 +93,9 @@ impl Run {
         Interrupter { commands: self.commands.clone() }
     }
 
-    /// Says something to the running turn. An agent that cannot listen is reported as a
-    /// [`Notice`](belay_trace::Event::Notice) with the code `steer`.
+    /// Sends a message to the running turn. What becomes of it is an
+    /// [`Event::Steered`](belay_trace::Event::Steered): an agent that cannot listen, or a stop that came first, is
+    /// `delivered: false` with the reason.
     pub fn steer(&self, text: impl Into<String>) {
         // A run that is over has nobody to listen.
         let _ = self.commands.send(Command::Steer(text.into()));

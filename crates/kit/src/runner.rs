@@ -105,6 +105,21 @@ impl Caller {
         }
     }
 
+    /// The messages that no attempt has heard.
+    fn unheard(&mut self) -> Vec<String> {
+        while let Ok(command) = self.commands.try_recv() {
+            self.early.push_back(command);
+        }
+        while let Some(command) = self.control.as_mut().and_then(Control::try_next) {
+            self.early.push_back(command);
+        }
+        let steers = self.early.drain(..).filter_map(|command| match command {
+            Command::Steer(text) => Some(text),
+            _ => None,
+        });
+        steers.collect()
+    }
+
     /// Why the caller has said that there is nothing to begin, if he has.
     fn stopped_early(&mut self) -> Option<StopReason> {
         while let Ok(command) = self.commands.try_recv() {
@@ -209,6 +224,9 @@ impl Runner {
             Ok(()) => self.candidates(&mut caller).await,
             Err(failure) => AttemptEnd::failed(failure),
         };
+        for text in caller.unheard() {
+            self.publisher.event(Event::not_steered(text, "the run has ended"));
+        }
         self.close_control(caller.control.take());
         self.end(end).await
     }

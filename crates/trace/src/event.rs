@@ -74,6 +74,8 @@ pub enum Event {
     PermissionDecision(PermissionDecision),
     /// The agent denied itself a tool, by its own rules.
     PermissionDenied(PermissionDenied),
+    /// The caller sent a message to the running agent.
+    Steered(Steered),
     /// The run was asked to stop.
     Interrupted(Interrupted),
     /// The agent has said what the attempt comes to; cleaning up comes after it and cannot lose it.
@@ -560,6 +562,19 @@ pub struct PermissionDenied {
     pub reason: Option<String>,
 }
 
+/// The caller sent a message to the running agent: one event per message, as soon as its fate is known.
+#[derive(Default)]
+pub struct Steered {
+    /// The message.
+    pub text: String,
+    /// True if the agent has taken the message into its conversation, so that the next model request has it; an
+    /// agent that does not say so has at least received it. False if the model never sees it in this run.
+    pub delivered: bool,
+    /// Why it was not delivered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
 /// The run was asked to stop.
 pub struct Interrupted {
     /// Why.
@@ -801,6 +816,7 @@ impl Event {
             Self::PermissionRequest(_) => "permission_request",
             Self::PermissionDecision(_) => "permission_decision",
             Self::PermissionDenied(_) => "permission_denied",
+            Self::Steered(_) => "steered",
             Self::Interrupted(_) => "interrupted",
             Self::AttemptResult(_) => "attempt_result",
             Self::AttemptEnded(_) => "attempt_ended",
@@ -829,6 +845,17 @@ impl Event {
     /// A notice.
     pub fn notice(level: Level, code: &str, text: impl Into<String>) -> Self {
         Self::Notice(Notice { level, code: Some(code.to_owned()), text: text.into() })
+    }
+
+    /// A message of the caller's that the agent has.
+    pub fn steered(text: impl Into<String>) -> Self {
+        Self::Steered(Steered { text: text.into(), delivered: true, reason: None })
+    }
+
+    /// A message of the caller's that the agent does not get.
+    pub fn not_steered(text: impl Into<String>, reason: impl Into<String>) -> Self {
+        let reason = Some(reason.into());
+        Self::Steered(Steered { text: text.into(), delivered: false, reason })
     }
 
     /// A line of the agent's that its driver does not know.

@@ -1,8 +1,8 @@
 //! From records to a tree: a pure function of the journal, so that a lost tree can always be made again.
 
 use crate::{
-    Context, Event, FailureKind, Node, NodeStatus, NodeType, Record, Retry, RunResult, ToolCall,
-    ToolId, ToolResult, Usage,
+    Context, Event, FailureKind, Node, NodeStatus, NodeType, Record, Retry, RunResult, Steered,
+    ToolCall, ToolId, ToolResult, Usage,
 };
 use jiff::Timestamp;
 use std::collections::HashMap;
@@ -103,6 +103,9 @@ impl Fold {
             Event::Waiting(waiting) => {
                 let whom = waiting.candidate.as_deref().unwrap_or("the agent");
                 self.mark(record, format!("⧖ {whom}"), waiting.reason.clone());
+            }
+            Event::Steered(steered) => {
+                self.mark(record, "✎ steered".to_owned(), words_of(steered));
             }
             Event::Result(result) => self.finish(record, result),
             _ => {}
@@ -281,6 +284,22 @@ const DEPTH_MAX: usize = 32;
 /// What a tool call says until its result is there.
 const UNFINISHED: &str = "unfinished";
 
+/// How much of a message a tree shows, in characters; the journal has all of it.
+const MESSAGE_CHARS_MAX: usize = 200;
+
+/// A message of the caller's, and what became of it if it did not reach the agent.
+fn words_of(steered: &Steered) -> String {
+    let mut words: String = steered.text.chars().take(MESSAGE_CHARS_MAX).collect();
+    if words.len() < steered.text.len() {
+        words.push('…');
+    }
+    match (&steered.reason, steered.delivered) {
+        (_, true) => words,
+        (None, false) => format!("not delivered: {words}"),
+        (Some(reason), false) => format!("not delivered ({reason}): {words}"),
+    }
+}
+
 /// The node at the end of `path`, which was recorded when the node was pushed.
 fn descend<'a>(root: &'a mut Node, path: &[usize]) -> &'a mut Node {
     path.iter().fold(root, |node, index| &mut node.children[*index])
@@ -423,6 +442,22 @@ mod tests {
         let phase = &tree.children[1];
         assert_eq!(phase.children[1].error, "usage_limit: limit reached");
         assert_eq!(phase.attempts, attempts);
+    }
+
+    #[test]
+    fn a_message_stands_between_the_calls_that_it_came_between() {
+        let late = Event::not_steered("x".repeat(300), "the run is stopping");
+        let tree = fold(vec![
+            (None, call("a")),
+            (None, Event::steered("look left")),
+            (None, call("b")),
+            (None, late),
+        ]);
+        assert_eq!(shape(&tree), "t(→ codex codex(Bash ✎ steered Bash ✎ steered))");
+        let phase = &tree.children[1];
+        assert_eq!(phase.children[1].error, "look left");
+        let lost = format!("not delivered (the run is stopping): {}…", "x".repeat(200));
+        assert_eq!(phase.children[3].error, lost);
     }
 
     #[test]

@@ -41,7 +41,7 @@ pub use crate::event::{
     CompactionStatus, Containment, Context, ContextSource, Decision, DecisionSource, Denial, Event,
     Failover, Interrupted, LeftProcess, Level, LogDegraded, Notice, ObserverDropped, OversizedLine,
     PermissionDecision, PermissionDenied, PermissionRequest, Phase, Plan, PlanItem, PlanStatus,
-    RateLimit, RateLimitWindow, Reasoning, Retry, RunResult, RunStarted, SessionStarted,
+    RateLimit, RateLimitWindow, Reasoning, Retry, RunResult, RunStarted, SessionStarted, Steered,
     StopReason, TaskKind, Text, TextRetracted, ToolCall, ToolCallDelta, ToolCallStart, ToolKind,
     ToolProgress, ToolResult, TurnStarted, Unknown, UsageReport, Waiting,
 };

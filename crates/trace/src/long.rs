@@ -20,6 +20,7 @@ fn visit<'a>(event: &'a Event, see: &mut dyn FnMut(&'a str)) {
         }
         Event::PermissionRequest(event) => see(event.args.get()),
         Event::Notice(event) => see(&event.text),
+        Event::Steered(event) => see(&event.text),
         Event::Unknown(event) => see(&event.line),
         Event::Result(event) => {
             see(&event.result);
@@ -52,6 +53,7 @@ fn visit_mut(event: &mut Event, see: &mut dyn FnMut(&str, Field<'_>)) {
         }
         Event::PermissionRequest(event) => see("args", Field::Json(&mut event.args)),
         Event::Notice(event) => see("text", Field::Text(&mut event.text)),
+        Event::Steered(event) => see("text", Field::Text(&mut event.text)),
         Event::Unknown(event) => see("line", Field::Text(&mut event.line)),
         Event::Result(event) => {
             see("result", Field::Text(&mut event.result));

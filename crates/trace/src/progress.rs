@@ -38,6 +38,7 @@ impl Event {
             | Self::Waiting(_)
             | Self::PermissionDecision(_)
             | Self::Interrupted(_)
+            | Self::Steered(_)
             | Self::AttemptResult(_)
             | Self::AttemptEnded(_)
             | Self::Failover(_)

@@ -7,9 +7,9 @@ use belay_trace::{
     Interrupted, Json, LeftProcess, Level, LogDegraded, ModelUsage, Notice, ObserverDropped,
     OversizedLine, PermissionDecision, PermissionDenied, PermissionRequest, Phase, Plan, PlanItem,
     PlanStatus, RateLimit, RateLimitWindow, RawRef, Reasoning, Record, Retry, RunResult,
-    RunStarted, SessionStarted, Start, StopReason, TaskKind, Text, TextRetracted, ToolCall,
-    ToolCallDelta, ToolCallStart, ToolId, ToolKind, ToolProgress, ToolResult, TurnStarted, Unknown,
-    Usage, UsageReport, Waiting,
+    RunStarted, SessionStarted, Start, Steered, StopReason, TaskKind, Text, TextRetracted,
+    ToolCall, ToolCallDelta, ToolCallStart, ToolId, ToolKind, ToolProgress, ToolResult,
+    TurnStarted, Unknown, Usage, UsageReport, Waiting,
 };
 use std::collections::BTreeSet;
 
@@ -233,6 +233,11 @@ fn events() -> Vec<Event> {
             tool_id: tool_id(),
             name: "Bash".into(),
             reason: s("rule"),
+        }),
+        Event::Steered(Steered {
+            text: "look left".into(),
+            delivered: false,
+            reason: s("the run is stopping"),
         }),
         Event::Interrupted(Interrupted { reason: StopReason::Stalled, message: s("silent") }),
         Event::AttemptResult(AttemptResult {

@@ -2,6 +2,7 @@
 
 use super::background::Background;
 use super::classify::{self, ApiError};
+use super::steering::Steering;
 use super::usage::{self, Meter};
 use super::wire::{
     Block, Content, ControlAnswer, ControlAsk, ControlRequest, ControlResponse, Head, Init,
@@ -55,6 +56,9 @@ pub(super) struct Claude {
     turns_ended: u32,
     background: Background,
     interrupt: Interrupt,
+    /// A stop was asked for: no turn may begin any more.
+    is_stopping: bool,
+    steering: Steering,
     /// Open permission requests: the tool's input, which an allowing answer repeats.
     asks: HashMap<String, Box<RawValue>>,
     stderr: StderrTail,
@@ -130,6 +134,8 @@ impl Claude {
             turns_ended: 0,
             background: Background::default(),
             interrupt: Interrupt::No,
+            is_stopping: false,
+            steering: Steering::default(),
             asks: HashMap::new(),
             stderr: StderrTail::default(),
             seen_stdout: false,
@@ -179,7 +185,13 @@ impl Objects for Claude {
                 self.retract_abandoned(out);
                 system::read("api_retry", text, out)
             }
-            ("system", Some(subtype)) => system::read(subtype, text, out),
+            ("system", Some(subtype)) => {
+                system::read(subtype, text, out)?;
+                if subtype == "status" && system::is_compacting(text) {
+                    self.compacts(out);
+                }
+                Some(())
+            }
             ("assistant", _) => self.assistant(text, parent, out),
             ("user", _) => self.user(text, parent, out),
             ("stream_event", _) => self.stream_event(text, parent, out),
@@ -187,6 +199,10 @@ impl Objects for Claude {
             ("rate_limit_event", _) => self.rate_limit(text, out),
             ("control_request", _) => self.control_request(text, out),
             ("control_response", _) => control_response(text, out),
+            ("command_lifecycle", _) => {
+                self.steering.lifecycle(&decode(text)?, out);
+                Some(())
+            }
             ("conversation_reset", _) => {
                 // A command of the user's; the init line behind it has the new session.
                 out.event(Event::notice(
@@ -236,28 +252,27 @@ impl Claude {
         });
         let mut blocks: Vec<_> = images.collect();
         if blocks.is_empty() {
-            return self.say_user(&self.prompt, out);
+            return say_user(&self.prompt, None, out);
         }
         blocks.push(json!({"type": "text", "text": self.prompt}));
         let message = UserMessage { role: "user", content: Content::Blocks(&blocks) };
-        out.stdin_line(&Say::User { message });
-    }
-
-    fn say_user(&self, words: &str, out: &mut Out) {
-        let content = Content::Words(words);
-        out.stdin_line(&Say::User { message: UserMessage { role: "user", content } });
+        out.stdin_line(&Say::User { message, uuid: None });
     }
 
     /// A message to a turn that runs is in its very next model request.
-    fn steer(&self, text: &str, out: &mut Out) {
-        if self.transport == Transport::Dialogue {
-            self.say_user(text, out);
-        } else {
+    fn steer(&mut self, text: &str, out: &mut Out) {
+        if self.transport != Transport::Dialogue {
             out.cannot("steer");
+        } else if self.is_stopping {
+            out.event(Event::not_steered(text, STOPPING));
+        } else {
+            let uuid = self.steering.send(text);
+            say_user(text, uuid.as_deref(), out);
         }
     }
 
     fn interrupt(&mut self, out: &mut Out) {
+        self.is_stopping = true;
         if self.transport != Transport::Dialogue {
             self.interrupt = Interrupt::Sent;
             out.cannot("interrupt");
@@ -283,7 +298,8 @@ impl Claude {
 
     fn send_interrupt(&mut self, out: &mut Out) {
         self.interrupt = Interrupt::Sent;
-        let (request_id, request) = ("belay-interrupt", ControlAsk::Interrupt);
+        let (request_id, request) =
+            ("belay-interrupt", ControlAsk::Interrupt { cancel_queued: true });
         out.stdin_line(&Say::ControlRequest { request_id, request });
     }
 
@@ -320,10 +336,23 @@ impl Claude {
         }
         self.session_id = Some(init.session_id);
         self.model = init.model;
+        self.steering.init(init.uuid.as_deref());
+        if self.interrupt == Interrupt::Queued {
+            self.send_interrupt(out);
+        } else if self.is_stopping && self.turns_ended > 0 {
+            // A version that does not drop what waits with an interrupt: this turn is nobody's wish.
+            self.send_interrupt(out);
+            out.finish();
+        }
+        Some(())
+    }
+
+    /// A prompt that shortens the context does so before its turn has an init line, and may take a minute for it.
+    fn compacts(&mut self, out: &mut Out) {
+        self.turn.open = true;
         if self.interrupt == Interrupt::Queued {
             self.send_interrupt(out);
         }
-        Some(())
     }
 
     fn open_turn(&mut self, out: &mut Out) {
@@ -703,8 +732,10 @@ impl Claude {
         }
         let interrupted = self.interrupt == Interrupt::Sent;
         let api_error = turn.api_error.as_ref().or(self.turn.api_error.as_ref());
-        let failure = line
-            .is_error()
+        // `/compact` that was interrupted ends as a success without an answer (measured, 2.1.329).
+        let is_silent = line.result.as_deref().is_none_or(|words| words.trim().is_empty())
+            && line.structured_output.is_none();
+        let failure = (line.is_error() || interrupted && is_silent)
             .then(|| classify::failure(&line, api_error, turn.limit.as_ref(), interrupted));
         let mut denials = turn.denials;
         denials.extend(line.permission_denials.into_iter().map(|denial| Denial {
@@ -724,12 +755,17 @@ impl Claude {
             by: if no_model { By::Agent } else { By::Model },
         };
         let end = said.end(out);
+        let has_failed = end.failure.is_some();
         let is_last = self.held.is_empty() && !self.turn.open;
         if is_last {
             self.background.turn_ended(line.subagent_stats.as_ref());
             self.background.tell(out);
         }
         self.end_turn(AttemptEnd { usage, denials, ..end }, out);
+        if has_failed && self.steering.has_waiting() {
+            // Interrupted, at its limit, failed: what waits would begin another turn at once.
+            out.finish();
+        }
         if !is_last || self.transport != Transport::Dialogue {
             return Some(());
         }
@@ -755,6 +791,9 @@ impl Claude {
 
     /// The process is gone. A turn that had no result line did not answer, whatever the exit code says.
     fn exit(&mut self, exit: Exit, out: &mut Out) {
+        if !self.is_stopping {
+            self.steering.end(out);
+        }
         if self.turns_ended > 0 && !self.turn.open && self.held.is_empty() {
             // What subagents have used since the last result is in none.
             if self.meter.has_more() {
@@ -769,6 +808,14 @@ impl Claude {
         let end = Said::failed(failure, turn.reached).end(out);
         self.end_turn(AttemptEnd { usage, ..end }, out);
     }
+}
+
+/// Why a message is not passed on.
+const STOPPING: &str = "the run is stopping";
+
+fn say_user(words: &str, uuid: Option<&str>, out: &mut Out) {
+    let content = Content::Words(words);
+    out.stdin_line(&Say::User { message: UserMessage { role: "user", content }, uuid });
 }
 
 fn control_response(text: &str, out: &mut Out) -> Option<()> {

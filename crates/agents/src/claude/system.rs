@@ -77,6 +77,11 @@ fn status(line: &System, out: &mut Out) {
     out.event(Event::Compaction(Compaction { status, message: line.compact_error.clone() }));
 }
 
+/// True if Claude begins to shorten its context.
+pub(super) fn is_compacting(text: &str) -> bool {
+    decode::<System>(text).is_some_and(|line| line.status.as_deref() == Some("compacting"))
+}
+
 /// A delay that Claude reports as a float.
 fn whole(milliseconds: f64) -> u64 {
     #[expect(

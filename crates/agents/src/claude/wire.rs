@@ -19,9 +19,22 @@ pub(super) struct Head<'a> {
     pub(super) parent_tool_use_id: Option<Cow<'a, str>>,
 }
 
+/// What becomes of a message that was written to standard input with an id.
+#[derive(Debug, Deserialize)]
+pub(super) struct Lifecycle<'a> {
+    #[serde(borrow)]
+    pub(super) command_uuid: Cow<'a, str>,
+    /// `queued`, `started`, `completed`, `cancelled`.
+    #[serde(borrow)]
+    pub(super) state: Cow<'a, str>,
+}
+
 #[derive(Debug, Deserialize)]
 pub(super) struct Init {
     pub(super) session_id: String,
+    /// The id of the line itself.
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) uuid: Option<String>,
     #[serde(default)]
     pub(super) model: Option<String>,
     #[serde(default)]
@@ -452,9 +465,18 @@ pub(super) struct PermissionDenial {
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum Say<'a> {
-    User { message: UserMessage<'a> },
-    ControlRequest { request_id: &'a str, request: ControlAsk<'a> },
-    ControlResponse { response: ControlAnswer<'a> },
+    User {
+        message: UserMessage<'a>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        uuid: Option<&'a str>,
+    },
+    ControlRequest {
+        request_id: &'a str,
+        request: ControlAsk<'a>,
+    },
+    ControlResponse {
+        response: ControlAnswer<'a>,
+    },
 }
 
 #[derive(Debug, Serialize)]
@@ -474,8 +496,13 @@ pub(super) enum Content<'a> {
 #[derive(Debug, Serialize)]
 #[serde(tag = "subtype", rename_all = "snake_case")]
 pub(super) enum ControlAsk<'a> {
-    Interrupt,
-    StopTask { task_id: &'a str },
+    Interrupt {
+        /// What waits is dropped; otherwise it begins another turn as soon as this one has ended.
+        cancel_queued: bool,
+    },
+    StopTask {
+        task_id: &'a str,
+    },
 }
 
 #[derive(Debug, Serialize)]

@@ -15,6 +15,7 @@ use super::{asides, classify, effort_name, mcp, retry};
 use crate::framing::{Claim, Objects, read_line};
 use crate::protocol::{AttemptEnd, Exit, Input, Out, Protocol};
 use crate::stderr::StderrTail;
+use crate::steers::Steers;
 use crate::wire::decode;
 use crate::{Image, Permissions, RunRequest, Session, exit};
 use belay_trace::{
@@ -63,8 +64,16 @@ pub(super) struct AppServer {
     interrupt_sent: bool,
     /// Words of the caller that came before there was a turn.
     steers: Vec<String>,
+    /// Those that Codex has, and has not put into the conversation yet.
+    waiting: Steers,
+    /// The prompt is in the conversation.
+    prompted: bool,
+    /// A stop was asked for: nothing more is said to the turn.
+    is_stopping: bool,
     /// Our requests without an answer, by their number.
     asked: HashMap<u32, Asked>,
+    /// What the steers among them say.
+    said: HashMap<u32, String>,
     requests: u32,
     /// Open permission requests: the id in the form that the server gave it, and what is asked.
     asks: HashMap<String, (Box<RawValue>, Ask)>,
@@ -96,7 +105,11 @@ impl AppServer {
             interrupt: false,
             interrupt_sent: false,
             steers: Vec::new(),
+            waiting: Steers::default(),
+            prompted: false,
+            is_stopping: false,
             asked: HashMap::new(),
+            said: HashMap::new(),
             requests: 0,
             asks: HashMap::new(),
             stderr: StderrTail::default(),
@@ -114,13 +127,16 @@ impl Protocol for AppServer {
             }
             Input::Stdout(line) => read_line(line, out, self),
             Input::Stderr(line) => self.stderr.line(line, out),
+            Input::Steer(text) if self.is_stopping => {
+                out.event(Event::not_steered(text, "the run is stopping"));
+            }
             Input::Steer(text) => {
                 self.steers.push(text.to_owned());
                 self.send_steers(out);
             }
             Input::Interrupt if self.completed.is_some() => self.end_completed(out),
             Input::Interrupt => {
-                self.interrupt = true;
+                (self.interrupt, self.is_stopping) = (true, true);
                 self.send_interrupt(out);
             }
             Input::Permission { id, answer } => self.permission(id, answer, out),
@@ -181,13 +197,17 @@ impl AppServer {
 
     /// The answer to a request of ours; a stream recorded with another client has answers to others.
     fn answer(&mut self, id: &RawValue, message: &Message<'_>, out: &mut Out) {
-        let number = id.get().parse().ok();
-        let Some(asked) = number.and_then(|number: u32| self.asked.remove(&number)) else {
+        let number: Option<u32> = id.get().parse().ok();
+        let steer = number.and_then(|number| self.said.remove(&number));
+        let Some(asked) = number.and_then(|number| self.asked.remove(&number)) else {
             let words = format!("an answer to the request {} of somebody else", id.get());
             out.event(Event::notice(Level::Debug, "answer", words));
             return;
         };
         if let Some(error) = &message.error {
+            if let Some(text) = steer {
+                self.waiting.refused(&text, &error.message, out);
+            }
             self.refused(asked, &error.message, out);
             return;
         }
@@ -229,11 +249,10 @@ impl AppServer {
 
     fn refused(&mut self, asked: Asked, message: &str, out: &mut Out) {
         match asked {
-            Asked::Interrupt | Asked::Steer => {
+            Asked::Steer => out.event(Event::notice(Level::Warn, "steer", message)),
+            Asked::Interrupt => {
                 out.event(Event::notice(Level::Warn, "refused", message));
-                if asked == Asked::Interrupt {
-                    out.cannot("interrupt");
-                }
+                out.cannot("interrupt");
             }
             Asked::Initialize | Asked::List | Asked::Thread | Asked::Turn => {
                 let mut failure = classify::of_message(message);
@@ -397,6 +416,9 @@ impl AppServer {
                     out.progress();
                 }
                 self.respond(&item, out);
+                if let Some(text) = item.words_of_user() {
+                    self.heard(&text, out);
+                }
                 return self.items.completed(&item, out).then_some(());
             }
             "item/agentMessage/delta" => {
@@ -542,9 +564,10 @@ impl AppServer {
         out.progress();
         self.meter.turn_started();
         self.turn = Some(Turn { id: note.turn.id, failure: None, responding: false });
-        self.send_steers(out);
         if self.interrupt {
             self.send_interrupt(out);
+        } else {
+            self.send_steers(out);
         }
     }
 
@@ -714,14 +737,20 @@ impl AppServer {
 
     fn send_steers(&mut self, out: &mut Out) {
         let (Some(thread), Some(turn)) = (&self.thread_id, &self.turn) else { return };
-        let to = |text| {
+        let (thread, turn) = (thread.clone(), turn.id.clone());
+        for text in std::mem::take(&mut self.steers) {
             let input = json!([{"type": "text", "text": text}]);
-            json!({"threadId": thread, "expectedTurnId": turn.id, "input": input})
-        };
-        let steers: Vec<_> = self.steers.iter().map(to).collect();
-        self.steers.clear();
-        for params in steers {
+            let params = json!({"threadId": thread, "expectedTurnId": turn, "input": input});
+            self.waiting.sent(&text);
             self.ask(Asked::Steer, "turn/steer", params, out);
+            self.said.insert(self.requests, text);
+        }
+    }
+
+    /// Codex has put words of the user into the conversation: the prompt first.
+    fn heard(&mut self, text: &str, out: &mut Out) {
+        if std::mem::replace(&mut self.prompted, true) {
+            self.waiting.taken(text, out);
         }
     }
 

@@ -63,6 +63,8 @@ pub(super) struct Item<'a> {
     message: Option<String>,
     #[serde(default)]
     items: Option<Vec<Todo>>,
+    #[serde(borrow, default)]
+    content: Option<&'a RawValue>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -121,6 +123,12 @@ impl Item<'_> {
     /// What it says, if it is a message of the model's.
     pub(super) fn into_message(self) -> Option<String> {
         self.text.filter(|_| matches!(self.kind.as_ref(), "agentMessage" | "agent_message"))
+    }
+
+    /// What the user says, if it is the user who does.
+    pub(super) fn words_of_user(&self) -> Option<String> {
+        let is_users = matches!(self.kind.as_ref(), "userMessage" | "user_message");
+        is_users.then(|| flatten_content(self.content))
     }
 
     pub(super) fn sort(&self) -> Sort {

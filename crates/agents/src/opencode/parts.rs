@@ -24,7 +24,10 @@ pub(super) struct Part<'a> {
     #[serde(borrow, default, rename = "messageID", deserialize_with = "lenient_text")]
     pub(super) message_id: Option<Cow<'a, str>>,
     #[serde(borrow, default, deserialize_with = "lenient_text")]
-    text: Option<Cow<'a, str>>,
+    pub(super) text: Option<Cow<'a, str>>,
+    /// OpenCode has added it to what the user says.
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) synthetic: bool,
     #[serde(default, deserialize_with = "lenient")]
     time: Span,
     #[serde(borrow, default, deserialize_with = "lenient_text")]

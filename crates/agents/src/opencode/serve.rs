@@ -6,13 +6,14 @@
 use super::asides::{is_aside, is_aside_of_session};
 use super::classify::{self, Error};
 use super::meter::Meter;
-use super::parts::Parts;
+use super::parts::{Part, Parts};
 use super::rest::Rest;
 use super::subagents::Subagents;
 use super::wire::{Message, Properties, ServerEvent, SessionInfo};
 use crate::framing::{Claim, Objects, read_line, without_escapes};
 use crate::protocol::{AttemptEnd, Exit, HttpId, Input, Out, Protocol, TimerId};
 use crate::stderr::StderrTail;
+use crate::steers::Steers;
 use crate::verdict::{Said, refusal};
 use crate::wire::decode;
 use crate::{Effort, RunRequest, Session, exit};
@@ -64,6 +65,10 @@ pub(super) struct Serve {
     early_words: Vec<String>,
     /// How often the caller has said something that the session has not heard yet.
     unheard: u32,
+    /// What of it is not in the conversation yet.
+    waiting: Steers,
+    /// The last part of the user's that was heard; nothing before the prompt.
+    last_heard: Option<String>,
     rest: Rest,
     /// There is a clock: somebody hears the session while it lives.
     is_live: bool,
@@ -95,6 +100,8 @@ impl Serve {
             failure: None,
             early_words: Vec::new(),
             unheard: 0,
+            waiting: Steers::default(),
+            last_heard: None,
             rest: Rest::default(),
             is_live: true,
             denied: false,
@@ -228,6 +235,8 @@ impl Serve {
                 out.event(Event::notice(Level::Warn, "steer", words));
                 self.heard(out);
             }
+            // It came behind the abort, and the session would go on with it.
+            STEER if self.interrupted && !self.ended => self.abort(out),
             ABORT | REPLY if !is_ok && !self.ended => {
                 let words = format!("opencode answers {status}: {text}");
                 out.event(Event::notice(Level::Warn, "http", words));
@@ -291,9 +300,16 @@ impl Serve {
     }
 
     fn steer(&mut self, words: &str, out: &mut Out) {
-        if self.ended || self.interrupted {
+        if self.ended {
             out.cannot("steer");
-        } else if self.prompted {
+            return;
+        }
+        if self.interrupted {
+            out.event(Event::not_steered(words, "the run is stopping"));
+            return;
+        }
+        self.waiting.sent(words);
+        if self.prompted {
             self.unheard += 1;
             self.say(STEER, &[words.to_owned()], out);
         } else {
@@ -413,11 +429,26 @@ impl Serve {
                 if !message.is_some_and(|id| self.not_ours.contains(id)) {
                     self.rest.part(message, out);
                 }
+                if let Some(part) = &what.part {
+                    self.taken(part, out);
+                }
                 return self.common_event(kind, what, out);
             }
             _ => return self.common_event(kind, what, out),
         }
         Some(())
+    }
+
+    /// Words of the user's are in the conversation: the prompt first.
+    fn taken(&mut self, part: &Part<'_>, out: &mut Out) {
+        let of = part.message_id.as_deref().unwrap_or_default();
+        let is_told = self.last_heard.as_deref() == Some(&*part.id);
+        if part.kind != "text" || part.synthetic || is_told || !self.not_ours.contains(of) {
+            return;
+        }
+        if self.last_heard.replace(part.id.to_string()).is_some() {
+            self.waiting.taken(part.text.as_deref().unwrap_or_default(), out);
+        }
     }
 
     /// What the session of a subagent does; how it ends, the call says that has begun it.
@@ -522,14 +553,20 @@ impl Serve {
             return self.end(out);
         }
         self.interrupted = true;
-        match &self.session_id {
-            Some(id) if !self.ended => out.post(ABORT, format!("/session/{id}/abort"), &json!({})),
-            // It will be, and is not even prompted then.
-            _ => return,
+        if self.ended {
+            return;
         }
-        if self.rest.is_idle && self.prompted {
+        self.abort(out);
+        if self.session_id.is_some() && self.rest.is_idle && self.prompted {
             // No other word that it is idle will come.
             self.end(out);
+        }
+    }
+
+    fn abort(&self, out: &mut Out) {
+        // Without a session it is not even prompted when it has one.
+        if let Some(id) = &self.session_id {
+            out.post(ABORT, format!("/session/{id}/abort"), &json!({}));
         }
     }
 

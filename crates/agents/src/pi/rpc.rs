@@ -6,11 +6,12 @@
 use super::classify;
 use super::json::exit_failure;
 use super::stream::{Meaning, Stream};
-use super::wire::{Accepted, Line, State};
+use super::wire::{Accepted, Line, Message, State};
 use crate::framing::{Claim, Objects, read_line};
 use crate::protocol::{AttemptEnd, Exit, Input, Out, Protocol};
 use crate::stderr::StderrTail;
-use crate::wire::decode;
+use crate::steers::Steers;
+use crate::wire::{decode, flatten_content};
 use crate::{RunRequest, Session, lines};
 use belay_trace::{Event, Failure, FailureKind, Level};
 use serde_json::{Value, json};
@@ -36,8 +37,16 @@ pub(super) struct Rpc {
     works: bool,
     interrupted: bool,
     abort_sent: bool,
+    /// A stop was asked for: nothing more is said to Pi.
+    is_stopping: bool,
     /// Words of the caller that came before Pi worked.
     steers: Vec<String>,
+    /// Those that Pi has, and has not put into the conversation yet.
+    waiting: Steers,
+    /// What the steers without an answer say, by their number.
+    said: HashMap<u32, String>,
+    /// The prompt is in the conversation.
+    prompted: bool,
     /// Our commands without an answer, by their number.
     asked: HashMap<u32, Asked>,
     commands: u32,
@@ -56,7 +65,11 @@ impl Rpc {
             works: false,
             interrupted: false,
             abort_sent: false,
+            is_stopping: false,
             steers: Vec::new(),
+            waiting: Steers::default(),
+            said: HashMap::new(),
+            prompted: false,
             asked: HashMap::new(),
             commands: 0,
             seen_stdout: false,
@@ -77,12 +90,15 @@ impl Protocol for Rpc {
                 self.stderr.line(line, out);
             }
             Input::Steer(_) if !self.turn_open => out.cannot("steer"),
+            Input::Steer(text) if self.is_stopping => {
+                out.event(Event::not_steered(text, "the run is stopping"));
+            }
             Input::Steer(text) => {
                 self.steers.push(text.to_owned());
                 self.send_steers(out);
             }
             Input::Interrupt => {
-                self.interrupted = true;
+                (self.interrupted, self.is_stopping) = (true, true);
                 self.send_abort(out);
             }
             Input::Permission { .. }
@@ -130,6 +146,7 @@ impl Rpc {
             "extension_ui_request" => return dialog(line, out),
             _ => {}
         }
+        self.heard(line, out);
         match self.stream.line(line, out)? {
             Meaning::Told => {}
             Meaning::Works => {
@@ -138,9 +155,10 @@ impl Rpc {
                     self.stream.begin();
                 }
                 self.works = true;
-                self.send_steers(out);
                 if self.interrupted {
                     self.send_abort(out);
+                } else {
+                    self.send_steers(out);
                 }
             }
             Meaning::Settled => {
@@ -160,8 +178,9 @@ impl Rpc {
 
     /// The answer to a command of ours; a stream recorded with another client has answers to others.
     fn response(&mut self, line: &Line<'_>, out: &mut Out) {
-        let number = line.id.as_ref().and_then(|id| id.parse().ok());
-        let Some(asked) = number.and_then(|number: u32| self.asked.remove(&number)) else {
+        let number: Option<u32> = line.id.as_ref().and_then(|id| id.parse().ok());
+        let steer = number.and_then(|number| self.said.remove(&number));
+        let Some(asked) = number.and_then(|number| self.asked.remove(&number)) else {
             let id = line.id.as_deref().unwrap_or("without a number");
             let words = format!("an answer to the command {id} of somebody else");
             out.event(Event::notice(Level::Debug, "answer", words));
@@ -189,8 +208,14 @@ impl Rpc {
                 }
                 self.fail(failure, out);
             }
+            // It came behind the stop: Pi answers commands in no order (measured).
+            Asked::Steer if !refused && self.abort_sent => self.say_abort(out),
             Asked::Steer | Asked::Clear | Asked::Abort if !refused => {}
-            Asked::Steer | Asked::Clear => out.event(Event::notice(Level::Warn, "refused", error)),
+            Asked::Steer => {
+                out.event(Event::notice(Level::Warn, "steer", error));
+                self.waiting.refused(&steer.unwrap_or_default(), error, out);
+            }
+            Asked::Clear => out.event(Event::notice(Level::Warn, "refused", error)),
             Asked::Abort => {
                 out.event(Event::notice(Level::Warn, "refused", error));
                 out.cannot("interrupt");
@@ -225,6 +250,8 @@ impl Rpc {
         if self.works {
             for text in std::mem::take(&mut self.steers) {
                 self.ask(Asked::Steer, json!({"type": "steer", "message": text}), out);
+                self.waiting.sent(&text);
+                self.said.insert(self.commands, text);
             }
         }
     }
@@ -233,9 +260,23 @@ impl Rpc {
     fn send_abort(&mut self, out: &mut Out) {
         if self.works && !self.abort_sent {
             self.abort_sent = true;
-            // Words that still wait would begin another run behind the abort.
-            self.ask(Asked::Clear, json!({"type": "clear_queue"}), out);
-            self.ask(Asked::Abort, json!({"type": "abort"}), out);
+            self.say_abort(out);
+        }
+    }
+
+    fn say_abort(&mut self, out: &mut Out) {
+        // Words that still wait would begin another run behind the abort.
+        self.ask(Asked::Clear, json!({"type": "clear_queue"}), out);
+        self.ask(Asked::Abort, json!({"type": "abort"}), out);
+    }
+
+    /// Pi has put words of the user into the conversation: the prompt first.
+    fn heard(&mut self, line: &Line<'_>, out: &mut Out) {
+        if line.kind == "message_end"
+            && let Some(text) = words_of_user(line)
+            && std::mem::replace(&mut self.prompted, true)
+        {
+            self.waiting.taken(&text, out);
         }
     }
 
@@ -257,6 +298,10 @@ impl Rpc {
         }
         out.turn_ended(end);
         out.close_stdin();
+        if self.is_stopping && !self.waiting.is_empty() {
+            // What Pi may have taken up behind the abort would begin another run.
+            out.finish();
+        }
     }
 
     fn exit(&mut self, exit: Exit, out: &mut Out) {
@@ -269,6 +314,12 @@ impl Rpc {
         let end = self.stream.end(Some(failure), out);
         out.turn_ended(end);
     }
+}
+
+/// What the user says, in a message that is whole.
+fn words_of_user(line: &Line<'_>) -> Option<String> {
+    let message: Message<'_> = decode(line.message?.get())?;
+    (message.role.as_deref() == Some("user")).then(|| flatten_content(message.content))
 }
 
 /// An extension asks something that only a person could answer; Pi would wait for the answer.

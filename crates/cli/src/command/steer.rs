@@ -2,16 +2,20 @@
 
 use super::stop::not_heard;
 use crate::fail::{Fail, closed_pipe_is_fine};
-use crate::stored::{self, StateDir};
-use belay_trace::{ControlLine, RunState, exit_code};
+use crate::say::say;
+use crate::stored::{self, StateDir, unreadable};
+use belay_trace::{ControlLine, Event, Record, RunState, Steered, Tail, exit_code, visible_line};
 use belaykit::control;
 use clap::Args;
 use std::io::{self, Write as _};
+use std::thread;
+use std::time::{Duration, Instant};
 
-/// Say something to an agent while it works.
+/// Send a message to a running agent.
 ///
-/// The agent takes it in when it can; one that cannot listen is said so in the run's own log, with the code
-/// `steer`.
+/// The agent takes it in when it can, often only when its running tools are done. What has become of it is in the
+/// run's log, as a `steered` event; if that is known within two seconds, it is said here, and a message that was not
+/// delivered is exit code 1.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -28,6 +32,12 @@ pub(crate) struct Steer {
     state_dir: StateDir,
 }
 
+/// How long the verb waits for the run to say what has become of the message.
+const SOON: Duration = Duration::from_secs(2);
+
+/// How often it looks.
+const LOOK: Duration = Duration::from_millis(50);
+
 impl Steer {
     pub(crate) fn run(self) -> Result<u8, Fail> {
         if self.text.trim().is_empty() {
@@ -43,11 +53,53 @@ impl Steer {
         if run.overview().state != RunState::Running {
             return Err(over());
         }
-        control::send(&run, &[ControlLine::Steer(self.text)]).map_err(|error| {
+        let mut tail = Tail::of(&run).map_err(unreadable)?;
+        // What stands there already is of other messages.
+        while tail.next_line().map_err(unreadable)?.is_some() {}
+        control::send(&run, &[ControlLine::Steer(self.text.clone())]).map_err(|error| {
             let running = run.overview().state == RunState::Running;
             if running { not_heard(&short, &error) } else { over() }
         })?;
+        match self.fate(&mut tail) {
+            Some(Steered { delivered: false, reason, .. }) => {
+                let reason = reason.unwrap_or_else(|| "the agent did not take it".to_owned());
+                let reason = visible_line(&reason);
+                return Err(Fail::local(format!("the message was not delivered: {reason}"))
+                    .hint(format_args!("`belay show {short}` says how the run stands")));
+            }
+            Some(_) => {}
+            None => say(format_args!(
+                "the agent has not taken it in yet; `belay logs {short} -f` says when it does"
+            )),
+        }
         closed_pipe_is_fine(writeln!(io::stdout(), "run {short} was told"))?;
         Ok(exit_code::ANSWERED)
+    }
+
+    /// What the run says that has become of the message, if it says so soon.
+    fn fate(&self, tail: &mut Tail) -> Option<Steered> {
+        let began = Instant::now();
+        loop {
+            while let Ok(Some(line)) = tail.next_line() {
+                match Record::from_line(&line).map(|record| record.event) {
+                    Ok(Event::Steered(steered)) if self.is_mine(&steered.text) => {
+                        return Some(steered);
+                    }
+                    Ok(Event::Result(_)) => return None,
+                    _ => {}
+                }
+            }
+            if began.elapsed() > SOON {
+                return None;
+            }
+            thread::sleep(LOOK);
+        }
+    }
+
+    /// True if it is this message; secrets are taken out of it in the log, and long ones are cut.
+    fn is_mine(&self, text: &str) -> bool {
+        text == self.text
+            || text.contains("[redacted")
+            || text.len() < self.text.len() && self.text.starts_with(text)
     }
 }

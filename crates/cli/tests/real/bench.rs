@@ -81,6 +81,14 @@ impl Bench {
         command
     }
 
+    /// Another verb of `belay`, as the same user.
+    pub(crate) fn verb(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(cargo_bin("belay"));
+        command.args(args).env_clear().envs(self.vars.iter().cloned());
+        command.stdin(Stdio::null()).current_dir(self.sandbox.project());
+        command
+    }
+
     /// Runs the program, calls `on_event` for every event, and gives the last one and the exit code.
     pub(crate) fn run(
         &self,

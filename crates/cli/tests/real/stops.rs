@@ -220,3 +220,104 @@ mod every_way {
     each_end!(pi);
     each_end!(pi_print);
 }
+
+/// How a run is stopped in which a message waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum StoppedBy {
+    Verb,
+    Sigint,
+    Timeout,
+}
+
+/// A message waits for the tool to end when the run is stopped: nothing is begun for it.
+fn check_steered(way: &str, by: StoppedBy) {
+    let marker = format!("belay-steered-{way}-{by:?}-{}", std::process::id());
+    let test = format!("real_stops::steered::{way}::{by:?}");
+    // They stand in the project, which is where the tool runs.
+    let mark = |name: &str| Reply::text("More.").shell(&format!("touch {name}")).usage(TOKENS);
+    let call = Reply::text("Working.").shell(&looping(&marker)).usage(TOKENS);
+    let script = Script::new().reply(call).reply(mark("mark-1")).reply(mark("mark-2"));
+    let script = script.forever(Reply::text("Never said.").usage(TOKENS));
+    let bench = match way {
+        "claude" => Bench::claude(script, &test),
+        "pi" => Bench::pi(script, &test),
+        "opencode" => Bench::opencode(script, &test),
+        _ => Bench::codex(script, &test),
+    };
+    let Some(bench) = bench else { return };
+    // OpenCode takes long to start on a loaded machine.
+    let timeout = if way == "opencode" { "25s" } else { "9s" };
+    let args: &[&str] = if by == StoppedBy::Timeout { &["--timeout", timeout] } else { &[] };
+    let mut belay = bench.belay(args).spawn().unwrap();
+    let mut events = Vec::new();
+    for line in BufReader::new(belay.stdout.take().unwrap()).lines() {
+        let event: Value = serde_json::from_str(&line.unwrap()).unwrap();
+        let is_call = event["type"] == "tool_call";
+        let run = event["run"].as_str().unwrap().to_owned();
+        events.push(event);
+        if !is_call {
+            continue;
+        }
+        wait_until("the tool never ran", || !marked(&marker).is_empty());
+        let steer = bench.verb(&["steer", &run, "STEER-MARK"]).output().unwrap();
+        assert!(steer.status.success(), "{steer:?}");
+        match by {
+            StoppedBy::Verb => {
+                let stop = bench.verb(&["stop", &run]).output().unwrap();
+                assert!(stop.status.success(), "{stop:?}");
+            }
+            StoppedBy::Sigint => signal(belay.id(), Signal::INT),
+            StoppedBy::Timeout => {}
+        }
+    }
+    let code = belay.wait().unwrap().code();
+    assert_eq!(code, Some(if by == StoppedBy::Timeout { 3 } else { 130 }), "{events:#?}");
+    assert_eq!(marked(&marker), Vec::<u32>::new(), "survivors");
+    assert_eq!(bench.server.requests().len(), 1, "{events:#?}");
+    let marks = ["mark-1", "mark-2"].map(|name| bench.sandbox.project().join(name).exists());
+    assert_eq!(marks, [false, false], "a command ran after the stop");
+    let steered: Vec<_> = events.iter().filter(|event| event["type"] == "steered").collect();
+    assert_eq!(steered.len(), 1, "{events:#?}");
+    assert_eq!(steered[0]["text"], "STEER-MARK");
+    let usage = &of_type(&events, "result").unwrap()["usage"];
+    if way == "claude" {
+        assert_eq!(steered[0]["delivered"], false, "{events:#?}");
+        assert_eq!(usage["cost_source"], "reported", "{events:#?}");
+    }
+    // OpenCode forgets what the response of an aborted turn has used.
+    if way != "opencode" {
+        assert_eq!(usage["output_tokens"], 85, "{events:#?}");
+    }
+}
+
+macro_rules! steered {
+    ($($way:ident),+) => {$(
+        mod $way {
+            use crate::stops::{StoppedBy, check_steered};
+
+            #[test]
+            fn by_the_verb() {
+                check_steered(stringify!($way), StoppedBy::Verb);
+            }
+
+            #[test]
+            fn by_ctrl_c() {
+                check_steered(stringify!($way), StoppedBy::Sigint);
+            }
+
+            #[test]
+            fn by_its_time_limit() {
+                check_steered(stringify!($way), StoppedBy::Timeout);
+            }
+        }
+    )+};
+}
+
+/// A message waits.
+mod steered {
+    steered!(claude);
+
+    mod every_way {
+        steered!(codex, opencode, pi);
+    }
+}

@@ -209,6 +209,19 @@ impl<W: Write> Logger<W> {
                 );
                 self.head(Part::System, under, "permission", RED, &words)?;
             }
+            Event::Steered(steered) => {
+                let words = cut(&visible_line(&steered.text), OUTPUT_CHARS_MAX);
+                let (style, words) = match (steered.delivered, &steered.reason) {
+                    (true, _) => (CYAN, words),
+                    (false, None) => (YELLOW, format!("not delivered: {words}")),
+                    (false, Some(reason)) => {
+                        (YELLOW, format!("not delivered ({}): {words}", visible_line(reason)))
+                    }
+                };
+                self.head(Part::System, under, "steered", style, &words)?;
+            }
+            // The event above says the same, with the words.
+            Event::Notice(notice) if notice.code.as_deref() == Some("steer") => {}
             Event::Interrupted(stop) => {
                 let words = match (&stop.message, stop.reason) {
                     (Some(message), _) => format!("{}; stopping the agent", visible_line(message)),

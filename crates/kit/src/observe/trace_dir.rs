@@ -184,6 +184,7 @@ fn change(event: &Event) -> Changed {
         | Event::Usage(_)
         | Event::ToolCall(_)
         | Event::ToolResult(_)
+        | Event::Steered(_)
         | Event::Retry(_) => Changed::Some,
         // Nothing of it stands in the tree.
         _ => Changed::Nothing,

@@ -3,6 +3,7 @@
 mod background;
 mod gates;
 mod limited;
+mod steering;
 mod stopping;
 
 use self::background::Background;
@@ -174,6 +175,7 @@ impl Runner {
             paused: None,
             alarm: None,
             denials: Vec::new(),
+            steers: Vec::new(),
             bill,
             homes,
             gates,
@@ -245,6 +247,8 @@ struct Attempt<'a> {
     /// What our own limits have to say about what was just read.
     alarm: Option<Alarm>,
     denials: Vec<Denial>,
+    /// Messages of the caller's whose fate is not known yet.
+    steers: Vec<String>,
     bill: Bill,
     /// Where the agent keeps its own account of what it uses.
     homes: Homes,
@@ -297,7 +301,7 @@ impl Attempt<'_> {
             }
             match happening {
                 Happening::Asked(Command::Stop(reason)) => self.asked_to_stop(caller, reason, None),
-                Happening::Asked(Command::Steer(text)) => self.input(Input::Steer(&text)),
+                Happening::Asked(Command::Steer(text)) => self.steer(text),
                 Happening::Asked(Command::Pause(done)) => {
                     self.pause(caller);
                     // Who has asked may have gone.
@@ -358,6 +362,7 @@ impl Attempt<'_> {
         self.open_gates(false);
         let exit = exited.map_or(Exit::Code(-1), |(exit, _)| exit);
         self.input(Input::Exit(exit));
+        self.lose_steers();
         self.leave_background(exit);
         self.give_result();
         // Paid for and on disk, before anything is cleaned up.
@@ -403,6 +408,8 @@ impl Attempt<'_> {
         for action in std::mem::take(&mut self.out.actions) {
             match action {
                 Action::Emit(mut emitted) => {
+                    self.note_steered(&emitted.event);
+                    self.end_what_begins_after_a_stop(&emitted.event);
                     self.bill.event(&mut emitted.event, emitted.parent_tool_id.is_none());
                     if let Some(alarm) = self.idle.event(&emitted.event, (now, Timestamp::now())) {
                         self.alarm.get_or_insert(alarm);
@@ -444,7 +451,7 @@ impl Attempt<'_> {
                 }
                 Action::Finish => self.finish_process(),
                 Action::Progress => self.idle.progress(Instant::now()),
-                Action::Cannot(what) => self.cannot(what),
+                Action::Cannot(what) => self.cannot(what, input),
                 _ => {}
             }
         }
@@ -565,7 +572,7 @@ impl Attempt<'_> {
         self.bill.settle(end, account);
     }
 
-    fn cannot(&mut self, what: &str) {
+    fn cannot(&mut self, what: &str, input: Input<'_>) {
         match what {
             // The first rung is no rung for this agent, or not any more.
             "interrupt" if self.rung() == Some(Rung::Native) => self.climb(),
@@ -573,6 +580,9 @@ impl Attempt<'_> {
             _ => {
                 let agent = self.runner.client.agent.name();
                 let words = format!("{agent} cannot do this while it runs");
+                if let Input::Steer(text) = input {
+                    self.lose_steer(text, &words);
+                }
                 self.runner.publisher.event(Event::notice(Level::Warn, what, words));
             }
         }

@@ -263,3 +263,87 @@ async fn the_turn_limit_of_an_agent_without_one_is_kept_by_belay() {
     assert_eq!(seen.count("interrupted"), 1);
     assert!(began.elapsed() < limits::STOP_SIGINT, "{:?}", began.elapsed());
 }
+
+/// What became of each message of the caller's.
+fn steered(seen: &Seen) -> Vec<(&str, bool)> {
+    let steered = seen.records.iter().filter_map(|record| match &record.event {
+        Event::Steered(steered) => {
+            assert_eq!(steered.delivered, steered.reason.is_none());
+            Some((steered.text.as_str(), steered.delivered))
+        }
+        _ => None,
+    });
+    steered.collect()
+}
+
+#[tokio::test]
+async fn a_message_that_comes_after_a_stop_is_refused() {
+    let until = Until::StdinLine(r#""subtype":"interrupt""#.into());
+    let stage = Stage::new("claude", &waiting(until, interrupted_turn()));
+    let mut run = stage.claude().start("p");
+    let records = read_to(&mut run, "session_started").await;
+    run.steer("in time");
+    run.interrupter().interrupt();
+    run.steer("too late");
+    let seen = finish_after(records, run).await;
+    assert_eq!(seen.failure().kind, FailureKind::Interrupted);
+    assert_eq!(steered(&seen), [("too late", false), ("in time", false)]);
+    let log = stage.agent.log();
+    let heard = |words: &str| log.stdin().iter().any(|line| line.contains(words));
+    assert_eq!((heard("in time"), heard("too late")), (true, false));
+}
+
+#[tokio::test]
+async fn a_message_to_an_agent_that_answers_is_told_once() {
+    let rest = lines("claude-code", "a-text").split_off(1);
+    let stage = Stage::new("claude", &waiting(Until::StdinLine("look left".into()), rest));
+    let mut run = stage.claude().start("p");
+    let records = read_to(&mut run, "session_started").await;
+    run.steer("look left");
+    let seen = finish_after(records, run).await;
+    assert_eq!(seen.answer(), ANSWER);
+    assert_eq!(steered(&seen), [("look left", true)]);
+    assert_eq!(seen.notices("steer"), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_message_to_a_one_shot_agent_is_refused_with_one_warning() {
+    let until = Until::Signal(Signal::Int);
+    let stage = Stage::new("claude", &waiting(until, interrupted_turn()));
+    let mut run = stage.claude().transport(belaykit::Transport::Print).start("p");
+    let records = read_to(&mut run, "session_started").await;
+    run.steer("look left");
+    run.interrupter().interrupt();
+    let seen = finish_after(records, run).await;
+    assert_eq!(steered(&seen), [("look left", false)]);
+    assert_eq!(seen.notices("steer"), ["claude-code cannot do this while it runs"]);
+}
+
+/// A Claude that knows no `cancel_queued`: behind the stopped turn it begins the next one, for what waited.
+#[tokio::test]
+async fn a_turn_that_begins_after_a_stop_is_ended_at_once() {
+    let mut stopped = interrupted_turn();
+    stopped.extend(lines("claude-code", "b-shell").into_iter().take(12));
+    let until = Until::StdinLine(r#""subtype":"interrupt""#.into());
+    let stage = Stage::new("claude", &Play { linger_ms: 60_000, ..waiting(until, stopped) });
+    let mut run = stage.claude().start("p");
+    let records = read_to(&mut run, "session_started").await;
+    run.steer("and then");
+    run.interrupter().interrupt();
+    let seen = finish_after(records, run).await;
+    assert_eq!(seen.failure().kind, FailureKind::Interrupted);
+    assert_eq!(steered(&seen), [("and then", false)]);
+    assert!(seen.took < limits::STOP_INSISTED, "{:?}", seen.took);
+}
+
+#[tokio::test]
+async fn a_message_to_a_run_that_is_over_before_it_is_heard_is_told_as_lost() {
+    let stage = Stage::new("claude", &answer());
+    let run = stage.claude().start("p");
+    let interrupter = run.interrupter();
+    interrupter.interrupt();
+    interrupter.steer("never heard");
+    let seen = finish_after(Vec::new(), run).await;
+    assert_eq!(steered(&seen), [("never heard", false)]);
+    assert_eq!(seen.names().last(), Some(&"result"));
+}

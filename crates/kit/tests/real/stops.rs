@@ -246,10 +246,10 @@ fn words_to_a_running_turn_reach_its_next_request(stage: &Stage) {
     let script = Script::new()
         .reply(Reply::new().shell("python3 -c 'import time; time.sleep(1)'").usage(TOKENS))
         .reply(Reply::text("As you wish.").usage(TOKENS));
-    let mut steered = false;
+    let mut said = false;
     let played = stage.play_with(script, full(), |record, run| {
-        if let (Event::ToolCall(_), false) = (&record.event, steered) {
-            steered = true;
+        if let (Event::ToolCall(_), false) = (&record.event, said) {
+            said = true;
             run.steer("STEER-MARK: be quick.");
         }
     });
@@ -258,6 +258,7 @@ fn words_to_a_running_turn_reach_its_next_request(stage: &Stage) {
     assert!(!played.requests[0].body.to_string().contains("STEER-MARK"));
     assert!(played.requests[1].body.to_string().contains("STEER-MARK: be quick."));
     played.used_tokens(stage.way, &times(TOKENS, 2));
+    assert_eq!(steered(&played), [("STEER-MARK: be quick.", true)]);
 }
 on!(words_to_a_running_turn_reach_its_next_request: claude; codex, opencode, pi);
 
@@ -270,7 +271,8 @@ fn a_one_shot_run_says_that_it_cannot_listen(stage: &Stage) {
     });
     played.answered("Done.");
     let notices = played.notices();
-    assert!(notices.iter().any(|(code, _)| *code == "steer"), "{notices:?}");
+    assert_eq!(notices.iter().filter(|(code, _)| *code == "steer").count(), 1, "{notices:?}");
+    assert_eq!(steered(&played), [("STEER-MARK", false)]);
 }
 on!(a_one_shot_run_says_that_it_cannot_listen: claude_print; codex_exec, opencode_run, pi_print, copilot);
 
@@ -387,3 +389,150 @@ fn nothing_is_left_in_the_folder_for_temporary_files(stage: &Stage) {
     assert_eq!(left(), [""; 0]);
 }
 on!(nothing_is_left_in_the_folder_for_temporary_files: opencode; opencode_run);
+
+/// The first tool sleeps until it is stopped; what would run after it leaves a mark.
+fn marking_script(stage: &Stage) -> Script {
+    let mark = |name| format!("touch {}", stage.file(name).display());
+    let mark = |name| Reply::text("More.").shell(&mark(name)).usage(TOKENS);
+    let sleep = Reply::text("I will sleep.").shell(SLEEP).usage(TOKENS);
+    let script = Script::new().reply(sleep).reply(mark("mark-1")).reply(mark("mark-2"));
+    script.forever(Reply::text("Never said.").usage(TOKENS))
+}
+
+/// Nothing was asked of the model and no command ran after the stop, and the cost is that of the one response.
+#[track_caller]
+fn stopped_for_good(stage: &Stage, played: &Played) {
+    assert_eq!(played.requests.len(), 1, "{played:#?}");
+    let marks = ["mark-1", "mark-2"].map(|name| stage.file(name).exists());
+    assert_eq!(marks, [false, false], "a command ran after the stop");
+    match stage.way {
+        Way::OpenCode => assert_eq!(counted(&played.outcome().usage), None),
+        way => played.used(way, 1),
+    }
+}
+
+/// What became of each message.
+fn steered(played: &Played) -> Vec<(&str, bool)> {
+    let steered = played.events().filter_map(|event| match event {
+        Event::Steered(steered) => Some((steered.text.as_str(), steered.delivered)),
+        _ => None,
+    });
+    steered.collect()
+}
+
+/// Speaks to the run while its tool runs: `said` messages, and the stop `after` them.
+fn steered_and_stopped(stage: &Stage, said: usize, after: Duration) -> Played {
+    let (mut since, mut called) = (None, false);
+    let mut told = matches!(stage.way, Way::OpenCode | Way::Codex);
+    let played = stage.play_with(marking_script(stage), full(), |record, run| {
+        called |= matches!(record.event, Event::ToolCall(_));
+        told |= matches!(record.event, Event::Usage(_));
+        if called && told && since.is_none() {
+            wait_for_sleep(stage);
+            since = Some(Instant::now());
+            (0..said).for_each(|n| run.steer(format!("STEER-MARK {n}")));
+            std::thread::sleep(after);
+            run.interrupter().interrupt();
+            run.steer("too late");
+        }
+    });
+    was_interrupted(&played, since);
+    stopped_for_good(stage, &played);
+    let mut steered = steered(&played);
+    steered.sort_unstable();
+    let texts: Vec<_> = steered.iter().map(|(text, _)| *text).collect();
+    let want: Vec<_> = (0..said).map(|n| format!("STEER-MARK {n}")).collect();
+    assert_eq!(texts[..said], want, "{played:#?}");
+    assert_eq!(steered[said..], [("too late", false)], "{played:#?}");
+    if stage.way.is_claude() {
+        assert!(steered.iter().all(|(_, delivered)| !delivered), "{steered:?}");
+    }
+    played
+}
+
+fn a_message_that_waits_begins_nothing_after_a_stop(stage: &Stage) {
+    steered_and_stopped(stage, 1, Duration::from_millis(300));
+}
+on!(a_message_that_waits_begins_nothing_after_a_stop: claude; codex, opencode, pi);
+
+fn a_message_in_the_moment_of_a_stop_begins_nothing(stage: &Stage) {
+    steered_and_stopped(stage, 1, Duration::ZERO);
+}
+on!(a_message_in_the_moment_of_a_stop_begins_nothing: claude; codex, opencode, pi);
+
+fn many_messages_that_wait_begin_nothing_after_a_stop(stage: &Stage) {
+    steered_and_stopped(stage, 5, Duration::from_millis(100));
+}
+on!(many_messages_that_wait_begin_nothing_after_a_stop: claude; codex, opencode, pi);
+
+#[test]
+#[ignore = "twenty runs, for docs/reliability.md"]
+fn claude_stops_for_good_each_of_twenty_times() {
+    let test = "stops::claude_stops_for_good_each_of_twenty_times";
+    for n in 0..20 {
+        let Some(stage) = Stage::enter(Way::Claude, test) else { return };
+        let after = [0, 1, 20, 300][n % 4];
+        steered_and_stopped(&stage, 1 + n % 3, Duration::from_millis(after));
+        eprintln!("{n}: {} messages, stopped {after} ms later: nothing began", 1 + n % 3);
+    }
+}
+
+/// The agent asks whether it may; the caller answers with a message and a stop.
+fn a_message_and_a_stop_while_a_permission_is_asked_for(stage: &Stage) {
+    let stage = stage.with_policy("on-request", "read-only");
+    let outside = stage.sandbox.home().join("outside.txt");
+    let path = outside.to_string_lossy().into_owned();
+    let call = match stage.way.is_codex() {
+        true => {
+            let command = format!("echo hi > {path}");
+            let (permissions, why) = ("require_escalated", "the file is outside");
+            let input = serde_json::json!({
+                "cmd": command, "sandbox_permissions": permissions, "justification": why,
+            });
+            Reply::new().tool("exec_command", input)
+        }
+        false => Reply::new().write_file(path, "hi"),
+    };
+    let again = Reply::text("More.").shell("touch mark-1");
+    let server = ModelServer::start(Script::new().reply(call).forever(again)).unwrap();
+    let (speak, heard) = std::sync::mpsc::channel::<belaykit::Interrupter>();
+    let client = stage.client(&server).on_permission(move |_| {
+        let run = heard.recv().unwrap();
+        run.steer("STEER-MARK");
+        run.interrupt();
+        belaykit::Decision::Deny
+    });
+    let mut handed = false;
+    let played = stage.play_on(&server, &client, RunRequest::new("PROMPT"), |_, run| {
+        if !std::mem::replace(&mut handed, true) {
+            speak.send(run.interrupter()).unwrap();
+        }
+    });
+    played.failed(FailureKind::Interrupted);
+    // The denial and the stop are one moment: the response to the denial may have been asked for.
+    assert!(played.requests.len() <= 2, "{played:#?}");
+    assert!(!outside.exists() && !stage.file("mark-1").exists());
+    assert_eq!(steered(&played).len(), 1, "{played:#?}");
+}
+on!(a_message_and_a_stop_while_a_permission_is_asked_for: claude; codex, opencode);
+
+fn a_message_and_a_stop_while_the_context_is_shortened(stage: &Stage) {
+    let script = Script::new().reply(Reply::text("Hello.").usage(TOKENS));
+    let first = stage.play(script, "PROMPT");
+    let session = first.outcome().session_id.clone().unwrap();
+    let script = Script::new().forever(Reply::text("A summary.").delay(Duration::from_secs(20)));
+    let mut since = None;
+    let request = RunRequest::new("/compact").resume(&session);
+    let played = stage.play_with(script, request, |record, run| {
+        if let (Event::Compaction(_), None) = (&record.event, since) {
+            since = Some(Instant::now());
+            run.steer("STEER-MARK");
+            run.interrupter().interrupt();
+        }
+    });
+    played.failed(FailureKind::Interrupted);
+    assert!(since.unwrap().elapsed() < Duration::from_secs(5), "{played:#?}");
+    assert!(played.requests.len() <= 1, "{played:#?}");
+    assert_eq!(steered(&played), [("STEER-MARK", false)], "{played:#?}");
+}
+on!(a_message_and_a_stop_while_the_context_is_shortened: claude);

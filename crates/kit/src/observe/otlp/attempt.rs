@@ -280,6 +280,15 @@ impl Attempt {
             Event::PermissionDenied(it) => {
                 ("belay.permission_denied", none().with(names::TOOL, &it.name))
             }
+            // The words of the caller are content.
+            Event::Steered(it) => {
+                let attributes = none().with(names::DELIVERED, it.delivered);
+                let attributes = match self.with_content {
+                    true => attributes.with(names::INPUT_VALUE, cut(&it.text)),
+                    false => attributes,
+                };
+                ("belay.steered", attributes)
+            }
             Event::Interrupted(_) => ("belay.interrupted", none()),
             Event::ObserverDropped(_) => ("belay.observer_dropped", none()),
             Event::LogDegraded(_) => ("belay.log_degraded", none()),

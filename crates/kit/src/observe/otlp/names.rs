@@ -52,6 +52,7 @@ pub(super) const PHASE: &str = "belay.phase.name";
 pub(super) const ATTEMPT: &str = "belay.attempt";
 pub(super) const FAILOVER: &str = "belay.failover.reason";
 pub(super) const INTERRUPTED: &str = "belay.interrupted";
+pub(super) const DELIVERED: &str = "belay.delivered";
 pub(super) const MCP_SERVER: &str = "belay.mcp.server";
 pub(super) const TURNS: &str = "belay.num_turns";
 /// Totals stand under names that no backend adds up a second time.

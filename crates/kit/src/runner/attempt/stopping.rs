@@ -102,6 +102,20 @@ impl Attempt<'_> {
         self.take(rung);
     }
 
+    /// After a stop was requested, the first turn that ends is the last: what else the agent begins, such as a turn
+    /// for a message that waited, is ended before it can do anything.
+    pub(super) fn end_what_begins_after_a_stop(&mut self, event: &Event) {
+        let begins = matches!(event, Event::TurnStarted(_) | Event::ToolCall(_));
+        if begins && self.is_stopping() && self.end.is_some() {
+            self.finish_process();
+        }
+    }
+
+    /// True if a stop was requested: by the caller, or by a limit.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stop.as_ref().is_some_and(|stop| stop.reason.is_some())
+    }
+
     pub(super) fn rung(&self) -> Option<Rung> {
         self.stop.as_ref().map(|stop| stop.rung)
     }

@@ -28,24 +28,29 @@ pub(super) fn stopped(mut last: AttemptEnd, reason: StopReason) -> AttemptEnd {
 impl Caller {
     /// Waits, and listens meanwhile.
     pub(in crate::runner) async fn rest(&mut self, until: Instant) -> Result<(), Stopped> {
-        loop {
+        // What is said meanwhile is for the next attempt.
+        let mut kept = Vec::new();
+        let rested = loop {
             let command = tokio::select! {
                 biased;
                 command = self.next() => command,
-                () = tokio::time::sleep_until(until) => return Ok(()),
+                () = tokio::time::sleep_until(until) => break Ok(()),
             };
             match command {
                 Command::Stop(reason) => {
                     self.stops += 1;
-                    return Err(Stopped(reason));
+                    break Err(Stopped(reason));
                 }
                 Command::Pause(done) => {
                     // Nothing runs; who has asked may have gone.
                     let _ = done.send(());
                 }
-                Command::Steer(_) | Command::Resume => {}
+                Command::Steer(text) => kept.push(Command::Steer(text)),
+                Command::Resume => {}
             }
-        }
+        };
+        self.early.extend(kept);
+        rested
     }
 
     /// Waits for a time of day, which a machine that was asleep may have passed.
