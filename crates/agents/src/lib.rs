@@ -75,7 +75,7 @@ pub use crate::protocol::{
 };
 pub use crate::registry::{AGENTS, Candidate, UnknownAgent};
 pub use crate::replay::Replay;
-pub use crate::request::{Effort, Permissions, RunRequest, Session};
+pub use crate::request::{Effort, Permissions, RunRequest, Session, WhenInUse};
 pub use crate::session::{Response, SessionFiles, Tokens};
 pub use crate::shape::{New, Shapes};
 pub use crate::spoken::spoken_duration;

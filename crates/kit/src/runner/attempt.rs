@@ -132,6 +132,9 @@ impl Runner {
             Failure::new(kind, message)
         })?;
 
+        if let Some(locks) = &mut self.locks {
+            locks.works_with(&process.family());
+        }
         let words = args.args.iter().map(|arg| arg.to_string_lossy().into_owned());
         let command =
             std::iter::once(program.to_string_lossy().into_owned()).chain(words).collect();
@@ -171,6 +174,7 @@ impl Runner {
             paused: None,
             alarm: None,
             denials: Vec::new(),
+            shared_session: None,
             bill,
             homes,
             gates,
@@ -240,6 +244,8 @@ struct Attempt<'a> {
     /// What our own limits have to say about what was just read.
     alarm: Option<Alarm>,
     denials: Vec<Denial>,
+    /// Which other run uses the session.
+    shared_session: Option<String>,
     bill: Bill,
     /// Where the agent keeps its own account of what it uses.
     homes: Homes,
@@ -338,7 +344,11 @@ impl Attempt<'_> {
                 }
                 Some(Alarm::Fail(failure)) if caller.stops == 0 => {
                     let words = failure.message.clone();
-                    self.asked_to_stop(caller, StopReason::Stalled, Some(words));
+                    let reason = match failure.kind {
+                        FailureKind::SessionInUse => StopReason::SessionInUse,
+                        _ => StopReason::Stalled,
+                    };
+                    self.asked_to_stop(caller, reason, Some(words));
                     if let Some(stop) = &mut self.stop {
                         stop.failure = Some(failure);
                     }
@@ -407,9 +417,20 @@ impl Attempt<'_> {
         let raw = self.runner.publisher.journal.input(input);
         self.protocol.step(input, &mut self.out);
         let mut asked = Vec::new();
+        let mut is_refused = false;
         for action in std::mem::take(&mut self.out.actions) {
             match action {
+                // The agent is in a session that another run uses: it is told nothing that begins a turn.
+                Action::Stdin(_) | Action::Http { .. } if is_refused => {}
                 Action::Emit(mut emitted) => {
+                    if let Event::SessionStarted(session) = &emitted.event
+                        && emitted.parent_tool_id.is_none()
+                        && let Some(failure) = self.runner.session_known(&session.session_id)
+                    {
+                        is_refused = true;
+                        self.shared_session = Some(failure.message.clone());
+                        self.alarm = Some(Alarm::Fail(failure));
+                    }
                     self.bill.event(&mut emitted.event, emitted.parent_tool_id.is_none());
                     self.idle.event(&emitted.event, Timestamp::now());
                     self.keep_to_the_limits(&emitted.event, emitted.parent_tool_id.is_none());
@@ -484,6 +505,10 @@ impl Attempt<'_> {
             if !end.denials.contains(&denial) {
                 end.denials.push(denial);
             }
+        }
+        // The agent was faster than its stop, and both runs have said something in the session.
+        if let (None, Some(words)) = (&end.failure, self.shared_session.take()) {
+            self.runner.publisher.event(Event::notice(Level::Warn, "session_in_use", words));
         }
         let elapsed = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         end.usage.duration_ms.get_or_insert(elapsed);
