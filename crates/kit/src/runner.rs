@@ -155,6 +155,8 @@ pub(crate) struct Runner {
     /// What the run holds of sessions and folders, and what it has to wait for first.
     locks: Option<SessionLocks>,
     awaited: Option<Awaited>,
+    /// What is to be said of a session without a lock.
+    unlocked: Option<String>,
     /// The shape that the answer has to have.
     schema: Option<Arc<Schema>>,
     /// Totals over all attempts.
@@ -181,6 +183,7 @@ impl Runner {
             slot: None,
             locks: None,
             awaited: None,
+            unlocked: None,
             schema: None,
             usage: Usage::default(),
             completion,

@@ -145,6 +145,10 @@ impl Runner {
             pid: process.id(),
             containment: Some(process.containment()),
         }));
+        // Not before there is an agent: of a request that cannot be run nothing else is to be said.
+        if let Some(words) = self.unlocked.take() {
+            self.publisher.event(Event::notice(Level::Warn, "session_lock", words));
+        }
         if let Some(why) = &process.unsupervised {
             let words = format!("no supervisor ({why}): what the agent starts may outlive it");
             self.publisher.event(Event::notice(Level::Warn, "containment", words));

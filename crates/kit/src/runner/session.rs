@@ -83,7 +83,7 @@ impl Runner {
                         "cannot tell whether another run uses {}: {why}",
                         session_lock::session_words(&self.request)
                     );
-                    self.publisher.event(Event::notice(Level::Warn, "session_lock", words));
+                    self.unlocked = Some(words);
                     return Ok(());
                 }
                 Awaited::LeftBehind(user) if began.elapsed() < limits::SESSION_LEFT_BEHIND => {
