@@ -57,33 +57,16 @@ impl Client {
         mut prepared: Interactive,
         request: &RunRequest,
     ) -> Result<Interactive, Failure> {
-        let session = session_lock::session_words(request);
-        let unlocked = |why: &str| format!("cannot tell whether another run uses {session}: {why}");
         let is_needed = SessionLocks::is_needed(request);
         // Sorts by time, and is no run's.
         let id = format!("{}-interactive", Uuid::now_v7());
         let Some(mut locks) = SessionLocks::of(self, request, &id) else {
-            prepared.warnings.extend(is_needed.then(|| unlocked("there is no state folder")));
+            let words = || session_lock::unlocked_words(request, "there is no state folder");
+            prepared.warnings.extend(is_needed.then(words));
             return Ok(prepared);
         };
-        let until = Instant::now() + limits::SESSION_LEFT_BEHIND;
-        while is_needed {
-            match locks.claim_now() {
-                Claim::Ours => break,
-                Claim::LeftBehind(_) if Instant::now() < until => thread::sleep(LOOK),
-                Claim::InUse(user) | Claim::LeftBehind(user) => {
-                    if request.when_in_use != WhenInUse::Force {
-                        return Err(session_lock::failure(request, &user));
-                    }
-                    prepared.warnings.push(format!("{session} is in use by {}", user.words()));
-                    locks.force();
-                    break;
-                }
-                Claim::Unlocked(why) => {
-                    prepared.warnings.push(unlocked(&why));
-                    break;
-                }
-            }
+        if is_needed {
+            prepared.warnings.extend(claim_session(&mut locks, request)?);
         }
         let neighbors = locks.enter_now();
         if !neighbors.is_empty() {
@@ -120,6 +103,29 @@ impl Client {
             _files: files,
             _temp_folder: temp_folder,
         })
+    }
+}
+
+/// Takes the session; returns what is to be said of it.
+fn claim_session(
+    locks: &mut SessionLocks,
+    request: &RunRequest,
+) -> Result<Option<String>, Failure> {
+    let until = Instant::now() + limits::SESSION_LEFT_BEHIND;
+    loop {
+        match locks.claim_now() {
+            Claim::Ours => return Ok(None),
+            Claim::LeftBehind(_) if Instant::now() < until => thread::sleep(LOOK),
+            Claim::InUse(user) | Claim::LeftBehind(user) => {
+                let failure = session_lock::failure(request, &user);
+                if request.when_in_use != WhenInUse::Force {
+                    return Err(failure);
+                }
+                locks.force();
+                return Ok(Some(failure.message));
+            }
+            Claim::Unlocked(why) => return Ok(Some(session_lock::unlocked_words(request, &why))),
+        }
     }
 }
 

@@ -333,6 +333,11 @@ pub(crate) fn session_words(request: &RunRequest) -> String {
     }
 }
 
+/// That the session is used without a lock, for people.
+pub(crate) fn unlocked_words(request: &RunRequest, why: &str) -> String {
+    format!("cannot tell whether another run uses {}: {why}", session_words(request))
+}
+
 fn late() -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, "the disk does not answer")
 }

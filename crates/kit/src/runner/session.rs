@@ -79,10 +79,7 @@ impl Runner {
             let policy = self.request.when_in_use;
             let (user, pause) = match awaited {
                 Awaited::Unlocked(why) => {
-                    let words = format!(
-                        "cannot tell whether another run uses {}: {why}",
-                        session_lock::session_words(&self.request)
-                    );
+                    let words = session_lock::unlocked_words(&self.request, &why);
                     self.unlocked = Some(words);
                     return Ok(());
                 }

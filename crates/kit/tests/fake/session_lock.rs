@@ -1,4 +1,5 @@
 //! A session has one user, and two runs that may edit the same folder know of each other.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use crate::fake_run::{
     ANSWER, Seen, Stage, answer, finish, finish_after, hanging, lines, patiently, play, read_to,
