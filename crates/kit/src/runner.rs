@@ -155,6 +155,8 @@ pub(crate) struct Runner {
     /// What the run holds of sessions and folders, and what it has to wait for first.
     locks: Option<SessionLocks>,
     awaited: Option<Awaited>,
+    /// A session that the agent has begun, and that is not noted yet.
+    begun: Option<String>,
     /// What is to be said of a session without a lock.
     unlocked: Option<String>,
     /// The shape that the answer has to have.
@@ -183,6 +185,7 @@ impl Runner {
             slot: None,
             locks: None,
             awaited: None,
+            begun: None,
             unlocked: None,
             schema: None,
             usage: Usage::default(),

@@ -249,22 +249,41 @@ impl SessionLocks {
         }
     }
 
-    /// Notes the session that the agent says it is in. Returns who uses it, if `is_shared` says that others may:
-    /// it is not new.
-    pub(crate) fn known(&mut self, candidate: usize, id: &str, is_shared: bool) -> Option<User> {
-        let place = self.task.names.places.get(candidate)?;
-        let name = Names::session(place, id);
-        if self.broken.is_some() {
-            return None;
+    /// Notes the session that the agent says it is in, which is new: nobody else can use it.
+    pub(crate) async fn begun(&mut self, candidate: usize, id: &str) {
+        if let Some(look) = self.look(candidate, id, false) {
+            let known = bounded::run(look).await;
+            self.known(known);
         }
-        let is_new = !self.task.sessions.contains(&name);
+    }
+
+    /// The same of a session that others may use. Returns who uses it. Waits for the disk, since the agent must not
+    /// go on meanwhile.
+    pub(crate) fn resumed(&mut self, candidate: usize, id: &str) -> Option<User> {
+        let look = self.look(candidate, id, true)?;
+        let known = bounded::run_now(look);
+        self.known(known)
+    }
+
+    fn look(
+        &self,
+        candidate: usize,
+        id: &str,
+        is_shared: bool,
+    ) -> Option<impl FnOnce() -> io::Result<Known> + Send + use<>> {
+        let place = self.task.names.places.get(candidate).filter(|_| self.broken.is_none())?;
+        let name = Names::session(place, id);
+        let is_ours = self.task.sessions.contains(&name);
         let mut task = self.task.clone();
-        if is_new {
+        if !is_ours {
             task.sessions.push(name.clone());
         }
         let has_mark = self.mark.is_some();
-        let take = (is_new && is_shared).then_some(name);
-        let known = bounded::run_now(move || task.known(take.as_deref(), has_mark));
+        let take = (is_shared && !is_ours).then_some(name);
+        Some(move || task.known(take.as_deref(), has_mark))
+    }
+
+    fn known(&mut self, known: Option<io::Result<Known>>) -> Option<User> {
         match known.unwrap_or_else(|| Err(late())) {
             Ok(Known::Ours { held, mark, sessions }) => {
                 self.held.extend(held);

@@ -280,6 +280,7 @@ impl Attempt<'_> {
             self.input(Input::Session(&id));
         }
         self.input(Input::Start);
+        self.runner.note_session().await;
         self.runner.publisher.flush().await;
 
         // Everything that can happen, one thing at a time.
@@ -362,6 +363,7 @@ impl Attempt<'_> {
                 }
                 _ => {}
             }
+            self.runner.note_session().await;
             self.runner.publisher.flush().await;
         }
 
@@ -371,6 +373,7 @@ impl Attempt<'_> {
         let exit = exited.map_or(Exit::Code(-1), |(exit, _)| exit);
         self.input(Input::Exit(exit));
         self.give_result();
+        self.runner.note_session().await;
         // Paid for and on disk, before anything is cleaned up.
         self.runner.publisher.flush().await;
         let left = self.process.sweep(self.runner.request.leave_running).await;

@@ -139,15 +139,26 @@ impl Runner {
         self.publisher.flush().await;
     }
 
-    /// Takes note of the session that the agent says it is in. A failure if another run uses that.
+    /// The agent says which session it is in. A failure if another run uses that.
     pub(super) fn session_known(&mut self, id: &str) -> Option<Failure> {
         let candidate = self.chain.state.current();
-        let policy = self.request.when_in_use;
-        let is_shared = SessionLocks::is_needed(&self.request) && policy != WhenInUse::Force;
-        let user = self.locks.as_mut()?.known(candidate, id, is_shared)?;
+        let is_forced = self.request.when_in_use == WhenInUse::Force;
+        if is_forced || !SessionLocks::is_needed(&self.request) {
+            self.begun = Some(id.to_owned());
+            return None;
+        }
+        let user = self.locks.as_mut()?.resumed(candidate, id)?;
         let mut request = self.request.clone();
         request.session = Session::Resume(id.to_owned());
         Some(session_lock::failure(&request, &user))
+    }
+
+    /// Notes a session that is new, before others are told of it.
+    pub(super) async fn note_session(&mut self) {
+        let candidate = self.chain.state.current();
+        if let (Some(id), Some(locks)) = (self.begun.take(), &mut self.locks) {
+            locks.begun(candidate, &id).await;
+        }
     }
 
     /// Lets others have the session.
