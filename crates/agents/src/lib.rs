@@ -80,7 +80,7 @@ pub use crate::protocol::{
 pub use crate::registry::{AGENTS, Candidate, UnknownAgent};
 pub use crate::replay::Replay;
 pub use crate::request::{
-    Background, BackgroundParseError, Effort, Permissions, RunRequest, Session,
+    Background, BackgroundParseError, Effort, Permissions, RunRequest, Session, WhenInUse,
 };
 pub use crate::session::{Response, SessionFiles, Tokens};
 pub use crate::shape::{New, Shapes};

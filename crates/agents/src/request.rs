@@ -76,6 +76,9 @@ pub struct RunRequest {
     pub output_schema: Option<Value>,
     /// Which session the run goes on in; a new one by default.
     pub session: Session,
+    /// What to do when another run uses that session. No part of a stored request: it is asked for each time.
+    #[serde(skip)]
+    pub when_in_use: WhenInUse,
     /// What the agent may do; its own default if not given.
     pub permissions: Option<Permissions>,
     /// Further arguments for the agent, as they are.
@@ -152,6 +155,21 @@ impl FromStr for Background {
             _ => Err(BackgroundParseError),
         }
     }
+}
+
+/// What a run does that would resume a session which another run uses. Two agents in one session overwrite each
+/// other's turns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WhenInUse {
+    /// It fails with [`FailureKind::SessionInUse`](belay_trace::FailureKind::SessionInUse), before anything is
+    /// started.
+    #[default]
+    Refuse,
+    /// It waits until the session is free, in the order of those who wait.
+    Queue,
+    /// It resumes the session all the same.
+    Force,
 }
 
 /// How hard the model thinks; an agent without the very level is asked for its nearest.
@@ -394,6 +412,13 @@ impl RunRequest {
     #[must_use]
     pub fn fork(mut self, session_id: impl Into<String>) -> Self {
         self.session = Session::Fork(session_id.into());
+        self
+    }
+
+    /// Sets what to do when another run uses the session.
+    #[must_use]
+    pub fn when_in_use(mut self, when: WhenInUse) -> Self {
+        self.when_in_use = when;
         self
     }
 

@@ -36,6 +36,11 @@ impl Fail {
         Self { code: exit_code::NOT_FOUND, ..Self::usage(message) }
     }
 
+    /// A session that another run uses.
+    pub(crate) fn in_use(message: impl Display) -> Self {
+        Self { code: exit_code::RETRY_LATER, ..Self::usage(message) }
+    }
+
     /// Something failed on this machine.
     pub(crate) fn local(message: impl Display) -> Self {
         Self { code: exit_code::AGENT_FAILED, ..Self::usage(message) }

@@ -45,7 +45,8 @@ pub(crate) fn store(given: Option<PathBuf>) -> Result<Store, Fail> {
     folder(given).map(Store::new)
 }
 
-fn folder(given: Option<PathBuf>) -> Result<PathBuf, Fail> {
+/// belay's own folder.
+pub(crate) fn folder(given: Option<PathBuf>) -> Result<PathBuf, Fail> {
     surroundings::state_dir(given.or_else(config::state_dir)).ok_or_else(|| {
         Fail::usage("there is no HOME to look for journals in")
             .hint("name the folder with --state-dir")

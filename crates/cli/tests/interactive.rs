@@ -188,3 +188,41 @@ fn without_a_terminal_or_an_agent_the_way_out_is_told() {
     hint: belay run "PROMPT" works without one
     "#);
 }
+
+#[test]
+fn a_person_uses_a_session_like_a_run() {
+    let session = "c9d9b6d7-3b6d-4d63-9f70-41bfd8b74e0d";
+    let bench = Bench::new();
+    let lives_on = format!(
+        "trap '' HUP TERM INT\n{IS_READY}n=0\nwhile [ $n -lt 60 ]; do sleep 1; n=$((n+1)); done\n"
+    );
+    let mut person = Session::of(&bench, &lives_on, &["claude", "--resume", session]);
+    person.wait_for("ready");
+    let refused =
+        bench.belay(&["run", "-a", "claude", "--resume", session, "hi"]).output().unwrap();
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(75), "{said}");
+    assert!(said.contains("-interactive (claude-code, pid "), "{said}");
+    // Whoever is killed leaves his terminal program behind, which goes on in the session.
+    let agent = person.agent();
+    let stat = fs::read_to_string(format!("/proc/{}/stat", agent.as_raw_nonzero())).unwrap();
+    let belay: i32 =
+        stat.rsplit(')').next().unwrap().split_whitespace().nth(1).unwrap().parse().unwrap();
+    kill_process(Pid::from_raw(belay).unwrap(), Signal::KILL).unwrap();
+    person.child.wait().unwrap();
+    let refused =
+        bench.belay(&["run", "-a", "claude", "--resume", session, "hi"]).output().unwrap();
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(75), "{said}");
+    assert!(said.contains("has left behind"), "{said}");
+    let _ = kill_process(agent, Signal::KILL);
+
+    let bench = hanging();
+    let mut run = bench.start_run(&["task"]);
+    let refused = bench.belay(&["interactive", "claude", "--resume", session]).output().unwrap();
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(75), "{said}");
+    assert!(said.contains("is in use by run ") && said.contains("--force"), "{said}");
+    stdout(&mut bench.belay(&["stop", "--all"]));
+    run.wait().unwrap();
+}

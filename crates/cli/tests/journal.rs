@@ -75,7 +75,10 @@ fn sixty_four_runs_at_once_share_their_folders_and_a_trace_and_lose_nothing() {
         assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
         assert_eq!(output.stdout, b"The command printed hello-from-shell.\n");
         // They take turns at the common trace, and a run waits two seconds at most for those who watch it.
+        // That they share a folder is said, and meant.
         let stderr = String::from_utf8(output.stderr).unwrap();
+        let lines = stderr.lines().filter(|line| !line.contains("may edit the same files"));
+        let stderr: String = lines.map(|line| format!("{line}\n")).collect();
         late += usize::from(stderr == "warning: trace: still busy after 2 s\n");
         assert!(stderr.is_empty() || stderr.contains("still busy"), "{stderr}");
     }

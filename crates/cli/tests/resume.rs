@@ -167,9 +167,12 @@ fn the_end_of_a_run_shows_the_line_that_goes_on_with_it() {
 fn what_cannot_be_resumed_says_why_and_what_to_do() {
     let (bench, _) = stopped(&["task"]);
     let short = |bench: &Bench| id(&stdout(&mut bench.belay(&["runs"])));
-    let check = |bench: &Bench, args: &[&str], error: &str, hint: &str| {
-        let want = format!("exit 2\n--- stdout\n--- stderr\nerror: {error}\nhint: {hint}\n");
+    let check_code = |code: u8, bench: &Bench, args: &[&str], error: &str, hint: &str| {
+        let want = format!("exit {code}\n--- stdout\n--- stderr\nerror: {error}\nhint: {hint}\n");
         assert_eq!(bench.shown(&[&["resume", "latest"], args].concat()), want);
+    };
+    let check = |bench: &Bench, args: &[&str], error: &str, hint: &str| {
+        check_code(2, bench, args, error, hint);
     };
     let id = short(&bench);
     check(
@@ -212,9 +215,10 @@ fn what_cannot_be_resumed_says_why_and_what_to_do() {
     let mut run = busy.start_run(&["task"]);
     let id = short(&busy);
     let hint = format!(
-        "follow it: belay logs {id} -f; speak to it: belay steer {id} \"…\"; stop it: belay stop {id}"
+        "follow it: belay logs {id} -f; speak to it: belay steer {id} \"…\"; stop it: belay stop {id}; \
+         wait for it: --queue; resume a copy: --fork"
     );
-    check(&busy, &[], &format!("run {id} is still at work"), &hint);
+    check_code(75, &busy, &[], &format!("run {id} is still at work"), &hint);
     stdout(&mut busy.belay(&["stop", "--all"]));
     run.wait().unwrap();
 }

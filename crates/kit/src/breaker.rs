@@ -14,7 +14,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::entry::{Found, Key, State};
+pub(crate) use self::entry::{Found, Key, State, hash};
 pub use self::entry::{Scope, Tripped};
 pub(crate) use self::fingerprint::{fingerprint, home};
 pub(crate) use self::rules::{Consequence, consequence};

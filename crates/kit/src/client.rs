@@ -10,8 +10,9 @@ use crate::schema::Schema;
 use crate::traces::Sessions;
 use crate::{
     Environment, Error, Observer, Outcome, Prices, Redaction, Run, TraceContext, images, program,
+    session_lock,
 };
-use belay_agents::{Agent, Launch, RunRequest, Session, Transport};
+use belay_agents::{Agent, Launch, RunRequest, Session, Transport, WhenInUse};
 use belay_trace::{
     Decision, EvidenceSource, Failure, FailureKind, PermissionRequest, Record, TraceId,
 };
@@ -19,7 +20,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
@@ -50,6 +51,7 @@ pub struct Client {
     pub(crate) env: Arc<Environment>,
     pub(crate) supervisor: Option<PathBuf>,
     pub(crate) state_dir: Option<PathBuf>,
+    lock_dir: Option<PathBuf>,
     pub(crate) durability: Durability,
     pub(crate) transport: Option<Transport>,
     pub(crate) prices: Prices,
@@ -99,6 +101,7 @@ impl Client {
             env: Arc::default(),
             supervisor: None,
             state_dir: None,
+            lock_dir: None,
             durability: Durability::default(),
             transport: None,
             prices: Prices::bundled(),
@@ -226,6 +229,19 @@ impl Client {
         self
     }
 
+    /// Where it is kept which sessions are in use, for runs without a [`state_dir`](Self::state_dir), whose folder it is
+    /// otherwise. All programs that share sessions should name the same: `belay` uses its own state folder.
+    #[must_use]
+    pub fn lock_dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.lock_dir = Some(dir.into());
+        self
+    }
+
+    /// The folder of the locks, if there is one.
+    pub(crate) fn locks(&self) -> Option<&Path> {
+        self.lock_dir.as_deref().or(self.state_dir.as_deref())
+    }
+
     /// What a loss of power may cost of the journals; without a [`state_dir`](Self::state_dir) it means nothing.
     #[must_use]
     pub fn durability(mut self, durability: Durability) -> Self {
@@ -335,7 +351,7 @@ impl Client {
     }
 
     /// Says whether a run of `request` could start: the request is sound, the agent can honour it and is
-    /// installed, and a journal can be written.
+    /// installed, a journal can be written, and the session is not in use.
     ///
     /// # Errors
     /// [`Error`] with the first thing that is wrong.
@@ -360,7 +376,11 @@ impl Client {
             return Err(missing);
         }
         let journal = self.state_dir.as_deref().map_or(Ok(()), Journal::check);
-        journal.map_err(|failure| self.error(failure))
+        journal.map_err(|failure| self.error(failure))?;
+        if request.when_in_use == WhenInUse::Refuse {
+            session_lock::check(self, request).map_err(|failure| self.error(failure))?;
+        }
+        Ok(())
     }
 
     /// Says whether the agent whose turn it is could serve the request.

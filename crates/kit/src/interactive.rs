@@ -2,13 +2,19 @@
 
 use crate::client::check_surroundings;
 use crate::runner::private_files::{FileArgs, PrivateFiles};
+use crate::session_lock::{self, Claim, SessionLocks};
 use crate::temp_folder::TempFolder;
-use crate::{Client, Error, RunRequest, program};
-use belay_agents::Transport;
+use crate::{Client, Error, RunRequest, limits, program};
+use belay_agents::{Transport, WhenInUse};
 use belay_trace::{Failure, FailureKind};
 use std::path::Path;
 use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
 use uuid::Uuid;
+
+/// How often is looked whether the agent of a killed run has ended.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// An agent's own terminal program, ready to be started with its standard streams inherited.
 ///
@@ -18,6 +24,10 @@ use uuid::Uuid;
 pub struct Interactive {
     /// What to start.
     pub command: Command,
+    /// What the person should know first: runs that may edit the same files, a session that cannot be locked.
+    pub warnings: Vec<String>,
+    /// The session that the person is in, as long as this lives.
+    locks: Option<SessionLocks>,
     /// What it reads at its start; gone when this is dropped.
     _files: FileArgs,
     _temp_folder: Option<TempFolder>,
@@ -30,10 +40,41 @@ impl Client {
     /// there is no other way to hand it to a terminal program. The environment is that of a run and what a
     /// person's terminal and editor need.
     ///
+    /// A session that is resumed is this one's until the value is dropped; one that is in use is an error, unless
+    /// the request is to [`Force`](WhenInUse::Force) it: nobody is made to wait here.
+    ///
     /// # Errors
-    /// [`Error`] if the request is not sound, the agent cannot honour it, or its program is not there.
+    /// [`Error`] if the request is not sound, the agent cannot honour it, its program is not there, or another run
+    /// uses the session.
     pub fn interactive(&self, request: &RunRequest) -> Result<Interactive, Error> {
-        self.turn(0).interactive_command(&self.own(request)).map_err(|failure| self.error(failure))
+        let prepared = self.turn(0).interactive_command(&self.own(request));
+        let claimed = prepared.and_then(|prepared| self.claim_for_person(prepared, request));
+        claimed.map_err(|failure| self.error(failure))
+    }
+
+    fn claim_for_person(
+        &self,
+        mut prepared: Interactive,
+        request: &RunRequest,
+    ) -> Result<Interactive, Failure> {
+        let is_needed = SessionLocks::is_needed(request);
+        // Sorts by time, and is no run's.
+        let id = format!("{}-interactive", Uuid::now_v7());
+        let Some(mut locks) = SessionLocks::of(self, request, &id) else {
+            let words = || session_lock::unlocked_words(request, "there is no state folder");
+            prepared.warnings.extend(is_needed.then(words));
+            return Ok(prepared);
+        };
+        if is_needed {
+            prepared.warnings.extend(claim_session(&mut locks, request)?);
+        }
+        let neighbors = locks.enter_now();
+        if !neighbors.is_empty() {
+            let words = session_lock::neighbor_words(&neighbors, request.cwd.as_deref());
+            prepared.warnings.push(words);
+        }
+        prepared.locks = Some(locks);
+        Ok(prepared)
     }
 
     fn interactive_command(&self, request: &RunRequest) -> Result<Interactive, Failure> {
@@ -55,6 +96,44 @@ impl Client {
         if let Some(cwd) = &request.cwd {
             command.current_dir(cwd);
         }
-        Ok(Interactive { command, _files: files, _temp_folder: temp_folder })
+        Ok(Interactive {
+            command,
+            warnings: Vec::new(),
+            locks: None,
+            _files: files,
+            _temp_folder: temp_folder,
+        })
+    }
+}
+
+/// Takes the session; returns what is to be said of it.
+fn claim_session(
+    locks: &mut SessionLocks,
+    request: &RunRequest,
+) -> Result<Option<String>, Failure> {
+    let until = Instant::now() + limits::SESSION_LEFT_BEHIND;
+    loop {
+        match locks.claim_now() {
+            Claim::Ours => return Ok(None),
+            Claim::LeftBehind(_) if Instant::now() < until => thread::sleep(LOOK),
+            Claim::InUse(user) | Claim::LeftBehind(user) => {
+                let failure = session_lock::failure(request, &user);
+                if request.when_in_use != WhenInUse::Force {
+                    return Err(failure);
+                }
+                locks.force();
+                return Ok(Some(failure.message));
+            }
+            Claim::Unlocked(why) => return Ok(Some(session_lock::unlocked_words(request, &why))),
+        }
+    }
+}
+
+impl Interactive {
+    /// Says which process the program has become: if yours is killed, its session is in use as long as that lives.
+    pub fn started(&mut self, pid: u32) {
+        if let Some(locks) = &mut self.locks {
+            locks.works_unseen_with(&[pid]);
+        }
     }
 }

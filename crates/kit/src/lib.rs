@@ -26,6 +26,7 @@ mod reset;
 mod run;
 mod runner;
 mod schema;
+mod session_lock;
 pub mod supervise;
 mod temp_folder;
 mod trace_context;
@@ -70,7 +71,7 @@ pub use belay_agents::{
     AGENTS, Account, Agent, Background, BackgroundParseError, BadIdleLimits, Candidate,
     Capabilities, Capability, Care, Claude, Codex, Copilot, DockerAgent, Effort, IdleLimits, Image,
     McpServer, OpenCode, Permissions, Pi, Response, RunRequest, Session, Support, Tokens,
-    Transport, Unsupported, shell_escape,
+    Transport, Unsupported, WhenInUse, shell_escape,
 };
 pub use belay_trace as trace;
 pub use belay_trace::{

@@ -280,3 +280,26 @@ pub const BREAKER_LOCK: Duration = Duration::from_secs(1);
 
 /// How much is read of a breaker's file: what belay writes is less than a tenth.
 pub const BREAKER_BYTES_MAX: u64 = 64 << 10;
+
+/// How long a run waits for the disk that its session's lock is on: it goes on without a lock then, and says so.
+pub const SESSION_LOCK: Duration = Duration::from_secs(1);
+
+/// How long the lock of a session is tried while nobody says that he has it: whoever looks whether it is free holds
+/// it for microseconds.
+pub const SESSION_LOCK_LOOK: Duration = Duration::from_millis(250);
+
+/// How often a run that waits for a session looks whether it is free.
+pub const SESSION_QUEUE: Duration = Duration::from_millis(100);
+
+/// How long a run waits for the agent of a killed one to end: [`ABANDONED_SIGINT`] and [`SWEEP`], and as much again
+/// for a loaded machine.
+pub const SESSION_LEFT_BEHIND: Duration = Duration::from_secs(4);
+
+/// How many files of a folder of locks are looked at: more runs than a machine has at work.
+pub const LOCK_ENTRIES_MAX: usize = 4096;
+
+/// How much of such a file is read: what belay writes is some hundred bytes.
+pub const LOCK_BYTES_MAX: u64 = 64 << 10;
+
+/// How long such a file stays that a killed run has left, and that nobody has asked for since.
+pub const LOCK_EXPIRES: Duration = Duration::from_secs(24 * 60 * 60);

@@ -16,12 +16,14 @@ mod handler;
 mod idle;
 pub(crate) mod private_files;
 mod publish;
+mod session;
 mod slots;
 mod turn_limit;
 
 use self::chain::Chain;
 use self::completion::Completion;
 use self::publish::Publisher;
+use self::session::Awaited;
 use self::slots::Slot;
 use crate::client::check_request;
 use crate::control::Control;
@@ -29,6 +31,7 @@ use crate::feed::Feed;
 use crate::journal::Journal;
 use crate::redact::Redactor;
 use crate::schema::Schema;
+use crate::session_lock::SessionLocks;
 use crate::{Client, Error, Outcome, RunRequest, Session, images, limits};
 use belay_agents::{AttemptEnd, Transport};
 use belay_trace::{
@@ -164,6 +167,13 @@ pub(crate) struct Runner {
     last_candidate: usize,
     /// The place that the current attempt has among those of its agent.
     slot: Option<Slot>,
+    /// What the run holds of sessions and folders, and what it has to wait for first.
+    locks: Option<SessionLocks>,
+    awaited: Option<Awaited>,
+    /// A session that the agent has begun, and that is not noted yet.
+    begun: Option<String>,
+    /// What is to be said of a session without a lock.
+    unlocked: Option<String>,
     /// The shape that the answer has to have.
     schema: Option<Arc<Schema>>,
     /// Totals over all attempts.
@@ -188,6 +198,10 @@ impl Runner {
             start: Start::Fresh,
             last_candidate: 0,
             slot: None,
+            locks: None,
+            awaited: None,
+            begun: None,
+            unlocked: None,
             schema: None,
             usage: Usage::default(),
             completion,
@@ -215,13 +229,21 @@ impl Runner {
         };
         let ready = check_request(&self.request)
             .and_then(|()| images::load(&mut self.request))
-            .and_then(|()| self.read_schema())
-            .and_then(|()| self.open_journal());
+            .and_then(|()| self.read_schema());
+        // Before the journal: a session that is in use costs nothing, and leaves nothing behind.
+        let ready = match ready {
+            Ok(()) => self.claim_session().await,
+            wrong => wrong,
+        };
+        let ready = ready.and_then(|()| self.open_journal());
         self.chain.request(&self.request);
         caller.control = self.open_control();
         self.begin().await;
         let end = match ready {
-            Ok(()) => self.candidates(&mut caller).await,
+            Ok(()) => match self.enter(&mut caller).await {
+                Ok(()) => self.candidates(&mut caller).await,
+                Err(end) => end,
+            },
             Err(failure) => AttemptEnd::failed(failure),
         };
         for text in caller.unheard() {
@@ -379,6 +401,7 @@ impl Runner {
         self.publisher.flush().await;
         // Durable before the caller is told that the run is over, whatever those who watch do.
         self.publisher.close_journal().await;
+        self.leave().await;
         self.publisher.close().await;
         let agent = self.client.agent.name();
         self.publisher.complete(self.completion.end(&end, &self.usage, agent));

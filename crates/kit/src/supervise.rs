@@ -177,6 +177,16 @@ impl Process {
         agent.map(|agent| agent.as_raw_nonzero().get().unsigned_abs())
     }
 
+    /// The processes that may live on when this one is killed: the agent, and the supervisor that then ends it.
+    pub(crate) fn family(&self) -> Vec<u32> {
+        let supervisor = match &self.hold {
+            #[cfg(target_os = "linux")]
+            Hold::Supervised(supervised) => supervised.id(),
+            Hold::Direct(_) => None,
+        };
+        self.id().into_iter().chain(supervisor).collect()
+    }
+
     /// How surely everything that the agent starts is ended.
     pub(crate) fn containment(&self) -> Containment {
         match &self.hold {

@@ -605,6 +605,8 @@ pub enum StopReason {
     Stalled,
     /// The agent repeats itself without end.
     Loop,
+    /// Another run uses the session that the agent has resumed.
+    SessionInUse,
 }
 
 /// What an attempt comes to, in the agent's words; if belay is killed now, this is the run's result.

@@ -18,7 +18,7 @@ pub const PERMISSION: u8 = 5;
 pub const LIMIT: u8 = 6;
 /// No agent of the chain is available.
 pub const UNAVAILABLE: u8 = 69;
-/// Limited: come back later.
+/// Limited, or the session is in use: come back later.
 pub const RETRY_LATER: u8 = 75;
 /// A login or a configuration is needed.
 pub const CONFIGURATION: u8 = 78;
@@ -32,7 +32,9 @@ pub const TERMINATED: u8 = 143;
 /// The code for a run that ended with a failure of this kind.
 pub fn of_failure(kind: FailureKind) -> u8 {
     match kind {
-        FailureKind::RateLimited | FailureKind::UsageLimit => RETRY_LATER,
+        FailureKind::RateLimited | FailureKind::UsageLimit | FailureKind::SessionInUse => {
+            RETRY_LATER
+        }
         FailureKind::Auth | FailureKind::Billing => CONFIGURATION,
         FailureKind::PermissionDenied => PERMISSION,
         FailureKind::LimitReached => LIMIT,

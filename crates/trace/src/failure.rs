@@ -135,6 +135,8 @@ pub enum FailureKind {
     Interrupted,
     /// The run's time was up.
     Deadline,
+    /// Another run uses the session.
+    SessionInUse,
     /// This machine failed: disk, folder, file descriptors.
     LocalIo,
     /// Something else.
@@ -143,7 +145,7 @@ pub enum FailureKind {
 
 impl FailureKind {
     /// Every kind, in the order of the documentation.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::RateLimited,
         Self::UsageLimit,
         Self::Overloaded,
@@ -166,6 +168,7 @@ impl FailureKind {
         Self::VersionUnsupported,
         Self::Interrupted,
         Self::Deadline,
+        Self::SessionInUse,
         Self::LocalIo,
         Self::Unknown,
     ];
@@ -195,6 +198,7 @@ impl FailureKind {
             Self::VersionUnsupported => "version_unsupported",
             Self::Interrupted => "interrupted",
             Self::Deadline => "deadline",
+            Self::SessionInUse => "session_in_use",
             Self::LocalIo => "local_io",
             Self::Unknown => "unknown",
         }

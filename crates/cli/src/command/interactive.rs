@@ -11,9 +11,14 @@ use crate::config::{Config, Wanted};
 use crate::fail::{Fail, closed_pipe_is_fine};
 use crate::say::warn;
 use crate::stored;
-use belaykit::{Candidate, Permissions, RunRequest, Transport};
+use belay_trace::visible_line;
+use belaykit::{
+    Candidate, Client, Error, FailureKind, Permissions, RunRequest, Transport, WhenInUse,
+};
 use clap::Args;
 use std::io::{self, Write as _};
+use std::thread;
+use std::time::Duration;
 
 /// Open an agent's own terminal program, with the same flags for every agent.
 ///
@@ -55,6 +60,7 @@ impl Interactive {
         request.extra_args.clone_from(&self.ask.extra_args);
         self.ask.apply(&mut request);
         let (mut named, mut cwd) = (self.agent, None);
+        let when = self.session.in_use().when();
         request.session = match self.session.chosen(None)? {
             Chosen::Session(session) => session,
             Chosen::Run(run, branch) => {
@@ -63,13 +69,17 @@ impl Interactive {
                 let account = Account::of(&store, &run)?;
                 named = Some(session::agent_of(&account, named)?);
                 cwd = stored::request(&run)?.cwd;
-                branch.of(session::of_run(&account)?)
+                branch.of(session::of_run(&account, branch, when)?)
             }
         };
         let mut chain = config.chain(named.into_iter().collect())?.into_iter();
         let agent = chain.next().expect("a chain has an agent").agent;
         request.cwd = Some(self.ask.folder(cwd.as_deref())?);
-        let client = self.ask.client(std::slice::from_ref(&agent));
+        request.when_in_use = when;
+        let mut client = self.ask.client(std::slice::from_ref(&agent));
+        if let Ok(folder) = stored::folder(None) {
+            client = client.lock_dir(folder);
+        }
         if self.dry_run {
             let own = self.ask.agents.get(agent.name()).and_then(|own| own.args.as_ref());
             request.extra_args.splice(0..0, own.iter().flat_map(|args| args.value.0.clone()));
@@ -78,12 +88,42 @@ impl Interactive {
             closed_pipe_is_fine(writeln!(io::stdout(), "{}", launch.to_shell()))?;
             return Ok(0);
         }
-        let mut interactive =
-            client.interactive(&request).map_err(|error| job::with_hint(&error))?;
+        if when == WhenInUse::Queue {
+            // Whoever waits has to have a terminal in the end.
+            Terminal::remember()?;
+        }
+        let mut interactive = prepare(&client, &request).map_err(|error| job::with_hint(&error))?;
         let terminal = Terminal::remember()?;
+        interactive.warnings.iter().for_each(|words| warn(visible_line(words)));
         if request.permissions == Some(Permissions::Full) {
             warn("--permit full: the agent may do anything on this machine, unasked");
         }
-        runtime()?.block_on(terminal.lend(&mut interactive.command))
+        let code = runtime()?.block_on(terminal.lend(&mut interactive))?;
+        drop(interactive);
+        Ok(code)
     }
 }
+
+/// Prepares the agent's program. Whoever wants to wait for the session does, until a Ctrl-C ends the program.
+fn prepare(client: &Client, request: &RunRequest) -> Result<belaykit::Interactive, Error> {
+    let mut told = String::new();
+    loop {
+        let error = match client.interactive(request) {
+            Err(error)
+                if error.kind() == FailureKind::SessionInUse
+                    && request.when_in_use == WhenInUse::Queue =>
+            {
+                error
+            }
+            prepared => return prepared,
+        };
+        if told != error.failure().message {
+            told.clone_from(&error.failure().message);
+            warn(format_args!("waiting: {}; Ctrl-C ends the wait", visible_line(&told)));
+        }
+        thread::sleep(LOOK);
+    }
+}
+
+/// How often is looked whether a session is free.
+const LOOK: Duration = Duration::from_millis(200);

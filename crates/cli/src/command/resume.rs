@@ -4,7 +4,7 @@ use super::run::Call;
 use super::run::job::Job;
 use super::run::options::Options;
 use super::run::prompt::Prompt;
-use super::run::session::{self, Branch};
+use super::run::session::{self, Branch, InUseFlags};
 use super::show::account::Account;
 use crate::config::{Config, Wanted};
 use crate::fail::Fail;
@@ -35,6 +35,9 @@ pub(crate) struct Resume {
     #[arg(long)]
     pub(crate) fork: bool,
 
+    #[command(flatten)]
+    pub(crate) in_use: InUseFlags,
+
     /// The agent, and after a colon its model; the session is the agent's own, so only the model can differ.
     #[arg(short, long, value_name = "AGENT[:MODEL]")]
     pub(crate) agent: Option<Candidate>,
@@ -53,7 +56,8 @@ impl Resume {
         let store = stored::store(self.options.state_dir.clone())?;
         let run = stored::find(&store, &self.run)?;
         let account = Account::of(&store, &run)?;
-        let session = session::of_run(&account)?;
+        let when = self.in_use.when();
+        let session = session::of_run(&account, self.branch(), when)?;
         let mut request = stored::request(&run)?;
         let call = Call::read(run.folder());
         let folder = self.options.ask.cwd.as_deref().or(request.cwd.as_deref());
@@ -65,12 +69,12 @@ impl Resume {
         request.model = candidate.model.or(asked);
         request.prompt = match (self.prompt.named()?, account.how) {
             (Some(prompt), _) => prompt,
-            (None, RunState::Answered) => {
-                return Err(Fail::usage(format!(
-                    "run {} has answered: what comes next?",
-                    account.short
-                ))
-                .hint(format_args!("belay resume {} \"PROMPT\"", account.short)));
+            // One that is at work has ended, perhaps with an answer, before its session is free.
+            (None, how @ (RunState::Answered | RunState::Running)) => {
+                let verb =
+                    if how == RunState::Running { "is still at work" } else { "has answered" };
+                return Err(Fail::usage(format!("run {} {verb}: what comes next?", account.short))
+                    .hint(format_args!("belay resume {} \"PROMPT\"", account.short)));
             }
             (None, _) => GO_ON.to_owned(),
         };
@@ -89,6 +93,7 @@ impl Resume {
         // What belongs together stands in one trace.
         request.trace_id.get_or_insert_with(|| run.id().to_owned());
         request.session = self.branch().of(session);
+        request.when_in_use = when;
         call.fill(&mut self.options);
         config.fill_again(&mut self.options);
         Job { agents: vec![candidate.agent], request, options: self.options }.carry_out()

@@ -60,6 +60,7 @@ impl Run {
         let config = Config::load(wanted, self.options.ask.cwd.as_deref())?;
         let (prompt, extra_args) = self.prompt.read(&self.options.ask.extra_args)?;
         let state_dir = self.options.state_dir.clone();
+        let in_use = self.session.in_use();
         let session = match self.session.chosen(state_dir)? {
             Chosen::Session(session) => session,
             Chosen::Run(run, branch) => {
@@ -72,7 +73,7 @@ impl Run {
                     return Err(Fail::usage("a session belongs to one agent; -a names several")
                         .hint("name one, or leave -a out"));
                 }
-                return Resume { run, prompt, fork, agent, options }.run();
+                return Resume { run, prompt, fork, in_use, agent, options }.run();
             }
         };
         config.fill(&mut self.options);
@@ -80,6 +81,7 @@ impl Run {
         self.options.apply(&mut request);
         request.cwd = Some(self.options.ask.folder(None)?);
         request.session = session;
+        request.when_in_use = in_use.when();
         let whence = if self.agent.is_empty() { "the configuration" } else { "-a" };
         let candidates = config.chain(self.agent)?;
         if candidates.len() > 1 && request.model.is_some() {

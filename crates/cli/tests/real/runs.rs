@@ -45,6 +45,14 @@ impl Bench {
         Some(Self::new(agent.program, server, sandbox, vars, &args))
     }
 
+    fn opencode(script: Script, test: &str) -> Option<Self> {
+        let agent = skip_unless_installed(real::opencode(), "opencode", test)?;
+        let (server, sandbox) = (ModelServer::start(script).unwrap(), Sandbox::new().unwrap());
+        let vars = sandbox.env_for_opencode(&server).unwrap();
+        let args = ["-a", "opencode:lab/mock-model", "--permit", "full"];
+        Some(Self::new(agent.program, server, sandbox, vars, &args))
+    }
+
     fn new(
         program: PathBuf,
         server: ModelServer,
@@ -135,5 +143,83 @@ fn a_run_is_stopped_from_outside_resumed_with_what_it_had_and_replayed() {
             bench.server.requests().into_iter().rfind(|request| request.method == "POST").unwrap();
         let asked = asked.body.to_string();
         assert!(asked.contains("Do the task") && asked.contains("Your last turn was stopped"));
+    }
+}
+
+/// A first turn, and then turns that take a while.
+fn slow_turns() -> Script {
+    let slow = || Reply::text("Later.").delay(Duration::from_secs(3)).usage(TOKENS);
+    (0..12).fold(Script::new().reply(Reply::text("First.").usage(TOKENS)), |script, _| {
+        script.reply(slow())
+    })
+}
+
+#[test]
+fn of_two_real_agents_in_one_session_one_is_refused_and_the_queue_loses_no_turn() {
+    let test = "of_two_real_agents_in_one_session_one_is_refused_and_the_queue_loses_no_turn";
+    let benches = [Bench::claude, Bench::codex, Bench::opencode, Bench::pi];
+    for bench in benches.into_iter().filter_map(|bench| bench(slow_turns(), test)) {
+        let start = |args: &[String]| {
+            let args: Vec<&str> = args.iter().map(String::as_str).collect();
+            let mut command = bench.belay(&args);
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+        };
+        let words =
+            |args: &[&str]| -> Vec<String> { args.iter().map(|arg| (*arg).to_owned()).collect() };
+        let first = bench.run(&["--format", "quiet", "FIRST-PROMPT"]).output().unwrap();
+        assert_eq!(first.status.code(), Some(0), "{}", String::from_utf8_lossy(&first.stderr));
+        let id = bench.account()["run"].as_str().unwrap().to_owned();
+        let asked = || {
+            let posts =
+                bench.server.requests().into_iter().filter(|request| request.method == "POST");
+            posts.count()
+        };
+        let ended = |child: std::process::Child| {
+            let output = child.wait_with_output().unwrap();
+            (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+        };
+        // Two at once, by the run and by the folder.
+        let by_run = |prompt: &str| words(&["resume", &id, prompt]);
+        let by_folder = |prompt: &str| [bench.run.clone(), words(&["--continue", prompt])].concat();
+        for (args, other) in [
+            (by_run("SECOND-PROMPT"), by_run("LOST-PROMPT")),
+            (by_folder("THIRD-PROMPT"), by_folder("LOST-PROMPT")),
+            (by_run("FOURTH-PROMPT"), by_folder("LOST-PROMPT")),
+        ] {
+            let before = asked();
+            let one = start(&args);
+            let deadline = Instant::now() + Duration::from_secs(60);
+            while asked() == before {
+                assert!(Instant::now() < deadline, "the model was never asked");
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            let (code, said) = ended(start(&other));
+            assert_eq!(code, Some(75), "{said}");
+            assert!(said.contains("is in use by run "), "{said}");
+            let (code, said) = ended(one);
+            assert_eq!(code, Some(0), "{said}");
+        }
+        // Three in the queue: each has what was said before it.
+        let queued: Vec<_> = ["QUEUE-A", "QUEUE-B", "QUEUE-C"]
+            .iter()
+            .map(|prompt| {
+                let child = start(&words(&["resume", &id, "--queue", prompt]));
+                std::thread::sleep(Duration::from_millis(700));
+                child
+            })
+            .collect();
+        for child in queued {
+            let (code, said) = ended(child);
+            assert_eq!(code, Some(0), "{said}");
+        }
+        let last = bench.server.requests().into_iter().rfind(|request| request.method == "POST");
+        let last = last.unwrap().body.to_string();
+        for prompt in ["FIRST", "SECOND", "THIRD", "FOURTH"] {
+            assert!(last.contains(&format!("{prompt}-PROMPT")), "{prompt} is lost: {last}");
+        }
+        let at =
+            |prompt: &str| last.find(prompt).unwrap_or_else(|| panic!("{prompt} is lost: {last}"));
+        assert!(at("QUEUE-A") < at("QUEUE-B") && at("QUEUE-B") < at("QUEUE-C"));
+        assert!(!last.contains("LOST-PROMPT"));
     }
 }

@@ -68,6 +68,7 @@ const TABLE: &[(FailureKind, Consequence)] = &[
     // The caller's wish, and this machine's trouble.
     (Interrupted, Consequence::Nothing),
     (Deadline, Consequence::Nothing),
+    (SessionInUse, Consequence::Nothing),
     (LocalIo, Consequence::Nothing),
 ];
 

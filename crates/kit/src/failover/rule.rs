@@ -68,6 +68,7 @@ impl Rule {
             kind,
             FailureKind::Interrupted
                 | FailureKind::Deadline
+                | FailureKind::SessionInUse
                 | FailureKind::LocalIo
                 | FailureKind::LimitReached
         )

@@ -223,6 +223,7 @@ fn each_kind_of_failure_has_its_answer() {
     version_unsupported  next agent Fresh   next agent Handover
     interrupted          end                end
     deadline             end                end
+    session_in_use       end                end
     local_io             end                end
     unknown              retry Fresh        retry Resume
     "#);

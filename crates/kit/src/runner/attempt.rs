@@ -135,6 +135,9 @@ impl Runner {
             Failure::new(kind, message)
         })?;
 
+        if let Some(locks) = &mut self.locks {
+            locks.works_with(&process.family());
+        }
         let words = args.args.iter().map(|arg| arg.to_string_lossy().into_owned());
         let command =
             std::iter::once(program.to_string_lossy().into_owned()).chain(words).collect();
@@ -145,6 +148,10 @@ impl Runner {
             pid: process.id(),
             containment: Some(process.containment()),
         }));
+        // Not before there is an agent: of a request that cannot be run nothing else is to be said.
+        if let Some(words) = self.unlocked.take() {
+            self.publisher.event(Event::notice(Level::Warn, "session_lock", words));
+        }
         if let Some(why) = &process.unsupervised {
             let words = format!("no supervisor ({why}): what the agent starts may outlive it");
             self.publisher.event(Event::notice(Level::Warn, "containment", words));
@@ -176,6 +183,7 @@ impl Runner {
             alarm: None,
             denials: Vec::new(),
             steers: Vec::new(),
+            shared_session: None,
             bill,
             homes,
             gates,
@@ -249,6 +257,8 @@ struct Attempt<'a> {
     denials: Vec<Denial>,
     /// Messages of the caller's whose fate is not known yet.
     steers: Vec<String>,
+    /// Which other run uses the session.
+    shared_session: Option<String>,
     bill: Bill,
     /// Where the agent keeps its own account of what it uses.
     homes: Homes,
@@ -279,6 +289,7 @@ impl Attempt<'_> {
             self.input(Input::Session(&id));
         }
         self.input(Input::Start);
+        self.runner.note_session().await;
         self.runner.publisher.flush().await;
 
         // Everything that can happen, one thing at a time.
@@ -344,7 +355,11 @@ impl Attempt<'_> {
                 }
                 Some(Alarm::Fail(failure)) if caller.stops == 0 => {
                     let words = failure.message.clone();
-                    self.asked_to_stop(caller, StopReason::Stalled, Some(words));
+                    let reason = match failure.kind {
+                        FailureKind::SessionInUse => StopReason::SessionInUse,
+                        _ => StopReason::Stalled,
+                    };
+                    self.asked_to_stop(caller, reason, Some(words));
                     if let Some(stop) = &mut self.stop {
                         stop.failure = Some(failure);
                     }
@@ -354,6 +369,7 @@ impl Attempt<'_> {
                 }
                 _ => {}
             }
+            self.runner.note_session().await;
             self.runner.publisher.flush().await;
         }
 
@@ -365,6 +381,7 @@ impl Attempt<'_> {
         self.lose_steers();
         self.leave_background(exit);
         self.give_result();
+        self.runner.note_session().await;
         // Paid for and on disk, before anything is cleaned up.
         self.runner.publisher.flush().await;
         let left = self.process.sweep(self.runner.request.leave_running).await;
@@ -405,11 +422,22 @@ impl Attempt<'_> {
         self.protocol.step(input, &mut self.out);
         let now = Instant::now();
         let (mut asked, mut got_on) = (Vec::new(), Vec::new());
+        let mut is_refused = false;
         for action in std::mem::take(&mut self.out.actions) {
             match action {
+                // The agent is in a session that another run uses: it is told nothing that begins a turn.
+                Action::Stdin(_) | Action::Http { .. } if is_refused => {}
                 Action::Emit(mut emitted) => {
                     self.note_steered(&emitted.event);
                     self.end_what_begins_after_a_stop(&emitted.event);
+                    if let Event::SessionStarted(session) = &emitted.event
+                        && emitted.parent_tool_id.is_none()
+                        && let Some(failure) = self.runner.session_known(&session.session_id)
+                    {
+                        is_refused = true;
+                        self.shared_session = Some(failure.message.clone());
+                        self.alarm = Some(Alarm::Fail(failure));
+                    }
                     self.bill.event(&mut emitted.event, emitted.parent_tool_id.is_none());
                     if let Some(alarm) = self.idle.event(&emitted.event, (now, Timestamp::now())) {
                         self.alarm.get_or_insert(alarm);
@@ -541,6 +569,10 @@ impl Attempt<'_> {
             if !end.denials.contains(&denial) {
                 end.denials.push(denial);
             }
+        }
+        // The agent was faster than its stop, and both runs have said something in the session.
+        if let (None, Some(words)) = (&end.failure, self.shared_session.take()) {
+            self.runner.publisher.event(Event::notice(Level::Warn, "session_in_use", words));
         }
         let elapsed = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         end.usage.duration_ms.get_or_insert(elapsed);

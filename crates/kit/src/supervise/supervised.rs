@@ -82,6 +82,11 @@ impl Supervised {
         Ok(Self { agent, supervisor: child, orders, reports, exit: None, mark, is_lost: false })
     }
 
+    /// The supervisor's process id.
+    pub(super) fn id(&self) -> Option<u32> {
+        self.supervisor.id()
+    }
+
     /// Gives an order. A supervisor that is gone is noticed by [`wait`](Self::wait).
     pub(super) fn order(&self, order: Order) {
         let _ = self.orders.send(order);

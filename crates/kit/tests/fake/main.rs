@@ -21,6 +21,7 @@ mod resets;
 mod retries;
 #[path = "../support/secrets.rs"]
 mod secrets;
+mod session_lock;
 mod slots;
 mod stops;
 mod streams;

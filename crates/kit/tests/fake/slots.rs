@@ -1,7 +1,7 @@
 //! How many runs of one agent are at work at once.
 
 use crate::fake_run::{ANSWER, Stage, answer, finish_after, hanging, pid, read_to, run};
-use belaykit::{Event, FailureKind};
+use belaykit::{Event, FailureKind, RunRequest};
 use rustix::process::{Pid, Signal, kill_process};
 
 #[tokio::test]
@@ -10,11 +10,13 @@ async fn a_run_waits_for_its_place_and_can_be_stopped_meanwhile() {
     let state = busy.path("state");
     let client =
         |stage: &Stage| stage.claude().state_dir(&state).max_concurrent_of("claude-code", 1);
+    // Each in a folder of its own: that they share one is another notice.
+    let p = |stage: &Stage| RunRequest::new("p").cwd(stage.dir.path());
 
-    let mut first = client(&busy).start("p");
+    let mut first = client(&busy).start(p(&busy));
     let records = read_to(&mut first, "attempt_started").await;
 
-    let mut stopped = client(&free).start("p");
+    let mut stopped = client(&free).start(p(&free));
     let waiting = read_to(&mut stopped, "notice").await;
     let Event::Notice(notice) = &waiting.last().unwrap().event else { unreachable!() };
     assert_eq!(notice.code.as_deref(), Some("concurrency"));
@@ -23,7 +25,7 @@ async fn a_run_waits_for_its_place_and_can_be_stopped_meanwhile() {
     assert_eq!(stopped.failure().kind, FailureKind::Interrupted);
     assert_eq!(stopped.count("attempt_started"), 0);
 
-    let mut second = client(&free).start("p");
+    let mut second = client(&free).start(p(&free));
     let waiting = read_to(&mut second, "notice").await;
     // An agent that dies gives its place back.
     let agent = Pid::from_raw(pid(&records).try_into().unwrap()).unwrap();

@@ -1,10 +1,10 @@
 //! A terminal that is lent to another program, and put in order when that ends.
 
 use crate::fail::Fail;
+use belaykit::Interactive;
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, getpid, kill_process, waitpid};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use std::io::{self, IsTerminal as _, Write as _};
-use std::process::Command;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// What the terminal was like before.
@@ -31,7 +31,7 @@ impl Terminal {
     }
 
     /// Runs a program to its end; the number is its exit code, or 128 and the signal that ended it.
-    pub(super) async fn lend(self, command: &mut Command) -> Result<u8, Fail> {
+    pub(super) async fn lend(self, interactive: &mut Interactive) -> Result<u8, Fail> {
         let unheard = |error| Fail::local(format!("cannot listen for signals: {error}"));
         // What is typed goes to the program, which is in our process group: it alone decides what Ctrl-C means.
         let typed = [SignalKind::interrupt(), SignalKind::quit()];
@@ -40,10 +40,12 @@ impl Terminal {
         let mut terminate = signal(SignalKind::terminate()).map_err(unheard)?;
         let mut hangup = signal(SignalKind::hangup()).map_err(unheard)?;
 
+        let command = &mut interactive.command;
         let child = command.spawn().map_err(|error| {
             let program = command.get_program().to_string_lossy();
             Fail::local(format!("cannot start {program}: {error}"))
         })?;
+        interactive.started(child.id());
         let pid = Pid::from_child(&child);
         let mut ended = tokio::task::spawn_blocking(move || wait(pid));
         let ended = loop {

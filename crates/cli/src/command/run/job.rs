@@ -218,6 +218,9 @@ impl Job {
         if error.failure().evidence.iter().any(|evidence| evidence.name == "breaker") {
             say("hint: `belay breaker reset` forgets what other runs have found out");
         }
+        if error.kind() == FailureKind::SessionInUse {
+            say(format_args!("hint: {IN_USE}"));
+        }
         match (error.kind(), signal) {
             (FailureKind::Interrupted, Some(signal)) => {
                 u8::try_from(128 + signal.as_raw_value()).unwrap_or(exit_code::INTERRUPTED)
@@ -263,6 +266,11 @@ pub(crate) fn with_hint(error: &Error) -> Fail {
         FailureKind::InvalidRequest if error.unsupported_option().is_some() => fail.hint(
             "leave it out, or accept a notice with --lenient; see `belay agents --capabilities`",
         ),
+        FailureKind::SessionInUse => fail.hint(IN_USE),
         _ => fail,
     }
 }
+
+/// What to do about a session that another run uses.
+const IN_USE: &str = "wait until it is free with --queue, resume a copy with --fork, or resume it all the same with \
+    --force";

@@ -205,8 +205,13 @@ impl Options {
 
     /// The folder of the journals, if one is kept.
     pub(crate) fn journals(&self) -> Option<PathBuf> {
+        if self.no_journal { None } else { self.state_folder() }
+    }
+
+    /// belay's own folder, whether or not a journal is kept.
+    fn state_folder(&self) -> Option<PathBuf> {
         let dir = self.state_dir.as_ref().or(self.configured_state_dir.as_ref());
-        if self.no_journal { None } else { surroundings::state_dir(dir.cloned()) }
+        surroundings::state_dir(dir.cloned())
     }
 
     /// The folder of the traces, whether or not one is written.
@@ -231,7 +236,12 @@ impl Options {
         }
         match self.journals() {
             Some(dir) => client = client.state_dir(dir).durability(self.durability()),
-            None if self.no_journal => {}
+            // The session is in use all the same.
+            None if self.no_journal => {
+                if let Some(dir) = self.state_folder() {
+                    client = client.lock_dir(dir);
+                }
+            }
             None => warn("no HOME and no --state-dir: this run has no journal"),
         }
         client = client.redact(self.redaction()?);

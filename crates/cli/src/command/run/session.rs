@@ -4,7 +4,7 @@ use crate::command::show::account::Account;
 use crate::fail::Fail;
 use crate::stored;
 use belay_trace::{RunState, visible_line};
-use belaykit::{Candidate, Session};
+use belaykit::{Candidate, Session, WhenInUse};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -22,6 +22,31 @@ pub(crate) struct SessionFlags {
     /// Go on in a copy of this session; the session itself stays as it is.
     #[arg(long, value_name = "RUN|SESSION", group = "session", help_heading = "Session")]
     fork: Option<String>,
+
+    #[command(flatten)]
+    in_use: InUseFlags,
+}
+
+/// What to do when another run uses the session.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub(crate) struct InUseFlags {
+    /// Resume a session that is in use.
+    #[arg(long, conflicts_with = "queue", help_heading = "Session")]
+    force: bool,
+
+    /// Wait until the session is free.
+    #[arg(long, help_heading = "Session")]
+    queue: bool,
+}
+
+impl InUseFlags {
+    pub(crate) fn when(self) -> WhenInUse {
+        match (self.force, self.queue) {
+            (true, _) => WhenInUse::Force,
+            (_, true) => WhenInUse::Queue,
+            _ => WhenInUse::Refuse,
+        }
+    }
 }
 
 /// What was chosen.
@@ -50,12 +75,22 @@ impl Branch {
 }
 
 impl SessionFlags {
+    /// What to do when the session is in use.
+    pub(crate) fn in_use(&self) -> InUseFlags {
+        self.in_use
+    }
+
     /// What was chosen. A name that no run has is the agent's own id of a session.
     pub(crate) fn chosen(self, state_dir: Option<PathBuf>) -> Result<Chosen, Fail> {
         let (named, branch) = match (self.resume, self.fork) {
             (Some(resume), _) => (resume, Branch::Itself),
             (None, Some(fork)) => (fork, Branch::Copy),
             (None, None) if self.continue_latest => return Ok(Chosen::Session(Session::Continue)),
+            (None, None) if self.in_use.when() != WhenInUse::Refuse => {
+                let flag = if self.in_use.force { "--force" } else { "--queue" };
+                let words = format!("{flag} is for a session that is resumed");
+                return Err(Fail::usage(words).hint("name it with --resume or --continue"));
+            }
             (None, None) => return Ok(Chosen::Session(Session::New)),
         };
         let Ok(store) = stored::store(state_dir) else {
@@ -71,15 +106,19 @@ impl SessionFlags {
     }
 }
 
-/// The session of a run.
-pub(crate) fn of_run(account: &Account) -> Result<String, Fail> {
+/// The session of a run. One that is still at work uses it itself; a copy of it can be made all the same.
+pub(crate) fn of_run(account: &Account, branch: Branch, when: WhenInUse) -> Result<String, Fail> {
     let short = &account.short;
-    if account.how == RunState::Running {
-        return Err(Fail::usage(format!("run {short} is still at work")).hint(format_args!(
-            "follow it: belay logs {short} -f; speak to it: belay steer {short} \"…\"; stop it: belay stop {short}"
+    let is_running = account.how == RunState::Running;
+    if is_running && branch == Branch::Itself && when == WhenInUse::Refuse {
+        return Err(Fail::in_use(format!("run {short} is still at work")).hint(format_args!(
+            "follow it: belay logs {short} -f; speak to it: belay steer {short} \"…\"; stop it: belay stop {short}; \
+             wait for it: --queue; resume a copy: --fork"
         )));
     }
     match &account.session_id {
+        None if is_running => Err(Fail::in_use(format!("run {short} has no session yet"))
+            .hint(format_args!("follow it: belay logs {short} -f; try again when it has begun"))),
         Some(session) if account.can_go_on() => Ok(session.clone()),
         _ => Err(Fail::usage(format!(
             "run {short} has no session to go on in: it ended before its agent had said anything"

@@ -184,11 +184,19 @@ fn write_line(out: &mut BufWriter<Stdout>, record: &Record) -> io::Result<()> {
     out.write_all(b"\n")
 }
 
+/// Notices that a person has to see in any format: for whom the run waits, and with whom it shares something.
+const URGENT: [&str; 4] = ["session_queue", "session_in_use", "session_lock", "shared_folder"];
+
 /// The formats for programs still tell people what they must know: that the journal is lost, and what was left
 /// out unless it stands in the output.
 fn tell_people(format: Format, record: &Record) {
     match &record.event {
         Event::LogDegraded(log) => warn(visible_line(&log.message)),
+        Event::Notice(notice)
+            if notice.code.as_deref().is_some_and(|code| URGENT.contains(&code)) =>
+        {
+            warn(visible_line(&notice.text));
+        }
         Event::Notice(notice)
             if format != Format::Jsonl
                 && notice.level == Level::Warn

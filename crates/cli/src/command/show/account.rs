@@ -7,6 +7,7 @@ use crate::stored::{self, unreadable};
 use belay_trace::{
     AttemptEnded, Event, Failure, Record, RunState, Store, StoredRun, Usage, visible, visible_line,
 };
+use belaykit::Session;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -99,12 +100,21 @@ impl Account {
             how: overview.state,
             spoken: false,
         };
+        let mut resumed = None;
         if let Ok(request) = stored::request(run) {
+            if let Session::Resume(session) = &request.session {
+                resumed = Some(session.clone());
+            }
             account.model = request.model;
             account.permissions = request.permissions.map(|permissions| permissions.to_string());
             account.cwd = request.cwd.map(|cwd| cwd.to_string_lossy().into_owned()).or(account.cwd);
             account.trace_id = request.trace_id;
             account.prompt = Some(request.prompt);
+        }
+        if let (RunState::Running, Some(session)) = (account.how, resumed) {
+            // Its agent has not been started yet: it waits for this very session.
+            account.session_id = Some(session);
+            account.spoken = true;
         }
         let mut last = None;
         for record in run.records().map_err(unreadable)? {

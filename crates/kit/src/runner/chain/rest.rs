@@ -11,6 +11,17 @@ use tokio::time::Instant;
 /// Who was stopped while he waited.
 pub(in crate::runner) struct Stopped(pub(super) StopReason);
 
+impl Stopped {
+    pub(in crate::runner) fn reason(&self) -> StopReason {
+        self.0
+    }
+
+    /// The end of a run that was stopped before its first attempt.
+    pub(in crate::runner) fn end(self) -> AttemptEnd {
+        stopped(AttemptEnd::default(), self.0)
+    }
+}
+
 /// A run that was stopped between two attempts.
 pub(super) fn stopped(mut last: AttemptEnd, reason: StopReason) -> AttemptEnd {
     let (kind, why) = match reason {
