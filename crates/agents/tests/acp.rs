@@ -84,7 +84,7 @@ impl Talk {
         timers.collect()
     }
 
-    /// The answer to the prompt, behind which nothing comes.
+    /// The answer to the prompt, after which nothing comes.
     fn ends_turn(&mut self) {
         self.answers(3, json!({"stopReason": "end_turn"}));
         self.rests();
@@ -464,7 +464,7 @@ fn thoughts_with_ids_of_their_own_are_of_the_response_that_speaks_next() {
 }
 
 #[test]
-fn a_message_that_goes_on_behind_a_tool_is_answered_by_its_last_words() {
+fn a_message_that_goes_on_after_a_tool_is_answered_by_its_last_words() {
     let mut talk = plain(&request());
     talk.updates(words("agent_message_chunk", &json!("m1"), "I will look."));
     talk.updates(tool("tool_call", "pending"));
@@ -502,7 +502,7 @@ fn a_chunk_without_an_id_goes_on_in_the_message_before_it() {
 }
 
 #[test]
-fn thoughts_behind_the_last_words_leave_them_the_answer() {
+fn thoughts_after_the_last_words_leave_them_the_answer() {
     let mut talk = plain(&request());
     talk.updates(words("agent_message_chunk", &json!("m1"), "Two."));
     talk.updates(words("agent_thought_chunk", &json!("m2"), "Done, I think."));
@@ -541,7 +541,7 @@ fn tool(kind: &str, status: &str) -> Value {
         "status": status, "rawInput": {"command": "ls"}, "rawOutput": {"output": "a", "exitCode": 0}})
 }
 
-/// A prompt that was answered with `Half`, behind which something may come.
+/// A prompt that was answered with `Half`, after which something may come.
 fn answered() -> Talk {
     let mut talk = plain(&request());
     talk.says("Half ");
@@ -557,7 +557,7 @@ impl Talk {
 }
 
 #[test]
-fn words_behind_the_answer_to_the_prompt_are_of_the_answer() {
+fn words_after_the_answer_to_the_prompt_are_of_the_answer() {
     let mut talk = answered();
     let [(first, quiet)] = talk.timers()[..] else { panic!("one timer") };
     assert!(quiet <= Duration::from_millis(100), "each run waits for it");
@@ -583,7 +583,7 @@ fn an_answer_whose_words_all_come_late_is_one() {
 }
 
 #[test]
-fn a_message_behind_the_answer_to_the_prompt_is_the_last_one() {
+fn a_message_after_the_answer_to_the_prompt_is_the_last_one() {
     let mut talk = plain(&request());
     talk.updates(words("agent_message_chunk", &json!("m1"), "One."));
     talk.answers(3, json!({"stopReason": "end_turn"}));
@@ -593,7 +593,7 @@ fn a_message_behind_the_answer_to_the_prompt_is_the_last_one() {
 }
 
 #[test]
-fn a_tool_that_is_begun_behind_the_answer_is_waited_for() {
+fn a_tool_that_is_begun_after_the_answer_is_waited_for() {
     let mut talk = answered();
     talk.updates(tool("tool_call", "in_progress"));
     talk.rests();
@@ -614,7 +614,7 @@ fn a_tool_that_never_ended_before_the_answer_is_not_waited_for() {
 }
 
 #[test]
-fn a_result_behind_the_answer_is_told_and_the_turn_ends() {
+fn a_result_after_the_answer_is_told_and_the_turn_ends() {
     let mut talk = plain(&request());
     talk.updates(tool("tool_call", "in_progress"));
     talk.says("Done.");
@@ -626,7 +626,7 @@ fn a_result_behind_the_answer_is_told_and_the_turn_ends() {
 }
 
 #[test]
-fn what_was_used_and_planned_is_heard_behind_the_answer() {
+fn what_was_used_and_planned_is_heard_after_the_answer() {
     let mut talk = answered();
     let cost = json!({"amount": 0.25, "currency": "USD"});
     talk.updates(json!({"sessionUpdate": "usage_update", "used": 7, "size": 100, "cost": cost}));
@@ -645,7 +645,7 @@ fn what_was_used_and_planned_is_heard_behind_the_answer() {
 }
 
 #[test]
-fn a_stop_behind_the_answer_ends_the_turn_at_once_and_the_answer_stands() {
+fn a_stop_after_the_answer_ends_the_turn_at_once_and_the_answer_stands() {
     let mut talk = answered();
     talk.feed(Input::Interrupt);
     assert_eq!((talk.end().answer.as_str(), &talk.end().failure), ("Half ", &None));
@@ -653,7 +653,7 @@ fn a_stop_behind_the_answer_ends_the_turn_at_once_and_the_answer_stands() {
 }
 
 #[test]
-fn a_stop_of_an_agent_that_went_on_behind_its_answer_cuts_it_off() {
+fn a_stop_of_an_agent_that_went_on_after_its_answer_cuts_it_off() {
     let mut talk = answered();
     talk.updates(tool("tool_call", "in_progress"));
     talk.feed(Input::Interrupt);
@@ -662,7 +662,7 @@ fn a_stop_of_an_agent_that_went_on_behind_its_answer_cuts_it_off() {
 }
 
 #[test]
-fn an_agent_that_goes_right_behind_its_answer_has_answered() {
+fn an_agent_that_goes_right_after_its_answer_has_answered() {
     for exit in [Exit::Code(0), Exit::Code(1), Exit::Signal(9)] {
         let mut talk = answered();
         talk.feed(Input::Exit(exit));
@@ -671,7 +671,7 @@ fn an_agent_that_goes_right_behind_its_answer_has_answered() {
 }
 
 #[test]
-fn a_permission_that_is_asked_for_behind_the_answer_is_answered() {
+fn a_permission_that_is_asked_for_after_the_answer_is_answered() {
     let mut talk = answered();
     talk.hears(ask(7, options(&["allow_once", "reject_once"])));
     talk.feed(Input::Permission { id: "7", answer: Decision::Deny });
@@ -681,7 +681,7 @@ fn a_permission_that_is_asked_for_behind_the_answer_is_answered() {
 }
 
 #[test]
-fn words_behind_the_end_of_the_turn_are_told_and_change_no_answer() {
+fn words_after_the_end_of_the_turn_are_told_and_change_no_answer() {
     let mut talk = answered();
     talk.rests();
     talk.says("Too late.");

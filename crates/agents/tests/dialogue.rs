@@ -464,7 +464,7 @@ fn words_and_tools_of_another_turn_are_shown_and_are_no_answer() {
 }
 
 #[test]
-fn a_turn_that_goes_on_behind_ours_keeps_the_run_open() {
+fn a_turn_that_goes_on_after_ours_keeps_the_run_open() {
     let mut talk = Talk::codex_at_work();
     talk.codex_says(TURN, "i1", None, "Ours.");
     talk.turn_is("another", "turn/started", "inProgress");
@@ -477,7 +477,7 @@ fn a_turn_that_goes_on_behind_ours_keeps_the_run_open() {
 }
 
 #[test]
-fn a_stop_or_an_exit_behind_our_turn_leaves_it_answered() {
+fn a_stop_or_an_exit_after_our_turn_leaves_it_answered() {
     for input in [Input::Interrupt, Input::Exit(Exit::Code(0)), Input::Exit(Exit::Signal(9))] {
         let mut talk = Talk::codex_at_work();
         talk.codex_says(TURN, "i1", None, "Ours.");
@@ -504,7 +504,7 @@ fn a_turn_that_began_before_ours_was_named_is_another_one() {
 }
 
 #[test]
-fn a_comment_behind_the_final_answer_is_not_the_answer() {
+fn a_comment_after_the_final_answer_is_not_the_answer() {
     for (phases, want) in [
         ([Some("final_answer"), Some("commentary")], "1"),
         ([None, Some("commentary")], "1"),

@@ -443,7 +443,7 @@ impl Talk {
 #[test]
 fn a_session_that_stays_idle_is_over_in_a_tenth_of_a_second() {
     let mut talk = Talk::answered();
-    // What comes behind the end of each healthy turn.
+    // What comes after the end of each healthy turn.
     talk.hear("session.updated", &json!({ "sessionID": "ses_1", "info": { "id": "ses_1" } }));
     talk.hear("session.diff", &json!({ "sessionID": "ses_1", "diff": [] }));
     talk.user("m1");
@@ -470,7 +470,7 @@ fn a_session_that_is_busy_again_is_not_over() {
 }
 
 #[test]
-fn a_message_behind_idle_is_waited_for_without_another_word_of_the_session() {
+fn a_message_after_idle_is_waited_for_without_another_word_of_the_session() {
     let mut talk = Talk::answered();
     talk.user("m2");
     talk.message("a2", false);
@@ -484,7 +484,7 @@ fn a_message_behind_idle_is_waited_for_without_another_word_of_the_session() {
 }
 
 #[test]
-fn words_behind_idle_are_of_the_answer() {
+fn words_after_idle_are_of_the_answer() {
     let mut talk = Talk::answered();
     talk.says("a2", "p3", "Two.");
     talk.quiet();
@@ -523,7 +523,7 @@ fn a_stop_of_an_idle_session_ends_it_at_once() {
 }
 
 #[test]
-fn a_server_that_goes_or_falls_silent_behind_idle_has_answered() {
+fn a_server_that_goes_or_falls_silent_after_idle_has_answered() {
     for input in [
         Input::Exit(Exit::Code(0)),
         Input::Exit(Exit::Signal(9)),

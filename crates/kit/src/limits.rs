@@ -230,6 +230,10 @@ pub const SAME_CALLS_MAX: u32 = 100;
 
 /// How late we may look at what is due before that means that belay itself stood still, and not the agent.
 pub const LATE: Duration = Duration::from_secs(2);
+
+/// How long a driver's timer is put off for what the agent has said before it ran out: it is read next.
+pub const UNREAD: Duration = Duration::from_millis(1);
+
 /// The longest line that a run listens to: a steering text of many pages.
 pub const CONTROL_LINE_BYTES_MAX: usize = 1 << 20;
 

@@ -128,7 +128,7 @@ pub(super) struct OwnWords {
     pub(super) asides: &'static [&'static str],
     /// How a last chunk begins that is the failure of the turn, if the turn has used nothing: an answer would have.
     pub(super) uncounted_failure: Option<&'static str>,
-    /// The model's messages have ids, and chunks without one behind them are the agent's own.
+    /// The model's messages have ids, and chunks without one after them are the agent's own.
     pub(super) have_no_id: bool,
 }
 

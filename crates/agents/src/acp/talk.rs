@@ -72,7 +72,7 @@ pub(super) struct Talk {
     /// What is still to be set before the prompt.
     settings: Vec<(Asked, &'static str, Value)>,
     settling: Option<u32>,
-    /// The timer behind the last sign of a prompt that is answered.
+    /// The timer after the last sign of a prompt that is answered.
     quiet: Option<u32>,
     timers: u32,
     /// The prompt was sent, and its turn is not over.

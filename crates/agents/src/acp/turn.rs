@@ -1,7 +1,7 @@
 //! What the model says in one turn, message by message.
 //!
 //! A message ends where its agent says so: by another `messageId`, or by the end of a response. Where an agent says
-//! neither, what comes behind a tool is another message.
+//! neither, what comes after a tool is another message.
 
 use crate::Out;
 use belay_trace::{Event, Reasoning, Text, TextRetracted, TurnStarted};
@@ -115,7 +115,7 @@ impl Turn {
         (self.responding, self.has_said) = (false, false);
     }
 
-    /// The last chunk, if nothing came behind it.
+    /// The last chunk, if nothing came after it.
     pub(super) fn last_chunk(&self) -> Option<&str> {
         self.has_said.then_some(self.last.as_str())
     }

@@ -96,7 +96,7 @@ pub(super) struct Items {
     reasoned: Vec<String>,
     /// Tool calls that were announced and have not ended yet, with the names of the tools.
     open_calls: HashMap<String, String>,
-    /// The last message that is whole, but for comments behind a message that is none.
+    /// The last message that is whole, but for comments after a message that is none.
     last_message: String,
     /// It is a comment on the work.
     is_comment: bool,

@@ -1,59 +1,59 @@
 //! Whether a session has anything left to do.
 //!
-//! The server says that it is idle, and it may wake up by itself: a plugin speaks to it, or a subagent in the
-//! background comes to its end. Nothing announces that, so a session that is idle is watched for a moment.
+//! The server says when a session is idle, and an idle session may wake up on its own: a plugin prompts it, or a
+//! background subagent finishes. Nothing announces that, so an idle session is watched for a moment.
 
 use crate::protocol::{Out, TimerId};
 use std::collections::HashSet;
 use std::time::Duration;
 
-/// How long a session must stay idle. None of those measured wakes up by itself (`docs/agents/opencode.md`), so
-/// this is for plugins; each run waits for it.
+/// How long a session must stay idle. No measured session wakes up on its own (`docs/agents/opencode.md`), so this is
+/// for plugins. Every run waits this long.
 pub(super) const QUIET: Duration = Duration::from_millis(100);
 
-/// The same for one that has shown a sign of more, and for one whose subagent has just come to its end.
+/// The same after a sign of more work, and after a subagent has finished.
 pub(super) const AWAKE_QUIET: Duration = Duration::from_secs(1);
 
 /// The first number of the timers here; the driver has others below it.
 const FIRST_TIMER: u32 = 100;
 
-/// What is known of the run's own session.
+/// What is known about the run's own session.
 #[derive(Debug, Default)]
 pub(super) struct Rest {
     /// It has said that it has nothing to do.
     pub(super) is_idle: bool,
-    /// It has shown a sign of more since it was idle first.
+    /// It has shown a sign of more work since it first was idle.
     is_awake: bool,
-    /// The model's messages that were heard of.
+    /// Messages of the model seen so far.
     known: HashSet<String>,
-    /// Those that have begun in an idle session, and are not whole.
+    /// Those that began in an idle session and are not complete.
     open: HashSet<String>,
     timers: u32,
     quiet: Option<TimerId>,
 }
 
 impl Rest {
-    /// The session is busy.
+    /// Notes that the session is busy.
     pub(super) fn busy(&mut self) {
         if self.is_idle {
             self.works();
         }
     }
 
-    /// The session has begun with something that it was told.
+    /// Notes that the session has started on something it was told.
     pub(super) fn works(&mut self) {
         self.is_awake |= self.is_idle;
         (self.is_idle, self.quiet) = (false, None);
     }
 
-    /// The session is idle.
+    /// Notes that the session is idle, and begins to watch it.
     pub(super) fn idle(&mut self, out: &mut Out) {
         self.is_idle = true;
         self.open.clear();
         self.watch(QUIET, out);
     }
 
-    /// The model's message is told.
+    /// Notes a message of the model.
     pub(super) fn message(&mut self, id: &str, is_whole: bool, out: &mut Out) {
         let is_new = self.known.insert(id.to_owned());
         if !self.is_idle {
@@ -62,13 +62,13 @@ impl Rest {
         if is_new && !is_whole {
             self.open.insert(id.to_owned());
         } else if is_whole && !self.open.remove(id) && !is_new {
-            // An end that is told again.
+            // The end of a message, repeated.
             return;
         }
         self.sign(out);
     }
 
-    /// Something was said or done in this message of the model's.
+    /// Notes a part of this message of the model.
     pub(super) fn part(&mut self, message: Option<&str>, out: &mut Out) {
         let is_new = message.is_none_or(|id| self.open.contains(id) || !self.known.contains(id));
         if self.is_idle && is_new {
@@ -76,7 +76,7 @@ impl Rest {
         }
     }
 
-    /// Something has shown that an idle session goes on, or is about to.
+    /// Notes a sign that an idle session is working, or is about to.
     pub(super) fn sign(&mut self, out: &mut Out) {
         if self.is_idle {
             self.is_awake = true;
@@ -91,12 +91,12 @@ impl Rest {
         out.timer(timer, time);
     }
 
-    /// True if this is the timer behind the last sign, and nothing is open.
+    /// Returns true if this is the timer of the last sign and nothing is open.
     pub(super) fn is_over(&self, timer: TimerId) -> bool {
         self.is_idle && self.quiet == Some(timer) && self.open.is_empty()
     }
 
-    /// True if the session was idle and has shown no sign since.
+    /// Returns true if the session is idle and has shown no sign of more work.
     pub(super) fn has_answered(&self) -> bool {
         self.is_idle && !self.is_awake
     }

@@ -97,7 +97,7 @@ pub(crate) struct Watched {
     thread: Option<String>,
     /// Pi's last response was whole; its end of a turn does not say so.
     was_whole: bool,
-    /// The agent has stated a success, and the driver still listens for what comes behind it.
+    /// The agent has stated a success, and the driver still listens for what comes after it.
     is_settled: bool,
 }
 

@@ -331,7 +331,7 @@ impl Attempt<'_> {
                 Happening::Due if self.give_up() => {
                     exited = Some((Exit::Code(-1), Drain::begin(output.len())));
                 }
-                Happening::Due => self.on_time(),
+                Happening::Due => self.on_time(pipes_open > 0 && !output.is_empty()),
                 Happening::Accounted(responses) => self.accounted(responses),
                 Happening::Printed(Output::Stdout(bytes)) => {
                     stdout.push(&bytes, |line| self.line(line, Pipe::Stdout));

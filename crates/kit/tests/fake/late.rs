@@ -1,4 +1,4 @@
-//! What an agent says behind its answer, over ACP: a program that answers too early, and one that goes on.
+//! ACP agents that say something after their answer: some answer too early, others continue on their own.
 
 use crate::fake_run::{Seen, Stage, executable, finish_after, read_to, run};
 use belay_agents::{Acp, Replay, Transport};
@@ -65,7 +65,7 @@ fn rest(seen: &Seen, name: &str) -> i64 {
 }
 
 #[tokio::test]
-async fn words_that_come_50_ms_behind_the_answer_are_in_it() {
+async fn words_that_come_50_ms_after_the_answer_are_in_it() {
     let place = Place::new("text 'Half '; ends; sleep 0.05; text 'of it.'");
     let seen = place.play().await;
     assert_eq!(seen.answer(), "Half of it.");
@@ -82,7 +82,7 @@ async fn late_words_that_are_held_for_their_secrets_are_in_the_answer() {
 }
 
 #[tokio::test]
-async fn an_agent_that_is_quiet_behind_its_answer_costs_a_tenth_of_a_second() {
+async fn an_agent_that_is_quiet_after_its_answer_costs_a_tenth_of_a_second() {
     let seen = Place::new("text 'All.'; ends").play().await;
     assert_eq!(seen.answer(), "All.");
     let rest = rest(&seen, "text");
@@ -90,7 +90,7 @@ async fn an_agent_that_is_quiet_behind_its_answer_costs_a_tenth_of_a_second() {
 }
 
 #[tokio::test]
-async fn a_tool_that_is_begun_behind_the_answer_is_waited_for() {
+async fn a_tool_that_is_begun_after_the_answer_is_waited_for() {
     let call = |status: &str| {
         format!(
             r#"update '"sessionUpdate":"tool_call_update","toolCallId":"c1","title":"ls","kind":"execute","status":"{status}"'"#
@@ -106,7 +106,7 @@ async fn a_tool_that_is_begun_behind_the_answer_is_waited_for() {
 }
 
 #[tokio::test]
-async fn an_agent_that_goes_right_behind_its_answer_has_answered() {
+async fn an_agent_that_goes_right_after_its_answer_has_answered() {
     for exit in ["exit 0", "exit 3", "kill -9 $$"] {
         let place = Place::new(&format!("text 'All.'; ends; {exit}"));
         let seen = place.play().await;
@@ -127,7 +127,7 @@ async fn stopped(then: &str) -> Seen {
 }
 
 #[tokio::test]
-async fn a_stop_behind_the_answer_ends_the_run_at_once() {
+async fn a_stop_after_the_answer_ends_the_run_at_once() {
     let seen = stopped("text 'All.'; ends; while :; do used; sleep 0.05; done").await;
     assert_eq!(seen.answer(), "All.");
     let rest = rest(&seen, "interrupted");
@@ -135,7 +135,7 @@ async fn a_stop_behind_the_answer_ends_the_run_at_once() {
 }
 
 #[tokio::test]
-async fn a_stop_cuts_off_an_agent_that_goes_on_behind_its_answer() {
+async fn a_stop_cuts_off_an_agent_that_goes_on_after_its_answer() {
     let seen = stopped("text 'One.'; ends; text ' And'; used; sleep 60").await;
     assert_eq!(seen.failure().kind, FailureKind::Interrupted);
     assert_eq!(seen.result().result, "One. And");
@@ -151,7 +151,7 @@ async fn an_agent_that_never_falls_quiet_has_the_limit_of_the_run() {
 }
 
 #[tokio::test]
-async fn a_tool_that_never_ends_behind_the_answer_has_the_limit_of_a_tool() {
+async fn a_tool_that_never_ends_after_the_answer_has_the_limit_of_a_tool() {
     let call = r#"update '"sessionUpdate":"tool_call","toolCallId":"c1","title":"ls","kind":"execute","status":"in_progress"'"#;
     let place = Place::new(&format!("text 'One.'; ends; {call}; sleep 60"));
     let request = RunRequest::new("p").idle("tool=1s".parse().expect("a limit"));

@@ -628,6 +628,16 @@ impl Played {
         assert_eq!(self.records[0].event.type_name(), "run_started");
         assert_eq!(self.of_type("result").len(), 1, "{self:#?}");
         assert_eq!(self.not_understood(), [] as [&Record; 0], "{self:#?}");
+        // A healthy agent says all of its turn before it ends it, and nothing of another one.
+        if self.outcome.is_ok() {
+            let strange = ["late", "another_turn"].map(Some);
+            let late = self.of_type("notice").into_iter().filter(|record| match &record.event {
+                Event::Notice(notice) => strange.contains(&notice.code.as_deref()),
+                _ => false,
+            });
+            let words: Vec<_> = late.collect();
+            assert_eq!(words, [] as [&Record; 0], "{self:#?}");
+        }
         let stamps: Vec<_> = self.records.iter().map(|record| record.ts).collect();
         assert!(stamps.is_sorted(), "time runs backwards: {self:#?}");
 

@@ -1,7 +1,7 @@
-//! Behind the answer to the prompt: what still comes belongs to the turn, until the agent has been quiet.
+//! Updates that arrive after the answer to the prompt. They belong to the turn until the agent has been quiet.
 //!
-//! The protocol wants every update before the answer and has no word for work that is still open. Agents send from
-//! several places at once, and some go on by themselves: what they say then is theirs and paid for.
+//! The protocol requires every update before the answer and has no message for work that is still open. Agents send
+//! from several tasks at once, and some continue on their own; what they say then is part of a turn that is paid for.
 
 use super::{Heard, Talk};
 use crate::acp::meter::Answer;
@@ -12,33 +12,33 @@ use belay_trace::{Event, Failure, FailureKind, Level};
 use std::collections::HashSet;
 use std::time::Duration;
 
-/// How long an agent must be quiet behind its answer. None of those measured says anything of the turn later than
-/// its answer (`docs/agents/acp.md`), so this is for others; each run over ACP waits for it.
+/// How long an agent must be quiet after its answer. None of the measured agents says anything about the turn after
+/// its answer (`docs/agents/acp.md`), so this is for all others. Every run over ACP waits this long.
 pub(super) const QUIET: Duration = Duration::from_millis(100);
 
-/// The same for an agent that has gone on: a model pauses between its words.
+/// The same for an agent that has continued: a model pauses between its words.
 pub(super) const AWAKE_QUIET: Duration = Duration::from_secs(1);
 
-/// A prompt that is answered, and whose end is not told yet.
+/// A prompt that was answered, and whose end was not reported yet.
 #[derive(Debug)]
 pub(super) struct Answered {
     answer: Answer,
-    /// The agent has gone on: with words, thoughts or tools.
+    /// The agent has continued, with words, thoughts or tools.
     is_awake: bool,
-    /// The agent says itself that it works.
+    /// The agent says that it is working.
     is_working: bool,
-    /// Tools that it has spoken of since.
+    /// Tools it has mentioned since.
     tools: HashSet<String>,
 }
 
-/// What something that comes late says of the agent.
+/// What a late update says about the agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sign {
-    /// It goes on.
+    /// It is working.
     Work,
-    /// It tells of what was done.
+    /// It reports what was done.
     Report,
-    /// It says nothing of the turn.
+    /// It says nothing about the turn.
     Aside,
 }
 
@@ -65,8 +65,8 @@ impl Sign {
 }
 
 impl Talk {
-    /// The prompt is answered. A turn that has failed or was stopped waits for nothing more, and nor does a reader of
-    /// what was saved, who has no clock.
+    /// Takes the answer to the prompt. A turn that failed or was stopped waits for nothing more, and neither does the
+    /// reader of a saved stream, which has no clock.
     pub(super) fn answered(&mut self, answer: Answer, out: &mut Out) {
         let has_failed = answer.stop_reason != "end_turn";
         if has_failed || self.interrupted || self.heard == Heard::Saved {
@@ -77,21 +77,21 @@ impl Talk {
         self.wait_for_quiet(out);
     }
 
-    /// The agent has said something; if the prompt is answered, that is late.
+    /// Notes an update; if the prompt was answered before, it is a late one.
     pub(super) fn heard_late(&mut self, sign: Sign, out: &mut Out) {
         let Some(answered) = self.answered.as_mut().filter(|_| sign != Sign::Aside) else { return };
         answered.is_awake |= sign == Sign::Work;
         self.wait_for_quiet(out);
     }
 
-    /// A tool was spoken of.
+    /// Notes that the agent mentioned a tool.
     pub(super) fn tool_heard_late(&mut self, id: &str) {
         if let Some(answered) = &mut self.answered {
             answered.tools.insert(id.to_owned());
         }
     }
 
-    /// The agent says whether it works.
+    /// Notes whether the agent says that it is working.
     pub(super) fn works(&mut self, is_working: bool, out: &mut Out) {
         let Some(answered) = &mut self.answered else { return };
         if answered.is_working != is_working {
@@ -108,7 +108,7 @@ impl Talk {
         out.timer(TimerId(number), if is_awake { AWAKE_QUIET } else { QUIET });
     }
 
-    /// The agent was quiet: the turn is over, unless something is open. What is open has the limits of any work.
+    /// Ends the turn of an agent that was quiet, unless something is open. Open work has the limits of any work.
     pub(super) fn was_quiet(&mut self, out: &mut Out) {
         let is_open = self.answered.as_ref().is_some_and(|answered| {
             answered.is_working || answered.tools.iter().any(|id| self.calls.is_open(id))
@@ -118,15 +118,15 @@ impl Talk {
         }
     }
 
-    /// Ends the turn of a prompt that is answered, if it is; false if it is not.
+    /// Ends the turn if the prompt was answered; returns false if it was not.
     pub(super) fn conclude_answered(&mut self, out: &mut Out) -> bool {
         let Some(answered) = self.answered.take() else { return false };
         self.conclude(&answered.answer, out);
         true
     }
 
-    /// A stop: an answer that was whole stands, and what the agent has begun since is cut off. False if the prompt
-    /// is not answered.
+    /// Stops a turn whose prompt was answered: a complete answer stands, and work begun since is cut off. Returns false
+    /// if the prompt was not answered.
     pub(super) fn stop_late(&mut self, out: &mut Out) -> bool {
         let Some(answered) = self.answered.take() else { return false };
         if answered.is_awake {
@@ -139,13 +139,13 @@ impl Talk {
         true
     }
 
-    /// Words behind the end of the turn are in no answer; they are told nevertheless.
+    /// Reports an update that arrived after the end of the turn; its words are in no answer.
     pub(super) fn too_late(update: &SessionUpdate, out: &mut Out) {
         let (level, words) = match update {
             SessionUpdate::AgentMessageChunk(chunk) => {
                 (Level::Warn, tools::text_of(&chunk.content))
             }
-            _ => (Level::Debug, "an update behind the end of the turn".to_owned()),
+            _ => (Level::Debug, "an update after the end of the turn".to_owned()),
         };
         out.event(Event::notice(level, "late", words));
     }

@@ -3,6 +3,7 @@
 use super::super::Caller;
 use super::Attempt;
 use super::background::Verdict;
+use crate::limits;
 use crate::runner::idle::Alarm;
 use crate::supervise::ladder::{Haste, Rung};
 use belay_agents::{Input, RunRequest, TimerId};
@@ -204,7 +205,8 @@ impl Attempt<'_> {
             .min()
     }
 
-    pub(super) fn on_time(&mut self) {
+    /// Does what is due; `has_unread` if the agent has said something that was not read yet.
+    pub(super) fn on_time(&mut self, has_unread: bool) {
         let now = Instant::now();
         if self.gates.deadline().is_some_and(|at| at <= now) {
             self.open_gates(true);
@@ -224,10 +226,11 @@ impl Attempt<'_> {
         } else if self.stop.is_none() {
             self.watch_background(now);
         }
-        if let Some(held) = self.gates.deadline() {
-            // What is held has come before the timer ran out: the driver hears it first.
+        // What has come before a timer ran out, the driver hears first: what is held, and what is not read yet.
+        let unread = has_unread.then_some(now + limits::UNREAD);
+        if let Some(later) = self.gates.deadline().max(unread) {
             let due = self.timers.iter_mut().filter(|(at, _)| *at <= now);
-            due.for_each(|(at, _)| *at = held);
+            due.for_each(|(at, _)| *at = later);
         }
         let (due, later) = self.timers.iter().partition(|(at, _)| *at <= now);
         self.timers = later;
