@@ -112,6 +112,7 @@ fn response(since: Timestamp, line: &[u8]) -> Option<(String, Response)> {
             tokens,
             context_window: None,
             service_tier,
+            finish: None,
         },
     ))
 }
@@ -158,6 +159,7 @@ mod tests {
             tokens,
             context_window: None,
             service_tier: Some("standard".to_owned()),
+            finish: None,
         };
         assert_eq!(read(since, &mut text.iter().map(|line| line.as_bytes())), [want]);
     }
