@@ -1,5 +1,7 @@
 //! What an agent itself writes down about a session: the only account of a turn that was killed.
 
+use crate::verdict;
+use belay_trace::Failure;
 use jiff::Timestamp;
 
 /// Where the files of one session are. Whoever has a file system finds and reads them.
@@ -44,6 +46,15 @@ pub struct Response {
     pub context_window: Option<u64>,
     /// The tier of the service, where it has a price of its own: `priority`, `flex`.
     pub service_tier: Option<String>,
+    /// Why it ended, in the provider's word, if the agent has written it down.
+    pub finish: Option<String>,
+}
+
+impl Response {
+    /// Returns the failure if a model or a filter has declined, which a stream may hide.
+    pub fn refusal(&self) -> Option<Failure> {
+        verdict::refusal("finish", self.finish.as_deref()?)
+    }
 }
 
 /// The tokens of a response, as they are paid for: no token is counted twice.

@@ -113,6 +113,7 @@ fn response(since: Timestamp, line: Line<'_>) -> Option<(String, Response)> {
             tokens,
             context_window: None,
             service_tier,
+            finish: None,
         },
     ))
 }
@@ -159,6 +160,7 @@ mod tests {
             tokens,
             context_window: None,
             service_tier: Some("standard".to_owned()),
+            finish: None,
         };
         assert_eq!(read(since, &mut text.iter().map(|line| line.as_bytes())), [want]);
     }

@@ -87,6 +87,7 @@ pub(super) fn read(since: Timestamp, lines: &mut dyn Iterator<Item = &[u8]>) -> 
                 tokens: record.usage.tokens(),
                 context_window,
                 service_tier: turn.service_tier.clone(),
+                finish: None,
             });
         }
         _ => {}
@@ -156,6 +157,7 @@ mod tests {
             },
             context_window: Some(258_400),
             service_tier: None,
+            finish: None,
         };
         assert_eq!(read(since, &mut text.iter().map(|line| line.as_bytes())), [want]);
     }

@@ -61,6 +61,8 @@ struct Used {
     cache_write_tokens: u64,
     #[serde(default, deserialize_with = "lenient")]
     reasoning_tokens: u64,
+    #[serde(default, deserialize_with = "lenient")]
+    finish_reason: Option<String>,
 }
 
 /// The responses since `since`; where only sums are told, what each model has used since then as one.
@@ -96,7 +98,8 @@ pub(crate) fn read(since: Timestamp, lines: &mut dyn Iterator<Item = &[u8]>) -> 
 impl Used {
     fn response(self, at: Timestamp) -> Response {
         let tokens = self.tokens();
-        Response { at: Some(at), model: self.model, tokens, ..Response::default() }
+        let (model, finish) = (self.model, self.finish_reason);
+        Response { at: Some(at), model, tokens, finish, ..Response::default() }
     }
 
     fn tokens(&self) -> Tokens {
@@ -121,7 +124,8 @@ mod tests {
         let record = |at: &str, model: &str| {
             format!(
                 r#"{{"type":"session.usage_record","timestamp":"{at}","data":{{"usage":{{"model":"{model}","inputTokens":10500,
-                "outputTokens":85,"cacheReadTokens":9000,"cacheWriteTokens":300,"reasoningTokens":7,"cost":0.0}}}}}}"#
+                "outputTokens":85,"cacheReadTokens":9000,"cacheWriteTokens":300,"reasoningTokens":7,"cost":0.0,
+                "finishReason":"content_filter"}}}}}}"#
             )
         };
         let lines = [
@@ -144,6 +148,8 @@ mod tests {
             reasoning: 7,
         };
         assert_eq!(responses[0].tokens, want);
+        let refused = responses[0].refusal().map(|failure| failure.kind);
+        assert_eq!(refused, Some(belay_trace::FailureKind::Refused));
     }
 
     #[test]

@@ -597,6 +597,9 @@ impl Attempt<'_> {
                 account::read(agent, homes, &session_id, self.bill.began()).await
             }
         };
+        // A stream that hides how its last response ended has told the half of an answer as the whole.
+        let refusal = account.last().and_then(Response::refusal);
+        end.failure = end.failure.take().or(refusal);
         if let Some(context) = self.bill.context(&account) {
             self.runner.publisher.event(Event::Context(context));
         }
