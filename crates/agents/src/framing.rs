@@ -229,7 +229,7 @@ fn unknown(line: &str) -> Event {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
 
     /// Knows objects of the type `known`, and believes those that say so.
     #[derive(Default)]
@@ -305,12 +305,13 @@ mod tests {
     /// `cargo test --release -p belay-agents --lib clean_line -- --ignored --nocapture`
     #[test]
     #[ignore = "a measurement, for a release build"]
+    #[expect(clippy::disallowed_types, reason = "a measurement needs a clock")]
     fn a_clean_line_takes_no_longer_than_its_reader() {
         let text = "x".repeat(400);
         let line = format!(r#"{{"ours":true,"text":"{text}","type":"message"}}"#);
         let (mut reader, mut out) = (Reader::default(), Out::default());
         let mut time = |framed: bool| {
-            let began = Instant::now();
+            let began = std::time::Instant::now();
             for _ in 0..200_000 {
                 reader.0.clear();
                 if framed {
