@@ -33,6 +33,9 @@ pub(super) fn find(bytes: &[u8]) -> Option<usize> {
     memchr2(ESC, C1, bytes)
 }
 
+/// How many of them a sequence may have: without a limit, many that have no end would be searched to the line's end.
+const DOUBLED_MAX: usize = 16;
+
 /// Behind ESC: intermediate bytes and a final one (`ESC ( B`, `ESC =`).
 fn short(rest: &[u8]) -> usize {
     let between = rest.iter().take_while(|byte| is_between(**byte)).count();
@@ -61,14 +64,17 @@ fn is_final(byte: u8, first: u8) -> bool {
 
 /// Behind OSC, DCS and their like: all up to BEL or ST. Nothing if it has no end, for then it is words.
 fn string(rest: &[u8]) -> usize {
-    let mut at = 0;
+    let (mut at, mut doubled) = (0, 0);
     while let Some(next) = rest[at..].iter().position(|byte| matches!(*byte, BEL | ESC | C1)) {
         at += next;
         at += match rest[at..] {
             [BEL, ..] => return at + 1,
             [ESC, b'\\', ..] | [C1, 0x9c, ..] => return at + 2,
             // tmux passes a sequence through with each ESC twice.
-            [ESC, ESC, ..] => 2,
+            [ESC, ESC, ..] if doubled < DOUBLED_MAX => {
+                doubled += 1;
+                2
+            }
             // Another sequence begins: this one was cut.
             [ESC, ..] | [C1, 0x90 | 0x98 | 0x9b | 0x9d | 0x9e | 0x9f, ..] => return 0,
             _ => 1,

@@ -57,8 +57,10 @@ impl<'a> Pieces<'a> {
     /// The object that begins here.
     fn object(&mut self, start: usize) -> Option<Piece> {
         // Most braces in words are none's beginning, as the next byte says.
-        let may_be =
-            matches!(self.line.as_bytes().get(start + 1)?, b'"' | b'}' | b' ' | b'\t' | b'\r');
+        let may_be = matches!(
+            self.line.as_bytes().get(start + 1)?,
+            b'"' | b'}' | b' ' | b'\t' | b'\r' | b'\n'
+        );
         if !may_be || self.hopeless.contains(start) {
             return None;
         }
@@ -80,6 +82,8 @@ impl<'a> Pieces<'a> {
         while let Some(next) = memchr3(b'{', 0x1b, 0xc2, &bytes[end..]) {
             end += next;
             if bytes[end] == b'{' {
+                // Of several in a row, only the last can begin an object.
+                end += bytes[end + 1..].iter().take_while(|byte| **byte == b'{').count();
                 self.found = self.object(end);
             }
             if self.found.is_some() || escape::length(&self.line[end..]) > 0 {
@@ -399,6 +403,7 @@ mod tests {
             repeated("\x1b]"),
             repeated("\u{9d}"),
             repeated("\x1b[{"),
+            repeated("\x1b\x1bP"),
         ];
         for line in lines {
             let mut pieces = Pieces::of(&line);

@@ -110,6 +110,23 @@ struct TurnStatus<'a> {
 }
 
 impl Stated {
+    /// What the objects of a line state that is more than one object: each that can be read, wherever it begins. Of
+    /// those that cannot, only the first hundred are tried, for each is tried to the line's end.
+    pub(crate) fn read_mixed(dialect: Dialect, line: &[u8]) -> Vec<Self> {
+        let text = String::from_utf8_lossy(line);
+        let (mut stated, mut at, mut broken) = (Vec::new(), 0, 0);
+        while let Some(next) = text[at..].find('{').filter(|_| broken < 100) {
+            at += next;
+            let mut objects =
+                serde_json::Deserializer::from_str(&text[at..]).into_iter::<&RawValue>();
+            let object = objects.next().and_then(Result::ok);
+            broken += usize::from(object.is_none());
+            stated.extend(object.map(|object| Self::read(dialect, object.get().as_bytes())));
+            at += object.map_or(1, |object| object.get().len());
+        }
+        stated
+    }
+
     pub(crate) fn read(dialect: Dialect, line: &[u8]) -> Self {
         let text = String::from_utf8_lossy(line);
         // Half a surrogate pair is no text for serde; whatever stands in its place is no word of a protocol.

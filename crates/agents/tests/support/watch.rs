@@ -122,6 +122,9 @@ impl Watched {
         let actions = out.actions;
         let ends: Vec<_> = actions.iter().filter_map(end).collect();
         match input {
+            Input::Stdout(line) | Input::Sse(line) if is_mixed(line) => {
+                self.check_mixed(line, &actions);
+            }
             Input::Stdout(line) | Input::Sse(line) => {
                 let stated = Stated::read(self.dialect, line);
                 if let [end, more @ ..] = &ends[..] {
@@ -147,10 +150,7 @@ impl Watched {
                     self.is_settled = true;
                 }
                 self.was_whole = stated.whole.unwrap_or(self.was_whole && ends.is_empty());
-                let is_blank = String::from_utf8_lossy(line)
-                    .trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}')
-                    .is_empty();
-                let is_told = !actions.is_empty() || stated.may_be_silent || is_blank;
+                let is_told = !actions.is_empty() || stated.may_be_silent || is_blank(line);
                 assert!(is_told, "a line vanished: {:.400}", String::from_utf8_lossy(line));
             }
             Input::Exit(_) => {
@@ -188,6 +188,29 @@ impl Watched {
         self.is_settled
     }
 
+    /// A line with more than one object, or with words: how much of it the driver believes, it alone knows.
+    fn check_mixed(&mut self, line: &[u8], actions: &[Action]) {
+        let stated = Stated::read_mixed(self.dialect, line);
+        let count = |is: fn(&Stated) -> bool| stated.iter().filter(|one| is(one)).count();
+        let ends: Vec<_> = actions.iter().filter_map(end).collect();
+        assert!(
+            ends.len() <= count(|one| one.ends || one.may_refuse),
+            "a turn ended by a line that does not end one"
+        );
+        let successes = ends.iter().filter(|end| end.failure.is_none()).count();
+        assert!(successes <= count(|one| one.success), "a success that the agent never stated");
+        self.was_whole |= stated.iter().any(|one| one.whole == Some(true));
+        if self.thread.is_none() {
+            self.thread = stated.iter().find_map(|one| one.thread.clone());
+        }
+        if !ends.is_empty() || count(|one| one.ends || one.begins) > 0 {
+            self.is_open = None;
+        }
+        let is_silent = !stated.is_empty() && stated.iter().all(|one| one.may_be_silent);
+        let is_told = !actions.is_empty() || is_silent || is_blank(line);
+        assert!(is_told, "a line vanished: {:.400}", String::from_utf8_lossy(line));
+    }
+
     /// A turn has begun, if it is no subagent's.
     fn begin(&mut self, thread: Option<String>) {
         if self.thread.is_none() {
@@ -223,6 +246,19 @@ impl Watched {
             _ => {}
         }
     }
+}
+
+/// True for a line that has an object in it and is more than that.
+fn is_mixed(line: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(line);
+    let text = text.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
+    let is_object = text.starts_with('{') && serde_json::from_str::<&RawValue>(text).is_ok();
+    text.contains('{') && !is_object
+}
+
+fn is_blank(line: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(line);
+    text.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}').is_empty()
 }
 
 fn end(action: &Action) -> Option<&belay_agents::AttemptEnd> {

@@ -3,7 +3,7 @@
 
 use crate::fake_run::{ANSWER, Seen, Stage, answer, lines, play, run};
 use belay_agents::{Agent, AttemptEnd, Exit as AgentExit, RunRequest, StreamParser, Transport};
-use belay_testkit::fake_agent::{Exit, Garbage, Play, Signal};
+use belay_testkit::fake_agent::{Exit, Garbage, Play, Signal, WaitForStdin};
 use belay_testkit::recordings::{self, Direction, Recording};
 use belaykit::trace::{CostSource, EvidenceSource, OversizedLine, Text};
 use belaykit::{Claude, Client, Codex, Event, FailureKind, Record, Usage};
@@ -286,4 +286,31 @@ async fn a_paid_answer_survives_a_lying_exit_code() {
         };
         assert_eq!((ended.exit_code, ended.signal, ended.forced), want);
     }
+}
+
+/// The second of the two lines that end a turn is behind the final result, whatever it says.
+#[tokio::test]
+async fn words_around_the_lines_of_a_wrapped_agent_cost_neither_answer_nor_result() {
+    let script =
+        r#"printf '\033]0;agent: ready\007\033[?2004hDebugger attached.'; exec "$0.agent" "$@""#;
+    let plain = run(&Stage::new("claude", &answer()).claude(), "p").await;
+    let seen = run(&Stage::script(&answer(), "claude", script).claude(), "p").await;
+    assert_eq!(seen.answer(), ANSWER);
+    assert_eq!(seen.notices("stdout"), ["Debugger attached."]);
+    let mut names = seen.names();
+    names.retain(|name| *name != "notice");
+    let mut want = plain.names();
+    want.retain(|name| *name != "notice");
+    assert_eq!(names, want);
+
+    let mut spoiled = lines("claude-code", "a-text");
+    let end = spoiled.pop().unwrap();
+    let forged = end.replace(ANSWER, "forged");
+    spoiled.push(format!("it prints \"{forged}\""));
+    spoiled.push(format!("words {end}{forged}"));
+    spoiled.push(format!("words {forged}"));
+    let play = Play { wait_for_stdin: WaitForStdin::Line, ..Play::lines(spoiled) };
+    let seen = run(&Stage::new("claude", &play).claude(), "p").await;
+    assert_eq!(seen.answer(), ANSWER);
+    assert_eq!(seen.count("attempt_result"), 1);
 }

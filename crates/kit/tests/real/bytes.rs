@@ -2,9 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "the helpers of a test may panic like the test itself")]
 
 use crate::real_run::{Played, Stage, TOKENS, on};
-use belay_testkit::model_server::{Reply, Script};
-use belaykit::{Permissions, RunRequest};
+use belay_testkit::model_server::{ModelServer, Reply, Script};
+use belaykit::{Event, Permissions, RunRequest};
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 
 /// Escapes, two-, three- and four-byte characters, a joined one, separators that are line ends to some, a lone CR.
 const STRANGE: &str = "\u{1b}[31mred\u{1b}[0m Grüße 日本語 🦀 👩‍👩‍👧 e\u{301} \u{2028}\u{2029}\u{85} a\rb \"q\" \\n \u{7f}\ttab";
@@ -98,3 +99,25 @@ fn an_answer_of_a_megabyte_arrives(stage: &Stage) {
     assert!(longest_line(&played) > 1_000_000);
 }
 on!(an_answer_of_a_megabyte_arrives: pi; pi_print, copilot);
+
+/// A wrapper that sets a title and says something, without a line feed, before it becomes the agent.
+fn what_a_wrapper_prints_before_the_first_line_costs_nothing(stage: &Stage) {
+    let wrapper = stage.sandbox.home().join("wrapper");
+    let program = stage.program.program.display();
+    let words = r"\033]0;agent: ready\007\033[?2004hDebugger attached.";
+    let text = format!("#!/bin/sh\nprintf '{words}'\nexec '{program}' \"$@\"\n");
+    fs::write(&wrapper, text).unwrap();
+    fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755)).unwrap();
+    let server = ModelServer::start(Script::new().reply(Reply::text("Done."))).unwrap();
+    let client = stage.client(&server).program(&wrapper);
+    let played = stage.play_on(&server, &client, full(), |_, _| {});
+    played.answered("Done.");
+    assert_eq!(played.requests.len(), 1, "it is asked once");
+    let told = played.records.iter().filter_map(|record| match &record.event {
+        Event::Notice(notice) if notice.code.as_deref() == Some("stdout") => Some(&*notice.text),
+        _ => None,
+    });
+    assert_eq!(told.collect::<Vec<_>>(), ["Debugger attached."]);
+    assert!(played.of_type("unknown").is_empty());
+}
+on!(what_a_wrapper_prints_before_the_first_line_costs_nothing: claude, codex; claude_print, codex_exec, opencode_run, pi, pi_print, gemini, qwen, copilot);
