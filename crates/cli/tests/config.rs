@@ -315,42 +315,43 @@ fn what_holds_is_shown_with_where_it_comes_from() {
     # user file: BENCH/home/.config/belay/config.toml
     # project file: BENCH/project/.belay/config.toml
     # profile: cheap (--profile)
-    chain                        ["claude:haiku"]                         # user BENCH/home/.config/belay/config.toml:7, profile cheap
-    permit                       -                                        # not set
-    effort                       -                                        # not set
-    lenient                      false                                    # built-in
-    append_system_prompt         -                                        # not set
-    timeout                      -                                        # not set
-    idle_timeout                 "model=15m,tool=30m,start=3m,retry=10m"  # built-in
-    max_turns                    20                                       # project BENCH/project/.belay/config.toml:2
-    max_cost                     5                                        # user BENCH/home/.config/belay/config.toml:1; 9 is looser (project BENCH/project/.belay/config.toml:1)
-    max_output_tokens            -                                        # not set
-    policy.max_attempts          1                                        # environment BELAY_MAX_ATTEMPTS
-    policy.max_retries           1                                        # user BENCH/home/.config/belay/config.toml:4
-    policy.agent_retries         -                                        # not set
-    policy.on_limit              "failover"                               # built-in
-    policy.wait_max              -                                        # not set
-    policy.on_effects            "continue"                               # built-in
-    format                       "text"                                   # built-in
-    hide                         ["reasoning"]                            # user BENCH/home/.config/belay/config.toml:2
-    color                        "auto"                                   # built-in
-    context_window               -                                        # not set
-    trace_dir                    ".belay/traces"                          # built-in
-    no_trace                     false                                    # built-in
-    durability                   "normal"                                 # built-in
-    price_file                   -                                        # not set
-    freeplay                     false                                    # built-in
-    otel.to                      "off"                                    # built-in
-    otel.content                 false                                    # built-in
-    otel.headers_file            -                                        # not set
-    policy.on.refused            "agent"                                  # user BENCH/home/.config/belay/config.toml:5
-    default_profile              -                                        # not set
-    state_dir                    -                                        # not set
-    agents.codex.program         "/opt/codex-next"                        # user BENCH/home/.config/belay/config.toml:9
-    agents.codex.model           -                                        # not set
-    agents.codex.pass_env        []                                       # built-in
-    agents.codex.args            []                                       # built-in
-    agents.codex.max_concurrent  -                                        # not set
+    chain                        ["claude:haiku"]   # user BENCH/home/.config/belay/config.toml:7, profile cheap
+    permit                       -                  # not set
+    effort                       -                  # not set
+    lenient                      false              # built-in
+    append_system_prompt         -                  # not set
+    timeout                      -                  # not set
+    idle_timeout                 "model=15m,tool=30m,start=3m,retry=10m,background=10m"  # built-in
+    background                   "wait"             # built-in
+    max_turns                    20                 # project BENCH/project/.belay/config.toml:2
+    max_cost                     5                  # user BENCH/home/.config/belay/config.toml:1; 9 is looser (project BENCH/project/.belay/config.toml:1)
+    max_output_tokens            -                  # not set
+    policy.max_attempts          1                  # environment BELAY_MAX_ATTEMPTS
+    policy.max_retries           1                  # user BENCH/home/.config/belay/config.toml:4
+    policy.agent_retries         -                  # not set
+    policy.on_limit              "failover"         # built-in
+    policy.wait_max              -                  # not set
+    policy.on_effects            "continue"         # built-in
+    format                       "text"             # built-in
+    hide                         ["reasoning"]      # user BENCH/home/.config/belay/config.toml:2
+    color                        "auto"             # built-in
+    context_window               -                  # not set
+    trace_dir                    ".belay/traces"    # built-in
+    no_trace                     false              # built-in
+    durability                   "normal"           # built-in
+    price_file                   -                  # not set
+    freeplay                     false              # built-in
+    otel.to                      "off"              # built-in
+    otel.content                 false              # built-in
+    otel.headers_file            -                  # not set
+    policy.on.refused            "agent"            # user BENCH/home/.config/belay/config.toml:5
+    default_profile              -                  # not set
+    state_dir                    -                  # not set
+    agents.codex.program         "/opt/codex-next"  # user BENCH/home/.config/belay/config.toml:9
+    agents.codex.model           -                  # not set
+    agents.codex.pass_env        []                 # built-in
+    agents.codex.args            []                 # built-in
+    agents.codex.max_concurrent  -                  # not set
     --- stderr
     "#);
     let json = stdout(&mut bench.belay(&["config", "show", "--json"]));

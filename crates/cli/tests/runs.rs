@@ -21,6 +21,32 @@ fn crashed() -> Bench {
     bench
 }
 
+/// A Claude whose turn has ended, and whose subagent works on for a minute.
+fn waiting() -> Bench {
+    let recorded = recordings::one("claude-code", "q-background-subagent").stdout;
+    let recorded = String::from_utf8(recorded).unwrap();
+    let lines: Vec<&str> = recorded.lines().collect();
+    let end = lines.iter().position(|line| line.contains("\"type\":\"result\"")).unwrap();
+    let play = Play::lines(lines[..=end].iter().copied());
+    with_claude(&Play { wait_for_stdin: WaitForStdin::Line, linger_ms: 60_000, ..play })
+}
+
+#[test]
+fn a_run_that_is_killed_while_it_waits_for_a_subagent_has_crashed_and_keeps_its_cost() {
+    let bench = waiting();
+    let mut child = bench.start(&["run", "go"]);
+    let waits = "[background] the turn is over; waiting for subagent review\n";
+    wait_for("the wait", || stdout(&mut bench.belay(&["logs"])).contains(waits));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let listed = &objects(&stdout(&mut bench.belay(&["runs", "--json"])))[0];
+    assert_eq!(listed["state"], "crashed");
+    assert_eq!(listed["usage"]["total_cost_usd"], 0.01524);
+    let shown = stdout(&mut bench.belay(&["show"]));
+    assert!(shown.contains("$0.0152"), "{shown}");
+    assert!(shown.contains("I have started a reviewer; I will report back."), "{shown}");
+}
+
 #[test]
 fn a_run_is_listed_and_shown_again_as_it_was() {
     let bench = recorded("b-shell");

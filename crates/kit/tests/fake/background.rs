@@ -1,5 +1,5 @@
 //! What an agent runs on behind its turn: it is waited for, paid for and stopped.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, reason = "the helpers of a test may panic like the test itself")]
 
 use crate::fake_run::{Seen, Stage, finish_after, lines, play, read_to, run};
 use belay_testkit::fake_agent::{Exit, Pace, Pause, Play, Signal, Until, WaitForStdin};

@@ -20,6 +20,7 @@ fn a_project_tightens_and_never_loosens() {
         ("permit", r#""read-only""#, r#""full""#),
         ("timeout", r#""10m""#, r#""1h""#),
         ("idle_timeout", r#""tool=5m""#, r#""tool=2h""#),
+        ("background", r#""stop""#, r#""wait""#),
         ("max_turns", "3", "4"),
         ("max_cost", "0.5", "5"),
         ("max_output_tokens", "100", "200"),
