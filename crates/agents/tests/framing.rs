@@ -1,21 +1,13 @@
 //! Lines that are more than one clean object: what is read of them, and what is not believed.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    reason = "tests read recordings"
-)]
 
-#[path = "support/recorded.rs"]
-mod recorded;
-
+use crate::recorded;
+use crate::recorded::{Recording, Said};
 use belay_agents::{
     Acp, Action, Agent, AttemptEnd, Claude, Codex, Copilot, Emitted, Exit, Input, Out, RunRequest,
     StreamParser, Transport,
 };
 use belay_trace::{Event, Level};
 use proptest::prelude::*;
-use recorded::{Recording, Said};
 use serde_json::{Value, json};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};

@@ -22,6 +22,7 @@ mod docker_agent;
 mod failure_tables;
 mod failures;
 mod found;
+mod framing;
 mod garbage;
 mod known_shapes;
 mod limits;
@@ -41,5 +42,6 @@ mod shell;
 mod shown;
 mod side_by_side;
 mod truncation;
+mod verdicts;
 #[path = "support/watch.rs"]
 mod watch;

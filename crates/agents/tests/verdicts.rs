@@ -1,5 +1,4 @@
 //! What counts as an answer, the same for every driver, each in the words of its own protocol.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use belay_agents::{
     Acp, Agent, AttemptEnd, Claude, Codex, Copilot, DockerAgent, Exit, OpenCode, Pi, RunRequest,

@@ -27,6 +27,7 @@ mod redact;
 mod resume;
 mod run;
 mod runs;
+mod session_lock;
 mod steer;
 mod stop;
 #[path = "support/stored.rs"]

@@ -1,9 +1,6 @@
 //! A session has one user, over processes: refused, forced, waited for, and free when its user dies.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-#[path = "support/stored.rs"]
-mod stored;
-
+use crate::stored::{Bench, claude, hanging, hangs, id, stdout, wait_for, with_claude};
 use belay_testkit::fake_agent::{Pace, Pause, Play, Until};
 use belay_testkit::recordings;
 use rustix::process::{Pid, Signal, kill_process};
@@ -13,7 +10,6 @@ use std::io::Read as _;
 use std::path::Path;
 use std::process::{Child, Output, Stdio};
 use std::time::{Duration, Instant};
-use stored::{Bench, claude, hanging, hangs, id, stdout, wait_for, with_claude};
 
 /// The session of the recording that hangs.
 const SESSION: &str = "c9d9b6d7-3b6d-4d63-9f70-41bfd8b74e0d";

@@ -234,8 +234,8 @@ fn check_steered(way: &str, by: StoppedBy) {
     let marker = format!("belay-steered-{way}-{by:?}-{}", std::process::id());
     let test = format!("real_stops::steered::{way}::{by:?}");
     // They stand in the project, which is where the tool runs.
-    let mark = |name: &str| Reply::text("More.").shell(&format!("touch {name}")).usage(TOKENS);
-    let call = Reply::text("Working.").shell(&looping(&marker)).usage(TOKENS);
+    let mark = |name: &str| Reply::text("More.").shell(format!("touch {name}")).usage(TOKENS);
+    let call = Reply::text("Working.").shell(looping(&marker)).usage(TOKENS);
     let script = Script::new().reply(call).reply(mark("mark-1")).reply(mark("mark-2"));
     let script = script.forever(Reply::text("Never said.").usage(TOKENS));
     let bench = match way {

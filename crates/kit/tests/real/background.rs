@@ -116,7 +116,7 @@ fn a_subagent_of_25_seconds_is_waited_for(stage: &Stage) {
     played.ended_by_itself();
     assert!(stage.file("made.txt").exists());
 }
-on!(a_subagent_of_25_seconds_is_waited_for: claude, claude_print);
+on!(a_subagent_of_25_seconds_is_waited_for: claude; claude_print);
 
 fn a_command_of_15_seconds_is_waited_for(stage: &Stage) {
     let played = stage.play(with_command(15).reply(said(FINAL)), full());
@@ -125,7 +125,7 @@ fn a_command_of_15_seconds_is_waited_for(stage: &Stage) {
     played.ended_by_itself();
     assert_eq!(ticked(stage), 15);
 }
-on!(a_command_of_15_seconds_is_waited_for: claude, claude_print);
+on!(a_command_of_15_seconds_is_waited_for: claude; claude_print);
 
 fn a_report_that_fails_is_the_failure_of_the_run(stage: &Stage) {
     let script = with_subagent(stage, Duration::from_millis(500)).forever(Reply::overloaded());
@@ -134,7 +134,7 @@ fn a_report_that_fails_is_the_failure_of_the_run(stage: &Stage) {
     assert_eq!(played.outcome().text, FIRST);
     played.used(stage.way, 4);
 }
-on!(a_report_that_fails_is_the_failure_of_the_run: claude, claude_print);
+on!(a_report_that_fails_is_the_failure_of_the_run: claude; claude_print);
 
 /// A subagent that starts another one, one beside it, and a command that outlives the turns that report them.
 fn many_tasks_are_waited_for_and_the_last_report_is_the_answer(stage: &Stage) {
@@ -158,7 +158,7 @@ fn many_tasks_are_waited_for_and_the_last_report_is_the_answer(stage: &Stage) {
     });
     assert!(most.max().unwrap() >= 3, "{played:#?}");
 }
-on!(many_tasks_are_waited_for_and_the_last_report_is_the_answer: claude, claude_print);
+on!(many_tasks_are_waited_for_and_the_last_report_is_the_answer: claude; claude_print);
 
 /// Interrupts the run when the wait has begun, and this file is there.
 fn interrupted(stage: &Stage, script: Script, file: &str) -> Played {
@@ -190,7 +190,7 @@ fn an_interrupt_while_a_command_is_open_keeps_the_cost(stage: &Stage) {
     played.used(stage.way, 2);
     assert_eq!(played.requests.len(), 2);
 }
-on!(an_interrupt_while_a_command_is_open_keeps_the_cost: claude, claude_print);
+on!(an_interrupt_while_a_command_is_open_keeps_the_cost: claude; claude_print);
 
 /// Its subagent has had one response, which no result of Claude's tells of.
 fn an_interrupt_while_a_subagent_is_open_keeps_the_cost(stage: &Stage) {
@@ -211,7 +211,7 @@ fn an_interrupt_while_a_subagent_is_open_keeps_the_cost(stage: &Stage) {
     resumed.answered("Good morning.");
     resumed.used(stage.way, 1);
 }
-on!(an_interrupt_while_a_subagent_is_open_keeps_the_cost: claude, claude_print);
+on!(an_interrupt_while_a_subagent_is_open_keeps_the_cost: claude; claude_print);
 
 fn what_is_open_is_stopped_at_the_first_result_if_that_is_asked(stage: &Stage) {
     let never = Reply::text("Never.").stall();
@@ -233,7 +233,7 @@ fn what_is_open_is_stopped_at_the_first_result_if_that_is_asked(stage: &Stage) {
     assert!(words.starts_with("stopped the command `build`"), "{words}");
     assert!(!played.attempt_ended().forced, "{played:#?}");
 }
-on!(what_is_open_is_stopped_at_the_first_result_if_that_is_asked: claude, claude_print);
+on!(what_is_open_is_stopped_at_the_first_result_if_that_is_asked: claude; claude_print);
 
 fn limit(limit: Duration) -> RunRequest {
     let mut idle = IdleLimits::default();
@@ -249,7 +249,7 @@ fn a_command_at_its_limit_is_stopped_and_the_answer_stands(stage: &Stage) {
     assert!(warning.contains("`build`") && end.contains("`build`"), "{warning}; {end}");
     assert!((3..=8).contains(&ticked(stage)), "{}", ticked(stage));
 }
-on!(a_command_at_its_limit_is_stopped_and_the_answer_stands: claude, claude_print);
+on!(a_command_at_its_limit_is_stopped_and_the_answer_stands: claude; claude_print);
 
 fn a_subagent_at_its_limit_has_stalled(stage: &Stage) {
     let script = Script::new()
@@ -264,7 +264,7 @@ fn a_subagent_at_its_limit_has_stalled(stage: &Stage) {
     played.used_at_least(2);
     assert_eq!(played.warned().len(), 1, "{played:#?}");
 }
-on!(a_subagent_at_its_limit_has_stalled: claude, claude_print);
+on!(a_subagent_at_its_limit_has_stalled: claude; claude_print);
 
 fn a_session_goes_on_after_work_in_the_background(stage: &Stage) {
     let script = with_subagent(stage, Duration::from_millis(300)).reply(said(FINAL));
@@ -276,7 +276,7 @@ fn a_session_goes_on_after_work_in_the_background(stage: &Stage) {
     resumed.used(stage.way, 1);
     assert!(resumed.requests[0].body.to_string().contains("SUB REPORT"));
 }
-on!(a_session_goes_on_after_work_in_the_background: claude, claude_print);
+on!(a_session_goes_on_after_work_in_the_background: claude; claude_print);
 
 /// Standard input is still open when Claude asks.
 fn a_report_may_ask_for_a_permission(stage: &Stage) {

@@ -393,7 +393,7 @@ on!(nothing_is_left_in_the_folder_for_temporary_files: opencode; opencode_run);
 /// The first tool sleeps until it is stopped; what would run after it leaves a mark.
 fn marking_script(stage: &Stage) -> Script {
     let mark = |name| format!("touch {}", stage.file(name).display());
-    let mark = |name| Reply::text("More.").shell(&mark(name)).usage(TOKENS);
+    let mark = |name| Reply::text("More.").shell(mark(name)).usage(TOKENS);
     let sleep = Reply::text("I will sleep.").shell(SLEEP).usage(TOKENS);
     let script = Script::new().reply(sleep).reply(mark("mark-1")).reply(mark("mark-2"));
     script.forever(Reply::text("Never said.").usage(TOKENS))

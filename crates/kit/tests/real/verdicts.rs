@@ -15,7 +15,7 @@ fn a_model_that_says_nothing_has_not_answered(stage: &Stage) {
     let played = stage.play(Script::new().forever(Reply::new()), "PROMPT");
     played.failed(FailureKind::Protocol);
 }
-on!(a_model_that_says_nothing_has_not_answered: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, gemini, qwen, copilot);
+on!(a_model_that_says_nothing_has_not_answered: claude; claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, gemini, qwen, copilot);
 
 /// Gemini is left out: there silence is what becomes of a response that broke off.
 fn silence_behind_tools_is_an_empty_answer_and_said(stage: &Stage) {
@@ -25,7 +25,7 @@ fn silence_behind_tools_is_an_empty_answer_and_said(stage: &Stage) {
     assert_eq!(codes(&played, "empty_answer"), 1, "{played:#?}");
     assert_eq!(played.of_type("attempt_started").len(), 1);
 }
-on!(silence_behind_tools_is_an_empty_answer_and_said: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, qwen, copilot);
+on!(silence_behind_tools_is_an_empty_answer_and_said: claude; claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, qwen, copilot);
 
 fn codes(played: &Played, code: &str) -> usize {
     played.notices().into_iter().filter(|(known, _)| *known == code).count()
@@ -39,14 +39,14 @@ fn what_a_model_declines_is_refused(stage: &Stage) {
     played.failed(FailureKind::Refused);
     assert_eq!(played.outcome().text, HALF, "{played:#?}");
 }
-on!(what_a_model_declines_is_refused: claude, claude_print, codex, opencode, opencode_run, pi, pi_print, copilot);
+on!(what_a_model_declines_is_refused: claude; claude_print, codex, opencode, opencode_run, pi, pi_print, copilot);
 
 fn what_a_model_declines_at_once_is_refused(stage: &Stage) {
     let declined = Reply::new().stop(StopReason::Refusal);
     let played = stage.play(Script::new().forever(declined), "PROMPT");
     played.failed(FailureKind::Refused);
 }
-on!(what_a_model_declines_at_once_is_refused: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, copilot);
+on!(what_a_model_declines_at_once_is_refused: claude; claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, copilot);
 
 fn what_a_provider_flags_is_refused(stage: &Stage) {
     for code in ["invalid_prompt", "content_policy_violation"] {
@@ -54,14 +54,14 @@ fn what_a_provider_flags_is_refused(stage: &Stage) {
         played.failed(FailureKind::Refused);
     }
 }
-on!(what_a_provider_flags_is_refused: claude, claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, qwen, copilot);
+on!(what_a_provider_flags_is_refused: claude; claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, qwen, copilot);
 
 fn a_command_of_the_agents_own_asks_no_model(stage: &Stage) {
     let played = stage.play(Script::new(), "/cost");
     assert!(played.outcome.is_ok(), "{played:#?}");
     assert_eq!((codes(&played, "no_model"), played.requests.len()), (1, 0), "{played:#?}");
 }
-on!(a_command_of_the_agents_own_asks_no_model: claude, claude_print);
+on!(a_command_of_the_agents_own_asks_no_model: claude; claude_print);
 
 fn stalled_in_its_tool(played: &Played) {
     let error = played.failed(FailureKind::Stalled);
@@ -82,7 +82,7 @@ fn a_heartbeat_does_not_hide_a_hang(stage: &Stage) {
     stalled_in_its_tool(&played);
     assert_eq!(played.of_type("tool_progress").len(), 1, "{played:#?}");
 }
-on!(a_heartbeat_does_not_hide_a_hang: claude, claude_print);
+on!(a_heartbeat_does_not_hide_a_hang: claude; claude_print);
 
 /// `opencode run` tells a call when it has returned, and so there the model's limit ends it.
 fn a_server_that_never_answers_ends_at_the_tools_limit(stage: &Stage) {
@@ -104,4 +104,4 @@ fn a_server_that_never_answers_ends_at_the_tools_limit(stage: &Stage) {
         }
     }
 }
-on!(a_server_that_never_answers_ends_at_the_tools_limit: claude, claude_print, codex, codex_exec, opencode, pi, gemini, qwen, copilot);
+on!(a_server_that_never_answers_ends_at_the_tools_limit: claude; claude_print, codex, codex_exec, opencode, pi, gemini, qwen, copilot);
