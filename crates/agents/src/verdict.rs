@@ -27,6 +27,8 @@ pub(crate) struct Said {
     pub(crate) acted: bool,
     /// Who carried the prompt out.
     pub(crate) by: By,
+    /// The agent's word for why the turn ended, by its name for that: the evidence where nothing was said.
+    pub(crate) ended: Option<(&'static str, String)>,
 }
 
 /// Who carried a prompt out.
@@ -58,10 +60,14 @@ pub(crate) fn verdict(said: &Said) -> Verdict {
         None if said.by == By::Agent => Verdict::Command,
         None if has_answer => Verdict::Answered,
         None if said.acted => Verdict::Silent,
-        None => Verdict::Failed(Failure::new(
-            FailureKind::Protocol,
-            "the turn ended without a word, and without a tool call",
-        )),
+        None => {
+            let words = "the turn ended without a word, and without a tool call";
+            let failure = Failure::new(FailureKind::Protocol, words);
+            Verdict::Failed(match &said.ended {
+                Some((name, reason)) => failure.with(EvidenceSource::Field, name, reason),
+                None => failure,
+            })
+        }
     }
 }
 

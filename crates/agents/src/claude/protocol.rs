@@ -752,6 +752,7 @@ impl Claude {
             reached: turn.reached,
             structured: line.structured_output.as_deref().map(Json::from_raw),
             acted: turn.acted,
+            ended: line.stop_reason.map(|reason| ("stop_reason", reason)),
             by: if no_model { By::Agent } else { By::Model },
         };
         let end = said.end(out);

@@ -156,7 +156,8 @@ impl Parts {
     pub(super) fn said(&self, failure: Option<Failure>) -> Said {
         let reached = self.answer.clone();
         let words = if self.is_last { reached.clone() } else { String::new() };
-        Said { failure, words, reached, acted: self.acted, ..Said::default() }
+        let ended = self.reason.clone().map(|reason| ("finish", reason));
+        Said { failure, words, reached, acted: self.acted, ended, ..Said::default() }
     }
 
     /// Takes a part; `None` if this version does not know its kind.

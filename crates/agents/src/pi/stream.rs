@@ -147,9 +147,12 @@ impl Stream {
     pub(super) fn end(&mut self, failure: Option<Failure>, out: &mut Out) -> AttemptEnd {
         let unfinished = self.message.take().map(|message| message.text());
         let reached = std::mem::take(&mut self.reached);
+        let (words, reason) =
+            self.last.take().map(|last| (last.text, last.stop_reason)).unwrap_or_default();
         let said = Said {
             failure,
-            words: self.last.take().map(|last| last.text).unwrap_or_default(),
+            words,
+            ended: reason.map(|reason| ("stopReason", reason)),
             reached: unfinished.filter(|text| !text.is_empty()).unwrap_or(reached),
             acted: self.acted,
             ..Said::default()
