@@ -555,6 +555,14 @@ fn a_dialogue_goes_on_behind_words_and_no_answer_is_forged() {
         ] {
             out.actions.clear();
             protocol.step(Input::Stdout(format!("{before}{line}").as_bytes()), &mut out);
+            // The agent is quiet from here on.
+            let timers = out.actions.iter().filter_map(|action| match action {
+                Action::Timer(id, _) => Some(*id),
+                _ => None,
+            });
+            for timer in timers.collect::<Vec<_>>() {
+                protocol.step(Input::Timer(timer), &mut out);
+            }
             said.extend(out.actions.iter().filter_map(|action| match action {
                 Action::Emit(Emitted { event: Event::Text(text), .. }) => Some(text.text.clone()),
                 Action::TurnEnded(end) => Some(format!("end: {}", end.answer)),

@@ -393,7 +393,7 @@ impl ResultLine {
     /// the same field.
     pub(super) fn is_error(&self) -> bool {
         let api_error = self.api_error.is_some()
-            || self.api_error_status.is_some()
+            || self.api_error_status.is_some_and(|status| status != 0)
             || self.api_error_type.is_some();
         let reason = self.terminal_reason.as_deref().unwrap_or("completed");
         let is_bad = self.subtype.starts_with("error")

@@ -506,6 +506,8 @@ impl AppServer {
                 if item.sort() == Sort::Unknown {
                     return Some(None);
                 }
+                // Items of users and of compactions have no event of their own.
+                out.progress();
                 if other.responds(&item) {
                     let model = self.model.clone();
                     out.event(Event::TurnStarted(TurnStarted { message_id: None, model }));
