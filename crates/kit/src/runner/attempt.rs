@@ -497,6 +497,9 @@ impl Attempt<'_> {
             None => self.end = Some(end),
         }
         self.has_result = false;
+        if let Some(stop) = &mut self.stop {
+            stop.is_last_turn_over = true;
+        }
         self.background.turn_ended(Instant::now());
         self.give_result();
     }

@@ -229,3 +229,71 @@ async fn the_time_of_a_run_is_up_during_the_wait_too() {
     assert_eq!(seen.failure().kind, FailureKind::Deadline);
     used(&seen, 1700, 92, 0.01524);
 }
+
+#[tokio::test]
+async fn a_message_reaches_an_agent_whose_task_is_open() {
+    let (first, all) = (first_turn(SUBAGENT), lines("claude-code", SUBAGENT));
+    let pause = Pause {
+        after_line: first.len(),
+        until: Until::StdinLine("look left".into()),
+        then: all[first.len()..].to_vec(),
+        resume: false,
+    };
+    let play = Play { wait_for_stdin: WaitForStdin::Line, ..Play::lines(first) };
+    let stage = Stage::new("claude", &Play { pauses: vec![pause], ..play });
+    let mut run = stage.claude().start("p");
+    let records = read_to(&mut run, "attempt_result").await;
+    run.steer("look left");
+    let seen = finish_after(records, run).await;
+    assert_eq!(seen.answer(), FINAL);
+    let steered = seen.records.iter().find_map(|record| match &record.event {
+        Event::Steered(steered) => Some((steered.text.as_str(), steered.delivered)),
+        _ => None,
+    });
+    assert_eq!(steered, Some(("look left", true)));
+}
+
+/// A call that is on its way when the stop comes is of the turn that is stopped, and no new one.
+#[tokio::test]
+async fn a_stop_in_a_later_turn_leaves_it_the_time_to_report() {
+    let init = r#"{"type":"system","subtype":"init","session_id":"s1","model":"m"}"#;
+    let result = |end: &str, tokens: u64, cost: f64| {
+        format!(
+            r#"{{"type":"result",{end},"num_turns":1,"session_id":"s1","total_cost_usd":{cost},"modelUsage":{{"m":{{"inputTokens":{tokens},"outputTokens":{tokens},"costUSD":{cost}}}}}}}"#
+        )
+    };
+    let said = |block: &str, id: &str| {
+        format!(
+            r#"{{"type":"assistant","parent_tool_use_id":null,"message":{{"id":"{id}","model":"m","content":[{block}],"usage":{{"input_tokens":3,"output_tokens":1}}}}}}"#
+        )
+    };
+    let text = |words: &str| format!(r#"{{"type":"text","text":"{words}"}}"#);
+    let lines = [
+        init.to_owned(),
+        said(&text("Started."), "m1"),
+        result(r#""subtype":"success","is_error":false,"result":"Started.""#, 3, 0.12),
+        init.to_owned(),
+        said(&text("More."), "m2"),
+    ];
+    let call = r#"{"type":"tool_use","id":"t1","name":"Bash","input":{"command":"ls"}}"#;
+    let pause = Pause {
+        after_line: 5,
+        until: Until::StdinLine(r#""subtype":"interrupt""#.into()),
+        then: vec![
+            said(call, "m2"),
+            result(r#""subtype":"error_during_execution","is_error":true"#, 9, 0.5),
+        ],
+        resume: false,
+    };
+    let play = Play { wait_for_stdin: WaitForStdin::Line, ..Play::lines(lines) };
+    let play = Play { pauses: vec![pause], ..play }.exit(Exit::Code(1));
+    let stage = Stage::new("claude", &play);
+    let mut run = stage.claude().start("p");
+    let mut records = read_to(&mut run, "attempt_result").await;
+    records.extend(read_to(&mut run, "text").await);
+    run.interrupter().interrupt();
+    let seen = finish_after(records, run).await;
+    assert_eq!(seen.failure().kind, FailureKind::Interrupted);
+    assert_eq!(seen.attempt_ended().exit_code, Some(1), "it ended by itself");
+    used(&seen, 9, 9, 0.5);
+}

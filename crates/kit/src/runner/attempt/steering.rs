@@ -7,10 +7,11 @@ use belay_trace::Event;
 impl Attempt<'_> {
     /// Passes a message on, unless it would begin something new behind a stop or behind the answer.
     pub(super) fn steer(&mut self, text: String) {
-        let reason = match (self.is_stopping(), &self.end) {
+        let has_ended = self.end.is_some() && !self.background.is_busy();
+        let reason = match (self.is_stopping(), has_ended) {
             (true, _) => "the run is stopping",
-            (false, Some(_)) => "the agent has ended its turn",
-            (false, None) => {
+            (false, true) => "the agent has ended its turn",
+            (false, false) => {
                 self.steers.push(text.clone());
                 return self.input(Input::Steer(&text));
             }

@@ -27,6 +27,8 @@ pub(super) struct Stop {
     pub(super) climb: Option<Instant>,
     /// Background tasks were open when it began: whatever the agent has said before, it was not done.
     pub(super) cuts: bool,
+    /// No turn is left that it is for: whatever begins now is nobody's wish.
+    pub(super) is_last_turn_over: bool,
 }
 
 impl Attempt<'_> {
@@ -57,8 +59,10 @@ impl Attempt<'_> {
         let rung = if self.has_spoken { Rung::first(self.plan) } else { Rung::Kill };
         let haste = Haste::of(reason);
         let cuts = self.background.has_tasks();
+        let is_last_turn_over = self.end.is_some() && !self.background.works();
         let (reason, failure, climb) = (Some(reason), None, None);
-        self.stop = Some(Stop { reason, words, failure, rung, haste, climb, cuts });
+        let stop = Stop { reason, words, failure, rung, haste, climb, cuts, is_last_turn_over };
+        self.stop = Some(stop);
         self.take(rung);
         // The driver hears of it in any case: how the turn ended is its to say.
         self.input(Input::Interrupt);
@@ -76,6 +80,7 @@ impl Attempt<'_> {
             haste: Haste::Insisted,
             climb: None,
             cuts: false,
+            is_last_turn_over: true,
         });
         stop.haste = Haste::Insisted;
         if stop.rung < rung {
@@ -99,6 +104,7 @@ impl Attempt<'_> {
             haste: Haste::Patient,
             climb: None,
             cuts: false,
+            is_last_turn_over: true,
         });
         self.take(rung);
     }
@@ -107,7 +113,10 @@ impl Attempt<'_> {
     /// for a message that waited, is ended before it can do anything.
     pub(super) fn end_what_begins_after_a_stop(&mut self, event: &Event) {
         let begins = matches!(event, Event::TurnStarted(_) | Event::ToolCall(_));
-        if begins && self.is_stopping() && self.end.is_some() {
+        let is_over = self.stop.as_ref().is_some_and(|stop| stop.is_last_turn_over);
+        if begins && is_over && self.is_stopping() {
+            // What it has asked of the model by now, nobody will report.
+            self.bill.was_cut();
             self.finish_process();
         }
     }
