@@ -71,7 +71,15 @@ fn an_agent_sees_what_its_list_names_and_what_the_caller_hands_over() {
         assert_eq!(belay.output().unwrap().status.code(), Some(0));
         agent.log().env().into_keys().collect::<BTreeSet<_>>()
     };
-    let own = ["ANTHROPIC_API_KEY", "BELAY_RUN_ID", "DISABLE_AUTOUPDATER", "HOME", "LANG", "PATH"];
+    let own = [
+        "ANTHROPIC_API_KEY",
+        "BELAY_RUN_ID",
+        "CLAUDE_CODE_PRINT_BG_WAIT_CEILING_MS",
+        "DISABLE_AUTOUPDATER",
+        "HOME",
+        "LANG",
+        "PATH",
+    ];
     let own: BTreeSet<String> = own.map(str::to_owned).into();
     assert_eq!(seen(&[]), own);
     let handed = own.iter().cloned().chain(["GITHUB_TOKEN".to_owned()]).collect();
