@@ -41,6 +41,7 @@ mod shell;
 #[path = "support/shown.rs"]
 mod shown;
 mod side_by_side;
+mod strays;
 mod truncation;
 mod verdicts;
 #[path = "support/watch.rs"]

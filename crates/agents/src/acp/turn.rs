@@ -136,7 +136,7 @@ impl Turn {
         match answered {
             true if !self.has_said => String::new(),
             // Thoughts may be all that there is of the last message.
-            _ if text.is_empty() => reached,
+            _ if text.trim().is_empty() && !reached.is_empty() => reached,
             _ => text,
         }
     }
@@ -156,7 +156,7 @@ impl Turn {
         self.responses += 1;
         (self.text_id, self.thought_id) = (None, None);
         let text = std::mem::take(&mut self.text);
-        if !text.is_empty() {
+        if !text.trim().is_empty() {
             self.reached = text;
         }
         out.event(Event::TurnStarted(TurnStarted {

@@ -54,6 +54,8 @@ pub(super) struct Claude {
     /// Turns that are over, but for their results: over print they come when no subagent is left.
     held: VecDeque<Turn>,
     turns_ended: u32,
+    /// A turn has ended with an answer.
+    has_answered: bool,
     background: Background,
     interrupt: Interrupt,
     /// A stop was asked for: no turn may begin any more.
@@ -81,6 +83,10 @@ struct Turn {
     responded: bool,
     /// The model's last response has asked for a tool.
     wants_tool: bool,
+    /// Why the model's last response ended.
+    stop_reason: Option<String>,
+    /// A tool was called behind the last words.
+    is_silent_since: bool,
 }
 
 /// A response that arrives in pieces.
@@ -132,6 +138,7 @@ impl Claude {
             turn: Turn::default(),
             held: VecDeque::new(),
             turns_ended: 0,
+            has_answered: false,
             background: Background::default(),
             interrupt: Interrupt::No,
             is_stopping: false,
@@ -163,6 +170,9 @@ impl Objects for Claude {
     fn read(&mut self, text: &str, out: &mut Out) -> Option<()> {
         let head: Head<'_> = decode(text)?;
         self.seen_stdout = true;
+        if self.is_of_another_session(&head) {
+            return None;
+        }
         if self.session_id.is_none() {
             self.session_id = head.session_id.as_deref().map(str::to_owned);
         }
@@ -213,6 +223,14 @@ impl Objects for Claude {
                 Some(())
             }
             ("control_cancel_request" | "keep_alive", _) => Some(()),
+            ("result", _) if self.is_stray(&head) => {
+                out.event(Event::notice(
+                    Level::Warn,
+                    "late",
+                    "a result that ends no turn of this run is not counted",
+                ));
+                Some(())
+            }
             ("result", _) => self.result(text, out),
             _ => None,
         }
@@ -234,6 +252,26 @@ impl Objects for Claude {
 }
 
 impl Claude {
+    /// True for what another session says, such as that of a Claude which this one has started. Only an init line
+    /// begins a session, and what comes before it may name the new one already.
+    fn is_of_another_session(&self, head: &Head<'_>) -> bool {
+        let (Some(ours), Some(theirs)) = (&self.session_id, &head.session_id) else { return false };
+        let of_turn = match head.kind.as_ref() {
+            "system" => head.subtype.as_deref().is_some_and(|subtype| {
+                subtype == "background_tasks_changed" || subtype.starts_with("task_")
+            }),
+            "assistant" | "user" | "stream_event" | "tool_progress" | "result" => true,
+            _ => false,
+        };
+        of_turn && ours != theirs
+    }
+
+    /// True for a result that ends no turn: one that is printed again, or a subagent's.
+    fn is_stray(&self, head: &Head<'_>) -> bool {
+        let ends_a_turn = self.turns_ended == 0 || self.turn.open || !self.held.is_empty();
+        head.parent_tool_use_id.is_some() || !ends_a_turn
+    }
+
     fn start(&self, out: &mut Out) {
         match self.transport {
             Transport::Dialogue => self.say_prompt(out),
@@ -460,6 +498,7 @@ impl Claude {
                 let new = unsaid(text, &said);
                 if parent.is_none() {
                     self.turn.reached.push_str(&new);
+                    self.turn.is_silent_since &= new.trim().is_empty();
                 }
                 if !new.is_empty() {
                     out.event_under(parent.clone(), Event::Text(Text { text: new, message_id }));
@@ -480,6 +519,7 @@ impl Claude {
             "redacted_thinking" => out.progress(),
             "tool_use" | "server_tool_use" | "mcp_tool_use" => {
                 self.turn.acted = true;
+                self.turn.is_silent_since |= parent.is_none();
                 let name = block.name.unwrap_or_default();
                 let call = ToolCall {
                     tool_id: block.id.map(ToolId),
@@ -589,6 +629,7 @@ impl Claude {
                 if parent.is_none() {
                     let reason = event.delta.and_then(|delta| delta.stop_reason);
                     self.turn.wants_tool = reason.as_deref() == Some("tool_use");
+                    self.turn.stop_reason = reason.map(|reason| reason.to_string());
                 }
                 let tokens = event.usage?;
                 let message_id = self.streams.get(&parent).and_then(|s| s.message_id.clone());
@@ -718,7 +759,7 @@ impl Claude {
     }
 
     fn result(&mut self, text: &str, out: &mut Out) -> Option<()> {
-        let line: ResultLine = decode(text)?;
+        let mut line: ResultLine = decode(text)?;
         let turn = match self.held.pop_front() {
             Some(turn) => turn,
             None => std::mem::take(&mut self.turn),
@@ -731,6 +772,7 @@ impl Claude {
             out.event(Event::Context(Context { used_tokens, window_tokens: window, source }));
         }
         let interrupted = self.interrupt == Interrupt::Sent;
+        line.stop_reason = line.stop_reason.or(turn.stop_reason);
         let api_error = turn.api_error.as_ref().or(self.turn.api_error.as_ref());
         // `/compact` that was interrupted ends as a success without an answer (measured, 2.1.329).
         let is_silent = line.result.as_deref().is_none_or(|words| words.trim().is_empty())
@@ -746,23 +788,31 @@ impl Claude {
             && (line.local_command.is_some()
                 || (line.num_turns == Some(0) && is_command(&self.prompt)));
         let result = line.result.filter(|_| failure.is_none());
+        let spoken = Some(&turn.reached).filter(|_| !turn.is_silent_since);
+        let words = result.filter(|result| !result.trim().is_empty());
         let said = Said {
             failure,
-            words: result.filter(|result| !result.is_empty()).unwrap_or(turn.reached.clone()),
+            words: words.or_else(|| spoken.cloned()).unwrap_or_default(),
             reached: turn.reached,
             structured: line.structured_output.as_deref().map(Json::from_raw),
-            acted: turn.acted,
+            // A turn that only takes note of a task adds nothing to the answer before it, and takes nothing away.
+            acted: turn.acted || self.has_answered,
             ended: line.stop_reason.map(|reason| ("stop_reason", reason)),
             by: if no_model { By::Agent } else { By::Model },
         };
         let end = said.end(out);
         let has_failed = end.failure.is_some();
+        self.has_answered |= !has_failed;
         let is_last = self.held.is_empty() && !self.turn.open;
         if is_last {
             self.background.turn_ended(line.subagent_stats.as_ref());
             self.background.tell(out);
         }
         self.end_turn(AttemptEnd { usage, denials, ..end }, out);
+        if !is_last {
+            // Its result is still to come.
+            out.turn_opened();
+        }
         if has_failed && self.steering.has_waiting() {
             // Interrupted, at its limit, failed: what waits would begin another turn at once.
             out.finish();

@@ -1,5 +1,6 @@
 //! Claude Code's stream-json lines, named after its own words. Unknown fields are ignored.
 
+use crate::verdict;
 use crate::wire::{lenient, lenient_text};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
@@ -408,7 +409,8 @@ impl ResultLine {
 
     /// True if the model declined to answer.
     pub(super) fn is_refused(&self) -> bool {
-        self.stop_reason.as_deref() == Some("refusal")
+        let reason = self.stop_reason.as_deref();
+        reason.is_some_and(|reason| verdict::refusal("stop_reason", reason).is_some())
     }
 }
 

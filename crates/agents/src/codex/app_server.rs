@@ -574,6 +574,11 @@ impl AppServer {
     }
 
     fn turn_completed(&mut self, note: TurnNote, out: &mut Out) {
+        if self.turns_ended > 0 && self.turn.is_none() {
+            // Told again, or of a turn that is none of ours: the answer stands as it is.
+            out.event(Event::notice(Level::Warn, "late", "the end of a turn that had ended"));
+            return;
+        }
         self.completed = Some(note);
         self.end_if_done(out);
     }

@@ -174,6 +174,9 @@ impl Exec {
                 return self.items.completed(&item, out).then_some(());
             }
             "error" => self.error(line.message?, out),
+            "turn.completed" | "turn.failed" if self.turns_ended > 0 && !self.turn_open => {
+                out.event(Event::notice(Level::Warn, "late", "the end of a turn that had ended"));
+            }
             "turn.completed" => self.completed(line.usage, out),
             "turn.failed" => {
                 let words = line.error.map(|error| error.message);

@@ -181,7 +181,9 @@ impl Items {
                 }
                 let is_comment = item.phase.as_deref() == Some("commentary");
                 self.is_last |= !text.is_empty();
-                if !is_comment || self.is_comment || self.last_message.is_empty() {
+                let says_nothing = text.trim().is_empty() && !self.last_message.is_empty();
+                let is_better = !is_comment || self.is_comment || self.last_message.is_empty();
+                if is_better && !says_nothing {
                     (self.last_message, self.is_comment) = (text, is_comment);
                 }
             }

@@ -465,6 +465,10 @@ impl Attempt<'_> {
                 }
                 Action::CloseStdin => self.process.close_stdin(),
                 Action::Timer(id, after) => self.timers.push((Instant::now() + after, id)),
+                Action::TurnEnded(_) if self.is_beside_the_answer(input) => {
+                    let words = "the agent began something after its answer and did not finish it";
+                    self.runner.publisher.event(Event::notice(Level::Warn, "late", words));
+                }
                 Action::TurnEnded(end) => self.turn_ended(*end),
                 Action::TurnOpened => self.background.turn_opened(),
                 Action::Http { id, method, path, body } => {
@@ -501,7 +505,21 @@ impl Attempt<'_> {
             stop.is_last_turn_over = true;
         }
         self.background.turn_ended(Instant::now());
+        if self.background.has_tasks() {
+            self.keep_to_the_reported_budget();
+        }
         self.give_result();
+    }
+
+    /// True for the end of a turn that its agent left unfinished when it ended well, behind an answer for which nothing
+    /// was open: no task was still to be reported, and no message to be answered.
+    fn is_beside_the_answer(&self, input: Input<'_>) -> bool {
+        let answered = self.end.as_ref().is_some_and(|end| end.failure.is_none());
+        matches!(input, Input::Exit(Exit::Code(0)))
+            && answered
+            && self.stop.is_none()
+            && self.steers.is_empty()
+            && !self.background.has_begun()
     }
 
     /// Lets the process live on while something is open, and after that for as long as it takes to save a session.

@@ -18,6 +18,8 @@ pub(super) struct Background {
     /// The agent says that its turn is over, also where its result is still to come.
     waiting: bool,
     tasks: Vec<Open>,
+    /// There was a task.
+    has_begun: bool,
 }
 
 /// A task that is open.
@@ -44,11 +46,12 @@ pub(super) enum Verdict {
 
 impl Background {
     pub(super) fn new(limit: Option<Duration>) -> Self {
-        Self { limit, turn_is_open: true, waiting: false, tasks: Vec::new() }
+        Self { limit, turn_is_open: true, waiting: false, tasks: Vec::new(), has_begun: false }
     }
 
     /// The agent has told what is open now.
     pub(super) fn told(&mut self, told: &BackgroundTasks, now: Instant) {
+        self.has_begun |= !told.tasks.is_empty();
         let mut before = std::mem::take(&mut self.tasks);
         for task in &told.tasks {
             let known = before.iter().position(|open| open.task.task_id == task.task_id);
@@ -107,6 +110,11 @@ impl Background {
     /// True if there is something that the attempt waits for.
     pub(super) fn is_busy(&self) -> bool {
         self.turn_is_open || self.has_tasks()
+    }
+
+    /// True if there has been a task.
+    pub(super) fn has_begun(&self) -> bool {
+        self.has_begun
     }
 
     /// True if tasks are waited for.

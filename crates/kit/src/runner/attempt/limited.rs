@@ -69,6 +69,14 @@ impl Attempt<'_> {
         self.keep_to_the_budget(|bill| bill.so_far(&Usage::default(), responses));
     }
 
+    /// What the agent itself says the attempt has cost, at the end of a turn behind which it may work on.
+    pub(super) fn keep_to_the_reported_budget(&mut self) {
+        let reported = self.end.as_ref().map(|end| end.usage.clone());
+        if let Some(usage) = reported.filter(|usage| usage.total_cost_usd.is_some()) {
+            self.keep_to_the_budget(|_| usage);
+        }
+    }
+
     /// Stops the agent when the run has cost what it may: the attempts before, and this one so far.
     fn keep_to_the_budget(&mut self, used: impl FnOnce(&Bill) -> Usage) {
         let Some(max) = self.runner.request.max_cost_usd else { return };
