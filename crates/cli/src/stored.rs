@@ -29,6 +29,11 @@ impl StateDir {
         store(self.state_dir.clone())
     }
 
+    /// The folder that was named.
+    pub(crate) fn named(&self) -> Option<PathBuf> {
+        self.state_dir.clone()
+    }
+
     /// The folder itself.
     pub(crate) fn folder(&self) -> Result<PathBuf, Fail> {
         folder(self.state_dir.clone())

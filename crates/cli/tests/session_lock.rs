@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 /// The session of the recording that hangs.
 const SESSION: &str = "c9d9b6d7-3b6d-4d63-9f70-41bfd8b74e0d";
 
-const HINT: &str = "hint: wait until it is free with --queue, resume a copy with --fork, or resume it \
+const HINT: &str = "hint: wait until it is free with --queue, resume a copy with `--fork SESSION` instead of `--resume`, or resume it \
     all the same with --force";
 
 /// A Claude of that session that answers, a line each so many milliseconds.

@@ -39,7 +39,7 @@ fn a_run_is_stopped_like_by_a_ctrl_c_and_keeps_its_bill() {
     let words = String::from_utf8(again.stdout).unwrap();
     assert_eq!(words, format!("run {short} has ended already: interrupted\n"));
     let steered = bench.shown(&["steer", "latest", "hello"]);
-    assert!(steered.starts_with("exit 2\n") && steered.contains("is not at work any more"));
+    assert!(steered.starts_with("exit 4\n") && steered.contains("is not running any more"));
 }
 
 /// A Claude that neither listens nor goes by itself.

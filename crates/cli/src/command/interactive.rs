@@ -10,7 +10,7 @@ use super::show::account::Account;
 use crate::config::{Config, Wanted};
 use crate::fail::{Fail, closed_pipe_is_fine};
 use crate::say::warn;
-use crate::stored;
+use crate::stored::{self, StateDir};
 use belay_trace::visible_line;
 use belaykit::{
     Candidate, Client, Error, FailureKind, Permissions, RunRequest, Transport, WhenInUse,
@@ -47,6 +47,9 @@ pub(crate) struct Interactive {
     #[command(flatten)]
     ask: Ask,
 
+    #[command(flatten)]
+    state_dir: StateDir,
+
     /// Print the command, and run nothing.
     #[arg(long)]
     dry_run: bool,
@@ -61,10 +64,10 @@ impl Interactive {
         self.ask.apply(&mut request);
         let (mut named, mut cwd) = (self.agent, None);
         let when = self.session.in_use().when();
-        request.session = match self.session.chosen(None)? {
+        request.session = match self.session.chosen(self.state_dir.named())? {
             Chosen::Session(session) => session,
             Chosen::Run(run, branch) => {
-                let store = stored::store(None)?;
+                let store = self.state_dir.store()?;
                 let run = stored::find(&store, &run)?;
                 let account = Account::of(&store, &run)?;
                 named = Some(session::agent_of(&account, named)?);
@@ -77,7 +80,7 @@ impl Interactive {
         request.cwd = Some(self.ask.folder(cwd.as_deref())?);
         request.when_in_use = when;
         let mut client = self.ask.client(std::slice::from_ref(&agent));
-        if let Ok(folder) = stored::folder(None) {
+        if let Ok(folder) = self.state_dir.folder() {
             client = client.lock_dir(folder);
         }
         if self.dry_run {

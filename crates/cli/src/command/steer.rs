@@ -47,7 +47,7 @@ impl Steer {
         let run = stored::find(&store, &self.run)?;
         let short = stored::short_id(&store, run.id());
         let over = || {
-            Fail::usage(format!("run {short} is not at work any more"))
+            Fail::not_found(format!("run {short} is not running any more"))
                 .hint(format_args!("go on with it: belay resume {short} \"…\""))
         };
         if run.overview().state != RunState::Running {

@@ -528,7 +528,7 @@ impl Attempt<'_> {
             && !self.background.works()
             && let Some(names) = self.background.give_up()
         {
-            let words = format!("stopped {names}, open after the agent's turn (background stop)");
+            let words = format!("stopped {names}, open after the agent's turn (--background stop)");
             self.runner.publisher.event(Event::notice(Level::Warn, "background", words));
         }
         let is_done = self.end.is_some() && !self.background.is_busy();

@@ -272,5 +272,5 @@ pub(crate) fn with_hint(error: &Error) -> Fail {
 }
 
 /// What to do about a session that another run uses.
-const IN_USE: &str = "wait until it is free with --queue, resume a copy with --fork, or resume it all the same with \
+const IN_USE: &str = "wait until it is free with --queue, resume a copy with `--fork SESSION` instead of `--resume`, or resume it all the same with \
     --force";
