@@ -3,7 +3,7 @@
 
 use crate::fake_run::waiting;
 use crate::fake_run::{
-    ANSWER, SUPERVISOR, Seen, Stage, answer, finish_after, lines, play, read_to, run,
+    ANSWER, SUPERVISOR, Seen, Stage, answer, finish_after, lines, play, read_to, run, sessionless,
 };
 use belay_testkit::fake_agent::{Exit, FakeAgent, Play, Until, WaitForStdin};
 use belay_testkit::recordings;
@@ -89,7 +89,7 @@ fn rejected(window: &str, reset: i64) -> Vec<String> {
     let event = json!({
         "type": "rate_limit_event",
         "rate_limit_info": {"status": "rejected", "resetsAt": reset, "rateLimitType": window},
-        "uuid": "u", "session_id": "s",
+        "uuid": "u",
     });
     lines.insert(1, event.to_string());
     lines
@@ -241,7 +241,7 @@ async fn after_the_reset_one_run_tries_and_the_others_are_spared_when_it_does_no
     let mut bench = Bench::new(&limited("five_hour", soon()));
     run(&bench.client(), "p").await;
     let reset = soon();
-    let rest = rejected("five_hour", reset).split_off(1);
+    let rest = sessionless(rejected("five_hour", reset).split_off(1));
     let play = waiting(Until::StdinLine("go on".into()), rest).exit(Exit::Code(1));
     bench.replace(&play);
     let (first, second) = two_after_the_reset(&bench).await;

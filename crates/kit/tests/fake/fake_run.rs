@@ -6,6 +6,7 @@ use belay_testkit::recordings::{self, Recording};
 use belaykit::{
     Claude, Client, Codex, Error, Event, Outcome, Policy, Record, Run, RunRequest, Transport,
 };
+use serde_json::Value;
 use std::ffi::OsString;
 use std::future::Future;
 use std::os::unix::fs::PermissionsExt as _;
@@ -181,6 +182,16 @@ pub(crate) async fn finish_after(mut records: Vec<Record>, mut run: Run) -> Seen
     let seen = Seen { outcome: outcome.await, records, took: began.elapsed() };
     check(&seen, &id);
     seen
+}
+
+/// Lines of one recording as they can follow another's, whose session they do not name.
+pub(crate) fn sessionless(lines: impl IntoIterator<Item = String>) -> Vec<String> {
+    let without = |line: String| {
+        let mut line: Value = serde_json::from_str(&line).unwrap();
+        line.as_object_mut().unwrap().remove("session_id");
+        line.to_string()
+    };
+    lines.into_iter().map(without).collect()
 }
 
 /// Reads a run up to the first event with this name.

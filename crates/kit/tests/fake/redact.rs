@@ -23,7 +23,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 }
 
 fn delta(id: usize, text: &str) -> String {
-    json!({"type": "stream_event", "session_id": "s", "uuid": "u", "parent_tool_use_id": null,
+    json!({"type": "stream_event", "uuid": "u", "parent_tool_use_id": null,
         "event": {"type": "content_block_delta", "index": id, "delta": {"type": "text_delta", "text": text}}})
     .to_string()
 }

@@ -3,7 +3,7 @@
 
 use crate::fake_run::{
     ANSWER, Seen, Stage, answer, finish_after, hanging, is_running, lines, patiently, pid, read_to,
-    run, wait_until, waiting,
+    run, sessionless, wait_until, waiting,
 };
 use belay_testkit::fake_agent::{Exit, Grandchild, Pause, Play, Signal, Until, WaitForStdin};
 use belay_testkit::recordings;
@@ -17,7 +17,7 @@ const STUBBORN: [Signal; 2] = [Signal::Int, Signal::Term];
 /// How Claude ends a turn that was interrupted in a tool.
 fn interrupted_turn() -> Vec<String> {
     let mut lines = lines("claude-code", "s-multi-interrupt");
-    lines.drain(13..17).collect()
+    sessionless(lines.drain(13..17))
 }
 
 /// Starts a run, waits for its session and interrupts it so many times.
