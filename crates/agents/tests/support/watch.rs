@@ -99,6 +99,8 @@ pub(crate) struct Watched {
     was_whole: bool,
     /// The agent has stated a success, and the driver still listens for what comes after it.
     is_settled: bool,
+    /// A turn has ended.
+    has_ended: bool,
 }
 
 impl Watched {
@@ -112,6 +114,7 @@ impl Watched {
             thread: None,
             was_whole: false,
             is_settled: false,
+            has_ended: false,
         }
     }
 
@@ -135,7 +138,9 @@ impl Watched {
                     );
                     let is_success = end.failure.is_none();
                     let is_stated = stated.success && (self.was_whole || !stated.needs_whole);
-                    let is_stated = is_stated || self.is_settled;
+                    // No word is an answer too, behind tool calls.
+                    let is_silent = stated.success && end.answer.trim().is_empty();
+                    let is_stated = is_stated || self.is_settled || is_silent;
                     assert!(!is_success || is_stated, "a success that the agent never stated");
                     self.turns = self.turns.saturating_sub(1);
                     // Claude holds results back over print while subagents work on, and then prints several.
@@ -146,6 +151,14 @@ impl Watched {
                     self.turns += 1;
                     self.begin(stated.thread);
                 }
+                if actions.iter().any(|action| matches!(action, Action::TurnOpened)) {
+                    // The agent goes on by itself, which not every line says that does.
+                    self.is_open = Some(true);
+                } else if self.dialect == Dialect::CodexAppServer && self.has_ended {
+                    // Whose turn begins or ends then, the driver alone knows: from the answer to its own request.
+                    self.is_open = self.is_open.filter(|_| !stated.begins && !stated.ends);
+                }
+                self.has_ended |= !ends.is_empty();
                 if ends.is_empty() && stated.success && (self.was_whole || !stated.needs_whole) {
                     self.is_settled = true;
                 }
@@ -203,7 +216,9 @@ impl Watched {
         if self.thread.is_none() {
             self.thread = stated.iter().find_map(|one| one.thread.clone());
         }
-        if !ends.is_empty() || count(|one| one.ends || one.begins) > 0 {
+        let is_opened = actions.iter().any(|action| matches!(action, Action::TurnOpened));
+        self.has_ended |= !ends.is_empty();
+        if is_opened || !ends.is_empty() || count(|one| one.ends || one.begins) > 0 {
             self.is_open = None;
         }
         let is_silent = !stated.is_empty() && stated.iter().all(|one| one.may_be_silent);
