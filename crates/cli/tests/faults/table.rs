@@ -72,6 +72,8 @@ fn a_used_up_plan_says_so_with_its_reset_and_keeps_the_cost() {
     let rejected = stream.pop().unwrap().replace("allowed_warning", "rejected");
     let mut said: Value = serde_json::from_str(&lines("claude-code", "g-429-forever")[3]).unwrap();
     said["message"]["content"][0]["text"] = words.into();
+    // It is told in the session of the other recording.
+    said.as_object_mut().unwrap().remove("session_id");
     stream.extend([rejected, said.to_string(), result.to_string()]);
     let (scene, _) = Scene::claude(&says(stream).exit(Exit::Code(1)));
     let ended = scene.run(&[]);
