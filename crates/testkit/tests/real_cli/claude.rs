@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use belay_testkit::model_server::{ModelServer, Reply, Request, Script, Tokens};
-use belay_testkit::real::{self, RealAgent, Sandbox, skip_unless_installed};
+use belay_testkit::real::{self, RealAgent, Sandbox, again_if_it_fails, skip_unless_installed};
 use serde_json::{Value, json};
 
 use super::run::{Run, TOKENS};
@@ -344,15 +344,19 @@ fn a_subagent_has_replies_of_its_own() {
 
 #[test]
 fn an_interrupt_ends_a_stalled_stream() {
-    let Some(stage) = Stage::enter("claude::an_interrupt") else { return };
-    let server = ModelServer::start(Script::new().forever(Reply::text("x").stall())).unwrap();
-    let env = stage.sandbox.env_for_claude(&server);
-    let args = ["--output-format", "stream-json", "--verbose", "--model", MODEL, "-p", "PROMPT"];
-    let (program, project) = (&stage.agent.program, stage.sandbox.project());
-    let run = Run::interrupted(program, &args, &env, project, Some(&server));
-    let result = run.of_type("result")[0];
-    assert_eq!(result["is_error"], true);
-    assert_eq!(result["terminal_reason"], "aborted_streaming");
-    // The surprise that the runner has to know: an interrupted Claude exits like a successful one.
-    assert_eq!(run.exit_code, Some(0));
+    // On a busy machine one in twenty loses its result line (`docs/reliability.md`).
+    again_if_it_fails("claude::an_interrupt_ends_a_stalled_stream", || {
+        let Some(stage) = Stage::enter("claude::an_interrupt") else { return };
+        let server = ModelServer::start(Script::new().forever(Reply::text("x").stall())).unwrap();
+        let env = stage.sandbox.env_for_claude(&server);
+        let args =
+            ["--output-format", "stream-json", "--verbose", "--model", MODEL, "-p", "PROMPT"];
+        let (program, project) = (&stage.agent.program, stage.sandbox.project());
+        let run = Run::interrupted(program, &args, &env, project, Some(&server));
+        let result = run.of_type("result")[0];
+        assert_eq!(result["is_error"], true);
+        assert_eq!(result["terminal_reason"], "aborted_streaming");
+        // The surprise that the runner has to know: an interrupted Claude exits like a successful one.
+        assert_eq!(run.exit_code, Some(0));
+    });
 }
