@@ -123,7 +123,9 @@ fn without_agents(selection: &Selection) -> Result<(), String> {
     let name = selection.name.as_deref().unwrap_or_default();
     // One failure says little of a machine on which it happens; all of them say which part of it is other.
     let ignored = if selection.all { "-- --include-ignored" } else { "" };
-    cargo(&format!("test --workspace --no-fail-fast {name} {ignored}"), [])
+    // What was installed for them is there: none may be skipped.
+    let env = [("BELAY_REQUIRE_AGENTS", OsStr::new("1"))];
+    cargo(&format!("test --workspace --no-fail-fast {name} {ignored}"), env)
 }
 
 /// The tests with real agents, which are all installed: none may be skipped.
