@@ -63,7 +63,7 @@ pub fn harness(data: &[u8]) {
     }
     for line in text.lines() {
         let object = harness::parse_json(line);
-        assert!(object.is_none() || line.trim_start().starts_with('{'), "only an object is one");
+        assert!(object.is_none() || may_begin_an_object(line), "only an object is one");
         if let Some(object) = &object {
             let usage = harness::extract_usage(object);
             assert!(usage.is_none() || object.contains_key("usage"));
@@ -80,6 +80,11 @@ pub fn harness(data: &[u8]) {
         let path = std::path::Path::new(id.as_str());
         assert_eq!(path.file_name(), Some(path.as_os_str()), "an id names one file");
     }
+}
+
+/// Escape sequences may stand before it.
+fn may_begin_an_object(line: &str) -> bool {
+    line.trim_start().starts_with(|c| matches!(c, '{' | '\x1b' | '\u{80}'..='\u{9f}'))
 }
 
 fn is_harmless(text: &str) -> bool {

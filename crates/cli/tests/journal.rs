@@ -1,7 +1,7 @@
 //! What is left of a run when belay is killed, when the disk is full, and when many run at once.
 
 use crate::bench::Bench;
-use belay_testkit::fake_agent::{Play, WaitForStdin};
+use belay_testkit::fake_agent::{Pause, Play, Until, WaitForStdin};
 use belay_testkit::recordings;
 use belay_trace::{NodeType, RunState, Store};
 use rustix::process::{Pid, Signal, kill_process};
@@ -11,8 +11,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// A bench with a Claude that calls a tool so many times, and answers.
-fn busy_claude(calls: usize) -> Bench {
+/// What a Claude says that calls a tool so many times, and answers.
+fn stream(calls: usize) -> Vec<String> {
     let recorded = recordings::one("claude-code", "b-shell").stdout;
     let recorded = String::from_utf8(recorded).unwrap();
     let lines: Vec<&str> = recorded.lines().collect();
@@ -22,9 +22,23 @@ fn busy_claude(calls: usize) -> Bench {
         middle.iter().map(again).collect::<Vec<_>>()
     });
     let head = std::iter::once(lines[0].to_owned());
-    let all = head.chain(calls).chain(end.iter().map(|&line| line.to_owned()));
+    head.chain(calls).chain(end.iter().map(|&line| line.to_owned())).collect()
+}
+
+fn busy_claude(calls: usize) -> Bench {
     let bench = Bench::new();
-    bench.agent("claude", &Play { wait_for_stdin: WaitForStdin::Line, ..Play::lines(all) });
+    let play = Play { wait_for_stdin: WaitForStdin::Line, ..Play::lines(stream(calls)) };
+    bench.agent("claude", &play);
+    bench
+}
+
+/// A bench with a Claude that does the same, and never says how it ended.
+fn endless_claude(calls: usize) -> Bench {
+    let (bench, lines) = (Bench::new(), stream(calls));
+    let never = Until::File(bench.path("never"));
+    let pause = Pause { after_line: lines.len() - 1, until: never, then: Vec::new(), resume: true };
+    let (wait_for_stdin, pauses) = (WaitForStdin::Line, vec![pause]);
+    bench.agent("claude", &Play { wait_for_stdin, pauses, ..Play::lines(lines) });
     bench
 }
 
@@ -34,7 +48,7 @@ fn store(bench: &Bench) -> Store {
 
 #[test]
 fn what_was_shown_is_in_the_journal_when_belay_is_killed_at_any_moment() {
-    let bench = busy_claude(500);
+    let bench = endless_claude(500);
     // From the first event into the thick of it, in steps of no regularity.
     for n in 0..20_usize {
         let lines_before = (n * n * 17) % 700;

@@ -3,6 +3,7 @@
 use crate::stored::{Bench, claude, hanging, hangs, id, stdout, wait_for, with_claude};
 use belay_testkit::fake_agent::{Pace, Pause, Play, Until};
 use belay_testkit::recordings;
+use jiff::Timestamp;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::fs;
@@ -53,7 +54,7 @@ fn signal(child: &Child, signal: Signal) {
 }
 
 /// The start and the end of each attempt that was made, in order.
-fn attempts(bench: &Bench) -> Vec<(String, String)> {
+fn attempts(bench: &Bench) -> Vec<(Timestamp, Timestamp)> {
     let mut attempts: Vec<_> = bench
         .runs()
         .iter()
@@ -62,7 +63,7 @@ fn attempts(bench: &Bench) -> Vec<(String, String)> {
             let at = |name: &str| {
                 let found = events.lines().find(|line| line.contains(name))?;
                 let event: Value = serde_json::from_str(found).unwrap();
-                Some(event["ts"].as_str().unwrap().to_owned())
+                Some(event["ts"].as_str().unwrap().parse().unwrap())
             };
             Some((at("\"attempt_started\"")?, at("\"attempt_ended\"")?))
         })

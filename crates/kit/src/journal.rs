@@ -23,11 +23,14 @@ use belay_trace::journal::{
     attempt_request_file, input_file,
 };
 use belay_trace::{BlobRef, Failure, FailureKind, RawRef, Record};
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::Arc;
+
+/// The file of the events before it is locked; a folder with it is no run yet.
+const UNBORN_FILE: &str = "events.new";
 
 /// The journal of one run, or none.
 #[derive(Debug, Default)]
@@ -55,7 +58,8 @@ struct Files {
 }
 
 impl Journal {
-    /// Opens `STATE_DIR/runs/RUN_ID`, which nobody else can own: the folder must not exist.
+    /// Makes `STATE_DIR/runs/RUN_ID`, which nobody else can own: the folder must not exist. No other process knows
+    /// the run before [`Self::appear`].
     pub(crate) fn create(
         state_dir: &Path,
         run_id: &str,
@@ -67,18 +71,25 @@ impl Journal {
         let folder: Arc<Path> = runs.join(run_id).into();
         private_dir(&folder)?;
         write_request(&folder.join(REQUEST_FILE), request, redactor)?;
-        let events = Arc::new(private_file(&folder.join(EVENTS_FILE))?);
+        let events = Arc::new(private_file(&folder.join(UNBORN_FILE))?);
         // Says that the run is alive: the system takes the lock away when we die, however we die.
         events.lock()?;
         let syncer = Syncer::start(durability);
         syncer.add(&events);
-        for path in [folder.join(REQUEST_FILE), folder.to_path_buf(), runs] {
-            syncer.add_once(path);
-        }
+        syncer.add_once(folder.join(REQUEST_FILE));
+        syncer.add_once(runs);
         let blobs = Blobs::new(folder.join(BLOBS_DIR));
         let (written, pending, input) = (0, Vec::new(), None);
         let files = Files { folder, events, written, shown: 0, pending, blobs, input, syncer };
         Ok(Self { files: Some(files), last_words: None, redactor: redactor.clone() })
+    }
+
+    /// Lets others see the run: from its first moment it is alive, and its folder is whole.
+    pub(crate) fn appear(&self) -> io::Result<()> {
+        let Some(files) = &self.files else { return Ok(()) };
+        fs::rename(files.folder.join(UNBORN_FILE), files.folder.join(EVENTS_FILE))?;
+        files.syncer.add_once(files.folder.to_path_buf());
+        Ok(())
     }
 
     /// Says whether journals can be written here.
@@ -277,9 +288,21 @@ mod tests {
         let (request, off) = (RunRequest::new("p"), Redactor::default());
         let mut journal =
             Journal::create(dir.path(), "r", &request, Durability::default(), &off).unwrap();
-        std::fs::create_dir(dir.path().join("runs/r/input.1.log")).unwrap();
+        fs::create_dir(dir.path().join("runs/r/input.1.log")).unwrap();
         assert!(journal.attempt(1).is_err());
         assert!(journal.input(Input::Start).is_none() && journal.folder().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_run_is_not_seen_before_it_is_alive() {
+        let dir = tempfile::tempdir().unwrap();
+        let (request, off) = (RunRequest::new("p"), Redactor::default());
+        let store = belay_trace::Store::new(dir.path());
+        let journal =
+            Journal::create(dir.path(), "r", &request, Durability::default(), &off).unwrap();
+        assert_eq!(store.runs().unwrap(), []);
+        journal.appear().unwrap();
+        assert_eq!(store.find("r").unwrap().overview().state, belay_trace::RunState::Running);
     }
 
     #[tokio::test]

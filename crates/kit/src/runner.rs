@@ -235,9 +235,8 @@ impl Runner {
             Ok(()) => self.claim_session().await,
             wrong => wrong,
         };
-        let ready = ready.and_then(|()| self.open_journal());
+        let ready = ready.and_then(|()| self.open_journal(&mut caller.control));
         self.chain.request(&self.request);
-        caller.control = self.open_control();
         self.begin().await;
         let end = match ready {
             Ok(()) => match self.enter(&mut caller).await {
@@ -253,19 +252,19 @@ impl Runner {
         self.end(end).await
     }
 
-    /// A journal that cannot be written is an error before the agent costs anything.
-    fn open_journal(&mut self) -> Result<(), Failure> {
+    /// A journal that cannot be written is an error before the agent costs anything. A run that others cannot speak
+    /// to goes on without; who tries is told.
+    fn open_journal(&mut self, control: &mut Option<Control>) -> Result<(), Failure> {
         let Some(state_dir) = &self.client.state_dir else { return Ok(()) };
         let durability = self.client.durability;
         let redactor = &self.publisher.redactor;
         let journal = Journal::create(state_dir, &self.run_id, &self.request, durability, redactor);
-        self.publisher.journal = journal.map_err(|error| Journal::failure(state_dir, &error))?;
+        let failed = |error: &_| Journal::failure(state_dir, error);
+        let journal = journal.map_err(|error| failed(&error))?;
+        *control = journal.folder().and_then(|folder| Control::open(folder).ok());
+        journal.appear().map_err(|error| failed(&error))?;
+        self.publisher.journal = journal;
         Ok(())
-    }
-
-    /// A run that others cannot speak to goes on without; who tries is told.
-    fn open_control(&self) -> Option<Control> {
-        Control::open(self.publisher.journal.folder()?).ok()
     }
 
     /// Nobody can speak to the run any more.

@@ -99,11 +99,18 @@ impl Stop {
 
     fn tell(&self, run: &StoredRun, short: &str) -> Result<(), Fail> {
         let stops = vec![ControlLine::Stop; if self.now { KILLS } else { 1 }];
-        match control::send(run, &stops) {
-            // It has ended in the meantime, and how is said below.
-            Err(_) if run.overview().state != RunState::Running => Ok(()),
-            Err(error) => Err(not_heard(short, &error)),
-            Ok(()) => Ok(()),
+        let began = Instant::now();
+        loop {
+            match control::send(run, &stops) {
+                Ok(()) => return Ok(()),
+                // It has ended in the meantime, and how is said below.
+                Err(_) if run.overview().state != RunState::Running => return Ok(()),
+                // It is ending.
+                Err(NotHeard::NoPipe | NotHeard::Gone) if began.elapsed() < HEARD => {
+                    thread::sleep(LOOK);
+                }
+                Err(error) => return Err(not_heard(short, &error)),
+            }
         }
     }
 

@@ -173,10 +173,10 @@ fn whoever_cannot_be_told_costs_a_run_two_seconds_and_no_event_and_each_loss_is_
         ("500", Service::broken(Fault::Status(500)), "kill -9 $$"),
     ];
     let mut cases = 0;
-    for (n, (name, service, program)) in services.iter().enumerate() {
+    for (n, (name, service, program)) in services.iter().enumerate().step_by(times(2, 1)) {
         let ways = [Way::Bot, Way::Webhook];
         let mut added = Vec::new();
-        for way in ways.into_iter().cycle().skip(n % 2).take(times(1, 2)) {
+        for way in ways.into_iter().cycle().skip(n / times(2, 1) % 2).take(times(1, 2)) {
             // Beside one without, since what else the machine does changes.
             let alone = run(None, way, "");
             let seen = run(Some(&service.url()), way, program);
