@@ -82,9 +82,12 @@ pub fn harness(data: &[u8]) {
     }
 }
 
-/// Escape sequences may stand before it.
+/// Blanks, control characters and escape sequences may stand before it.
 fn may_begin_an_object(line: &str) -> bool {
-    line.trim_start().starts_with(|c| matches!(c, '{' | '\x1b' | '\u{80}'..='\u{9f}'))
+    let before = line.split('{').next().unwrap_or_default();
+    line.contains('{')
+        && (before.contains(|c| matches!(c, '\x1b' | '\u{80}'..='\u{9f}'))
+            || before.chars().all(|c| c.is_whitespace() || c.is_control()))
 }
 
 fn is_harmless(text: &str) -> bool {
