@@ -139,10 +139,12 @@ fn run(url: Option<&str>, slack: Way, program: &str) -> Seen {
         events.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let result = events.last().unwrap()["ts"].as_str().unwrap().parse::<Timestamp>().unwrap();
     let kind = |event: &Value| event["type"].as_str().unwrap().to_owned();
+    // Those say what an observer was too slow for.
+    let kinds = events.iter().map(kind).filter(|kind| kind != "observer_dropped");
     Seen {
         took,
         after: ended.duration_since(result).try_into().unwrap(),
-        events: events.iter().map(kind).collect(),
+        events: kinds.collect(),
         said: said.lines().map(str::to_owned).collect(),
     }
 }
