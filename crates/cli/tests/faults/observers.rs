@@ -157,12 +157,12 @@ fn whoever_cannot_be_told_costs_a_run_two_seconds_and_no_event_and_each_loss_is_
     // What there is to be told, of somebody who hears it: each call is a request of its own to Freeplay.
     let receiver = Receiver::start(|_| Answer::status(200).body("{\"ok\":true}")).unwrap();
     let heard = run(Some(&receiver.url()), Way::Webhook, "true");
-    assert!(
-        heard.said.iter().all(|line| line.starts_with("warning: freeplay: ")),
-        "{:#?}",
-        heard.said
-    );
-    let (spans, freeplay) = (spans(&receiver.requests()).len(), CALLS + 2);
+    // A loaded machine may not get through to somebody who listens, and says so.
+    let services = ["warning: freeplay: ", "warning: otlp: "];
+    let is_service = |line: &String| services.iter().any(|service| line.starts_with(service));
+    assert!(heard.said.iter().all(is_service), "{:#?}", heard.said);
+    let spans = spans(&receiver.requests()).len() + heard.lost("otlp", "span");
+    let freeplay = CALLS + 2;
     assert!(spans > CALLS, "{spans}");
 
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();

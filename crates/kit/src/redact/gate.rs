@@ -20,8 +20,9 @@ const HELD_BYTES_MAX: usize = 1 << 20;
 const PATIENCE: Duration = Duration::from_millis(100);
 const PATIENCE_WITH_BODY: Duration = Duration::from_secs(2);
 
-/// How many texts are remembered that ended in a letter of a secret; there are few at once.
+/// How many texts are remembered that ended in the beginning of a secret, and how much of each; there are few at once.
 const GLIMPSES_MAX: usize = 64;
+const GLIMPSE_BYTES_MAX: usize = 16 << 10;
 
 /// How many lines a private key may have.
 const KEY_LINES_MAX: usize = 200;
@@ -33,7 +34,7 @@ pub(crate) struct Gate {
     held: Vec<Held>,
     held_bytes: usize,
     open: Vec<Open>,
-    /// Of texts that went through, their last letters if a secret may begin with them.
+    /// Of texts that went through, their ends if a secret may begin with them.
     glimpses: HashMap<u64, Vec<u8>>,
     /// When what is held goes through in any case.
     until: Option<Instant>,
@@ -174,24 +175,31 @@ impl Gate {
 
     /// Nothing more comes, or not to what was begun.
     pub(crate) fn finish(&mut self) -> Vec<Passed> {
-        for mut open in std::mem::take(&mut self.open) {
-            let all = open.text.len();
-            self.settle(&mut open, all);
+        for open in std::mem::take(&mut self.open) {
+            self.give_up(open);
         }
         self.release()
     }
 
     /// The time is up: what looks like a good part of a secret is none that anybody may see.
     pub(crate) fn late(&mut self) -> Vec<Passed> {
-        for mut open in std::mem::take(&mut self.open) {
-            let all = open.text.len();
+        for open in std::mem::take(&mut self.open) {
             if open.tail.has_body && self.redactor.find(&open.text).is_empty() {
-                let name = open.tail.name.clone();
-                self.cut(&open.parts, &(0..all), &name);
+                cut(&mut self.held, &open.parts, &(0..open.text.len()), &open.tail.name);
             }
-            self.settle(&mut open, all);
+            self.give_up(open);
         }
         self.release()
+    }
+
+    /// A text is held no longer. Its end stays known: the rest of a secret may come after any pause.
+    fn give_up(&mut self, mut open: Open) {
+        let text = open.text.clone();
+        let all = text.len();
+        self.settle(&mut open, all);
+        if all <= GLIMPSE_BYTES_MAX {
+            self.remember(open.key, text);
+        }
     }
 
     /// Waits for the rest of what has begun, but not for ever.
@@ -217,13 +225,15 @@ impl Gate {
             0 => {
                 self.glimpses.remove(&key);
             }
-            len => {
-                if self.glimpses.len() >= GLIMPSES_MAX {
-                    self.glimpses.clear();
-                }
-                self.glimpses.insert(key, text[text.len() - len..].to_vec());
-            }
+            len => self.remember(key, text[text.len() - len..].to_vec()),
         }
+    }
+
+    fn remember(&mut self, key: u64, end: Vec<u8>) {
+        if self.glimpses.len() >= GLIMPSES_MAX {
+            self.glimpses.clear();
+        }
+        self.glimpses.insert(key, end);
     }
 
     /// The last line that came has a piece of a text.
@@ -286,10 +296,6 @@ impl Gate {
             part.at += upto.saturating_sub(part.of.start);
             part.of = part.of.start.saturating_sub(upto)..part.of.end - upto;
         }
-    }
-
-    fn cut(&mut self, parts: &[Part], at: &Range<usize>, name: &str) {
-        cut(&mut self.held, parts, at, name);
     }
 
     /// Lets through what no open text holds.

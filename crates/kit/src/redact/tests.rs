@@ -181,6 +181,46 @@ fn what_is_held_goes_through_when_its_text_ends_or_the_time_is_up() {
 }
 
 #[test]
+fn the_rest_of_a_secret_is_kept_back_after_any_pause() {
+    let own = "swordfish-7-swordfish";
+    let redactor = with_env(&[("MY_TOKEN", own)]);
+    let planted = planted(60, 7);
+    let all = planted.iter().map(|it| (it.text.as_str(), it.secret.as_str())).chain([(own, own)]);
+    let (mut cuts, mut shown) = (0, Vec::new());
+    for (text, secret) in all {
+        let from = text.find(secret).unwrap_or(0);
+        let ends = (1..secret.len()).filter(|n| secret.is_char_boundary(*n) && n % 3 == 1);
+        for end in ends.map(|n| from + n).filter(|end| text.is_char_boundary(*end)) {
+            for interrupted in [false, true] {
+                let mut gate = Gate::new(redactor.clone());
+                let mut out = Vec::new();
+                let mut push = |gate: &mut Gate, text: &str| match gate.push(text.as_bytes()) {
+                    None => out.push(text.to_owned()),
+                    Some(passed) => out.extend(passed.into_iter().map(line)),
+                };
+                push(&mut gate, &delta(&text[..end], 1));
+                if interrupted {
+                    push(&mut gate, r#"{"type":"system","subtype":"status"}"#);
+                }
+                let late = gate.late();
+                push(&mut gate, &delta(&text[end..], 1));
+                out.extend(late.into_iter().chain(gate.late()).map(line));
+                cuts += 1;
+                let rest = &secret[secret.len() - (secret.len() / 2).max(6)..];
+                if out.iter().any(|line| line.contains(rest)) {
+                    shown.push(format!("{text} cut at {end}, {interrupted}: {out:?}"));
+                }
+            }
+        }
+    }
+    assert!(shown.is_empty(), "{} of {cuts}: {shown:#?}", shown.len());
+}
+
+fn line(passed: Passed) -> String {
+    String::from_utf8(passed.line).unwrap()
+}
+
+#[test]
 fn two_messages_that_come_at_once_are_two_texts() {
     let it = planted(1, 3).remove(0);
     let of = |id: &str, text: &str| json!({"p": {"itemId": id, "delta": text}}).to_string();
