@@ -85,7 +85,6 @@ fn empty_pieces_and_unknown_tasks_of_claude_are_no_progress() {
         task("task_progress", "unknown", None),
         task("task_updated", "unknown", None),
         task("task_notification", "unknown", None),
-        json!({"type": "system", "subtype": "init", "session_id": "s"}),
         json!({"type": "tool_progress", "session_id": "s", "tool_use_id": "t", "heartbeat": true}),
     ];
     never(&Claude::new(), Transport::Dialogue, &claude_opening(), &lines);
@@ -100,6 +99,8 @@ fn what_claude_says_again_is_no_progress() {
         stream(
             json!({"type": "content_block_start", "index": 0, "content_block": {"type": "text"}}),
         ),
+        // Behind a response it may be the next turn's.
+        json!({"type": "system", "subtype": "init", "session_id": "s"}),
         task("task_progress", "a", None),
         task("task_updated", "a", None),
         task("task_started", "b", Some("t")),

@@ -745,7 +745,9 @@ impl Claude {
                 let stream = self.streams.get_mut(&parent);
                 let message_id = stream.as_ref().and_then(|stream| stream.message_id.clone());
                 // A response tells its end more than once if it is told again.
-                let is_first = stream.is_none_or(|s| !std::mem::replace(&mut s.has_ended, true));
+                let is_first = stream.is_none_or(|stream| {
+                    !std::mem::replace(&mut stream.has_ended, true) && !stream.is_again
+                });
                 let is_counted = parent.is_none() && is_first;
                 self.meter.response_ended(message_id.as_deref(), tokens, is_counted);
                 if parent.is_none() {
