@@ -86,9 +86,10 @@ pub fn table(agent: &str) -> Option<&'static Table> {
 impl Table {
     /// The row that decides on this evidence; `None` if the failure is of an unknown kind.
     ///
-    /// [`REFUSALS`] come first: what a provider declines is declined for every agent.
+    /// [`REFUSALS`] come first: what a provider declines is declined for every agent. [`CUTS`] come last: whatever else
+    /// an agent says of a response that was cut, says more.
     pub fn row(&self, evidence: &[Evidence]) -> Option<&'static Row> {
-        REFUSALS.iter().chain(self.rows).find(|row| row.is_shown_by(evidence))
+        REFUSALS.iter().chain(self.rows).chain(CUTS).find(|row| row.is_shown_by(evidence))
     }
 
     /// The kind of failure that this evidence shows.
@@ -113,6 +114,20 @@ impl Row {
 pub(crate) fn is_refusal(evidence: &[Evidence]) -> bool {
     REFUSALS.iter().any(|row| row.is_shown_by(evidence))
 }
+
+/// Returns whether this evidence shows that a response was cut at the model's output limit.
+pub(crate) fn is_cut(evidence: &[Evidence]) -> bool {
+    CUTS.iter().any(|row| row.is_shown_by(evidence))
+}
+
+/// How providers say that a response ended at its output limit: Anthropic and ACP; OpenAI and the AI SDK; Gemini;
+/// OpenAI's responses. The words that came are no answer, for nobody knows what is missing.
+pub const CUTS: &[Row] = &[
+    synthetic(&[any_field("max_tokens")], FailureKind::OutputLimit),
+    synthetic(&[any_field("length")], FailureKind::OutputLimit),
+    synthetic(&[any_field("MAX_TOKENS")], FailureKind::OutputLimit),
+    synthetic(&[any_field("max_output_tokens")], FailureKind::OutputLimit),
+];
 
 /// How models, and filters before and behind them, decline. Agents hand these words on as they are, in a typed field of
 /// any name or in the text of an error, so that all of them share these rows.

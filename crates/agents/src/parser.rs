@@ -66,7 +66,7 @@ impl StreamParser {
                 | Action::Http { .. }
                 | Action::OpenSse(..)
                 | Action::Finish
-                | Action::Progress
+                | Action::Progress(_)
                 | Action::Cannot(_) => {}
             }
         }

@@ -111,8 +111,8 @@ pub enum Action {
     Finish,
     /// The agent gets on in a way that no event tells: a tool prints what its result will repeat, or a session opens
     /// step by step. Events that show it are known by [`Event::is_progress`]; whatever else comes in is a sign of
-    /// life, and no progress.
-    Progress,
+    /// life, and no progress. Of a subagent's work it names the tool call that started it.
+    Progress(Option<ToolId>),
     /// The agent has no words for the last input (an interrupt, a steer).
     Cannot(&'static str),
 }
@@ -237,7 +237,12 @@ impl Out {
 
     /// The agent gets on, and no event says so.
     pub fn progress(&mut self) {
-        self.actions.push(Action::Progress);
+        self.actions.push(Action::Progress(None));
+    }
+
+    /// A subagent that this call has started gets on, and no event says so.
+    pub(crate) fn progress_of(&mut self, tool_id: Option<ToolId>) {
+        self.actions.push(Action::Progress(tool_id));
     }
 
     pub(crate) fn finish(&mut self) {

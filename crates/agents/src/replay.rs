@@ -44,7 +44,7 @@ impl Replay {
                     | Action::Http { .. }
                     | Action::OpenSse(..)
                     | Action::Finish
-                    | Action::Progress
+                    | Action::Progress(_)
                     | Action::Cannot(_) => {}
                 }
             }

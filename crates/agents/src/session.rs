@@ -51,9 +51,9 @@ pub struct Response {
 }
 
 impl Response {
-    /// Returns the failure if a model or a filter has declined, which a stream may hide.
-    pub fn refusal(&self) -> Option<Failure> {
-        verdict::refusal("finish", self.finish.as_deref()?)
+    /// Returns the failure if a model or a filter has declined, or the response was cut, which a stream may hide.
+    pub fn unfinished(&self) -> Option<Failure> {
+        verdict::unfinished("finish", self.finish.as_deref()?)
     }
 }
 

@@ -6,6 +6,7 @@
 //! - No word, and no tool was called: a failure, for nothing has come of the turn (`protocol`).
 //! - No word behind tool calls: answered, with an empty answer and a warning. It is never tried again, because its
 //!   effects stand.
+//! - A response that ended at the model's output limit: a failure (`output_limit`); what came of it is kept.
 //! - No model was asked, for the prompt was a command of the agent's own: answered, which a notice says.
 
 use crate::failures::{self, evidence};
@@ -121,6 +122,21 @@ pub(crate) fn refusal(name: &str, reason: &str) -> Option<Failure> {
     })
 }
 
+/// Returns the failure when a response ended because it had become too long: half an answer is none.
+pub(crate) fn cut(name: &str, reason: &str) -> Option<Failure> {
+    let said = [evidence(EvidenceSource::Field, name, reason)];
+    failures::is_cut(&said)
+        .then(|| Failure { evidence: said.into(), ..Failure::new(FailureKind::OutputLimit, CUT) })
+}
+
+/// Returns the failure when a response ended before its end: declined, or cut.
+pub(crate) fn unfinished(name: &str, reason: &str) -> Option<Failure> {
+    refusal(name, reason).or_else(|| cut(name, reason))
+}
+
+/// What a response is that has become too long.
+pub(crate) const CUT: &str = "the answer was cut off at the model's output limit";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -191,13 +207,17 @@ mod tests {
     }
 
     #[test]
-    fn the_providers_words_for_a_refusal_are_known() {
+    fn the_providers_words_for_a_refusal_and_for_a_cut_are_known() {
         for reason in ["refusal", "content_filter", "content-filter", "SAFETY", "RECITATION"] {
             let failure = refusal("finish_reason", reason).unwrap();
             assert_eq!(failure.kind, FailureKind::Refused, "{reason}");
         }
-        for reason in ["stop", "end_turn", "length", "tool_calls", "STOP", ""] {
-            assert_eq!(refusal("finish_reason", reason), None, "{reason}");
+        for reason in ["max_tokens", "length", "MAX_TOKENS", "max_output_tokens"] {
+            let failure = unfinished("finish_reason", reason).unwrap();
+            assert_eq!(failure.kind, FailureKind::OutputLimit, "{reason}");
+        }
+        for reason in ["stop", "end_turn", "tool_calls", "STOP", ""] {
+            assert_eq!(unfinished("finish_reason", reason), None, "{reason}");
         }
     }
 }

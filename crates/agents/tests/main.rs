@@ -29,6 +29,7 @@ mod limits;
 mod opencode;
 mod pi;
 mod pieces;
+mod progress;
 mod purity;
 mod quoted_failures;
 #[path = "support/recorded.rs"]

@@ -124,6 +124,106 @@ fn a_filtered_response_of_claude_is_refused_by_any_name() {
 }
 
 #[test]
+fn an_answer_that_was_cut_at_its_limit_is_none_and_is_kept() {
+    for reason in ["max_tokens", "length", "MAX_TOKENS"] {
+        let end = with(result("half"), "stop_reason", reason);
+        let (ends, _) = read(&Claude::new(), &[init(), says("m1", "half"), end]);
+        let failure = ends[0].failure.as_ref().expect(reason);
+        assert_eq!((failure.kind, ends[0].answer.as_str()), (FailureKind::OutputLimit, "half"));
+        assert_eq!(failure.message, "the answer was cut off at the model's output limit");
+    }
+}
+
+#[test]
+fn what_does_not_go_with_an_answer_is_told_beside_it() {
+    let mut errors = result("A");
+    errors["errors"] = json!(["first", "second"]);
+    let mut stopped = result("A");
+    stopped["safety_stops"] = json!(1);
+    for (end, code) in [
+        (errors, "result_errors"),
+        (stopped, "safety_stops"),
+        (with(result("A"), "subtype", "interesting"), "unknown_subtype"),
+    ] {
+        let (ends, codes) = read(&Claude::new(), &[init(), says("m1", "A"), end]);
+        assert_eq!((ends[0].answer.as_str(), &ends[0].failure), ("A", &None), "{code}");
+        assert_eq!(codes, [code]);
+    }
+}
+
+/// What is open when the turns have ended, by the last list that was told.
+fn left_open(lines: &[Value]) -> Vec<String> {
+    let mut protocol = Claude::new().protocol(&RunRequest::new("hi"), Transport::Dialogue);
+    let mut out = Out::default();
+    for line in lines {
+        protocol.step(Input::Stdout(line.to_string().as_bytes()), &mut out);
+    }
+    let mut open = Vec::new();
+    for action in out.actions {
+        if let Action::Emit(emitted) = action
+            && let Event::BackgroundTasks(told) = emitted.event
+        {
+            open = told.tasks.into_iter().map(|task| task.description).collect();
+        }
+    }
+    open
+}
+
+#[test]
+fn a_call_that_outlives_its_turn_is_waited_for() {
+    let returned = |id: &str| {
+        let block = json!({"type": "tool_result", "tool_use_id": id, "content": "ok"});
+        json!({"type": "user", "session_id": "s1", "message": {"content": [block]}})
+    };
+    let turn = [init(), calls("m1"), result("A")];
+    assert_eq!(left_open(&turn), ["Bash"]);
+    assert_eq!(left_open(&[&turn[..], &[returned("t2")]].concat()), ["Bash"]);
+    let none = [""; 0];
+    assert_eq!(left_open(&[&turn[..], &[returned("t1")]].concat()), none);
+    assert_eq!(left_open(&[init(), calls("m1"), returned("t1"), result("A")]), none);
+    // The turn says why: a hook has put the call off, it was denied, the turn was aborted.
+    let mut denied = result("A");
+    denied["permission_denials"] = json!([{"tool_name": "Bash", "tool_use_id": "t1"}]);
+    let deferred = with(result("A"), "terminal_reason", "tool_deferred");
+    let aborted = with(result("A"), "terminal_reason", "aborted_tools");
+    for end in [denied, deferred, aborted] {
+        assert_eq!(left_open(&[init(), calls("m1"), end]), none);
+    }
+    // It is a task of Claude's own.
+    let begun = json!({"type": "system", "subtype": "task_started", "session_id": "s1", "task_id": "b1",
+        "task_type": "local_bash", "tool_use_id": "t1", "description": "build", "is_backgrounded": true});
+    assert_eq!(left_open(&[init(), calls("m1"), begun, result("A")]), ["build"]);
+}
+
+#[test]
+fn ten_thousand_tasks_are_told_a_hundred_at_a_time() {
+    let task = |subtype: &str, n: usize| {
+        json!({"type": "system", "subtype": subtype, "session_id": "s1", "task_id": format!("a{n}"),
+            "task_type": "local_agent", "description": format!("task {n}"), "is_backgrounded": true})
+    };
+    let begun = (0..10_000).map(|n| task("task_started", n));
+    let ended = (0..10_000).map(|n| task("task_notification", n));
+    let lines: Vec<_> = [init()].into_iter().chain(begun).chain(ended).collect();
+    let mut protocol = Claude::new().protocol(&RunRequest::new("hi"), Transport::Dialogue);
+    let mut out = Out::default();
+    let mut most = (0, 0);
+    let mut last = None;
+    for line in &lines {
+        protocol.step(Input::Stdout(line.to_string().as_bytes()), &mut out);
+        for action in out.actions.drain(..) {
+            if let Action::Emit(emitted) = action
+                && let Event::BackgroundTasks(told) = emitted.event
+            {
+                most = most.max((told.tasks.len(), told.more));
+                last = Some(told);
+            }
+        }
+    }
+    assert_eq!(most, (100, 9900));
+    assert_eq!(last, Some(belay_trace::BackgroundTasks::default()));
+}
+
+#[test]
 fn a_turn_of_codex_that_ends_twice_ends_once() {
     let usage = json!({"input_tokens": 10, "cached_input_tokens": 0, "output_tokens": 5});
     let end = json!({"type": "turn.completed", "usage": usage});

@@ -146,6 +146,20 @@ fn a_limit_on_file_sizes_costs_the_journal_and_neither_the_answer_nor_the_exit_c
 }
 
 #[test]
+fn a_journal_that_cannot_be_begun_costs_nothing_and_comes_with_a_hint() {
+    let bench = busy_claude(0);
+    for format in ["text", "json"] {
+        let args = ["run", "--format", format, "--no-trace", "go"];
+        let output = after(&bench, "ulimit -f 0", &args).output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{format}: {stderr}");
+        assert!(stderr.contains("cannot write the journal"), "{format}: {stderr}");
+        let hint = "hint: make room there, choose another folder with --state-dir, or run with --no-journal";
+        assert_eq!(stderr.matches(hint).count(), 1, "{format}: {stderr}");
+    }
+}
+
+#[test]
 fn a_run_with_texts_and_lines_of_every_size_is_shown_and_replayed_as_it_was() {
     let recorded = recordings::one("claude-code", "b-shell").stdout;
     let recorded = String::from_utf8(recorded).unwrap();

@@ -235,6 +235,59 @@ fn a_user_that_stands_still_is_waited_for_until_a_signal_or_a_limit() {
 }
 
 #[test]
+fn a_run_in_the_queue_has_no_agent_and_can_be_resumed_when_it_was_stopped() {
+    let bench = hanging();
+    let mut first = bench.start_run(&["task"]);
+    let short = id(&stdout(&mut bench.belay(&["runs"])));
+    let waits = start(&bench, &["resume", &short, "--queue", "Look left."]);
+    let state = |word: &str| {
+        !stdout(&mut bench.belay(&["runs", "--state", word, "--json"])).trim().is_empty()
+    };
+    wait_for("a run that waits", || state("waiting"));
+    let told = bench.belay(&["steer", "latest", "Look right."]).output().unwrap();
+    let said = String::from_utf8(told.stderr).unwrap();
+    assert_eq!(told.status.code(), Some(0), "{said}");
+    assert!(said.contains("waits for its session and has no agent yet"), "{said}");
+    stdout(&mut bench.belay(&["stop", "latest"]));
+    let (code, said) = ended(waits);
+    assert_eq!(code, Some(130), "{said}");
+    assert!(said.contains("stopped before there was an agent"), "{said}");
+    assert!(!said.contains("stopping the agent"), "{said}");
+    assert!(said.contains("not delivered (the run has ended): Look right."), "{said}");
+    assert!(said.contains("to go on: belay resume "), "{said}");
+    assert!(!state("waiting"));
+
+    signal(&first, Signal::INT);
+    first.wait().unwrap();
+    claude(&bench, &slow(0));
+    let line = said.lines().find_map(|line| line.split("belay resume ").nth(1)).unwrap();
+    let resumed = bench.belay(&["resume", line.trim()]).output().unwrap();
+    assert_eq!(resumed.status.code(), Some(0), "{resumed:?}");
+    let request = fs::read_to_string(bench.newest_run().join("request.json")).unwrap();
+    assert!(request.contains("Look left."), "its own prompt was never said: {request}");
+}
+
+/// What is said to a run that waits reaches its agent.
+#[test]
+fn a_message_to_a_run_in_the_queue_is_told_when_its_agent_has_started() {
+    let bench = hanging();
+    let mut first = bench.start_run(&["task"]);
+    let short = id(&stdout(&mut bench.belay(&["runs"])));
+    let waits = start(&bench, &["resume", &short, "--queue", "Look left."]);
+    wait_for("a run that waits", || {
+        !stdout(&mut bench.belay(&["runs", "--state", "waiting", "--json"])).trim().is_empty()
+    });
+    stdout(&mut bench.belay(&["steer", "latest", "Look right."]));
+    claude(&bench, &slow(50));
+    signal(&first, Signal::INT);
+    first.wait().unwrap();
+    let (code, said) = ended(waits);
+    assert_eq!(code, Some(0), "{said}");
+    let input = fs::read_to_string(bench.newest_run().join("input.1.log")).unwrap();
+    assert!(input.contains("\nsteer ") && input.contains("Look right."), "{input}");
+}
+
+#[test]
 fn the_flags_are_for_a_session_that_is_resumed() {
     let bench = with_claude(&slow(0));
     for flag in ["--force", "--queue"] {

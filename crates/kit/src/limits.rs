@@ -197,6 +197,10 @@ pub const SUPERVISOR_START: Duration = Duration::from_secs(10);
 /// (anthropics/claude-code#25629).
 pub const LINGER: Duration = Duration::from_secs(10);
 
+/// The same for an agent that is about to report what it has run in the background: it waits for its hooks, or for a
+/// busy machine. Claude Code 2.1.329 begins such a turn within a second.
+pub const REPORT: Duration = Duration::from_secs(2 * 60);
+
 /// How long the pipes are waited for after the agent is gone: what was printed is in them already, and a program
 /// that the agent left behind may hold them open for ever.
 pub const DRAIN: Duration = Duration::from_secs(1);
@@ -227,6 +231,10 @@ pub const BROKEN_TURNS_MAX: u32 = 30;
 /// How often in a row the same tool call may have the same result: whoever waits for a build asks for its state
 /// some dozens of times.
 pub const SAME_CALLS_MAX: u32 = 100;
+
+/// How many calls, responses and requests of an agent are remembered to know a repetition: more than any run has, in
+/// a megabyte or two. After so many it begins anew.
+pub const SEEN_MAX: usize = 100_000;
 
 /// How late we may look at what is due before that means that belay itself stood still, and not the agent.
 pub const LATE: Duration = Duration::from_secs(2);

@@ -14,6 +14,7 @@ mod completion;
 mod drain;
 mod handler;
 mod idle;
+mod novelty;
 pub(crate) mod private_files;
 mod publish;
 mod session;

@@ -339,8 +339,11 @@ pub enum PlanStatus {
 /// What the agent runs beside its turns; each list replaces the one before.
 #[derive(Default)]
 pub struct BackgroundTasks {
-    /// The tasks that are open now, oldest first.
+    /// The tasks that are open now, oldest first: a hundred of them at most.
     pub tasks: Vec<BackgroundTask>,
+    /// How many are open besides.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub more: u64,
     /// True if the agent's turn is over and it waits for these tasks alone.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub waiting: bool,
@@ -788,6 +791,11 @@ pub struct Denial {
     /// The tool.
     pub name: String,
 }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 impl Event {

@@ -52,7 +52,7 @@ pub use crate::json::Json;
 pub use crate::lines::Integrity;
 pub use crate::long::LongField;
 pub use crate::node::{Node, NodeStatus, NodeType};
-pub use crate::overview::Overview;
+pub use crate::overview::{Overview, SESSION_QUEUE};
 pub use crate::read::{Excess, ReadError, read_file, read_latest};
 pub use crate::record::{BlobRef, RawRef, Record, VERSION};
 pub use crate::running::{RUNNING_DIR, RunningMark, dead_runs, is_at_work, running_file};

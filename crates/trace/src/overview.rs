@@ -15,6 +15,8 @@ use std::io::{self, Read as _, Seek as _, SeekFrom};
 pub struct Overview {
     /// How it stands.
     pub state: RunState,
+    /// It is at work and has no agent yet: it waits for a session that another run uses.
+    pub queued: bool,
     /// Its journal cannot be read at its beginning or its end, so that what is here may be wrong.
     pub damaged: bool,
     /// The agent of its last attempt, or the first of its chain.
@@ -41,6 +43,7 @@ impl StoredRun {
     pub fn overview(&self) -> Overview {
         let mut overview = Overview {
             state: RunState::Crashed,
+            queued: false,
             damaged: false,
             agent: String::new(),
             model: None,
@@ -83,6 +86,9 @@ pub(crate) fn begun(id: &str) -> Option<Timestamp> {
     Timestamp::from_millisecond(ms).ok()
 }
 
+/// The code of the notice by which a run says that it waits for its session.
+pub const SESSION_QUEUE: &str = "session_queue";
+
 /// How much of the beginning is read, and of the end at first.
 const END_BYTES: u64 = 16 << 10;
 
@@ -108,6 +114,7 @@ impl Overview {
         if running && !has_result {
             self.state = RunState::Running;
         }
+        self.queued &= self.state == RunState::Running;
         Ok(())
     }
 
@@ -132,7 +139,13 @@ impl Overview {
                 self.agent = started.agents.into_iter().next().unwrap_or_default();
                 self.cwd = started.cwd;
             }
-            Event::AttemptStarted(started) => self.model = started.model.or(self.model.take()),
+            Event::Notice(notice) if notice.code.as_deref() == Some(SESSION_QUEUE) => {
+                self.queued = true;
+            }
+            Event::AttemptStarted(started) => {
+                self.queued = false;
+                self.model = started.model.or(self.model.take());
+            }
             Event::SessionStarted(session) if record.parent_tool_id.is_none() => {
                 self.model = session.model.or(self.model.take());
                 self.session_id = Some(session.session_id);

@@ -5,18 +5,18 @@ use crate::Event;
 impl Event {
     /// Returns whether the event shows that the agent gets on with its work.
     ///
-    /// Idle limits are counted from such an event. A sign of life is none: an agent prints heartbeats while a tool
+    /// Idle limits are counted from such an event, unless it repeats what was said before. A sign of life is none: an agent prints heartbeats while a tool
     /// hangs, repeats its limits, notes what went wrong, and says things that belay does not know.
     #[must_use]
     pub fn is_progress(&self) -> bool {
         match self {
             Self::Text(chunk) => !chunk.text.is_empty(),
             Self::Reasoning(chunk) => !chunk.reasoning.is_empty(),
+            Self::ToolCallDelta(delta) => !delta.args.is_empty(),
             Self::ToolProgress(progress) => !progress.heartbeat,
             Self::SessionStarted(_)
             | Self::TurnStarted(_)
             | Self::ToolCallStart(_)
-            | Self::ToolCallDelta(_)
             | Self::ToolCall(_)
             | Self::ToolResult(_)
             | Self::Plan(_)
@@ -52,7 +52,7 @@ impl Event {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Level, Text, ToolProgress, Unknown};
+    use crate::{Level, Text, ToolCallDelta, ToolProgress, Unknown};
 
     #[test]
     fn a_sign_of_life_is_no_progress() {
@@ -61,6 +61,7 @@ mod tests {
         for event in [
             Event::ToolProgress(progress(true)),
             Event::Text(Text::default()),
+            Event::ToolCallDelta(ToolCallDelta::default()),
             Event::Unknown(Unknown::default()),
             Event::notice(Level::Warn, "stdout", "still here"),
         ] {

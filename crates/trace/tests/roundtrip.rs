@@ -182,6 +182,7 @@ fn events() -> Vec<Event> {
                 tool_id: tool_id(),
                 parent_task_id: s("a1"),
             }],
+            more: 2,
             waiting: true,
         }),
         Event::Usage(UsageReport { usage: usage() }),

@@ -7,15 +7,26 @@
 use super::wire::{ListedTask, SubagentStats, System};
 use crate::protocol::Out;
 use belay_trace::{BackgroundTask, BackgroundTasks, Event, TaskKind, ToolId};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-/// How many tasks are known at once: more than a machine can run, and few enough to tell again at each change.
-const TASKS_MAX: usize = 1000;
+/// How many tasks are known at once: more than a machine can run.
+const TASKS_MAX: usize = 10_000;
+
+/// How many of them are told at each change, and the others as a number: more than anybody looks at, and few enough
+/// to tell again and again.
+const TOLD_MAX: usize = 100;
 
 /// The tasks of one conversation.
 #[derive(Debug, Default)]
 pub(super) struct Background {
     /// Those that have begun and not ended, in the order of their beginnings.
-    tasks: Vec<Known>,
+    tasks: BTreeMap<u64, Known>,
+    /// Their places in it, by their ids.
+    places: HashMap<String, u64>,
+    /// How many of them are in the background.
+    open: usize,
+    /// How many have begun.
+    begun: u64,
     /// A task was told of, so that the counts of the result say nothing new.
     has_told_tasks: bool,
     /// A task has ended since the last turn began: Claude is about to take a turn for it.
@@ -31,6 +42,8 @@ struct Known {
     task: BackgroundTask,
     /// In the background, or in the foreground, where the call that started it waits; not every version says so.
     is_background: Option<bool>,
+    /// It is a call that has outlived its turn, of which no list knows.
+    is_call: bool,
 }
 
 impl Background {
@@ -44,7 +57,13 @@ impl Background {
         known.task.tool_id = line.tool_use_id.clone().map(ToolId);
         known.task.parent_task_id.clone_from(&line.parent_task_id);
         // The list may have named it before.
-        known.is_background = known.is_background.filter(|is| *is).or(line.is_backgrounded);
+        let is_background = known.is_background.filter(|is| *is).or(line.is_backgrounded);
+        self.place(id, is_background);
+    }
+
+    /// True if the task of this line is known.
+    pub(super) fn knows(&self, line: &System) -> bool {
+        line.task_id.as_ref().is_some_and(|id| self.places.contains_key(id))
     }
 
     /// Something about a task has changed.
@@ -52,10 +71,8 @@ impl Background {
         let (Some(id), Some(patch)) = (&line.task_id, &line.patch) else { return };
         if matches!(patch.status.as_deref(), Some("completed" | "failed" | "killed" | "stopped")) {
             self.ended(id);
-        } else if let (Some(is_background), Some(known)) =
-            (patch.is_backgrounded, self.tasks.iter_mut().find(|known| known.task.task_id == *id))
-        {
-            known.is_background = Some(is_background);
+        } else if patch.is_backgrounded.is_some() {
+            self.place(id, patch.is_backgrounded);
         }
     }
 
@@ -71,9 +88,12 @@ impl Background {
         self.has_told_tasks = true;
         // A watch of Claude's own is nothing to wait for, nor is what runs on another machine.
         let list: Vec<_> = list.iter().filter(|task| !task.ambient && !task.off_host).collect();
+        let ids: HashSet<&str> = list.iter().map(|task| task.task_id.as_str()).collect();
         let before = self.tasks.len();
-        self.tasks.retain(|known| {
-            known.is_background != Some(true) || list.iter().any(|task| task.is(known))
+        self.retain(|known| {
+            known.is_background != Some(true)
+                || known.is_call
+                || ids.contains(known.task.task_id.as_str())
         });
         self.has_ended |= self.tasks.len() < before;
         for task in list {
@@ -81,8 +101,35 @@ impl Background {
             known.task.task_kind = kind(task.task_type.as_deref());
             known.task.description.clone_from(&task.description);
             known.task.parent_task_id.clone_from(&task.parent_task_id);
-            known.is_background = Some(true);
+            self.place(&task.task_id, Some(true));
         }
+    }
+
+    /// A call of the turn that has just ended has not returned. True if that is all that is known of it.
+    pub(super) fn call_stays(&mut self, id: &str, name: &str) -> bool {
+        let is_of_task = |known: &Known| known.task.tool_id.as_ref().is_some_and(|of| of.0 == id);
+        if self.tasks.values().any(is_of_task) {
+            return false;
+        }
+        let Some(known) = self.known(id) else { return false };
+        known.task.task_kind = TaskKind::Command;
+        known.task.description = name.to_owned();
+        known.task.tool_id = Some(ToolId::from(id));
+        known.is_call = true;
+        self.place(id, Some(true));
+        self.waiting = true;
+        true
+    }
+
+    /// A call has returned. True if it has outlived its turn.
+    pub(super) fn call_returned(&mut self, id: &str) -> bool {
+        let known = self.places.get(id).and_then(|place| self.tasks.get(place));
+        known.is_some_and(|known| known.is_call) && self.ended(id)
+    }
+
+    /// Nothing is open but calls of turns that are over.
+    pub(super) fn has_only_calls(&self) -> bool {
+        self.tasks.values().all(|known| known.is_call || known.is_background != Some(true))
     }
 
     /// A turn has begun.
@@ -93,15 +140,16 @@ impl Background {
     /// The turn is over; what its calls waited for is, too. The counts of the result stand for versions that tell
     /// of no tasks.
     pub(super) fn turn_ended(&mut self, stats: Option<&SubagentStats>) {
-        self.tasks.retain(|known| known.is_background != Some(false));
-        self.tasks.iter_mut().for_each(|known| known.is_background = Some(true));
+        self.retain(|known| known.is_background != Some(false));
+        self.tasks.values_mut().for_each(|known| known.is_background = Some(true));
+        self.open = self.tasks.len();
         if let (Some(stats), false) = (stats, self.has_told_tasks) {
-            self.tasks.clear();
+            self.retain(|_| false);
             let count = stats.open();
             if let Some(known) = (count > 0).then(|| self.known("subagents")).flatten() {
                 known.task.task_kind = TaskKind::Subagent;
                 known.task.description = format!("{count} in the background");
-                known.is_background = Some(true);
+                self.place("subagents", Some(true));
             }
         }
         self.waiting = self.is_open();
@@ -124,7 +172,7 @@ impl Background {
 
     /// Something is open in the background.
     pub(super) fn is_open(&self) -> bool {
-        self.open().next().is_some()
+        self.open > 0
     }
 
     /// A task has ended since the last turn began.
@@ -140,9 +188,10 @@ impl Background {
 
     /// Tells what is open, if that has changed.
     pub(super) fn tell(&mut self, out: &mut Out) {
-        let tasks: Vec<_> = self.open().cloned().collect();
+        let tasks: Vec<_> = self.open().take(TOLD_MAX).cloned().collect();
+        let more = (self.open - tasks.len()) as u64;
         let waiting = self.waiting && !tasks.is_empty();
-        let now = BackgroundTasks { tasks, waiting };
+        let now = BackgroundTasks { tasks, more, waiting };
         if now != self.told {
             self.told.clone_from(&now);
             out.event(Event::BackgroundTasks(now));
@@ -150,32 +199,55 @@ impl Background {
     }
 
     fn open(&self) -> impl Iterator<Item = &BackgroundTask> {
-        let open = self.tasks.iter().filter(|known| known.is_background == Some(true));
+        let open = self.tasks.values().filter(|known| known.is_background == Some(true));
         open.map(|known| &known.task)
     }
 
     /// The task with this id, which may be new; `None` if there are too many.
     fn known(&mut self, id: &str) -> Option<&mut Known> {
-        let at = self.tasks.iter().position(|known| known.task.task_id == id);
-        let at = at.unwrap_or(self.tasks.len());
-        if at == self.tasks.len() && at < TASKS_MAX {
-            let task = BackgroundTask { task_id: id.to_owned(), ..BackgroundTask::default() };
-            self.tasks.push(Known { task, is_background: None });
+        let known = self.places.get(id).copied();
+        if known.is_none() && self.tasks.len() >= TASKS_MAX {
+            return None;
         }
-        self.tasks.get_mut(at)
+        let place = known.unwrap_or_else(|| {
+            self.begun += 1;
+            self.places.insert(id.to_owned(), self.begun);
+            let task = BackgroundTask { task_id: id.to_owned(), ..BackgroundTask::default() };
+            let new = Known { task, is_background: None, is_call: false };
+            self.tasks.insert(self.begun, new);
+            self.begun
+        });
+        self.tasks.get_mut(&place)
     }
 
-    fn ended(&mut self, id: &str) {
-        let at = self.tasks.iter().position(|known| known.task.task_id == id);
-        if let Some(known) = at.map(|at| self.tasks.remove(at)) {
+    /// Says whether a known task is in the background.
+    fn place(&mut self, id: &str, is_background: Option<bool>) {
+        let place = self.places.get(id);
+        let Some(known) = place.and_then(|place| self.tasks.get_mut(place)) else { return };
+        let before = std::mem::replace(&mut known.is_background, is_background);
+        self.open += usize::from(is_background == Some(true));
+        self.open -= usize::from(before == Some(true));
+    }
+
+    fn ended(&mut self, id: &str) -> bool {
+        let known = self.places.remove(id).and_then(|place| self.tasks.remove(&place));
+        if let Some(known) = &known {
+            self.open -= usize::from(known.is_background == Some(true));
             self.has_ended |= known.is_background != Some(false);
         }
+        known.is_some()
     }
-}
 
-impl ListedTask {
-    fn is(&self, known: &Known) -> bool {
-        self.task_id == known.task.task_id
+    fn retain(&mut self, keep: impl Fn(&Known) -> bool) {
+        let (places, open) = (&mut self.places, &mut self.open);
+        self.tasks.retain(|_, known| {
+            let is_kept = keep(known);
+            if !is_kept {
+                places.remove(&known.task.task_id);
+                *open -= usize::from(known.is_background == Some(true));
+            }
+            is_kept
+        });
     }
 }
 

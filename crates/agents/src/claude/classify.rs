@@ -3,7 +3,7 @@
 
 use super::failures::FAILURES;
 use super::wire::{RateLimitInfo, ResultLine};
-use crate::{failures, waits};
+use crate::{failures, verdict, waits};
 use belay_trace::EvidenceSource::{Field, Status, Text};
 use belay_trace::{Evidence, Failure, FailureKind};
 use jiff::Timestamp;
@@ -71,7 +71,8 @@ fn evidence_of(
     let text = Some(&*error.text).filter(|text| !text.is_empty());
     let errors = result.errors.first().filter(|_| !reason.starts_with("aborted"));
     let status = error.status.map(|status| status.to_string());
-    let stop = result.stop_reason.as_deref().filter(|_| result.is_refused());
+    let stop = result.stop_reason.as_deref();
+    let stop = stop.filter(|_| result.is_refused() || result.is_cut());
     // Of this turn or one before it.
     let stops = (result.safety_stops > 0).then_some("some");
     let limit_type = limit.and_then(|limit| limit.rate_limit_type.as_deref());
@@ -107,6 +108,10 @@ pub(super) fn timestamp(seconds: Option<f64>) -> Option<Timestamp> {
 }
 
 fn message(result: &ResultLine, error: &ApiError) -> String {
+    if result.is_cut() && error.text.is_empty() && result.errors.is_empty() {
+        // The words of the line are those of the answer.
+        return verdict::CUT.to_owned();
+    }
     let said = [
         Some(error.text.as_str()),
         result.result.as_deref(),

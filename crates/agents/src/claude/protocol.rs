@@ -11,6 +11,7 @@ use super::wire::{
 };
 use super::{system, tools};
 use crate::framing::{Claim, Objects, read_line};
+use crate::news::News;
 use crate::protocol::{AttemptEnd, Exit, Input, Out, Protocol, TimerId};
 use crate::stderr::StderrTail;
 use crate::verdict::{By, Said, is_command};
@@ -23,7 +24,8 @@ use belay_trace::{
 };
 use serde_json::json;
 use serde_json::value::RawValue;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 
 /// Standard input is closed if no turn has begun by then.
@@ -35,6 +37,15 @@ const REPORT: Duration = Duration::from_secs(3);
 
 /// The same where the turn that has just ended may have reported it.
 const REPORTED: Duration = Duration::from_millis(100);
+
+/// Standard input is closed then for calls that have not returned at the end of their turn.
+const CALLS: TimerId = TimerId(2);
+
+/// For so long they can ask for permissions; a Claude that is through ends after that, and one that works goes on.
+const OPEN_CALL: Duration = Duration::from_secs(10);
+
+/// How many errors of an answered turn are shown.
+const ERRORS_SHOWN: usize = 5;
 
 /// The state of one conversation.
 pub(super) struct Claude {
@@ -54,10 +65,17 @@ pub(super) struct Claude {
     /// Turns that are over, but for their results: over print they come when no subagent is left.
     held: VecDeque<Turn>,
     turns_ended: u32,
+    /// How often a model or a filter has declined so far.
+    safety_stops: u64,
     /// A turn has ended with an answer.
     has_answered: bool,
     background: Background,
     interrupt: Interrupt,
+    /// Lines of messages of this turn, by their hashes, and what else may be told again.
+    said: Lines,
+    news: News,
+    /// Standard input is closed.
+    is_closed: bool,
     /// A stop was asked for: no turn may begin any more.
     is_stopping: bool,
     steering: Steering,
@@ -71,6 +89,8 @@ pub(super) struct Claude {
 #[derive(Default)]
 struct Turn {
     open: bool,
+    /// Its init line has come, and no response behind it.
+    has_init: bool,
     /// The text of the last response, in case that the turn ends without an answer.
     reached: String,
     api_error: Option<ApiError>,
@@ -87,6 +107,27 @@ struct Turn {
     stop_reason: Option<String>,
     /// A tool was called behind the last words.
     is_silent_since: bool,
+    /// Calls of the main thread that have not returned, by their ids, with the names of the tools.
+    calls: BTreeMap<String, String>,
+}
+
+impl Turn {
+    /// True if Claude has done something in it.
+    fn has_begun(&self) -> bool {
+        self.open && (self.responded || self.acted || self.api_error.is_some())
+    }
+}
+
+/// The lines of the messages of a turn, by their hashes.
+#[derive(Default)]
+struct Lines(HashSet<u64>);
+
+impl Lines {
+    fn is_new(&mut self, line: &str) -> bool {
+        let mut hasher = DefaultHasher::new();
+        line.hash(&mut hasher);
+        self.0.insert(hasher.finish())
+    }
 }
 
 /// A response that arrives in pieces.
@@ -102,6 +143,12 @@ struct Stream {
     reasoned: bool,
     /// Claude has given it up.
     abandoned: bool,
+    /// A response of this id came right before.
+    is_again: bool,
+    /// How many tokens it has in the end was told.
+    has_ended: bool,
+    /// The blocks that have begun, by their indexes.
+    blocks: HashSet<usize>,
     /// The tool calls that are being written, by block index.
     tools: HashMap<usize, (ToolId, String)>,
 }
@@ -138,9 +185,13 @@ impl Claude {
             turn: Turn::default(),
             held: VecDeque::new(),
             turns_ended: 0,
+            safety_stops: 0,
             has_answered: false,
             background: Background::default(),
             interrupt: Interrupt::No,
+            said: Lines::default(),
+            news: News::default(),
+            is_closed: false,
             is_stopping: false,
             steering: Steering::default(),
             asks: HashMap::new(),
@@ -186,11 +237,7 @@ impl Objects for Claude {
                     subtype @ ("task_started" | "task_progress" | "task_updated"
                     | "task_notification"),
                 ),
-            ) => {
-                // A subagent has done something, or a command in the background has ended.
-                out.progress();
-                self.task(subtype, text, out)
-            }
+            ) => self.task(subtype, text, out),
             ("system", Some("api_retry")) => {
                 self.retract_abandoned(out);
                 system::read("api_retry", text, out)
@@ -202,10 +249,12 @@ impl Objects for Claude {
                 }
                 Some(())
             }
+            // Printed again; each line of Claude's has an id of its own.
+            ("assistant", _) if !self.said.is_new(text) => Some(()),
             ("assistant", _) => self.assistant(text, parent, out),
             ("user", _) => self.user(text, parent, out),
             ("stream_event", _) => self.stream_event(text, parent, out),
-            ("tool_progress", _) => tools::progress(text, out),
+            ("tool_progress", _) => tools::progress(text, &mut self.news, out),
             ("rate_limit_event", _) => self.rate_limit(text, out),
             ("control_request", _) => self.control_request(text, out),
             ("control_response", _) => control_response(text, out),
@@ -316,14 +365,16 @@ impl Claude {
             out.cannot("interrupt");
         } else if self.turn.open {
             self.send_interrupt(out);
-        } else if self.turns_ended > 0 && self.background.is_open() {
+        } else if self.is_closed {
+            out.cannot("interrupt");
+        } else if self.turns_ended > 0 {
             self.end_background(out);
         } else {
             self.interrupt = Interrupt::Queued;
         }
     }
 
-    /// Ends what runs behind a turn that is over; Claude then has nothing left to stay for.
+    /// Ends what runs behind a turn that is over, or is about to be reported; Claude then has nothing left to stay for.
     fn end_background(&mut self, out: &mut Out) {
         // An interrupt ends subagents alone, and without a turn that would report them (measured, 2.1.329).
         self.send_interrupt(out);
@@ -331,7 +382,7 @@ impl Claude {
             let (request_id, request) = ("belay-stop-task", ControlAsk::StopTask { task_id });
             out.stdin_line(&Say::ControlRequest { request_id, request });
         }
-        out.close_stdin();
+        self.close_stdin(out);
     }
 
     fn send_interrupt(&mut self, out: &mut Out) {
@@ -356,9 +407,14 @@ impl Claude {
     /// Each turn begins with an init line; the session is announced when it is new.
     fn init(&mut self, text: &str, out: &mut Out) -> Option<()> {
         let init: Init = decode(text)?;
-        out.progress();
-        if self.transport == Transport::Print && self.turn.open && self.background.has_begun() {
+        let begins_another = self.transport == Transport::Print
+            && self.turn.has_begun()
+            && self.background.has_begun();
+        if begins_another {
             self.held.push_back(std::mem::take(&mut self.turn));
+        }
+        if !std::mem::replace(&mut self.turn.has_init, true) {
+            out.progress();
         }
         self.open_turn(out);
         if self.announced.as_ref() != Some(&init.session_id) {
@@ -405,11 +461,20 @@ impl Claude {
     /// What Claude does behind its turns, task by task.
     fn task(&mut self, subtype: &str, text: &str, out: &mut Out) -> Option<()> {
         let line: System = decode(text)?;
+        let was_known = self.background.knows(&line);
         match subtype {
             "task_started" => self.background.started(&line),
             "task_updated" => self.background.updated(&line),
             "task_notification" => self.background.notified(&line),
             _ => {}
+        }
+        let is_known = was_known || self.background.knows(&line);
+        // A subagent has done something, or a command in the background has ended.
+        if self.news.is_new(&format!("task {:?}", line.task_id), &line.state(subtype)) {
+            match line.tool_use_id.clone().map(ToolId) {
+                None if !is_known => {}
+                tool_id => out.progress_of(tool_id),
+            }
         }
         system::tell(subtype, line, out)?;
         self.background_changed(out);
@@ -439,8 +504,19 @@ impl Claude {
         }
     }
 
-    fn timer(&self, id: TimerId, out: &mut Out) {
-        if id == IDLE && !self.turn.open && !self.background.is_open() {
+    fn timer(&mut self, id: TimerId, out: &mut Out) {
+        let is_over = match id {
+            IDLE => !self.background.is_open(),
+            CALLS => self.background.has_only_calls(),
+            _ => false,
+        };
+        if is_over && !self.turn.open {
+            self.close_stdin(out);
+        }
+    }
+
+    fn close_stdin(&mut self, out: &mut Out) {
+        if self.transport == Transport::Dialogue && !std::mem::replace(&mut self.is_closed, true) {
             out.close_stdin();
         }
     }
@@ -521,6 +597,9 @@ impl Claude {
                 self.turn.acted = true;
                 self.turn.is_silent_since |= parent.is_none();
                 let name = block.name.unwrap_or_default();
+                if let Some(id) = block.id.clone().filter(|_| parent.is_none()) {
+                    self.turn.calls.insert(id, name.clone());
+                }
                 let call = ToolCall {
                     tool_id: block.id.map(ToolId),
                     kind: tools::kind(&name),
@@ -530,6 +609,7 @@ impl Claude {
                 out.event_under(parent.clone(), Event::ToolCall(call));
             }
             _ if block.tool_use_id.is_some() => {
+                self.returned(block.tool_use_id.as_deref(), out);
                 out.event_under(parent.clone(), tools::result(block));
             }
             _ => {
@@ -539,7 +619,7 @@ impl Claude {
         }
     }
 
-    fn user(&self, text: &str, parent: Option<ToolId>, out: &mut Out) -> Option<()> {
+    fn user(&mut self, text: &str, parent: Option<ToolId>, out: &mut Out) -> Option<()> {
         let line: MessageLine<'_> = decode(text)?;
         if line.is_replay {
             // Our own words, repeated.
@@ -552,6 +632,7 @@ impl Claude {
         };
         for block in blocks {
             let event = if block.tool_use_id.is_some() {
+                self.returned(block.tool_use_id.as_deref(), out);
                 tools::result(block)
             } else {
                 // Words that Claude itself puts into the conversation, or a subagent's prompt.
@@ -562,20 +643,41 @@ impl Claude {
         Some(())
     }
 
+    /// A tool has returned, in its turn or behind it.
+    fn returned(&mut self, id: Option<&str>, out: &mut Out) {
+        let Some(id) = id else { return };
+        if self.turn.calls.remove(id).is_none() && self.background.call_returned(id) {
+            self.background_changed(out);
+        }
+    }
+
+    /// The turn is over by Claude's word, and a call of it has not returned. Of 2.1.329 no such turn is known but those
+    /// that give a reason (aborted, deferred, denied). A Claude that is through ends with its standard input; for one
+    /// that lives on, the call is waited for like a command in the background.
+    fn wait_for_calls(&mut self, calls: BTreeMap<String, String>, out: &mut Out) {
+        let mut is_any_open = false;
+        for (id, name) in calls {
+            is_any_open |= self.background.call_stays(&id, &name);
+        }
+        if is_any_open {
+            out.timer(CALLS, OPEN_CALL);
+        }
+    }
+
     fn stream_event(&mut self, text: &str, parent: Option<ToolId>, out: &mut Out) -> Option<()> {
         let line: StreamLine<'_> = decode(text)?;
         let event = line.event;
-        if matches!(event.kind.as_ref(), "message_start" | "message_stop")
-            || event.kind.starts_with("content_block_")
-        {
-            // A piece of a response, with words of its own or without. A ping is none.
-            out.progress();
-        }
         match event.kind.as_ref() {
             "message_start" => {
                 self.retract(&parent, out);
                 let message = event.message?;
-                let stream = Stream { message_id: message.id.clone(), ..Stream::default() };
+                let of = format!("response {parent:?}");
+                let is_new = self.news.is_new(&of, message.id.as_deref().unwrap_or_default());
+                if is_new {
+                    out.progress_of(parent.clone());
+                }
+                let message_id = message.id.clone();
+                let stream = Stream { message_id, is_again: !is_new, ..Stream::default() };
                 self.streams.insert(parent.clone(), stream);
                 if let Some(tokens) = message.usage {
                     self.meter.response_began(message.id.as_deref(), tokens);
@@ -587,6 +689,10 @@ impl Claude {
                 let stream = self.streams.entry(parent.clone()).or_default();
                 stream.open_text.clear();
                 stream.open_reasoning.clear();
+                if stream.blocks.insert(event.index) && !stream.is_again {
+                    // Its content may be nothing that a caller reads.
+                    out.progress_of(parent.clone());
+                }
                 if let (Some(id), Some(name)) = (block.id, block.name) {
                     self.turn.acted = true;
                     let tool_id = ToolId(id);
@@ -622,7 +728,11 @@ impl Claude {
                         out.event_under(parent, Event::ToolCallDelta(delta));
                     }
                     // Signatures and citations: nothing that a caller reads.
-                    _ => {}
+                    _ => {
+                        if delta.signature.is_some_and(|signature| !signature.is_empty()) {
+                            out.progress_of(parent);
+                        }
+                    }
                 }
             }
             "message_delta" => {
@@ -632,8 +742,14 @@ impl Claude {
                     self.turn.stop_reason = reason.map(|reason| reason.to_string());
                 }
                 let tokens = event.usage?;
-                let message_id = self.streams.get(&parent).and_then(|s| s.message_id.clone());
-                self.meter.response_ended(message_id.as_deref(), tokens, parent.is_none());
+                let stream = self.streams.get_mut(&parent);
+                let message_id = stream.as_ref().and_then(|stream| stream.message_id.clone());
+                // A response tells its end more than once if it is told again.
+                let is_first = stream.is_none_or(|stream| {
+                    !std::mem::replace(&mut stream.has_ended, true) && !stream.is_again
+                });
+                let is_counted = parent.is_none() && is_first;
+                self.meter.response_ended(message_id.as_deref(), tokens, is_counted);
                 if parent.is_none() {
                     self.context(usage::context(tokens), out);
                 }
@@ -673,6 +789,7 @@ impl Claude {
         if is_new {
             self.last_message.clone_from(&message_id);
             self.open_turn(out);
+            self.turn.has_init = false;
             self.turn.reached.clear();
             out.event(Event::TurnStarted(TurnStarted { message_id, model }));
         }
@@ -779,6 +896,9 @@ impl Claude {
             && line.structured_output.is_none();
         let failure = (line.is_error() || interrupted && is_silent)
             .then(|| classify::failure(&line, api_error, turn.limit.as_ref(), interrupted));
+        if failure.is_none() {
+            self.doubts(&line, out);
+        }
         let mut denials = turn.denials;
         denials.extend(line.permission_denials.into_iter().map(|denial| Denial {
             tool_id: denial.tool_use_id.map(ToolId),
@@ -806,6 +926,14 @@ impl Claude {
         let is_last = self.held.is_empty() && !self.turn.open;
         if is_last {
             self.background.turn_ended(line.subagent_stats.as_ref());
+            let is_complete = line.terminal_reason.as_deref().is_none_or(|why| why == "completed");
+            if !has_failed && !interrupted && is_complete {
+                let mut calls = turn.calls;
+                calls.retain(|id, _| {
+                    denials.iter().all(|d| d.tool_id.as_ref().is_none_or(|t| t.0 != *id))
+                });
+                self.wait_for_calls(calls, out);
+            }
             self.background.tell(out);
         }
         self.end_turn(AttemptEnd { usage, denials, ..end }, out);
@@ -826,13 +954,37 @@ impl Claude {
             (true, _) if interrupted => self.end_background(out),
             (true, _) => {}
             (false, true) if !interrupted => self.close_stdin_after(REPORTED, out),
-            (false, _) => out.close_stdin(),
+            (false, _) => self.close_stdin(out),
         }
         Some(())
     }
 
+    /// Says what Claude says of an answered turn that does not go with an answer.
+    fn doubts(&mut self, line: &ResultLine, out: &mut Out) {
+        let mut warn = |code, words: String| out.event(Event::notice(Level::Warn, code, words));
+        if !line.is_known() {
+            let words = format!("claude ended the turn as `{}`, which is not known", line.subtype);
+            warn("unknown_subtype", words);
+        }
+        if !line.errors.is_empty() {
+            let errors = line.errors.iter().take(ERRORS_SHOWN).map(String::as_str);
+            let mut words = errors.collect::<Vec<_>>().join("; ");
+            if let Some(more) = line.errors.len().checked_sub(ERRORS_SHOWN).filter(|more| *more > 0)
+            {
+                words.push_str(&format!("; {more} more"));
+            }
+            warn("result_errors", format!("claude answered, and reported errors: {words}"));
+        }
+        if line.safety_stops > self.safety_stops {
+            let words = "a model or a filter declined a response on the way to this answer";
+            warn("safety_stops", words.to_owned());
+        }
+        self.safety_stops = self.safety_stops.max(line.safety_stops);
+    }
+
     fn end_turn(&mut self, end: AttemptEnd, out: &mut Out) {
         self.turns_ended += 1;
+        self.said = Lines::default();
         self.interrupt = Interrupt::No;
         // An interrupted response stays as far as it came; the next turn does not void it.
         self.streams.remove(&None);

@@ -1,6 +1,7 @@
 //! Claude Code's tools: what they can do, and what they returned.
 
 use super::wire::{Block, ToolProgressLine};
+use crate::news::News;
 use crate::protocol::Out;
 use crate::wire::{decode, flatten_content};
 use belay_trace::{Event, Level, ToolId, ToolKind, ToolProgress, ToolResult};
@@ -37,7 +38,7 @@ pub(super) fn result(block: Block<'_>) -> Event {
 }
 
 /// A tool is still running: Claude says so every 30 s, also of one that hangs.
-pub(super) fn progress(text: &str, out: &mut Out) -> Option<()> {
+pub(super) fn progress(text: &str, news: &mut News, out: &mut Out) -> Option<()> {
     let line: ToolProgressLine = decode(text)?;
     let tool_id = line.parent_tool_use_id.or(line.tool_use_id).map(ToolId);
     if let Some(retry) = line.subagent_retry {
@@ -45,12 +46,14 @@ pub(super) fn progress(text: &str, out: &mut Out) -> Option<()> {
         let words = format!("retry {attempt} of {max} of a subagent: {}", retry.error_category);
         out.event_under(tool_id.clone(), Event::notice(Level::Info, "subagent_retry", words));
     }
+    let of = format!("output {tool_id:?}");
+    let prints = !line.output.is_empty() && news.is_new(&of, &line.output);
     let elapsed = line.elapsed_time_seconds.and_then(|s| Duration::try_from_secs_f64(s).ok());
     out.event(Event::ToolProgress(ToolProgress {
         tool_id,
         name: line.tool_name,
         elapsed_ms: elapsed.and_then(|elapsed| u64::try_from(elapsed.as_millis()).ok()),
-        heartbeat: line.heartbeat || line.output.is_empty(),
+        heartbeat: line.heartbeat || !prints,
     }));
     Some(())
 }

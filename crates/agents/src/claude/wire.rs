@@ -71,6 +71,10 @@ pub(super) struct System {
     pub(super) description: Option<String>,
     pub(super) summary: Option<String>,
     #[serde(deserialize_with = "lenient")]
+    pub(super) last_tool_name: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) usage: Option<TaskUsage>,
+    #[serde(deserialize_with = "lenient")]
     pub(super) task_id: Option<String>,
     #[serde(deserialize_with = "lenient")]
     pub(super) task_type: Option<String>,
@@ -84,6 +88,26 @@ pub(super) struct System {
     pub(super) patch: Option<TaskPatch>,
     #[serde(deserialize_with = "lenient")]
     pub(super) tasks: Option<Vec<ListedTask>>,
+}
+
+impl System {
+    /// What the line says of its task, but for the time, which runs on also when the task hangs.
+    pub(super) fn state(&self, subtype: &str) -> String {
+        let (usage, patch) = (self.usage.unwrap_or_default(), self.patch.as_ref());
+        let status = self.status.as_ref().or_else(|| patch?.status.as_ref());
+        let did = (usage.total_tokens, usage.tool_uses, &self.last_tool_name, &self.summary);
+        format!("{subtype} {status:?} {:?} {did:?}", patch.and_then(|p| p.is_backgrounded))
+    }
+}
+
+/// What a task has used so far.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct TaskUsage {
+    #[serde(deserialize_with = "lenient")]
+    pub(super) total_tokens: u64,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) tool_uses: u64,
 }
 
 /// What has changed about a task.
@@ -240,6 +264,9 @@ pub(super) struct Delta<'a> {
     pub(super) thinking: Option<String>,
     #[serde(default)]
     pub(super) partial_json: Option<String>,
+    /// Of thoughts that are not shown.
+    #[serde(borrow, default, deserialize_with = "lenient_text")]
+    pub(super) signature: Option<Cow<'a, str>>,
     #[serde(borrow, default, deserialize_with = "lenient_text")]
     pub(super) stop_reason: Option<Cow<'a, str>>,
 }
@@ -401,10 +428,22 @@ impl ResultLine {
             || FAILING.contains(&reason)
             || api_error
             || self.is_refused()
+            || self.is_cut()
             || (self.result.is_none() && !self.errors.is_empty());
         let has_no_answer =
             || self.result.is_none() || !self.errors.is_empty() || reason != "completed";
         is_bad || self.is_error.unwrap_or_else(has_no_answer)
+    }
+
+    /// True if the answer was cut at the model's output limit.
+    pub(super) fn is_cut(&self) -> bool {
+        let reason = self.stop_reason.as_deref();
+        reason.is_some_and(|reason| verdict::cut("stop_reason", reason).is_some())
+    }
+
+    /// True if its subtype is one that is known.
+    pub(super) fn is_known(&self) -> bool {
+        self.subtype == "success" || self.subtype.is_empty() || self.subtype.starts_with("error")
     }
 
     /// True if the model declined to answer.

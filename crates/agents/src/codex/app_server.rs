@@ -13,6 +13,7 @@ use super::rpc::{
 use super::turns::Turns;
 use super::{asides, classify, effort_name, mcp, retry};
 use crate::framing::{Claim, Objects, read_line};
+use crate::news::News;
 use crate::protocol::{AttemptEnd, Exit, Input, Out, Protocol};
 use crate::stderr::StderrTail;
 use crate::steers::Steers;
@@ -57,6 +58,8 @@ pub(super) struct AppServer {
     /// How the run's turn has ended, while the thread is not done.
     completed: Option<TurnNote>,
     turns_ended: u32,
+    /// The last state of what has states.
+    news: News,
     items: Items,
     meter: Meter,
     limits: Limits,
@@ -99,6 +102,7 @@ impl AppServer {
             turns: Turns::default(),
             completed: None,
             turns_ended: 0,
+            news: News::default(),
             items: Items::default(),
             meter: Meter::new(request.session != Session::New),
             limits: Limits::default(),
@@ -362,7 +366,8 @@ impl AppServer {
         let params = params.map_or("{}", RawValue::get);
         let about: About<'_> = decode(params).unwrap_or_default();
         if self.is_of_another_thread(&about) {
-            if method.starts_with("item/") || method.starts_with("turn/") {
+            let is_work = method.starts_with("item/") || method.starts_with("turn/");
+            if is_work && self.is_new(method, params) {
                 // A subagent works.
                 out.progress();
             }
@@ -406,13 +411,17 @@ impl AppServer {
                 if item.sort() == Sort::Unknown {
                     return None;
                 }
-                out.progress();
+                if self.is_new(&format!("{method} {}", item.id), params) {
+                    out.progress();
+                }
                 self.respond(&item, out);
                 self.items.started(&item, out);
             }
             "item/completed" => {
                 let item = decode::<ItemNote<'_>>(params)?.item;
-                if item.sort() != Sort::Unknown {
+                if item.sort() != Sort::Unknown
+                    && self.is_new(&format!("{method} {}", item.id), params)
+                {
                     out.progress();
                 }
                 self.respond(&item, out);
@@ -466,11 +475,29 @@ impl AppServer {
                 let words = format!("{} fell back to {}", note.from_model, note.to_model);
                 out.event(Event::notice(Level::Warn, "model_fallback", words));
             }
-            _ if asides::is_piece(method) => out.progress(),
+            _ if asides::is_piece(method) => {
+                if self.is_new(method, params) {
+                    out.progress();
+                }
+            }
             _ if asides::is_aside(method) => {}
             _ => return None,
         }
         Some(())
+    }
+
+    /// Returns whether a notification says anything that the last one of its kind has not said: a piece that is not
+    /// empty, or another state of the thing.
+    fn is_new(&mut self, of: &str, params: &str) -> bool {
+        #[derive(serde::Deserialize)]
+        struct Piece<'a> {
+            #[serde(borrow)]
+            delta: std::borrow::Cow<'a, str>,
+        }
+        match decode::<Piece<'_>>(params) {
+            Some(piece) => !piece.delta.is_empty(),
+            None => self.news.is_new(of, params),
+        }
     }
 
     /// Subagents have threads of their own on the same connection; the end of theirs is not the end of ours.
@@ -499,6 +526,8 @@ impl AppServer {
         params: &str,
         out: &mut Out,
     ) -> Option<Option<()>> {
+        let is_item = matches!(method, "item/started" | "item/completed");
+        let is_new = is_item && self.is_new(&format!("{method} of {turn}"), params);
         let other = self.turns.other(turn);
         match method {
             "item/started" | "item/completed" => {
@@ -506,8 +535,10 @@ impl AppServer {
                 if item.sort() == Sort::Unknown {
                     return Some(None);
                 }
-                // Items of users and of compactions have no event of their own.
-                out.progress();
+                if is_new {
+                    // Items of users and of compactions have no event of their own.
+                    out.progress();
+                }
                 if other.responds(&item) {
                     let model = self.model.clone();
                     out.event(Event::TurnStarted(TurnStarted { message_id: None, model }));
@@ -563,7 +594,9 @@ impl AppServer {
 
     fn turn_started(&mut self, note: TurnNote, out: &mut Out) {
         self.thread_id = self.thread_id.take().or(note.thread_id);
-        out.progress();
+        if self.turn.as_ref().is_none_or(|turn| turn.id != note.turn.id) {
+            out.progress();
+        }
         self.meter.turn_started();
         self.turn = Some(Turn { id: note.turn.id, failure: None, responding: false });
         if self.interrupt {

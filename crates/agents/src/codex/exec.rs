@@ -3,6 +3,7 @@
 use super::items::{Item, Items, Sort};
 use super::{classify, retry};
 use crate::framing::{Claim, Objects, read_line};
+use crate::news::News;
 use crate::protocol::{AttemptEnd, Exit, Input, Out, Protocol};
 use crate::stderr::StderrTail;
 use crate::wire::{decode, lenient};
@@ -29,6 +30,8 @@ pub(super) struct Exec {
     responded: bool,
     stderr: StderrTail,
     seen_stdout: bool,
+    /// The last state of each item.
+    news: News,
 }
 
 #[derive(Debug, Deserialize)]
@@ -77,6 +80,7 @@ impl Exec {
             responded: false,
             stderr: StderrTail::default(),
             seen_stdout: false,
+            news: News::default(),
         }
     }
 }
@@ -110,7 +114,7 @@ impl Objects for Exec {
     fn read(&mut self, text: &str, out: &mut Out) -> Option<()> {
         let line = decode::<Line<'_>>(text)?;
         self.seen_stdout = true;
-        self.line(line, out)
+        self.line(line, text, out)
     }
 
     fn claim(&self, text: &str) -> Claim {
@@ -136,7 +140,7 @@ impl Exec {
         }
     }
 
-    fn line(&mut self, line: Line<'_>, out: &mut Out) -> Option<()> {
+    fn line(&mut self, line: Line<'_>, text: &str, out: &mut Out) -> Option<()> {
         match line.kind.as_ref() {
             "thread.started" => {
                 let session_id = line.thread_id?;
@@ -152,15 +156,18 @@ impl Exec {
                 }));
             }
             "turn.started" => {
-                self.turn_open = true;
-                out.progress();
+                if !std::mem::replace(&mut self.turn_open, true) {
+                    out.progress();
+                }
             }
             "item.started" | "item.updated" => {
                 let item = line.item?;
                 if item.sort() == Sort::Unknown {
                     return None;
                 }
-                out.progress();
+                if self.news.is_new(&item.id, text) {
+                    out.progress();
+                }
                 self.respond(item.sort(), out);
                 self.items.started(&item, out);
                 if item.kind == "todo_list" {

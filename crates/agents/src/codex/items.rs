@@ -3,6 +3,7 @@
 //! `exec --json` and the app-server describe the same items, one in snake_case and the other in camelCase.
 
 use crate::Out;
+use crate::news::News;
 use crate::verdict::Said;
 use crate::wire::{decode, flatten_content, lenient_text, unsaid};
 use belay_trace::{
@@ -104,6 +105,8 @@ pub(super) struct Items {
     is_last: bool,
     /// A tool was called in the turn.
     acted: bool,
+    /// What each item of words has said in the end.
+    news: News,
 }
 
 /// What an item was, for whoever counts responses.
@@ -150,7 +153,9 @@ impl Items {
             Some((_, said)) => said.push_str(&text),
             None => self.said.push((item.to_owned(), text.clone())),
         }
-        out.event(Event::Text(Text { text, message_id: Some(item.to_owned()) }));
+        if !text.is_empty() {
+            out.event(Event::Text(Text { text, message_id: Some(item.to_owned()) }));
+        }
     }
 
     /// A piece of reasoning.
@@ -158,7 +163,10 @@ impl Items {
         if !self.reasoned.iter().any(|id| id == item) {
             self.reasoned.push(item.to_owned());
         }
-        out.event(Event::Reasoning(Reasoning { reasoning, message_id: Some(item.to_owned()) }));
+        if !reasoning.is_empty() {
+            let message_id = Some(item.to_owned());
+            out.event(Event::Reasoning(Reasoning { reasoning, message_id }));
+        }
     }
 
     pub(super) fn started(&mut self, item: &Item<'_>, out: &mut Out) {
@@ -172,6 +180,12 @@ impl Items {
     /// False if the item is of a kind that is not known.
     pub(super) fn completed(&mut self, item: &Item<'_>, out: &mut Out) -> bool {
         let message_id = || Some(item.id.as_ref().to_owned());
+        if matches!(item.kind.as_ref(), "agentMessage" | "agent_message" | "reasoning")
+            && !self.news.is_new(&item.id, &format!("{:?}{:?}", item.text, item.summary))
+        {
+            // Told again.
+            return true;
+        }
         match item.kind.as_ref() {
             "agentMessage" | "agent_message" => {
                 let text = item.text.clone().unwrap_or_default();
@@ -233,6 +247,7 @@ impl Items {
     /// one; the answer is the message that no tool call comes behind.
     pub(super) fn said(&mut self, failure: Option<Failure>) -> Said {
         self.reasoned.clear();
+        self.news = News::default();
         let partial = self.said.drain(..).next_back().map(|(_, text)| text).unwrap_or_default();
         let whole = std::mem::take(&mut self.last_message);
         let is_last = std::mem::take(&mut self.is_last);

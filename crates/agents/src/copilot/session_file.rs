@@ -148,7 +148,7 @@ mod tests {
             reasoning: 7,
         };
         assert_eq!(responses[0].tokens, want);
-        let refused = responses[0].refusal().map(|failure| failure.kind);
+        let refused = responses[0].unfinished().map(|failure| failure.kind);
         assert_eq!(refused, Some(belay_trace::FailureKind::Refused));
     }
 

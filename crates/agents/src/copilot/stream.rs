@@ -131,15 +131,18 @@ impl Stream {
             "session.mcp_server_status_changed" => server_changed(data, out),
             "model.call_start" => self.turn_started(who, data.model, parent, out),
             "assistant.turn_start" | "assistant.message_start" | "model.call_finished" => {
-                out.progress();
+                if self.news.is_new(kind, raw) {
+                    out.progress();
+                }
             }
             // How long the response is by now, and what a tool has printed or says of itself.
             "assistant.streaming_delta"
             | "tool.execution_partial_result"
             | "tool.execution_progress" => {
+                let call = data.tool_call_id.clone().map(ToolId);
                 let of = data.tool_call_id.or(who).unwrap_or_default();
                 if self.news.is_new(&of, raw) {
-                    out.progress();
+                    out.progress_of(call);
                 }
             }
             "assistant.message_delta" => {
@@ -159,11 +162,12 @@ impl Stream {
             "tool.execution_start" => self.called(data, parent, out)?,
             "tool.shell_output" => {
                 let piece = data.text?;
+                let call = data.tool_call_id?;
                 if !piece.is_empty() {
-                    out.progress();
+                    out.progress_of(Some(ToolId(call.clone())));
                 }
                 // What a command in the background prints after its call has returned is in the log alone.
-                if let Some((_, shell)) = self.calls.get_mut(data.tool_call_id?.as_str()) {
+                if let Some((_, shell)) = self.calls.get_mut(&call) {
                     shell.piece(&piece);
                 }
             }
@@ -183,8 +187,10 @@ impl Stream {
                 compaction(kind, data, out);
             }
             "subagent.started" => {
-                out.progress();
-                self.tasks.insert(who?, ToolId(data.tool_call_id?));
+                let call = ToolId(data.tool_call_id?);
+                if self.tasks.insert(who?, call.clone()) != Some(call) {
+                    out.progress();
+                }
             }
             "subagent.failed" => {
                 let words: Option<String> = data.error.and_then(|error| decode(error.get()));

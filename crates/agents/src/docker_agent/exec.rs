@@ -4,9 +4,10 @@ use super::wire::{Definition, Line, Report, Tokens, ToolCall};
 use super::{classify, tools};
 use crate::RunRequest;
 use crate::framing::{Claim, Objects, read_line};
+use crate::news::News;
 use crate::protocol::{AttemptEnd, Exit, Input, Out, Protocol};
 use crate::stderr::StderrTail;
-use crate::verdict::Said;
+use crate::verdict::{self, Said};
 use crate::wire::decode;
 use belay_trace::{
     Compaction, CompactionStatus, Context, ContextSource, CostSource, Denial, Event, Failure,
@@ -24,6 +25,10 @@ pub(super) struct Exec {
     /// The session of the agent that was started; others are those of agents that it hands tasks to.
     root: Option<String>,
     model: Option<String>,
+    /// Why the last response ended.
+    finish_reason: Option<String>,
+    /// What may be told again.
+    news: News,
     turn_ended: bool,
     /// The model is writing a response.
     responding: bool,
@@ -137,7 +142,13 @@ impl Exec {
             | "rag_indexing_started"
             | "rag_indexing_progress"
             | "rag_indexing_completed" => {
-                out.progress();
+                let call = line.tool_call.as_ref().and_then(|call| call.id.as_ref());
+                let of = (&line.tool_call_id, call);
+                let state =
+                    format!("{of:?} {:?} {:?} {:?}", line.content, line.status, line.message);
+                if self.news.is_new(&line.kind, &state) {
+                    out.progress();
+                }
             }
             "tool_call_confirmation" => self.denied(line.tool_call?, parent, out),
             "token_usage" => self.used(line.usage?, parent, out),
@@ -242,6 +253,9 @@ impl Exec {
             return;
         }
         let failure = self.failure.take().or_else(|| classify::of_reason(line.reason.as_deref()));
+        let finish = self.finish_reason.as_deref();
+        let failure =
+            failure.or_else(|| verdict::unfinished("finish_reason", finish.unwrap_or_default()));
         let failure = match failure {
             // The older version stops without a reason, also when it was told to.
             _ if self.interrupted => Some(Failure::new(FailureKind::Interrupted, "interrupted")),
@@ -365,6 +379,10 @@ impl Exec {
     }
 
     fn used(&mut self, report: Report, parent: Option<ToolId>, out: &mut Out) {
+        if !self.news.is_new("token_usage", &format!("{report:?}")) && !self.responding {
+            // Told again.
+            return;
+        }
         if let Some(used_tokens) = report.context_length.filter(|_| parent.is_none()) {
             out.event(Event::Context(Context {
                 used_tokens,
@@ -377,6 +395,7 @@ impl Exec {
             self.responding = false;
             self.usage.add(&usage(&tokens, report.context_limit, parent.is_none()));
             if parent.is_none() {
+                self.finish_reason = tokens.finish_reason.clone();
                 let full =
                     self.model.take().filter(|full| is_full_name(full, tokens.model.as_ref()));
                 self.model = full.or(tokens.model);

@@ -124,4 +124,7 @@ pub(super) struct Tokens {
     pub(super) cost: Option<f64>,
     #[serde(rename = "Model", alias = "model", deserialize_with = "lenient")]
     pub(super) model: Option<String>,
+    /// Why the response ended; the newer version says it.
+    #[serde(deserialize_with = "lenient")]
+    pub(super) finish_reason: Option<String>,
 }

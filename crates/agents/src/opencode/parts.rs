@@ -264,7 +264,7 @@ impl Parts {
         let raw = part.state?.get();
         let state: State<'_> = decode(raw)?;
         let id = part.call_id.unwrap_or(part.id).into_owned();
-        if self.news.is_new(&id, raw) {
+        if !self.done.contains(&id) && self.news.is_new(&id, raw) {
             // The model writes the call, or the tool prints something.
             out.progress();
         }

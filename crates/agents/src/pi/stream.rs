@@ -35,7 +35,7 @@ pub(super) struct Stream {
     pub(super) session_id: Option<String>,
     model: Option<String>,
     meter: Meter,
-    /// What each tool that runs has returned when it was told last.
+    /// What each tool that runs has returned when it was told last, and other things that may be told again.
     news: News,
     /// The message that is being written.
     message: Option<Message>,
@@ -63,11 +63,23 @@ impl Stream {
             "agent_settled" => return Some(Meaning::Settled),
             "message_start" => self.message_started(&message(line)?, out),
             "message_update" => {
-                let update = decode::<Update<'_>>(line.assistant_message_event?.get())?;
+                let raw = line.assistant_message_event?.get();
+                let update = decode::<Update<'_>>(raw)?;
+                let is_new = match &update.delta {
+                    Some(piece) => !piece.is_empty(),
+                    None => self.news.is_new("message_update", raw),
+                };
                 self.written(None, out).update(update, out)?;
-                out.progress();
+                if is_new {
+                    out.progress();
+                }
             }
-            "message_end" => self.message_ended(message(line)?, out),
+            "message_end" => {
+                let is_new = self.news.is_new("message_end", line.message?.get());
+                if is_new || self.message.is_some() {
+                    self.message_ended(message(line)?, out);
+                }
+            }
             "turn_end" if self.called => {
                 // Once more behind the tools: whoever counts turns stops here, before the next request.
                 self.called = false;
@@ -76,8 +88,9 @@ impl Stream {
             "tool_execution_start" => self.tool_started(line, out)?,
             "tool_execution_update" => {
                 let so_far = line.partial_result.map_or("", RawValue::get);
-                if self.news.is_new(line.tool_call_id.as_deref().unwrap_or_default(), so_far) {
-                    out.progress();
+                let id = line.tool_call_id.as_deref().unwrap_or_default();
+                if self.news.is_new(id, so_far) {
+                    out.progress_of(Some(ToolId::from(id)));
                 }
             }
             "tool_execution_end" => tool_ended(line, out)?,

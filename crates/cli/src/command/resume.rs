@@ -76,6 +76,7 @@ impl Resume {
                 return Err(Fail::usage(format!("run {} {verb}: what comes next?", account.short))
                     .hint(format_args!("belay resume {} \"PROMPT\"", account.short)));
             }
+            (None, _) if !account.was_begun() => std::mem::take(&mut request.prompt),
             (None, _) => GO_ON.to_owned(),
         };
         self.options.apply(&mut request);

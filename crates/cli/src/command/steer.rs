@@ -50,7 +50,8 @@ impl Steer {
             Fail::not_found(format!("run {short} is not running any more"))
                 .hint(format_args!("go on with it: belay resume {short} \"…\""))
         };
-        if run.overview().state != RunState::Running {
+        let overview = run.overview();
+        if overview.state != RunState::Running {
             return Err(over());
         }
         let mut tail = Tail::of(&run).map_err(unreadable)?;
@@ -68,6 +69,10 @@ impl Steer {
                     .hint(format_args!("`belay show {short}` says how the run stands")));
             }
             Some(_) => {}
+            None if overview.queued => say(format_args!(
+                "run {short} waits for its session and has no agent yet: the agent is told when it has started; \
+                 `belay logs {short} -f` says when"
+            )),
             None => say(format_args!(
                 "the agent has not taken it in yet; `belay logs {short} -f` says when it does"
             )),

@@ -35,6 +35,8 @@ pub struct Logger<W> {
     mid_line: bool,
     last_context: Option<(u64, Option<u64>)>,
     failed: bool,
+    /// There is an agent that could be stopped.
+    has_agent: bool,
 }
 
 /// A part of the log.
@@ -98,6 +100,7 @@ impl<W: Write> Logger<W> {
             mid_line: false,
             last_context: None,
             failed: false,
+            has_agent: false,
         }
     }
 
@@ -131,6 +134,7 @@ impl<W: Write> Logger<W> {
 
     fn try_record(&mut self, record: &Record) -> io::Result<()> {
         let under = if record.parent_tool_id.is_some() { "  " } else { "" };
+        self.has_agent |= matches!(record.event, Event::AttemptStarted(_));
         match &record.event {
             Event::SessionStarted(session) => self.session(record, session)?,
             Event::Phase(phase) => {
@@ -223,14 +227,21 @@ impl<W: Write> Logger<W> {
             // The event above says the same, with the words.
             Event::Notice(notice) if notice.code.as_deref() == Some("steer") => {}
             Event::Interrupted(stop) => {
-                let words = match (&stop.message, stop.reason) {
-                    (Some(message), _) => format!("{}; stopping the agent", visible_line(message)),
-                    (None, StopReason::Deadline) => "the time is up; stopping the agent".to_owned(),
-                    _ => "stopping the agent (again: at once)".to_owned(),
+                let why = match (&stop.message, stop.reason) {
+                    (Some(message), _) => Some(visible_line(message)),
+                    (None, StopReason::Deadline) => Some("the time is up".into()),
+                    _ => None,
+                };
+                let words = match (why, self.has_agent) {
+                    (Some(why), true) => format!("{why}; stopping the agent"),
+                    (Some(why), false) => why.into_owned(),
+                    (None, true) => "stopping the agent (again: at once)".to_owned(),
+                    (None, false) => "stopped before there was an agent".to_owned(),
                 };
                 self.head(Part::System, under, "interrupted", YELLOW, &words)?;
             }
             Event::AttemptEnded(ended) => {
+                self.has_agent = false;
                 for process in &ended.left {
                     let word = if process.killed { "killed" } else { "still runs" };
                     let command = cut(&visible_line(&process.command), ARGS_CHARS_MAX);

@@ -14,6 +14,7 @@ use super::account_watch::{self, AccountWatch};
 use super::bill::Bill;
 use super::drain::Drain;
 use super::idle::{Alarm, IdleWatch};
+use super::novelty::Novelty;
 use super::private_files::{FileArgs, PrivateFiles};
 use super::turn_limit::TurnLimit;
 use super::{Caller, Command, Runner, sleep_until};
@@ -178,6 +179,7 @@ impl Runner {
             turn_limit: self.turn_limit(capabilities),
             account_watch,
             idle: IdleWatch::new(self.request.idle, request.agent_retries, began),
+            novelty: Novelty::default(),
             has_spoken: false,
             paused: None,
             alarm: None,
@@ -248,6 +250,7 @@ struct Attempt<'a> {
     /// For limits that the stream says nothing about.
     account_watch: Option<AccountWatch>,
     idle: IdleWatch,
+    novelty: Novelty,
     /// The agent has printed a line.
     has_spoken: bool,
     /// Since when everything stands still.
@@ -439,7 +442,9 @@ impl Attempt<'_> {
                         self.alarm = Some(Alarm::Fail(failure));
                     }
                     self.bill.event(&mut emitted.event, emitted.parent_tool_id.is_none());
-                    if let Some(alarm) = self.idle.event(&emitted.event, (now, Timestamp::now())) {
+                    let gets_on = self.novelty.is_progress(&emitted.event);
+                    let at = (now, Timestamp::now());
+                    if let Some(alarm) = self.idle.event(&emitted.event, gets_on, at) {
                         self.alarm.get_or_insert(alarm);
                     }
                     self.keep_to_the_limits(&emitted.event, emitted.parent_tool_id.is_none());
@@ -450,7 +455,11 @@ impl Attempt<'_> {
                     if let Event::BackgroundTasks(told) = &emitted.event {
                         self.background.told(told, now);
                     }
-                    if emitted.event.is_progress() {
+                    if let Event::BackgroundTasks(told) = &mut emitted.event {
+                        // Nothing is waited for.
+                        told.waiting &= self.runner.request.background != AtTurnEnd::Stop;
+                    }
+                    if gets_on {
                         got_on.extend(emitted.parent_tool_id.clone());
                     }
                     self.runner.chain.see(&emitted.event);
@@ -482,7 +491,12 @@ impl Attempt<'_> {
                     }
                 }
                 Action::Finish => self.finish_process(),
-                Action::Progress => self.idle.progress(Instant::now()),
+                Action::Progress(of) => {
+                    if of.as_ref().is_none_or(|id| self.novelty.knows(id)) {
+                        self.idle.progress(now);
+                        got_on.extend(of);
+                    }
+                }
                 Action::Cannot(what) => self.cannot(what, input),
                 _ => {}
             }
@@ -537,7 +551,11 @@ impl Attempt<'_> {
         }
         self.linger = match self.linger {
             _ if !is_done => None,
-            None if !self.has_lingered => Some(Instant::now() + limits::LINGER),
+            None if !self.has_lingered => {
+                let owes_report = self.background.owes_report();
+                let time = if owes_report { limits::REPORT } else { limits::LINGER };
+                Some(Instant::now() + time)
+            }
             linger => linger,
         };
     }
@@ -619,8 +637,8 @@ impl Attempt<'_> {
             }
         };
         // A stream that hides how its last response ended has told the half of an answer as the whole.
-        let refusal = account.last().and_then(Response::refusal);
-        end.failure = end.failure.take().or(refusal);
+        let unfinished = account.last().and_then(Response::unfinished);
+        end.failure = end.failure.take().or(unfinished);
         if let Some(context) = self.bill.context(&account) {
             self.runner.publisher.event(Event::Context(context));
         }

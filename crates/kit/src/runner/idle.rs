@@ -69,8 +69,14 @@ impl IdleWatch {
         }
     }
 
-    /// Takes an event that was made of what the agent has said; `now` by the clock and on the wall.
-    pub(super) fn event(&mut self, event: &Event, now: (Instant, Timestamp)) -> Option<Alarm> {
+    /// Takes an event that was made of what the agent has said, and whether it shows that the agent gets on; `now` by
+    /// the clock and on the wall.
+    pub(super) fn event(
+        &mut self,
+        event: &Event,
+        gets_on: bool,
+        now: (Instant, Timestamp),
+    ) -> Option<Alarm> {
         let (now, wall) = now;
         match event {
             Event::ToolCall(call) => self.tools.extend(call.tool_id.clone()),
@@ -87,7 +93,7 @@ impl IdleWatch {
             Event::Retry(retry) => self.retry(retry, now, wall),
             _ => None,
         };
-        if event.is_progress() {
+        if gets_on {
             (self.since, self.warned) = (now, false);
             self.phase = if self.tools.is_empty() { Phase::Model } else { Phase::Tool };
         }
@@ -284,17 +290,18 @@ fn hash(value: &impl std::hash::Hash) -> u64 {
     hasher.finish()
 }
 
-/// A time in words, without the noise of its nanoseconds.
+/// A time in words, without the noise of its nanoseconds: to the nearest, so that the parts of a limit make up the
+/// whole, and seconds to a tenth while there are few.
 pub(super) fn short(time: Duration) -> String {
-    let unit = if time < Duration::from_secs(1) { 1_000_000 } else { 1_000_000_000 };
-    let rounded = time.as_nanos() / unit * unit;
-    let seconds = u64::try_from(rounded / 1_000_000_000).unwrap_or(u64::MAX);
-    match seconds {
-        0 => format!("{} ms", rounded / 1_000_000),
-        1..120 => format!("{seconds} s"),
-        120..7200 => format!("{} min", seconds / 60),
-        7200..172_800 => format!("{} h", seconds / 3600),
-        _ => format!("{} days", seconds / 86_400),
+    let in_units =
+        |ms: u64| u64::try_from(time.as_millis()).unwrap_or(u64::MAX).saturating_add(ms / 2) / ms;
+    match (in_units(10), in_units(100), in_units(1000)) {
+        (0..100, ..) => format!("{} ms", in_units(10) * 10),
+        (_, tenths @ 0..100, _) if tenths % 10 != 0 => format!("{}.{} s", tenths / 10, tenths % 10),
+        (.., seconds @ 0..120) => format!("{seconds} s"),
+        (.., 120..7200) => format!("{} min", in_units(60_000)),
+        (.., 7200..172_800) => format!("{} h", in_units(3_600_000)),
+        _ => format!("{} days", in_units(86_400_000)),
     }
 }
 
@@ -331,7 +338,28 @@ mod tests {
             now: Instant,
         ) -> Option<Alarm> {
             let now = (now, Timestamp::UNIX_EPOCH);
-            events.map(|event| self.event(event, now)).fold(None, Option::or)
+            events.map(|event| self.event(event, event.is_progress(), now)).fold(None, Option::or)
+        }
+    }
+
+    #[test]
+    fn times_are_told_to_the_nearest_unit() {
+        for (ms, want) in [
+            (0, "0 ms"),
+            (333, "330 ms"),
+            (500, "500 ms"),
+            (999, "1 s"),
+            (1000, "1 s"),
+            (1500, "1.5 s"),
+            (1999, "2 s"),
+            (9960, "10 s"),
+            (20_001, "20 s"),
+            (119_700, "2 min"),
+            (399_990, "7 min"),
+            (600_000, "10 min"),
+            (3 * 86_400_000, "3 days"),
+        ] {
+            assert_eq!(short(Duration::from_millis(ms)), want, "{ms}");
         }
     }
 

@@ -5,7 +5,7 @@ use super::{Caller, Runner};
 use crate::limits;
 use crate::session_lock::{self, Claim, SessionLocks, User};
 use belay_agents::{AttemptEnd, Session, WhenInUse};
-use belay_trace::{Event, Failure, Interrupted, Level};
+use belay_trace::{Event, Failure, Interrupted, Level, SESSION_QUEUE};
 use tokio::time::Instant;
 
 /// How often is looked whether the agent of a killed run has ended.
@@ -135,7 +135,7 @@ impl Runner {
         let session = session_lock::session_words(&self.request);
         let words =
             format!("waiting for {session}: in use by {}; Ctrl-C ends the wait", user.words());
-        self.publisher.event(Event::notice(Level::Info, "session_queue", words));
+        self.publisher.event(Event::notice(Level::Info, SESSION_QUEUE, words));
         self.publisher.flush().await;
     }
 

@@ -147,6 +147,83 @@ async fn what_is_open_is_stopped_at_the_first_result_if_that_is_asked() {
         let [notice] = seen.notices("background")[..] else { panic!("{:#?}", seen.records) };
         assert!(notice.starts_with(words), "{notice}");
         assert_eq!(results(&seen).len(), 1);
+        let waits = |event: &Event| matches!(event, Event::BackgroundTasks(told) if told.waiting);
+        assert!(!seen.records.iter().any(|record| waits(&record.event)), "nothing is waited for");
+    }
+}
+
+/// The recorded lines up to the end of the task, and the turn that reports it.
+fn to_the_report() -> (Vec<String>, Vec<String>) {
+    let mut said = lines("claude-code", SUBAGENT);
+    let at = said.iter().rposition(|line| line.contains("\"subtype\":\"init\"")).unwrap();
+    let report = said.split_off(at);
+    (said, report)
+}
+
+/// Hooks, or a busy machine, may hold a report back for longer than an agent may linger that has nothing to do.
+#[tokio::test]
+async fn a_report_that_comes_late_is_waited_for() {
+    let (said, report) = to_the_report();
+    let times = (0..said.len()).map(|_| 0.0).chain(report.iter().map(|_| 12_000.0)).collect();
+    let all = [said, report].concat();
+    let play = Play { wait_for_stdin: WaitForStdin::Line, ..Play::lines(all) };
+    let play = Play { pace: Pace::RecordedMs(times), ..play };
+    let seen = run(&Stage::new("claude", &play).claude(), "p").await;
+    assert_eq!(seen.answer(), FINAL);
+    assert!(seen.took > Duration::from_secs(12), "{:?}", seen.took);
+    assert!(seen.notices("lingers").is_empty() && !seen.attempt_ended().forced);
+}
+
+#[tokio::test]
+async fn an_interrupt_before_the_report_has_cut_it_off() {
+    let stage = Stage::new("claude", &never_done(to_the_report().0));
+    let mut run = stage.claude().start("p");
+    let mut records = read_to(&mut run, "attempt_result").await;
+    loop {
+        records.extend(read_to(&mut run, "background_tasks").await);
+        let Event::BackgroundTasks(told) = &records.last().unwrap().event else { unreachable!() };
+        if told.tasks.is_empty() {
+            break;
+        }
+    }
+    run.interrupter().interrupt();
+    let seen = finish_after(records, run).await;
+    assert_eq!(seen.failure().kind, FailureKind::Interrupted);
+    assert_eq!(seen.result().result, FIRST);
+    // What the subagent has used since, no result has told.
+    assert!(seen.result().usage.partial);
+}
+
+/// Claude says that its turn is over, and works on in a call of it.
+#[tokio::test]
+async fn a_call_that_outlives_its_turn_is_waited_for() {
+    let line = |what: &str| format!(r#"{{"session_id":"s1",{what}}}"#);
+    let said = |id: &str, block: &str| {
+        line(&format!(
+            r#""type":"assistant","message":{{"id":"{id}","model":"m","content":[{block}]}}"#
+        ))
+    };
+    let result = |words: &str| {
+        line(&format!(
+            r#""type":"result","subtype":"success","is_error":false,"result":"{words}","num_turns":1"#
+        ))
+    };
+    let init = line(r#""type":"system","subtype":"init","model":"m""#);
+    let call = r#"{"type":"tool_use","id":"t1","name":"Bash","input":{"command":"make"}}"#;
+    let returned = line(
+        r#""type":"user","message":{"content":[{"type":"tool_result","tool_use_id":"t1","content":"ok"}]}"#,
+    );
+    let before = [init, said("m1", call), result("Started.")];
+    let words = r#"{"type":"text","text":"Done."}"#;
+    let behind = [returned, said("m2", words), result("Done.")];
+    let times = before.iter().map(|_| 0.0).chain(behind.iter().map(|_| 12_000.0)).collect();
+    let all = [before, behind].concat();
+    let play = Play { wait_for_stdin: WaitForStdin::Line, ..Play::lines(all) };
+    let play = Play { pace: Pace::RecordedMs(times), ..play };
+    for transport in [Transport::Dialogue, Transport::Print] {
+        let seen = run(&Stage::new("claude", &play).claude().transport(transport), "p").await;
+        assert_eq!(seen.answer(), "Done.", "{transport}");
+        assert!(!seen.attempt_ended().forced);
     }
 }
 

@@ -159,6 +159,30 @@ async fn noise_is_no_progress_in_any_phase() {
     }
 }
 
+/// What a Claude prints that hangs in a loop of its own: empty pieces, its state once more, results of no call.
+#[tokio::test]
+async fn what_is_empty_or_said_again_is_no_progress() {
+    let call = r#"{"type":"assistant","session_id":"s","message":{"id":"m","model":"x","content":[{"type":"tool_use","id":"t1","name":"Bash","input":{}}]}}"#;
+    let again = [
+        INIT,
+        call,
+        r#"{"type":"stream_event","session_id":"s","event":{"type":"message_start","message":{"id":"m"}}}"#,
+        r#"{"type":"stream_event","session_id":"s","event":{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}}"#,
+        r#"{"type":"stream_event","session_id":"s","event":{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":""}}}"#,
+        r#"{"type":"stream_event","session_id":"s","event":{"type":"message_delta","delta":{},"usage":{"output_tokens":7}}}"#,
+        r#"{"type":"user","session_id":"s","message":{"content":[{"type":"tool_result","tool_use_id":"t9","content":"x"}]}}"#,
+        r#"{"type":"system","subtype":"task_progress","session_id":"s","task_id":"x","tool_use_id":"t9","usage":{"total_tokens":1}}"#,
+        r#"{"type":"system","subtype":"status","status":"compacting","session_id":"s"}"#,
+    ];
+    let lines: Vec<String> = again.into_iter().cycle().take(400).map(str::to_owned).collect();
+    let pace = Pace::RecordedMs((0..lines.len()).map(|n| 50.0 * n as f64).collect());
+    let stage = Stage::new("claude", &Play { pace, linger_ms: 60_000, ..Play::lines(lines) });
+    let request = RunRequest::new("p").idle(IdleLimits::all(Duration::from_secs(3)));
+    let seen = run(&stage.claude(), request).await;
+    assert_eq!(seen.failure().kind, FailureKind::Stalled, "{:?}", seen.failure());
+    assert!(seen.took < Duration::from_secs(10), "{:?}", seen.took);
+}
+
 /// Claude streams the pieces of a thought that it does not tell: no words, and yet progress.
 #[tokio::test]
 async fn a_response_without_words_is_progress() {

@@ -214,7 +214,9 @@ impl Talk {
             // Before the prompt it is the history of the session, or the agent's household.
             _ if !self.prompting => {
                 out.event(Event::notice(Level::Debug, "history", "an update before the prompt"));
-                out.progress();
+                if self.news.is_new("history", params.get()) {
+                    out.progress();
+                }
                 if self.settling.is_some() {
                     self.wait_for_history(out);
                 }
@@ -304,7 +306,9 @@ impl Talk {
             self.turn.calls(out);
         }
         self.tool_heard_late(&update.tool_call_id.0);
-        if beside.is_new(&update.tool_call_id.0, &mut self.news) {
+        let id = &update.tool_call_id.0;
+        let is_over = self.calls.knows(id) && !self.calls.is_open(id);
+        if !is_over && beside.is_new(id, &mut self.news) {
             // The model writes the call, or the tool prints something.
             out.progress();
         }

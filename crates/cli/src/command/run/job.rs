@@ -14,8 +14,8 @@ use belay_trace::journal::RUNS_DIR;
 use belay_trace::{Store, exit_code, read_file, visible, visible_line};
 use belaykit::trace::TraceId;
 use belaykit::{
-    Agent, Client, Error, Event, FailureKind, Logger, Outcome, Permissions, RunRequest, TraceDir,
-    shell_escape,
+    Agent, Client, Error, Event, FailureKind, Logger, Outcome, Permissions, RunRequest, Session,
+    TraceDir, WhenInUse, shell_escape,
 };
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
@@ -143,6 +143,8 @@ impl Job {
             let spoken = outcome.usage.output_tokens != Some(0);
             if let Some(session) = outcome.session_id.as_ref().filter(|_| spoken) {
                 say(format_args!("to go on: {}", self.resume_line(outcome, session, answered)));
+            } else if let Some(session) = self.awaited_session(outcome, answered) {
+                say(format_args!("to go on: {}", self.resume_line(outcome, session, answered)));
             }
             if let Some(path) = self.trace(outcome) {
                 say(format_args!("trace: {}", path.display()));
@@ -152,6 +154,15 @@ impl Job {
             self.show_tree(outcome);
         }
         Ok(())
+    }
+
+    /// The session that the run has waited for, if it was stopped before its turn.
+    fn awaited_session(&self, outcome: &Outcome, answered: bool) -> Option<&String> {
+        let waits = self.request.when_in_use == WhenInUse::Queue;
+        match &self.request.session {
+            Session::Resume(id) if waits && !answered && outcome.attempts.is_empty() => Some(id),
+            _ => None,
+        }
     }
 
     /// The file of the run's trace, if there is one.
@@ -218,6 +229,10 @@ impl Job {
         if error.failure().evidence.iter().any(|evidence| evidence.name == "breaker") {
             say("hint: `belay breaker reset` forgets what other runs have found out");
         }
+        let is_full = error.kind() == FailureKind::LocalIo && error.outcome().attempts.is_empty();
+        if is_full && self.options.journals().is_some() {
+            say(format_args!("hint: {NO_ROOM}"));
+        }
         if error.kind() == FailureKind::SessionInUse {
             say(format_args!("hint: {IN_USE}"));
         }
@@ -270,6 +285,10 @@ pub(crate) fn with_hint(error: &Error) -> Fail {
         _ => fail,
     }
 }
+
+/// What to do about a journal that cannot be written.
+const NO_ROOM: &str =
+    "make room there, choose another folder with --state-dir, or run with --no-journal";
 
 /// What to do about a session that another run uses.
 const IN_USE: &str = "wait until it is free with --queue, resume a copy with `--fork SESSION` instead of `--resume`, or resume it all the same with \

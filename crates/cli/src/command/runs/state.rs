@@ -5,7 +5,11 @@ use std::str::FromStr;
 
 /// The word for a run in a list.
 pub(crate) fn state_word(overview: &Overview) -> &'static str {
-    if overview.damaged { DAMAGED } else { word(overview.state) }
+    match overview {
+        Overview { damaged: true, .. } => DAMAGED,
+        Overview { queued: true, .. } => WAITING,
+        _ => word(overview.state),
+    }
 }
 
 /// The word for a state.
@@ -18,6 +22,8 @@ pub(crate) fn word(state: RunState) -> &'static str {
     }
 }
 
+/// At work, and without an agent: it waits for a session.
+const WAITING: &str = "waiting";
 const DAMAGED: &str = "damaged";
 const FAILED: &str = "failed";
 
@@ -25,6 +31,7 @@ const FAILED: &str = "failed";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum StateFilter {
     Damaged,
+    Waiting,
     /// With whatever kind of failure.
     Failed,
     State(RunState),
@@ -35,7 +42,8 @@ impl StateFilter {
         match self {
             Self::Damaged => overview.damaged,
             Self::Failed => !overview.damaged && matches!(overview.state, RunState::Failed(_)),
-            Self::State(state) => !overview.damaged && overview.state == state,
+            Self::Waiting => overview.queued,
+            Self::State(state) => !overview.damaged && !overview.queued && overview.state == state,
         }
     }
 }
@@ -50,10 +58,11 @@ impl FromStr for StateFilter {
         let state = states.into_iter().chain(kinds).find(|state| word(*state) == name);
         match (name, state) {
             (DAMAGED, _) => Ok(Self::Damaged),
+            (WAITING, _) => Ok(Self::Waiting),
             (FAILED, _) => Ok(Self::Failed),
             (_, Some(state)) => Ok(Self::State(state)),
             (_, None) => Err(
-                "use running, answered, failed, crashed, damaged, or a kind of failure such as interrupted"
+                "use running, waiting, answered, failed, crashed, damaged, or a kind of failure such as interrupted"
                     .to_owned(),
             ),
         }

@@ -111,15 +111,15 @@ impl Account {
             account.trace_id = request.trace_id;
             account.prompt = Some(request.prompt);
         }
-        if let (RunState::Running, Some(session)) = (account.how, resumed) {
-            // Its agent has not been started yet: it waits for this very session.
-            account.session_id = Some(session);
-            account.spoken = true;
-        }
         let mut last = None;
         for record in run.records().map_err(unreadable)? {
             last = Some(record.ts);
             account.add(record);
+        }
+        if let Some(session) = resumed.filter(|_| account.lacks_session()) {
+            // Its agent has not been started: the run waits for this very session, or was stopped while it did.
+            account.session_id = Some(session);
+            account.spoken = true;
         }
         if account.how != RunState::Running {
             account.ended = last;
@@ -141,6 +141,15 @@ impl Account {
     pub(crate) fn session_model(&self) -> Option<&str> {
         let last = self.attempts.last().filter(|last| last.agent == self.agent);
         last.map_or(self.model.as_deref(), |last| last.model.as_deref())
+    }
+
+    /// True if an agent was started for it; otherwise its prompt is still to be said.
+    pub(crate) fn was_begun(&self) -> bool {
+        !self.attempts.is_empty()
+    }
+
+    fn lacks_session(&self) -> bool {
+        !self.was_begun() || (self.how == RunState::Running && self.session_id.is_none())
     }
 
     /// True if there is a session in which something was said.

@@ -70,7 +70,9 @@ pub(super) fn background(background: &BackgroundTasks) -> String {
         format!("{kind} {}", visible_line(name))
     };
     let mut words: Vec<_> = background.tasks.iter().take(TASKS_SHOWN).map(task).collect();
-    if let Some(more) = background.tasks.len().checked_sub(TASKS_SHOWN).filter(|more| *more > 0) {
+    let unnamed = background.tasks.len().saturating_sub(TASKS_SHOWN) as u64;
+    let more = unnamed.saturating_add(background.more);
+    if more > 0 {
         words.push(format!("{more} more"));
     }
     format!("the turn is over; waiting for {}", words.join(", "))

@@ -20,6 +20,8 @@ pub(super) struct Background {
     tasks: Vec<Open>,
     /// There was a task.
     has_begun: bool,
+    /// The last task has ended behind the turn, and the turn that reports it has not begun.
+    owes_report: bool,
 }
 
 /// A task that is open.
@@ -46,14 +48,26 @@ pub(super) enum Verdict {
 
 impl Background {
     pub(super) fn new(limit: Option<Duration>) -> Self {
-        Self { limit, turn_is_open: true, waiting: false, tasks: Vec::new(), has_begun: false }
+        Self {
+            limit,
+            turn_is_open: true,
+            waiting: false,
+            tasks: Vec::new(),
+            has_begun: false,
+            owes_report: false,
+        }
     }
 
     /// The agent has told what is open now.
     pub(super) fn told(&mut self, told: &BackgroundTasks, now: Instant) {
         self.has_begun |= !told.tasks.is_empty();
+        self.owes_report |= self.has_tasks() && told.tasks.is_empty() && !self.turn_is_open;
         let mut before = std::mem::take(&mut self.tasks);
-        for task in &told.tasks {
+        let others = (told.more > 0).then(|| BackgroundTask {
+            description: format!("{} more", told.more),
+            ..BackgroundTask::default()
+        });
+        for task in told.tasks.iter().chain(&others) {
             let known = before.iter().position(|open| open.task.task_id == task.task_id);
             self.tasks.push(match known {
                 Some(at) => Open { task: task.clone(), ..before.swap_remove(at) },
@@ -67,7 +81,7 @@ impl Background {
     }
 
     pub(super) fn turn_opened(&mut self) {
-        self.turn_is_open = true;
+        (self.turn_is_open, self.owes_report) = (true, false);
     }
 
     pub(super) fn turn_ended(&mut self, now: Instant) {
@@ -120,6 +134,11 @@ impl Background {
     /// True if tasks are waited for.
     pub(super) fn has_tasks(&self) -> bool {
         self.waited_for().next().is_some()
+    }
+
+    /// True if the agent is about to report a task that has ended.
+    pub(super) fn owes_report(&self) -> bool {
+        self.owes_report
     }
 
     /// Waits for no task any longer; `None` if there was none.

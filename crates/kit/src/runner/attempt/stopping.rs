@@ -58,7 +58,7 @@ impl Attempt<'_> {
         // An agent that has said nothing has nothing to report, and may not hear a signal yet.
         let rung = if self.has_spoken { Rung::first(self.plan) } else { Rung::Kill };
         let haste = Haste::of(reason);
-        let cuts = self.background.has_tasks();
+        let cuts = self.background.has_tasks() || self.background.owes_report();
         let is_last_turn_over = self.end.is_some() && !self.background.works();
         let (reason, failure, climb) = (Some(reason), None, None);
         let stop = Stop { reason, words, failure, rung, haste, climb, cuts, is_last_turn_over };

@@ -13,11 +13,15 @@ fn task(id: &str, task_kind: TaskKind, parent: Option<&str>) -> BackgroundTask {
     }
 }
 
+fn list(tasks: &[BackgroundTask], waiting: bool) -> BackgroundTasks {
+    BackgroundTasks { tasks: tasks.to_vec(), waiting, ..BackgroundTasks::default() }
+}
+
 fn waits_for(tasks: Vec<BackgroundTask>, now: Instant) -> Background {
     let mut background = Background::new(Some(LIMIT));
-    background.told(&BackgroundTasks { tasks: tasks.clone(), waiting: false }, now);
+    background.told(&list(&tasks, false), now);
     background.turn_ended(now);
-    background.told(&BackgroundTasks { tasks, waiting: true }, now);
+    background.told(&list(&tasks, true), now);
     background
 }
 
@@ -88,10 +92,40 @@ fn the_limit_rests_while_a_turn_runs_and_begins_anew_for_a_command() {
     let mut background = waits_for(vec![task("b", TaskKind::Command, None)], now);
     background.turn_opened();
     let tasks = vec![task("b", TaskKind::Command, None)];
-    background.told(&BackgroundTasks { tasks, waiting: false }, now);
+    background.told(&list(&tasks, false), now);
     assert_eq!((background.deadline(), background.check(now + 99 * SECOND)), (None, None));
     background.turn_ended(now + 99 * SECOND);
     assert_eq!(background.deadline(), Some(now + 109 * SECOND));
+}
+
+#[test]
+fn tasks_that_are_not_listed_are_waited_for_too() {
+    let now = Instant::now();
+    let mut background = waits_for(vec![task("a", TaskKind::Subagent, None)], now);
+    background.told(&BackgroundTasks { more: 900, ..list(&[], true) }, now);
+    assert!(background.has_tasks() && !background.owes_report());
+    // Whose progress it is, nobody knows.
+    background.progress(&"tool-of-nobody".into(), now + 20 * SECOND);
+    assert_eq!(background.deadline(), Some(now + 30 * SECOND));
+    let Some(Verdict::Stalled(words)) = background.check(now + 50 * SECOND) else { panic!() };
+    assert!(words.contains("`900 more`"), "{words}");
+}
+
+#[test]
+fn a_report_is_owed_from_the_end_of_the_last_task_to_the_next_turn() {
+    let now = Instant::now();
+    let mut background = waits_for(vec![task("a", TaskKind::Subagent, None)], now);
+    assert!(!background.owes_report());
+    background.told(&BackgroundTasks::default(), now);
+    assert!(background.owes_report() && !background.is_busy());
+    background.turn_opened();
+    assert!(!background.owes_report());
+    // What has ended within a turn, that turn may have reported.
+    let open = [task("b", TaskKind::Command, None)];
+    background.told(&list(&open, false), now);
+    background.told(&BackgroundTasks::default(), now);
+    background.turn_ended(now);
+    assert!(!background.owes_report());
 }
 
 #[test]
