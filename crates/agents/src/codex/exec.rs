@@ -2,7 +2,7 @@
 
 use super::items::{Item, Items, Sort};
 use super::{classify, retry};
-use crate::framing::{Claim, Objects, read_line};
+use crate::framing::{Claim, Doubt, Objects, read_line};
 use crate::protocol::{AttemptEnd, Exit, Input, Out, Protocol};
 use crate::stderr::StderrTail;
 use crate::wire::{decode, lenient};
@@ -28,6 +28,7 @@ pub(super) struct Exec {
     tool_returned: bool,
     responded: bool,
     stderr: StderrTail,
+    doubt: Doubt,
     seen_stdout: bool,
 }
 
@@ -76,6 +77,7 @@ impl Exec {
             tool_returned: false,
             responded: false,
             stderr: StderrTail::default(),
+            doubt: Doubt::default(),
             seen_stdout: false,
         }
     }
@@ -121,6 +123,10 @@ impl Objects for Exec {
             "turn.completed" | "turn.failed" => Claim::end_if(self.turn_open),
             _ => Claim::message_if(self.turns_ended == 0),
         }
+    }
+
+    fn doubt(&mut self) -> &mut Doubt {
+        &mut self.doubt
     }
 }
 
@@ -244,6 +250,7 @@ impl Exec {
         }
         let failure =
             exit::failure("codex", exit, self.interrupted, self.seen_stdout, &self.stderr);
+        let failure = self.doubt.explain(failure);
         self.end_turn(Some(failure), Usage::default(), out);
     }
 }
