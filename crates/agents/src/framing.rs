@@ -11,8 +11,17 @@
 //!   sequences count for nothing.
 //! * Any other is read only if the driver calls it a message of this stream ([`Claim`]).
 //! * One behind other things that ends a turn is read only if nothing but objects follows on its line and no quote is
-//!   open before it ([`Quotes`]).
+//!   open before it ([`Quotes`]). The others on its line are read all the same.
+//!
+//! An answer of JSON-RPC that ends a turn is no exception, although it carries the number of a request that is open.
+//! Such numbers can be guessed: drivers count from 1, because the same inputs give the same events and nothing random
+//! may come in, and a log of the conversation, quoted in a sentence, has the very number. So words on both sides make
+//! it a quotation, whatever it says.
+//!
+//! An end that is not believed is not forgotten either ([`Doubt`]): where the agent is silent behind it, the turn ends as a
+//! failure that shows the line. It is never an answer.
 
+mod doubt;
 mod escape;
 mod pieces;
 mod quotes;
@@ -25,6 +34,7 @@ use pieces::{Kind, Piece, Pieces, is_blank};
 use quotes::Quotes;
 use serde::Deserialize;
 
+pub(crate) use doubt::Doubt;
 pub(crate) use escape::without_escapes;
 
 /// Reads the objects of a stream.
@@ -35,6 +45,10 @@ pub(crate) trait Objects {
     /// Says what an object that shares its line is to this stream. An object that [`read`](Self::read) would not know
     /// may claim anything.
     fn claim(&self, object: &str) -> Claim;
+
+    /// Where an end is kept that was not believed. A driver whose agent does not exit by itself ends the turn at its
+    /// timer, and each explains an exit by it.
+    fn doubt(&mut self) -> &mut Doubt;
 }
 
 /// What an object is to the stream in which it stands.
@@ -68,7 +82,9 @@ pub(crate) fn read_line(line: &[u8], out: &mut Out, driver: &mut impl Objects) {
     let text = lines::text(line);
     // Without this check serde would take `["result"]` for an object whose fields come in order.
     let is_object = text.trim_start().starts_with('{');
+    let at = out.actions.len();
     if is_object && driver.read(&without_lone_surrogates(&text), out).is_some() {
+        driver.doubt().hear(&out.actions[at..]);
         return;
     }
     Mixed { text: &text, is_refused: is_object, told: 0 }.read(out, driver);
@@ -161,8 +177,12 @@ impl Mixed<'_> {
         let object = piece.of(self.text);
         let at = out.actions.len();
         let event = match self.tell(object, place, out, driver) {
-            Told::Known => None,
+            Told::Known => {
+                driver.doubt().hear(&out.actions[at..]);
+                None
+            }
             Told::Unknown if place.leads => Some(unknown(object)),
+            Told::Doubted => return driver.doubt().raise(self.text, out),
             Told::Unknown | Told::NotBelieved => return,
         };
         let words = self.take(piece.start, piece.end);
@@ -178,8 +198,12 @@ impl Mixed<'_> {
             return Told::Unknown;
         }
         let object = without_lone_surrogates(object);
-        if !place.is_clean() && !place.admits(driver.claim(&object)) {
-            return Told::NotBelieved;
+        if !place.is_clean() {
+            match driver.claim(&object) {
+                claim if place.admits(claim) => {}
+                Claim::End => return Told::Doubted,
+                Claim::Foreign | Claim::Message => return Told::NotBelieved,
+            }
         }
         match driver.read(&object, out) {
             Some(()) => Told::Known,
@@ -220,6 +244,8 @@ enum Told {
     Unknown,
     /// It may be no message of this stream.
     NotBelieved,
+    /// It would end the turn, and may be quoted.
+    Doubted,
 }
 
 fn unknown(line: &str) -> Event {
@@ -233,7 +259,7 @@ mod tests {
 
     /// Knows objects of the type `known`, and believes those that say so.
     #[derive(Default)]
-    struct Reader(Vec<String>);
+    struct Reader(Vec<String>, Doubt);
 
     #[derive(Deserialize)]
     struct Head<'a> {
@@ -253,6 +279,10 @@ mod tests {
         fn claim(&self, object: &str) -> Claim {
             let Some(head) = decode::<Head<'_>>(object) else { return Claim::Foreign };
             if head.kind == "end" { Claim::end_if(head.ours) } else { Claim::message_if(head.ours) }
+        }
+
+        fn doubt(&mut self) -> &mut Doubt {
+            &mut self.1
         }
     }
 
@@ -281,6 +311,9 @@ mod tests {
             (format!("{MESSAGE} words {END}"), vec!["message", "end"]),
             (format!("{END} words"), vec!["end"]),
             (format!("words {END} words"), vec![]),
+            (format!("words {MESSAGE}{END} words"), vec!["message"]),
+            (format!("words {END}{MESSAGE} words"), vec!["message"]),
+            (format!("{MESSAGE}{END} words {MESSAGE}"), vec!["message", "message"]),
             (format!("words '{END}"), vec![]),
             (format!("words {END}{FOREIGN}\x1b[0m"), vec!["end"]),
             (format!(r#"{{"type":"end","text":{MESSAGE:?}"#), vec![]),

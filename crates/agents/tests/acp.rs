@@ -487,6 +487,45 @@ fn words_of_an_earlier_message_are_none_of_the_last_one() {
     assert_eq!(told(&talk), want);
 }
 
+/// A message id, or a tool, and what is said.
+#[test]
+fn each_word_is_of_the_message_with_its_id_and_the_last_one_that_began_answers() {
+    let said = |said: &[(&str, &str)]| {
+        let mut talk = plain(&request());
+        for (id, text) in said {
+            match *id {
+                "tool" => {
+                    talk.updates(tool("tool_call", "pending"));
+                    talk.updates(tool("tool_call_update", "completed"));
+                }
+                "thought" => talk.updates(words("agent_thought_chunk", &json!(text), "Hm.")),
+                id => talk.updates(words("agent_message_chunk", &json!(id), text)),
+            }
+        }
+        talk.ends_turn();
+        assert_eq!(talk.end().failure, None);
+        talk.end().answer.trim().to_owned()
+    };
+    for (stream, want) in [
+        (&[("m1", "a"), ("m2", "b"), ("m1", "c")][..], "b"),
+        (&[("m1", "a"), ("m2", "b"), ("m1", "c"), ("m2", "d")], "bd"),
+        (&[("m1", "a"), ("m2", "b"), ("m3", "c"), ("m2", "d"), ("m1", "e"), ("m3", "f")], "cf"),
+        // The last one has no words.
+        (&[("m1", "a"), ("m2", "\n"), ("m1", "c")], "ac"),
+        // Thoughts between the words of one message.
+        (&[("m1", "a"), ("thought", "t1"), ("m1", "c")], "ac"),
+        (&[("m1", "a"), ("thought", "t1"), ("m2", "b"), ("thought", "t2"), ("m1", "c")], "b"),
+        // A tool that returns is a boundary, whatever the ids are.
+        (&[("m1", "a"), ("m2", "b"), ("tool", ""), ("m1", "c")], "c"),
+        (&[("m1", "a"), ("tool", ""), ("thought", "t1"), ("m1", "b"), ("m1", "c")], "bc"),
+        (&[("m1", "a"), ("tool", ""), ("m1", "b"), ("m2", "c"), ("m1", "d")], "c"),
+        (&[("m1", "a"), ("tool", "")], ""),
+        (&[("m1", "a"), ("tool", ""), ("m2", "\n")], ""),
+    ] {
+        assert_eq!(said(stream), want, "{stream:?}");
+    }
+}
+
 #[test]
 fn a_chunk_without_an_id_goes_on_in_the_message_before_it() {
     let mut talk = plain(&request());
@@ -668,6 +707,31 @@ fn an_agent_that_goes_right_after_its_answer_has_answered() {
         talk.feed(Input::Exit(exit));
         assert_eq!((talk.end().answer.as_str(), &talk.end().failure), ("Half ", &None));
     }
+}
+
+#[test]
+fn a_tool_that_never_ends_behind_the_answer_leaves_it_and_is_told() {
+    for exit in [Exit::Code(0), Exit::Code(1), Exit::Signal(9)] {
+        let mut talk = answered();
+        talk.updates(tool("tool_call", "in_progress"));
+        talk.feed(Input::Exit(exit));
+        assert_eq!((talk.end().answer.as_str(), &talk.end().failure), ("Half ", &None));
+        let told = talk.events().into_iter().filter_map(|event| match event {
+            Event::Notice(notice) => Some((notice.code.as_deref()?, notice.text.as_str())),
+            _ => None,
+        });
+        let words = "Bash began behind the answer, and the agent exited before its end";
+        assert_eq!(told.collect::<Vec<_>>(), [("unfinished_tool", words)]);
+    }
+}
+
+#[test]
+fn a_tool_that_returns_behind_the_answer_takes_no_word_from_it() {
+    let mut talk = answered();
+    talk.updates(tool("tool_call", "in_progress"));
+    talk.updates(tool("tool_call_update", "completed"));
+    talk.rests();
+    assert_eq!((talk.end().answer.as_str(), &talk.end().failure), ("Half ", &None));
 }
 
 #[test]

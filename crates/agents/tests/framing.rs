@@ -555,9 +555,9 @@ fn a_dialogue_goes_on_behind_words_and_no_answer_is_forged() {
         ] {
             out.actions.clear();
             protocol.step(Input::Stdout(format!("{before}{line}").as_bytes()), &mut out);
-            // The agent is quiet from here on.
+            // The agent pauses, but not for as long as an end would be doubted.
             let timers = out.actions.iter().filter_map(|action| match action {
-                Action::Timer(id, _) => Some(*id),
+                Action::Timer(id, after) => (after.as_secs() < 2).then_some(*id),
                 _ => None,
             });
             for timer in timers.collect::<Vec<_>>() {

@@ -15,7 +15,7 @@ use super::preset::Preset;
 use super::rpc::{Message, Say, SessionRef};
 use super::tools::Calls;
 use super::turn::Turn;
-use crate::framing::{Claim, Objects, read_line};
+use crate::framing::{Claim, Doubt, Objects, read_line};
 use crate::news::News;
 use crate::protocol::{AttemptEnd, Exit, Input, Out, Protocol, TimerId};
 use crate::stderr::StderrTail;
@@ -91,6 +91,7 @@ pub(super) struct Talk {
     asked: HashMap<u32, Asked>,
     requests: u32,
     stderr: StderrTail,
+    doubt: Doubt,
     initialized: bool,
     /// A text of its household that the agent has announced for the beginning of the session.
     greeting: Option<String>,
@@ -132,6 +133,7 @@ impl Talk {
             asked: HashMap::new(),
             requests: 0,
             stderr: StderrTail::default(),
+            doubt: Doubt::default(),
             initialized: false,
             greeting: None,
             is_broken: false,
@@ -164,6 +166,11 @@ impl Protocol for Talk {
                     self.prompt(out);
                 } else if self.quiet == Some(number) {
                     self.was_quiet(out);
+                } else if let Some(failure) = self.doubt.ran_out(TimerId(number))
+                    && self.answered.is_none()
+                    && !self.has_ended
+                {
+                    self.end_turn(Some(failure), out);
                 }
             }
             Input::Http { .. } | Input::Sse(_) | Input::Session(_) => {}
@@ -203,6 +210,10 @@ impl Objects for Talk {
             (None, _) => true,
             (Some(_), None) => message.id.is_none(),
         })
+    }
+
+    fn doubt(&mut self) -> &mut Doubt {
+        &mut self.doubt
     }
 }
 
@@ -260,6 +271,7 @@ impl Talk {
     }
 
     fn exit(&mut self, exit: Exit, out: &mut Out) {
+        self.tell_unfinished(out);
         if self.has_ended || self.conclude_answered(out) {
             return;
         }
@@ -268,6 +280,7 @@ impl Talk {
             program => program,
         };
         let failure = exit::failure(name, exit, self.interrupted, self.initialized, &self.stderr);
+        let failure = self.doubt.explain(failure);
         self.end_turn(Some(failure), out);
     }
 }

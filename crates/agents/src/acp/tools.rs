@@ -10,6 +10,7 @@ use agent_client_protocol_schema::v1::{
 use belay_trace::{Event, Json, ToolCall, ToolCallStart, ToolId, ToolKind, ToolResult};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
+use std::collections::HashSet;
 
 /// The calls of a session.
 #[derive(Debug)]
@@ -82,6 +83,12 @@ impl Calls {
     /// True if the call with this id runs, or may be about to.
     pub(super) fn is_open(&self, id: &str) -> bool {
         self.calls.iter().any(|call| call.id == id && !call.ended && !call.denied)
+    }
+
+    /// Returns the names of those calls among these that run.
+    pub(super) fn open_among(&self, ids: &HashSet<String>) -> impl Iterator<Item = String> {
+        let is_open = |call: &&Call| ids.contains(&call.id) && !call.ended && !call.denied;
+        self.calls.iter().filter(is_open).map(Call::shown_name)
     }
 
     /// Takes what an update says of a call.

@@ -1,11 +1,11 @@
 //! What the model says in one turn, message by message.
 //!
 //! A message ends where its agent says so: by another `messageId`, or by the end of a response. Where an agent says
-//! neither, what comes after a tool is another message.
+//! neither, what comes after a tool is another message. Until the next tool returns, the words of an earlier id are
+//! added to its message, so interleaved messages are whole, and the last one that began is the answer.
 
 use crate::Out;
 use belay_trace::{Event, Reasoning, Text, TextRetracted, TurnStarted};
-use std::collections::HashSet;
 
 /// The turn that runs.
 #[derive(Debug, Default)]
@@ -17,12 +17,16 @@ pub(super) struct Turn {
     text_id: Option<String>,
     /// The same of its thoughts: some agents count these apart.
     thought_id: Option<String>,
-    /// Messages before it that other ids have ended.
-    earlier: HashSet<String>,
     /// What the message has said so far.
     text: String,
-    /// The last words of a message before it.
+    /// A tool has returned since its last word: what another response says with its id is not added to it.
+    is_sealed: bool,
+    /// The messages before it that have words, back to the last tool.
+    earlier: Vec<Message>,
+    /// The last words before those.
     reached: String,
+    /// The answer when the agent said that the turn was over.
+    stood: String,
     /// The model has said something since the last tool.
     has_said: bool,
     /// What was said last.
@@ -32,6 +36,13 @@ pub(super) struct Turn {
     /// A tool was called.
     pub(super) acted: bool,
     pub(super) model: Option<String>,
+}
+
+/// A message that another one came behind.
+#[derive(Debug)]
+struct Message {
+    id: Option<String>,
+    text: String,
 }
 
 impl Turn {
@@ -45,14 +56,16 @@ impl Turn {
         if text.is_empty() {
             return;
         }
-        if id.is_some_and(|id| self.responding && self.earlier.contains(id)) {
-            // It goes on in a message that is not the last one.
-            out.event(Event::Text(Text { text, message_id: id.map(str::to_owned) }));
+        if let Some(id) = id
+            && let Some(message) = self.earlier_message(id)
+        {
+            message.text.push_str(&text);
+            self.has_said = true;
+            out.event(Event::Text(Text { text, message_id: Some(id.to_owned()) }));
             return;
         }
         let had_no_id = self.text_id.is_none() && !self.text.is_empty();
         if id.is_some() && (differ(id, self.text_id.as_deref()) || had_no_id) {
-            self.earlier.extend(self.text_id.take());
             self.response_ended();
         }
         self.respond(id, out);
@@ -60,7 +73,7 @@ impl Turn {
         let message_id = Some(self.message_id(self.text_id.as_deref()));
         (self.is_alone, self.last) = (self.text.is_empty(), text.clone());
         self.text.push_str(&text);
-        self.has_said = true;
+        (self.has_said, self.is_sealed) = (true, false);
         out.event(Event::Text(Text { text, message_id }));
     }
 
@@ -96,8 +109,16 @@ impl Turn {
 
     /// A tool has returned; words are wanted now.
     pub(super) fn tool_ended(&mut self) {
-        self.has_said = false;
+        (self.has_said, self.is_sealed) = (false, true);
+        if let Some(last) = self.earlier.pop() {
+            self.reached = last.text;
+        }
         self.earlier.clear();
+    }
+
+    /// The agent says that the turn is over. What comes behind that may add to the answer, and takes nothing from it.
+    pub(super) fn answered(&mut self) {
+        self.stood = self.last_words().to_owned();
     }
 
     /// What comes next is of another message.
@@ -127,18 +148,36 @@ impl Turn {
 
     /// True if the model has had no last word.
     pub(super) fn is_silent(&self) -> bool {
-        !self.has_said
+        !self.has_said && self.stood.is_empty()
     }
 
     /// The answer: what the last message has said, and without an answer what was reached.
-    pub(super) fn answer(&mut self, answered: bool) -> String {
-        let (text, reached) = (std::mem::take(&mut self.text), std::mem::take(&mut self.reached));
-        match answered {
-            true if !self.has_said => String::new(),
-            // Thoughts may be all that there is of the last message.
-            _ if text.trim().is_empty() && !reached.is_empty() => reached,
-            _ => text,
+    pub(super) fn answer(&self, answered: bool) -> String {
+        let words = match self.last_words() {
+            words if answered || !words.trim().is_empty() => words,
+            _ if !self.text.trim().is_empty() => &self.text,
+            _ => self.earlier.last().map_or(&self.reached, |message| &message.text),
+        };
+        if words.trim().is_empty() { self.stood.clone() } else { words.to_owned() }
+    }
+
+    /// What the last message has said that has words. Nothing, if a tool came behind it.
+    fn last_words(&self) -> &str {
+        let earlier = self.earlier.last().filter(|_| self.text.trim().is_empty());
+        match earlier {
+            _ if !self.has_said => "",
+            // Thoughts may be all that there is of the message that began behind it.
+            Some(message) => &message.text,
+            None => &self.text,
         }
+    }
+
+    /// The message with this id, if another one came behind it.
+    fn earlier_message(&mut self, id: &str) -> Option<&mut Message> {
+        if self.responding && self.text_id.as_deref() == Some(id) {
+            return None;
+        }
+        self.earlier.iter_mut().rfind(|message| message.id.as_deref() == Some(id))
     }
 
     /// The next turn begins.
@@ -154,10 +193,12 @@ impl Turn {
         }
         self.responding = true;
         self.responses += 1;
-        (self.text_id, self.thought_id) = (None, None);
-        let text = std::mem::take(&mut self.text);
-        if !text.trim().is_empty() {
-            self.reached = text;
+        let (id_before, text) = (self.text_id.take(), std::mem::take(&mut self.text));
+        self.thought_id = None;
+        match std::mem::take(&mut self.is_sealed) {
+            _ if text.trim().is_empty() => {}
+            true => self.reached = text,
+            false => self.earlier.push(Message { id: id_before, text }),
         }
         out.event(Event::TurnStarted(TurnStarted {
             message_id: Some(self.message_id(id)),

@@ -10,7 +10,7 @@ use super::wire::{
     System, UserMessage,
 };
 use super::{system, tools};
-use crate::framing::{Claim, Objects, read_line};
+use crate::framing::{Claim, Doubt, Objects, read_line};
 use crate::news::News;
 use crate::protocol::{AttemptEnd, Exit, Input, Out, Protocol, TimerId};
 use crate::stderr::StderrTail;
@@ -18,12 +18,13 @@ use crate::verdict::{By, Said, is_command};
 use crate::wire::{decode, unsaid};
 use crate::{Image, RunRequest, Session, Transport, exit};
 use belay_trace::{
-    Context, ContextSource, Decision, Denial, Event, Json, Level, PermissionRequest, Reasoning,
-    SessionStarted, Text, TextRetracted, ToolCall, ToolCallDelta, ToolCallStart, ToolId,
+    Context, ContextSource, Decision, Denial, Event, Failure, Json, Level, PermissionRequest,
+    Reasoning, SessionStarted, Text, TextRetracted, ToolCall, ToolCallDelta, ToolCallStart, ToolId,
     TurnStarted, UsageReport,
 };
 use serde_json::json;
 use serde_json::value::RawValue;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
@@ -67,6 +68,8 @@ pub(super) struct Claude {
     turns_ended: u32,
     /// How often a model or a filter has declined so far.
     safety_stops: u64,
+    /// The id of the last result line.
+    last_result: Option<String>,
     /// A turn has ended with an answer.
     has_answered: bool,
     background: Background,
@@ -82,6 +85,7 @@ pub(super) struct Claude {
     /// Open permission requests: the tool's input, which an allowing answer repeats.
     asks: HashMap<String, Box<RawValue>>,
     stderr: StderrTail,
+    doubt: Doubt,
     seen_stdout: bool,
 }
 
@@ -186,6 +190,7 @@ impl Claude {
             held: VecDeque::new(),
             turns_ended: 0,
             safety_stops: 0,
+            last_result: None,
             has_answered: false,
             background: Background::default(),
             interrupt: Interrupt::No,
@@ -196,6 +201,7 @@ impl Claude {
             steering: Steering::default(),
             asks: HashMap::new(),
             stderr: StderrTail::default(),
+            doubt: Doubt::default(),
             seen_stdout: false,
         }
     }
@@ -280,7 +286,10 @@ impl Objects for Claude {
                 ));
                 Some(())
             }
-            ("result", _) => self.result(text, out),
+            ("result", _) => {
+                self.last_result = head.uuid.map(Cow::into_owned);
+                self.result(text, out)
+            }
             _ => None,
         }
     }
@@ -294,9 +303,16 @@ impl Objects for Claude {
             (None, _) => matches!(head.kind.as_ref(), "system" | "control_response"),
         };
         match head.kind.as_ref() {
-            "result" => Claim::end_if(is_ours && (self.turn.open || !self.held.is_empty())),
+            "result" => {
+                let is_open = self.turn.open || !self.held.is_empty();
+                Claim::end_if(is_ours && is_open && !self.is_repeated(&head))
+            }
             _ => Claim::message_if(is_ours),
         }
+    }
+
+    fn doubt(&mut self) -> &mut Doubt {
+        &mut self.doubt
     }
 }
 
@@ -307,7 +323,9 @@ impl Claude {
         let (Some(ours), Some(theirs)) = (&self.session_id, &head.session_id) else { return false };
         let of_turn = match head.kind.as_ref() {
             "system" => head.subtype.as_deref().is_some_and(|subtype| {
-                subtype == "background_tasks_changed" || subtype.starts_with("task_")
+                let is_of_turn =
+                    ["api_retry", "background_tasks_changed", "permission_denied", "status"];
+                is_of_turn.contains(&subtype) || subtype.starts_with("task_")
             }),
             "assistant" | "user" | "stream_event" | "tool_progress" | "result" => true,
             _ => false,
@@ -318,7 +336,12 @@ impl Claude {
     /// True for a result that ends no turn: one that is printed again, or a subagent's.
     fn is_stray(&self, head: &Head<'_>) -> bool {
         let ends_a_turn = self.turns_ended == 0 || self.turn.open || !self.held.is_empty();
-        head.parent_tool_use_id.is_some() || !ends_a_turn
+        head.parent_tool_use_id.is_some() || !ends_a_turn || self.is_repeated(head)
+    }
+
+    /// True for the last result, printed again: the turn that is open now has one of its own.
+    fn is_repeated(&self, head: &Head<'_>) -> bool {
+        head.uuid.is_some() && head.uuid.as_deref() == self.last_result.as_deref()
     }
 
     fn start(&self, out: &mut Out) {
@@ -505,6 +528,10 @@ impl Claude {
     }
 
     fn timer(&mut self, id: TimerId, out: &mut Out) {
+        if let Some(failure) = self.doubt.ran_out(id).filter(|_| self.turn.open) {
+            self.break_off(failure, out);
+            return self.close_stdin(out);
+        }
         let is_over = match id {
             IDLE => !self.background.is_open(),
             CALLS => self.background.has_only_calls(),
@@ -1006,6 +1033,12 @@ impl Claude {
         }
         let interrupted = self.interrupt != Interrupt::No;
         let failure = exit::failure("claude", exit, interrupted, self.seen_stdout, &self.stderr);
+        let failure = self.doubt.explain(failure);
+        self.break_off(failure, out);
+    }
+
+    /// Ends the turn without a result.
+    fn break_off(&mut self, failure: Failure, out: &mut Out) {
         let turn = std::mem::take(&mut self.turn);
         let usage = self.meter.so_far();
         let end = Said::failed(failure, turn.reached).end(out);

@@ -18,6 +18,8 @@ pub(super) struct Head<'a> {
     pub(super) session_id: Option<Cow<'a, str>>,
     #[serde(borrow, default, deserialize_with = "lenient_text")]
     pub(super) parent_tool_use_id: Option<Cow<'a, str>>,
+    #[serde(borrow, default, deserialize_with = "lenient_text")]
+    pub(super) uuid: Option<Cow<'a, str>>,
 }
 
 /// What becomes of a message that was written to standard input with an id.

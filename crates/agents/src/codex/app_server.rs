@@ -12,7 +12,7 @@ use super::rpc::{
 };
 use super::turns::Turns;
 use super::{asides, classify, effort_name, mcp, retry};
-use crate::framing::{Claim, Objects, read_line};
+use crate::framing::{Claim, Doubt, Objects, read_line};
 use crate::news::News;
 use crate::protocol::{AttemptEnd, Exit, Input, Out, Protocol};
 use crate::stderr::StderrTail;
@@ -81,6 +81,7 @@ pub(super) struct AppServer {
     /// Open permission requests: the id in the form that the server gave it, and what is asked.
     asks: HashMap<String, (Box<RawValue>, Ask)>,
     stderr: StderrTail,
+    doubt: Doubt,
     initialized: bool,
 }
 
@@ -117,6 +118,7 @@ impl AppServer {
             requests: 0,
             asks: HashMap::new(),
             stderr: StderrTail::default(),
+            doubt: Doubt::default(),
             initialized: false,
         }
     }
@@ -144,7 +146,12 @@ impl Protocol for AppServer {
                 self.send_interrupt(out);
             }
             Input::Permission { id, answer } => self.permission(id, answer, out),
-            Input::Timer(_) | Input::Http { .. } | Input::Sse(_) | Input::Session(_) => {}
+            Input::Timer(id) => {
+                if let Some(failure) = self.doubt.ran_out(id).filter(|_| self.is_open()) {
+                    self.end_turn(Some(failure), None, out);
+                }
+            }
+            Input::Http { .. } | Input::Sse(_) | Input::Session(_) => {}
             Input::Exit(exit) => self.exit(exit, out),
         }
     }
@@ -184,6 +191,10 @@ impl Objects for AppServer {
             },
             (None, None) => Claim::Foreign,
         }
+    }
+
+    fn doubt(&mut self) -> &mut Doubt {
+        &mut self.doubt
     }
 }
 
@@ -824,15 +835,20 @@ impl AppServer {
         out.close_stdin();
     }
 
+    /// True while the end of a turn is to come.
+    fn is_open(&self) -> bool {
+        self.completed.is_none() && (self.turns_ended == 0 || self.turn.is_some())
+    }
+
     fn exit(&mut self, exit: Exit, out: &mut Out) {
         if self.completed.is_some() {
             return self.end_completed(out);
         }
-        if self.turns_ended > 0 && self.turn.is_none() {
+        if !self.is_open() {
             return;
         }
-        let mut failure =
-            exit::failure("codex", exit, self.interrupt, self.initialized, &self.stderr);
+        let failure = exit::failure("codex", exit, self.interrupt, self.initialized, &self.stderr);
+        let mut failure = self.doubt.explain(failure);
         let own_fault = !self.request.extra_args.is_empty();
         if !self.initialized && failure.kind == FailureKind::InvalidRequest && !own_fault {
             // It never spoke the protocol: an older Codex that takes `app-server` for something else.

@@ -2,7 +2,7 @@
 
 use super::items::{Item, Items, Sort};
 use super::{classify, retry};
-use crate::framing::{Claim, Objects, read_line};
+use crate::framing::{Claim, Doubt, Objects, read_line};
 use crate::news::News;
 use crate::protocol::{AttemptEnd, Exit, Input, Out, Protocol};
 use crate::stderr::StderrTail;
@@ -29,6 +29,7 @@ pub(super) struct Exec {
     tool_returned: bool,
     responded: bool,
     stderr: StderrTail,
+    doubt: Doubt,
     seen_stdout: bool,
     /// The last state of each item.
     news: News,
@@ -79,6 +80,7 @@ impl Exec {
             tool_returned: false,
             responded: false,
             stderr: StderrTail::default(),
+            doubt: Doubt::default(),
             seen_stdout: false,
             news: News::default(),
         }
@@ -125,6 +127,10 @@ impl Objects for Exec {
             "turn.completed" | "turn.failed" => Claim::end_if(self.turn_open),
             _ => Claim::message_if(self.turns_ended == 0),
         }
+    }
+
+    fn doubt(&mut self) -> &mut Doubt {
+        &mut self.doubt
     }
 }
 
@@ -251,6 +257,7 @@ impl Exec {
         }
         let failure =
             exit::failure("codex", exit, self.interrupted, self.seen_stdout, &self.stderr);
+        let failure = self.doubt.explain(failure);
         self.end_turn(Some(failure), Usage::default(), out);
     }
 }

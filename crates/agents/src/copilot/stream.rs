@@ -7,7 +7,7 @@ use super::message::Message;
 use super::shell::Shell;
 use super::tools;
 use super::wire::{Data, Line, ToolError};
-use crate::framing::{Claim, Objects, read_line};
+use crate::framing::{Claim, Doubt, Objects, read_line};
 use crate::news::News;
 use crate::protocol::{AttemptEnd, Exit, Input, Out, Protocol};
 use crate::stderr::StderrTail;
@@ -52,6 +52,7 @@ pub(super) struct Stream {
     turn_ended: bool,
     seen_stdout: bool,
     stderr: StderrTail,
+    doubt: Doubt,
     /// Why Copilot gave up before it asked a model.
     told: Option<Failure>,
 }
@@ -107,6 +108,10 @@ impl Objects for Stream {
         let ours = self.session_id.as_ref();
         let is_ours = line.session_id.is_some_and(|theirs| ours.is_none_or(|ours| *ours == theirs));
         Claim::end_if(is_ours && !self.turn_ended)
+    }
+
+    fn doubt(&mut self) -> &mut Doubt {
+        &mut self.doubt
     }
 }
 
@@ -412,6 +417,7 @@ impl Stream {
             Some(told) if !self.interrupted && matches!(exit, Exit::Code(_)) => told,
             _ => exit::failure("copilot", exit, self.interrupted, self.seen_stdout, &self.stderr),
         };
+        let failure = self.doubt.explain(failure);
         self.end(Some(failure), out);
     }
 

@@ -3,7 +3,7 @@
 use super::wire::{Definition, Line, Report, Tokens, ToolCall};
 use super::{classify, tools};
 use crate::RunRequest;
-use crate::framing::{Claim, Objects, read_line};
+use crate::framing::{Claim, Doubt, Objects, read_line};
 use crate::news::News;
 use crate::protocol::{AttemptEnd, Exit, Input, Out, Protocol};
 use crate::stderr::StderrTail;
@@ -52,6 +52,7 @@ pub(super) struct Exec {
     interrupted: bool,
     seen_stdout: bool,
     stderr: StderrTail,
+    doubt: Doubt,
 }
 
 impl Exec {
@@ -106,6 +107,10 @@ impl Objects for Exec {
             }
             _ => Claim::message_if(self.root.is_none() || is_root || theirs.is_none_or(is_sub)),
         }
+    }
+
+    fn doubt(&mut self) -> &mut Doubt {
+        &mut self.doubt
     }
 }
 
@@ -425,6 +430,7 @@ impl Exec {
         }
         let by_exit = || classify::of_exit(exit, self.interrupted, self.seen_stdout, &self.stderr);
         let failure = self.failure.take().unwrap_or_else(by_exit);
+        let failure = self.doubt.explain(failure);
         self.end_turn(Some(failure), out);
     }
 }

@@ -3,7 +3,7 @@
 //! Which session is meant, a live driver knows from its own requests; here the first message of a user tells.
 
 use super::serve::Serve;
-use crate::framing::{Claim, Objects, read_line};
+use crate::framing::{Claim, Doubt, Objects, read_line};
 use crate::protocol::{Action, HttpId, Input, Out, Protocol};
 use crate::wire::{decode, lenient, lenient_text};
 use serde::Deserialize;
@@ -129,6 +129,10 @@ impl Objects for Heard {
             }
             claim => claim,
         }
+    }
+
+    fn doubt(&mut self) -> &mut Doubt {
+        self.turn.doubt()
     }
 }
 

@@ -3,7 +3,7 @@
 use super::classify::{self, Error};
 use super::meter::Meter;
 use super::parts::{Part, Parts};
-use crate::framing::{Claim, Objects, read_line};
+use crate::framing::{Claim, Doubt, Objects, read_line};
 use crate::protocol::{AttemptEnd, Exit, Input, Out, Protocol};
 use crate::stderr::StderrTail;
 use crate::verdict::refusal;
@@ -35,6 +35,7 @@ pub(super) struct Run {
     ended: bool,
     interrupted: bool,
     stderr: StderrTail,
+    doubt: Doubt,
     seen_stdout: bool,
 }
 
@@ -64,6 +65,7 @@ impl Run {
             ended: false,
             interrupted: false,
             stderr: StderrTail::default(),
+            doubt: Doubt::default(),
             seen_stdout: false,
         }
     }
@@ -106,6 +108,10 @@ impl Objects for Run {
             true => Claim::end_if(is_ours && self.parts.reason.as_deref() != Some("stop")),
             false => Claim::message_if(is_ours),
         }
+    }
+
+    fn doubt(&mut self) -> &mut Doubt {
+        &mut self.doubt
     }
 }
 
@@ -176,13 +182,13 @@ impl Run {
                         .with(EvidenceSource::Field, "reason", "length"),
                 )
             }
-            _ => Some(exit::failure(
+            _ => Some(self.doubt.explain(exit::failure(
                 "opencode",
                 exit,
                 self.interrupted,
                 self.seen_stdout,
                 &self.stderr,
-            )),
+            ))),
         };
         if self.delegated {
             self.meter.unknown_use();

@@ -10,7 +10,7 @@ use super::parts::{Part, Parts};
 use super::rest::Rest;
 use super::subagents::Subagents;
 use super::wire::{Message, Properties, ServerEvent, SessionInfo};
-use crate::framing::{Claim, Objects, read_line, without_escapes};
+use crate::framing::{Claim, Doubt, Objects, read_line, without_escapes};
 use crate::protocol::{AttemptEnd, Exit, HttpId, Input, Out, Protocol, TimerId};
 use crate::stderr::StderrTail;
 use crate::steers::Steers;
@@ -80,6 +80,7 @@ pub(super) struct Serve {
     interrupted: bool,
     ended: bool,
     stderr: StderrTail,
+    doubt: Doubt,
 }
 
 impl Serve {
@@ -110,6 +111,7 @@ impl Serve {
             interrupted: false,
             ended: false,
             stderr: StderrTail::default(),
+            doubt: Doubt::default(),
         }
     }
 }
@@ -168,6 +170,10 @@ impl Objects for Serve {
             "session.created" => Claim::Message,
             _ => Claim::message_if(is_own || self.subagents.knows(session)),
         }
+    }
+
+    fn doubt(&mut self) -> &mut Doubt {
+        &mut self.doubt
     }
 }
 
@@ -339,6 +345,10 @@ impl Serve {
     }
 
     fn timer(&mut self, id: TimerId, out: &mut Out) {
+        if let Some(failure) = self.doubt.ran_out(id).filter(|_| !self.rest.has_answered()) {
+            self.failure = Some(failure);
+            return self.end(out);
+        }
         if let Some(deaf) = self.deaf.take().filter(|_| id == DEAF) {
             self.failure = Some(deaf);
             self.end(out);
@@ -631,7 +641,8 @@ impl Serve {
             true => self.verdict(),
             false => {
                 let (connected, stderr) = (self.connected, &self.stderr);
-                Some(exit::failure("opencode", exit, self.interrupted, connected, stderr))
+                let failure = exit::failure("opencode", exit, self.interrupted, connected, stderr);
+                Some(self.doubt.explain(failure))
             }
         };
         self.turn_ended(failure, out);

@@ -3,7 +3,7 @@
 use super::classify;
 use super::stream::{Meaning, Stream};
 use super::wire::{Line, State};
-use crate::framing::{Claim, Objects, read_line};
+use crate::framing::{Claim, Doubt, Objects, read_line};
 use crate::protocol::{Exit, Input, Out, Protocol};
 use crate::stderr::StderrTail;
 use crate::wire::decode;
@@ -19,6 +19,7 @@ pub(super) struct Printed {
     interrupted: bool,
     seen_stdout: bool,
     stderr: StderrTail,
+    doubt: Doubt,
     /// Why Pi gave up before it asked a model.
     told: Option<Failure>,
 }
@@ -32,6 +33,7 @@ impl Printed {
             interrupted: false,
             seen_stdout: false,
             stderr: StderrTail::default(),
+            doubt: Doubt::default(),
             told: None,
         }
     }
@@ -76,6 +78,10 @@ impl Objects for Printed {
         decode::<Line<'_>>(text)
             .map_or(Claim::Foreign, |line| self.stream.claim(&line, self.turn_open))
     }
+
+    fn doubt(&mut self) -> &mut Doubt {
+        &mut self.doubt
+    }
 }
 
 impl Printed {
@@ -91,6 +97,10 @@ impl Printed {
                     self.turn_open = true;
                     self.stream.begin();
                 }
+            }
+            Meaning::Settled if !self.turn_open => {
+                let words = "the end of a turn that had ended";
+                out.event(Event::notice(Level::Warn, "late", words));
             }
             Meaning::Settled => {
                 self.turn_open = false;
@@ -120,7 +130,7 @@ impl Printed {
         self.turn_open = false;
         let failure =
             exit_failure(exit, self.interrupted, self.seen_stdout, &mut self.told, &self.stderr);
-        let end = self.stream.end(Some(failure), out);
+        let end = self.stream.end(Some(self.doubt.explain(failure)), out);
         out.turn_ended(end);
     }
 }

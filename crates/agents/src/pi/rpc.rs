@@ -7,7 +7,7 @@ use super::classify;
 use super::json::exit_failure;
 use super::stream::{Meaning, Stream};
 use super::wire::{Accepted, Line, Message, State};
-use crate::framing::{Claim, Objects, read_line};
+use crate::framing::{Claim, Doubt, Objects, read_line};
 use crate::protocol::{AttemptEnd, Exit, Input, Out, Protocol};
 use crate::stderr::StderrTail;
 use crate::steers::Steers;
@@ -52,6 +52,7 @@ pub(super) struct Rpc {
     commands: u32,
     seen_stdout: bool,
     stderr: StderrTail,
+    doubt: Doubt,
     /// Why Pi gave up before it asked a model.
     told: Option<Failure>,
 }
@@ -74,6 +75,7 @@ impl Rpc {
             commands: 0,
             seen_stdout: false,
             stderr: StderrTail::default(),
+            doubt: Doubt::default(),
             told: None,
         }
     }
@@ -101,11 +103,12 @@ impl Protocol for Rpc {
                 (self.interrupted, self.is_stopping) = (true, true);
                 self.send_abort(out);
             }
-            Input::Permission { .. }
-            | Input::Timer(_)
-            | Input::Http { .. }
-            | Input::Sse(_)
-            | Input::Session(_) => {}
+            Input::Timer(id) => {
+                if let Some(failure) = self.doubt.ran_out(id) {
+                    self.fail(failure, out);
+                }
+            }
+            Input::Permission { .. } | Input::Http { .. } | Input::Sse(_) | Input::Session(_) => {}
             Input::Exit(exit) => self.exit(exit, out),
         }
     }
@@ -127,6 +130,10 @@ impl Objects for Rpc {
             Some(Asked::State | Asked::Prompt) if line.success == Some(false) => Claim::End,
             asked => Claim::message_if(asked.is_some()),
         }
+    }
+
+    fn doubt(&mut self) -> &mut Doubt {
+        &mut self.doubt
     }
 }
 
@@ -160,6 +167,10 @@ impl Rpc {
                 } else {
                     self.send_steers(out);
                 }
+            }
+            Meaning::Settled if !self.turn_open => {
+                let words = "the end of a turn that had ended";
+                out.event(Event::notice(Level::Warn, "late", words));
             }
             Meaning::Settled => {
                 let end = self.stream.settled(line.aborted, out);
@@ -311,7 +322,7 @@ impl Rpc {
         self.turn_open = false;
         let failure =
             exit_failure(exit, self.interrupted, self.seen_stdout, &mut self.told, &self.stderr);
-        let end = self.stream.end(Some(failure), out);
+        let end = self.stream.end(Some(self.doubt.explain(failure)), out);
         out.turn_ended(end);
     }
 }

@@ -21,7 +21,7 @@ const TIMEOUT_OF_THE_DEAF: Duration = Duration::from_secs(5);
 const BETWEEN: Duration = Duration::from_millis(250);
 
 /// More than the limits allow is for a machine that has other work.
-const LOAD: Duration = Duration::from_secs(10);
+const LOAD: Duration = Duration::from_secs(20);
 
 /// Who wants a run to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

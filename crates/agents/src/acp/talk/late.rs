@@ -68,6 +68,7 @@ impl Talk {
     /// Takes the answer to the prompt. A turn that failed or was stopped waits for nothing more, and neither does the
     /// reader of a saved stream, which has no clock.
     pub(super) fn answered(&mut self, answer: Answer, out: &mut Out) {
+        self.turn.answered();
         let has_failed = answer.stop_reason != "end_turn";
         if has_failed || self.interrupted || self.heard == Heard::Saved {
             return self.conclude(&answer, out);
@@ -123,6 +124,16 @@ impl Talk {
         let Some(answered) = self.answered.take() else { return false };
         self.conclude(&answered.answer, out);
         true
+    }
+
+    /// Reports the tools that an agent began behind its answer and left open when it exited. The answer stands.
+    pub(super) fn tell_unfinished(&self, out: &mut Out) {
+        let Some(answered) = &self.answered else { return };
+        for name in self.calls.open_among(&answered.tools) {
+            let words =
+                format!("{name} began behind the answer, and the agent exited before its end");
+            out.event(Event::notice(Level::Warn, "unfinished_tool", words));
+        }
     }
 
     /// Stops a turn whose prompt was answered: a complete answer stands, and work begun since is cut off. Returns false

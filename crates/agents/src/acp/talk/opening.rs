@@ -29,6 +29,10 @@ impl Talk {
         if asked != Asked::Prompt {
             // The session opens.
             out.progress();
+        } else if self.has_ended && self.heard == Heard::Live {
+            let words = "the answer to a prompt whose turn had ended";
+            out.event(Event::notice(Level::Warn, "late", words));
+            return;
         }
         match asked {
             Asked::Initialize => {
