@@ -25,6 +25,7 @@ mod found;
 mod framing;
 mod garbage;
 mod known_shapes;
+mod last_words;
 mod limits;
 mod opencode;
 mod pi;

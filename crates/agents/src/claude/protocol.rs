@@ -11,6 +11,7 @@ use super::wire::{
 };
 use super::{system, tools};
 use crate::framing::{Claim, Objects, read_line};
+use crate::last_words::{self, LastWords};
 use crate::protocol::{AttemptEnd, Exit, Input, Out, Protocol, TimerId};
 use crate::stderr::StderrTail;
 use crate::verdict::{By, Said, is_command};
@@ -57,6 +58,7 @@ pub(super) struct Claude {
     /// A turn has ended with an answer.
     has_answered: bool,
     background: Background,
+    last_words: LastWords,
     interrupt: Interrupt,
     /// A stop was asked for: no turn may begin any more.
     is_stopping: bool,
@@ -87,6 +89,8 @@ struct Turn {
     stop_reason: Option<String>,
     /// A tool was called behind the last words.
     is_silent_since: bool,
+    /// A subagent has said something.
+    has_delegated: bool,
 }
 
 /// A response that arrives in pieces.
@@ -140,6 +144,7 @@ impl Claude {
             turns_ended: 0,
             has_answered: false,
             background: Background::default(),
+            last_words: LastWords::default(),
             interrupt: Interrupt::No,
             is_stopping: false,
             steering: Steering::default(),
@@ -156,8 +161,14 @@ impl Protocol for Claude {
             Input::Start => self.start(out),
             Input::Stdout(line) => read_line(line, out, self),
             Input::Stderr(line) => self.stderr.line(line, out),
-            Input::Steer(text) => self.steer(text, out),
-            Input::Interrupt => self.interrupt(out),
+            Input::Steer(text) => {
+                self.last_words.went_on();
+                self.steer(text, out);
+            }
+            Input::Interrupt => {
+                self.last_words.went_on();
+                self.interrupt(out);
+            }
             Input::Permission { id, answer } => self.permission(id, answer, out),
             Input::Timer(id) => self.timer(id, out),
             Input::Http { .. } | Input::Sse(_) | Input::Session(_) => {}
@@ -177,6 +188,41 @@ impl Objects for Claude {
             self.session_id = head.session_id.as_deref().map(str::to_owned);
         }
         let parent = head.parent_tool_use_id.as_deref().map(ToolId::from);
+        let is_of_turn = head.is_of_turn();
+        if is_of_turn {
+            self.last_words.went_on();
+            self.turn.has_delegated |= parent.is_some();
+        }
+        self.line(&head, parent, text, out)?;
+        if is_of_turn {
+            self.await_result(out);
+        }
+        Some(())
+    }
+
+    fn claim(&self, text: &str) -> Claim {
+        let Some(head) = decode::<Head<'_>>(text) else { return Claim::Foreign };
+        // Claude names the session on each line but those of a dialogue (2.1.329); what begins or ends a turn must.
+        let is_ours = match (&self.session_id, &head.session_id) {
+            (Some(ours), Some(theirs)) => ours == theirs,
+            (Some(_), None) => !matches!(head.kind.as_ref(), "system" | "result"),
+            (None, _) => matches!(head.kind.as_ref(), "system" | "control_response"),
+        };
+        match head.kind.as_ref() {
+            "result" => Claim::end_if(is_ours && (self.turn.open || !self.held.is_empty())),
+            _ => Claim::message_if(is_ours),
+        }
+    }
+}
+
+impl Claude {
+    fn line(
+        &mut self,
+        head: &Head<'_>,
+        parent: Option<ToolId>,
+        text: &str,
+        out: &mut Out,
+    ) -> Option<()> {
         match (head.kind.as_ref(), head.subtype.as_deref()) {
             ("system", Some("init")) => self.init(text, out),
             ("system", Some("background_tasks_changed")) => self.task_list(text, out),
@@ -223,7 +269,7 @@ impl Objects for Claude {
                 Some(())
             }
             ("control_cancel_request" | "keep_alive", _) => Some(()),
-            ("result", _) if self.is_stray(&head) => {
+            ("result", _) if self.is_stray(head) => {
                 out.event(Event::notice(
                     Level::Warn,
                     "late",
@@ -236,22 +282,6 @@ impl Objects for Claude {
         }
     }
 
-    fn claim(&self, text: &str) -> Claim {
-        let Some(head) = decode::<Head<'_>>(text) else { return Claim::Foreign };
-        // Claude names the session on each line but those of a dialogue (2.1.329); what begins or ends a turn must.
-        let is_ours = match (&self.session_id, &head.session_id) {
-            (Some(ours), Some(theirs)) => ours == theirs,
-            (Some(_), None) => !matches!(head.kind.as_ref(), "system" | "result"),
-            (None, _) => matches!(head.kind.as_ref(), "system" | "control_response"),
-        };
-        match head.kind.as_ref() {
-            "result" => Claim::end_if(is_ours && (self.turn.open || !self.held.is_empty())),
-            _ => Claim::message_if(is_ours),
-        }
-    }
-}
-
-impl Claude {
     /// True for what another session says, such as that of a Claude which this one has started. Only an init line
     /// begins a session, and what comes before it may name the new one already.
     fn is_of_another_session(&self, head: &Head<'_>) -> bool {
@@ -387,7 +417,7 @@ impl Claude {
 
     /// A prompt that shortens the context does so before its turn has an init line, and may take a minute for it.
     fn compacts(&mut self, out: &mut Out) {
-        self.turn.open = true;
+        (self.turn.open, self.turn.stop_reason) = (true, None);
         if self.interrupt == Interrupt::Queued {
             self.send_interrupt(out);
         }
@@ -439,10 +469,43 @@ impl Claude {
         }
     }
 
-    fn timer(&self, id: TimerId, out: &mut Out) {
-        if id == IDLE && !self.turn.open && !self.background.is_open() {
+    fn timer(&mut self, id: TimerId, out: &mut Out) {
+        if self.last_words.have_no_end(id, "claude", out) {
+            self.answer_without_result(out);
+        } else if id == IDLE && !self.turn.open && !self.background.is_open() {
             out.close_stdin();
         }
+    }
+
+    /// Begins to wait for the result, once nothing else is open. What subagents do, a version that tells of no tasks
+    /// says nothing of.
+    fn await_result(&mut self, out: &mut Out) {
+        let is_said = self.turn.open && self.turn.stop_reason.as_deref() == Some("end_turn");
+        let is_hidden = self.turn.has_delegated && !self.background.has_begun();
+        let is_quiet = !self.background.is_open() && self.asks.is_empty() && !is_hidden;
+        if is_said && is_quiet && self.interrupt == Interrupt::No {
+            self.last_words.said(out);
+        }
+    }
+
+    /// Ends a turn whose last words are said, and whose result does not come. Nothing tells what it has cost.
+    fn answer_without_result(&mut self, out: &mut Out) {
+        self.held.clear();
+        let turn = std::mem::take(&mut self.turn);
+        let said = Said {
+            words: if turn.is_silent_since { String::new() } else { turn.reached.clone() },
+            reached: turn.reached,
+            acted: turn.acted || self.has_answered,
+            ended: turn.stop_reason.map(|reason| ("stop_reason", reason)),
+            ..Said::default()
+        };
+        let end = said.end(out);
+        self.has_answered |= end.failure.is_none();
+        self.background.turn_ended(None);
+        self.background.tell(out);
+        let usage = last_words::used(self.meter.turn_lost());
+        self.end_turn(AttemptEnd { usage, denials: turn.denials, ..end }, out);
+        out.finish();
     }
 
     fn assistant(&mut self, text: &str, parent: Option<ToolId>, out: &mut Out) -> Option<()> {
@@ -476,6 +539,9 @@ impl Claude {
         }
         for block in blocks {
             self.block(block, id.as_ref(), &parent, streamed, out);
+        }
+        if parent.is_none() && line.message.stop_reason.is_some() {
+            self.turn.stop_reason = line.message.stop_reason;
         }
         Some(())
     }
@@ -539,8 +605,12 @@ impl Claude {
         }
     }
 
-    fn user(&self, text: &str, parent: Option<ToolId>, out: &mut Out) -> Option<()> {
+    fn user(&mut self, text: &str, parent: Option<ToolId>, out: &mut Out) -> Option<()> {
         let line: MessageLine<'_> = decode(text)?;
+        if parent.is_none() {
+            // The model reads it, and responds.
+            self.turn.stop_reason = None;
+        }
         if line.is_replay {
             // Our own words, repeated.
             return Some(());
@@ -605,6 +675,7 @@ impl Claude {
                         stream.text.push_str(&text);
                         if parent.is_none() {
                             self.turn.reached.push_str(&text);
+                            self.turn.is_silent_since &= text.trim().is_empty();
                         }
                         out.event_under(parent, Event::Text(Text { text, message_id }));
                     }
@@ -674,6 +745,7 @@ impl Claude {
             self.last_message.clone_from(&message_id);
             self.open_turn(out);
             self.turn.reached.clear();
+            self.turn.stop_reason = None;
             out.event(Event::TurnStarted(TurnStarted { message_id, model }));
         }
         is_new

@@ -129,6 +129,11 @@ impl IdleWatch {
         Some(if self.warned { stop } else { warn })
     }
 
+    /// When the agent has stalled, if it does not get on until then.
+    pub(super) fn stalls_at(&self) -> Option<Instant> {
+        self.times().map(|(_, stop)| stop)
+    }
+
     /// What there is to say now.
     pub(super) fn check(&mut self, now: Instant) -> Option<Alarm> {
         let (warn, stop) = self.times()?;
