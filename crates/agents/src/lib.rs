@@ -35,6 +35,7 @@ mod framing;
 pub mod harness;
 mod idle;
 mod image;
+mod last_words;
 mod launch;
 mod lines;
 mod login;

@@ -26,6 +26,7 @@ mod framing;
 mod garbage;
 mod inserts;
 mod known_shapes;
+mod last_words;
 mod limits;
 mod opencode;
 mod pi;

@@ -11,6 +11,7 @@ use super::wire::{
 };
 use super::{system, tools};
 use crate::framing::{Claim, Doubt, Objects, read_line};
+use crate::last_words::{self, LastWords};
 use crate::news::News;
 use crate::protocol::{AttemptEnd, Exit, Input, Out, Protocol, TimerId};
 use crate::stderr::StderrTail;
@@ -24,7 +25,6 @@ use belay_trace::{
 };
 use serde_json::json;
 use serde_json::value::RawValue;
-use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
@@ -73,6 +73,7 @@ pub(super) struct Claude {
     /// A turn has ended with an answer.
     has_answered: bool,
     background: Background,
+    last_words: LastWords,
     interrupt: Interrupt,
     /// Lines of messages of this turn, by their hashes, and what else may be told again.
     said: Lines,
@@ -113,6 +114,8 @@ struct Turn {
     is_silent_since: bool,
     /// Calls of the main thread that have not returned, by their ids, with the names of the tools.
     calls: BTreeMap<String, String>,
+    /// A subagent has said something.
+    has_delegated: bool,
 }
 
 impl Turn {
@@ -193,6 +196,7 @@ impl Claude {
             last_result: None,
             has_answered: false,
             background: Background::default(),
+            last_words: LastWords::default(),
             interrupt: Interrupt::No,
             said: Lines::default(),
             news: News::default(),
@@ -213,8 +217,14 @@ impl Protocol for Claude {
             Input::Start => self.start(out),
             Input::Stdout(line) => read_line(line, out, self),
             Input::Stderr(line) => self.stderr.line(line, out),
-            Input::Steer(text) => self.steer(text, out),
-            Input::Interrupt => self.interrupt(out),
+            Input::Steer(text) => {
+                self.last_words.went_on();
+                self.steer(text, out);
+            }
+            Input::Interrupt => {
+                self.last_words.went_on();
+                self.interrupt(out);
+            }
             Input::Permission { id, answer } => self.permission(id, answer, out),
             Input::Timer(id) => self.timer(id, out),
             Input::Http { .. } | Input::Sse(_) | Input::Session(_) => {}
@@ -234,6 +244,48 @@ impl Objects for Claude {
             self.session_id = head.session_id.as_deref().map(str::to_owned);
         }
         let parent = head.parent_tool_use_id.as_deref().map(ToolId::from);
+        let is_of_turn = head.is_of_turn();
+        if is_of_turn {
+            self.last_words.went_on();
+            self.turn.has_delegated |= parent.is_some();
+        }
+        self.line(&head, parent, text, out)?;
+        if is_of_turn {
+            self.await_result(out);
+        }
+        Some(())
+    }
+
+    fn claim(&self, text: &str) -> Claim {
+        let Some(head) = decode::<Head<'_>>(text) else { return Claim::Foreign };
+        // Claude names the session on each line but those of a dialogue (2.1.329); what begins or ends a turn must.
+        let is_ours = match (&self.session_id, &head.session_id) {
+            (Some(ours), Some(theirs)) => ours == theirs,
+            (Some(_), None) => !matches!(head.kind.as_ref(), "system" | "result"),
+            (None, _) => matches!(head.kind.as_ref(), "system" | "control_response"),
+        };
+        match head.kind.as_ref() {
+            "result" => {
+                let is_open = self.turn.open || !self.held.is_empty();
+                Claim::end_if(is_ours && is_open && !self.is_repeated(&head))
+            }
+            _ => Claim::message_if(is_ours),
+        }
+    }
+
+    fn doubt(&mut self) -> &mut Doubt {
+        &mut self.doubt
+    }
+}
+
+impl Claude {
+    fn line(
+        &mut self,
+        head: &Head<'_>,
+        parent: Option<ToolId>,
+        text: &str,
+        out: &mut Out,
+    ) -> Option<()> {
         match (head.kind.as_ref(), head.subtype.as_deref()) {
             ("system", Some("init")) => self.init(text, out),
             ("system", Some("background_tasks_changed")) => self.task_list(text, out),
@@ -278,7 +330,7 @@ impl Objects for Claude {
                 Some(())
             }
             ("control_cancel_request" | "keep_alive", _) => Some(()),
-            ("result", _) if self.is_stray(&head) => {
+            ("result", _) if self.is_stray(head) => {
                 out.event(Event::notice(
                     Level::Warn,
                     "late",
@@ -287,36 +339,13 @@ impl Objects for Claude {
                 Some(())
             }
             ("result", _) => {
-                self.last_result = head.uuid.map(Cow::into_owned);
+                self.last_result = head.uuid.as_deref().map(str::to_owned);
                 self.result(text, out)
             }
             _ => None,
         }
     }
 
-    fn claim(&self, text: &str) -> Claim {
-        let Some(head) = decode::<Head<'_>>(text) else { return Claim::Foreign };
-        // Claude names the session on each line but those of a dialogue (2.1.329); what begins or ends a turn must.
-        let is_ours = match (&self.session_id, &head.session_id) {
-            (Some(ours), Some(theirs)) => ours == theirs,
-            (Some(_), None) => !matches!(head.kind.as_ref(), "system" | "result"),
-            (None, _) => matches!(head.kind.as_ref(), "system" | "control_response"),
-        };
-        match head.kind.as_ref() {
-            "result" => {
-                let is_open = self.turn.open || !self.held.is_empty();
-                Claim::end_if(is_ours && is_open && !self.is_repeated(&head))
-            }
-            _ => Claim::message_if(is_ours),
-        }
-    }
-
-    fn doubt(&mut self) -> &mut Doubt {
-        &mut self.doubt
-    }
-}
-
-impl Claude {
     /// True for what another session says, such as that of a Claude which this one has started. Only an init line
     /// begins a session, and what comes before it may name the new one already.
     fn is_of_another_session(&self, head: &Head<'_>) -> bool {
@@ -466,7 +495,7 @@ impl Claude {
 
     /// A prompt that shortens the context does so before its turn has an init line, and may take a minute for it.
     fn compacts(&mut self, out: &mut Out) {
-        self.turn.open = true;
+        (self.turn.open, self.turn.stop_reason) = (true, None);
         if self.interrupt == Interrupt::Queued {
             self.send_interrupt(out);
         }
@@ -532,6 +561,9 @@ impl Claude {
             self.break_off(failure, out);
             return self.close_stdin(out);
         }
+        if self.last_words.have_no_end(id, "claude", out) {
+            return self.answer_without_result(out);
+        }
         let is_over = match id {
             IDLE => !self.background.is_open(),
             CALLS => self.background.has_only_calls(),
@@ -546,6 +578,37 @@ impl Claude {
         if self.transport == Transport::Dialogue && !std::mem::replace(&mut self.is_closed, true) {
             out.close_stdin();
         }
+    }
+
+    /// Begins to wait for the result, once nothing else is open. What subagents do, a version that tells of no tasks
+    /// says nothing of.
+    fn await_result(&mut self, out: &mut Out) {
+        let is_said = self.turn.open && self.turn.stop_reason.as_deref() == Some("end_turn");
+        let is_hidden = self.turn.has_delegated && !self.background.has_begun();
+        let is_quiet = !self.background.is_open() && self.asks.is_empty() && !is_hidden;
+        if is_said && is_quiet && self.interrupt == Interrupt::No {
+            self.last_words.said(out);
+        }
+    }
+
+    /// Ends a turn whose last words are said, and whose result does not come. Nothing tells what it has cost.
+    fn answer_without_result(&mut self, out: &mut Out) {
+        self.held.clear();
+        let turn = std::mem::take(&mut self.turn);
+        let said = Said {
+            words: if turn.is_silent_since { String::new() } else { turn.reached.clone() },
+            reached: turn.reached,
+            acted: turn.acted || self.has_answered,
+            ended: turn.stop_reason.map(|reason| ("stop_reason", reason)),
+            ..Said::default()
+        };
+        let end = said.end(out);
+        self.has_answered |= end.failure.is_none();
+        self.background.turn_ended(None);
+        self.background.tell(out);
+        let usage = last_words::used(self.meter.turn_lost());
+        self.end_turn(AttemptEnd { usage, denials: turn.denials, ..end }, out);
+        out.finish();
     }
 
     fn assistant(&mut self, text: &str, parent: Option<ToolId>, out: &mut Out) -> Option<()> {
@@ -579,6 +642,9 @@ impl Claude {
         }
         for block in blocks {
             self.block(block, id.as_ref(), &parent, streamed, out);
+        }
+        if parent.is_none() && line.message.stop_reason.is_some() {
+            self.turn.stop_reason = line.message.stop_reason;
         }
         Some(())
     }
@@ -648,6 +714,10 @@ impl Claude {
 
     fn user(&mut self, text: &str, parent: Option<ToolId>, out: &mut Out) -> Option<()> {
         let line: MessageLine<'_> = decode(text)?;
+        if parent.is_none() {
+            // The model reads it, and responds.
+            self.turn.stop_reason = None;
+        }
         if line.is_replay {
             // Our own words, repeated.
             return Some(());
@@ -738,6 +808,7 @@ impl Claude {
                         stream.text.push_str(&text);
                         if parent.is_none() {
                             self.turn.reached.push_str(&text);
+                            self.turn.is_silent_since &= text.trim().is_empty();
                         }
                         out.event_under(parent, Event::Text(Text { text, message_id }));
                     }
@@ -818,6 +889,7 @@ impl Claude {
             self.open_turn(out);
             self.turn.has_init = false;
             self.turn.reached.clear();
+            self.turn.stop_reason = None;
             out.event(Event::TurnStarted(TurnStarted { message_id, model }));
         }
         is_new

@@ -105,6 +105,15 @@ impl Meter {
         usage
     }
 
+    /// What a turn without a result has used, as far as the stream has shown it.
+    pub(super) fn turn_lost(&mut self) -> Usage {
+        let usage = self.so_far();
+        self.responses.clear();
+        (self.turns, self.output_known) = (0, false);
+        self.ended.add(&usage);
+        usage
+    }
+
     /// Each model's part of this turn: as reported, or for older versions the growth of the cumulative
     /// figure. A resumed session began with a history that such a version does not tell.
     fn models_of_turn(&self, result: &ResultLine) -> Option<BTreeMap<String, ModelTokens>> {

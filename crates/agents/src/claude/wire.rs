@@ -22,6 +22,21 @@ pub(super) struct Head<'a> {
     pub(super) uuid: Option<Cow<'a, str>>,
 }
 
+impl Head<'_> {
+    /// True for a line that says how a turn or a task gets on, and false for news of the account and the like.
+    pub(super) fn is_of_turn(&self) -> bool {
+        match self.kind.as_ref() {
+            "assistant" | "user" | "stream_event" | "tool_progress" | "control_request"
+            | "result" => true,
+            "system" => self.subtype.as_deref().is_some_and(|subtype| {
+                matches!(subtype, "init" | "status" | "api_retry" | "background_tasks_changed")
+                    || subtype.starts_with("task_")
+            }),
+            _ => false,
+        }
+    }
+}
+
 /// What becomes of a message that was written to standard input with an id.
 #[derive(Debug, Deserialize)]
 pub(super) struct Lifecycle<'a> {
@@ -186,6 +201,9 @@ pub(super) struct Message<'a> {
     pub(super) content: &'a RawValue,
     #[serde(default, deserialize_with = "lenient")]
     pub(super) usage: Option<Tokens>,
+    /// Why it ended; on a whole message of a version that knows it by then.
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) stop_reason: Option<String>,
 }
 
 /// The tokens of one model response.

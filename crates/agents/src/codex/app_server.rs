@@ -7,14 +7,15 @@ use super::items::{Item, Items, SHELL, Sort};
 use super::meter::Meter;
 use super::rpc::{
     About, ApprovalAsk, DeltaNote, Elicitation, ErrorNote, ItemNote, Limits, LimitsNote, Message,
-    PlanNote, RerouteNote, Say, ThreadAnswer, ThreadList, ThreadNamed, TokenNote, TokenUsage,
-    TurnAnswer, TurnNote, WarningNote,
+    PlanNote, RerouteNote, Say, StatusNote, ThreadAnswer, ThreadList, ThreadNamed, TokenNote,
+    TokenUsage, TurnAnswer, TurnNote, WarningNote,
 };
 use super::turns::Turns;
 use super::{asides, classify, effort_name, mcp, retry};
 use crate::framing::{Claim, Doubt, Objects, read_line};
+use crate::last_words::{self, LastWords};
 use crate::news::News;
-use crate::protocol::{AttemptEnd, Exit, Input, Out, Protocol};
+use crate::protocol::{AttemptEnd, Exit, Input, Out, Protocol, TimerId};
 use crate::stderr::StderrTail;
 use crate::steers::Steers;
 use crate::wire::decode;
@@ -60,6 +61,9 @@ pub(super) struct AppServer {
     turns_ended: u32,
     /// The last state of what has states.
     news: News,
+    last_words: LastWords,
+    /// The end of the turn was awaited for nothing.
+    is_partial: bool,
     items: Items,
     meter: Meter,
     limits: Limits,
@@ -104,6 +108,8 @@ impl AppServer {
             completed: None,
             turns_ended: 0,
             news: News::default(),
+            last_words: LastWords::default(),
+            is_partial: false,
             items: Items::default(),
             meter: Meter::new(request.session != Session::New),
             limits: Limits::default(),
@@ -137,20 +143,18 @@ impl Protocol for AppServer {
                 out.event(Event::not_steered(text, "the run is stopping"));
             }
             Input::Steer(text) => {
+                self.last_words.went_on();
                 self.steers.push(text.to_owned());
                 self.send_steers(out);
             }
             Input::Interrupt if self.completed.is_some() => self.end_completed(out),
             Input::Interrupt => {
                 (self.interrupt, self.is_stopping) = (true, true);
+                self.last_words.went_on();
                 self.send_interrupt(out);
             }
             Input::Permission { id, answer } => self.permission(id, answer, out),
-            Input::Timer(id) => {
-                if let Some(failure) = self.doubt.ran_out(id).filter(|_| self.is_open()) {
-                    self.end_turn(Some(failure), None, out);
-                }
-            }
+            Input::Timer(id) => self.timer(id, out),
             Input::Http { .. } | Input::Sse(_) | Input::Session(_) => {}
             Input::Exit(exit) => self.exit(exit, out),
         }
@@ -397,6 +401,9 @@ impl AppServer {
         {
             return known;
         }
+        if method == "error" || method.starts_with("item/") || method.starts_with("turn/") {
+            self.last_words.went_on();
+        }
         match method {
             "turn/started" => {
                 let note: TurnNote = decode(params)?;
@@ -455,6 +462,16 @@ impl AppServer {
                     turn.responding = false;
                 }
                 self.tokens(&report, self.turn.is_some(), out);
+                if self.items.has_answer() {
+                    self.await_end(out);
+                }
+            }
+            "thread/status/changed" => {
+                // A thread that is idle has no turn that runs.
+                let status = decode::<StatusNote>(params).map(|note| note.status.kind);
+                if status.as_deref() == Some("idle") {
+                    self.await_end(out);
+                }
             }
             "account/rateLimits/updated" => {
                 self.limits = decode::<LimitsNote>(params)?.rate_limits;
@@ -508,6 +525,28 @@ impl AppServer {
         match decode::<Piece<'_>>(params) {
             Some(piece) => !piece.delta.is_empty(),
             None => self.news.is_new(of, params),
+        }
+    }
+
+    /// Begins to wait for the end of the turn: its last words are said.
+    fn await_end(&mut self, out: &mut Out) {
+        let is_open = self.turn.is_some() && self.completed.is_none();
+        let is_quiet = !self.turns.is_other_open() && self.asks.is_empty();
+        if is_open && is_quiet && !self.interrupt {
+            self.last_words.said(out);
+        }
+    }
+
+    fn timer(&mut self, id: TimerId, out: &mut Out) {
+        if let Some(failure) = self.doubt.ran_out(id) {
+            if self.is_open() {
+                self.end_turn(Some(failure), None, out);
+            }
+        } else if self.turn.is_some() && self.last_words.have_no_end(id, "codex", out) {
+            let failure = self.turn.take().and_then(|turn| turn.failure);
+            self.is_partial = true;
+            self.end_turn(failure, None, out);
+            out.finish();
         }
     }
 
@@ -716,6 +755,7 @@ impl AppServer {
         params: Option<&RawValue>,
         out: &mut Out,
     ) {
+        self.last_words.went_on();
         if method == "mcpServer/elicitation/request" {
             return self.elicitation(id, params, out);
         }
@@ -822,12 +862,18 @@ impl AppServer {
 
     fn end_turn(&mut self, failure: Option<Failure>, duration_ms: Option<u64>, out: &mut Out) {
         (self.turn, self.completed) = (None, None);
+        self.last_words.went_on();
         self.turns.ended();
         self.turns_ended += 1;
         (self.interrupt, self.interrupt_sent) = (false, false);
         let end = self.items.said(failure).end(out);
+        let usage = Usage { duration_ms, ..self.meter.usage() };
         out.turn_ended(AttemptEnd {
-            usage: Usage { duration_ms, ..self.meter.usage() },
+            usage: if std::mem::take(&mut self.is_partial) {
+                last_words::used(usage)
+            } else {
+                usage
+            },
             session_id: self.thread_id.clone(),
             model: self.model.clone(),
             ..end

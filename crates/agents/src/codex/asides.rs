@@ -19,7 +19,6 @@ pub(super) fn is_piece(method: &str) -> bool {
 pub(super) fn is_aside(method: &str) -> bool {
     const ASIDES: &[&str] = &[
         "thread/started",
-        "thread/status/changed",
         "thread/readState/changed",
         "thread/name/updated",
         "thread/settings/updated",

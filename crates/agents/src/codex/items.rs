@@ -101,6 +101,8 @@ pub(super) struct Items {
     last_message: String,
     /// It is a comment on the work.
     is_comment: bool,
+    /// It is the answer, by Codex's word for its phase.
+    is_final: bool,
     /// No tool was called behind it.
     is_last: bool,
     /// A tool was called in the turn.
@@ -194,6 +196,7 @@ impl Items {
                     out.event(Event::Text(Text { text: rest, message_id: message_id() }));
                 }
                 let is_comment = item.phase.as_deref() == Some("commentary");
+                self.is_final = item.phase.as_deref() == Some("final_answer");
                 self.is_last |= !text.is_empty();
                 let says_nothing = text.trim().is_empty() && !self.last_message.is_empty();
                 let is_better = !is_comment || self.is_comment || self.last_message.is_empty();
@@ -235,6 +238,11 @@ impl Items {
         true
     }
 
+    /// True if the model has given its answer, and no tool runs.
+    pub(super) fn has_answer(&self) -> bool {
+        self.is_final && self.is_last && self.open_calls.is_empty()
+    }
+
     /// The response was dropped and comes again: what was said of it is void.
     pub(super) fn retract(&mut self, out: &mut Out) {
         let reasoned = self.reasoned.drain(..).map(|id| (id, String::new()));
@@ -252,6 +260,7 @@ impl Items {
         let whole = std::mem::take(&mut self.last_message);
         let is_last = std::mem::take(&mut self.is_last);
         let acted = std::mem::take(&mut self.acted);
+        self.is_final = false;
         let words = if is_last { whole.clone() } else { partial.clone() };
         let reached = if whole.is_empty() { partial } else { whole };
         Said { failure, words, reached, acted, ..Said::default() }
@@ -261,7 +270,7 @@ impl Items {
         if let Some(call) = tool(item)
             && !self.open_calls.contains_key(item.id.as_ref())
         {
-            (self.acted, self.is_last) = (true, false);
+            (self.acted, self.is_last, self.is_final) = (true, false, false);
             self.open_calls.insert(item.id.as_ref().to_owned(), call.name.clone());
             out.event(Event::ToolCall(call));
         }

@@ -90,6 +90,19 @@ pub(super) struct TurnNote {
     pub(super) turn: Turn,
 }
 
+#[derive(Debug, Deserialize)]
+pub(super) struct StatusNote {
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) status: ThreadStatus,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct ThreadStatus {
+    /// `idle`, `active`, `systemError`, `notLoaded`.
+    #[serde(default, rename = "type", deserialize_with = "lenient")]
+    pub(super) kind: String,
+}
+
 /// The end of a turn is paid for: no field that has changed its shape may make it unreadable.
 #[derive(Debug, Deserialize)]
 pub(super) struct Turn {

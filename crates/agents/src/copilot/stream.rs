@@ -8,6 +8,7 @@ use super::shell::Shell;
 use super::tools;
 use super::wire::{Data, Line, ToolError};
 use crate::framing::{Claim, Doubt, Objects, read_line};
+use crate::last_words::{self, LastWords};
 use crate::news::News;
 use crate::protocol::{AttemptEnd, Exit, Input, Out, Protocol};
 use crate::stderr::StderrTail;
@@ -49,6 +50,9 @@ pub(super) struct Stream {
     failure: Option<Failure>,
     denials: Vec<Denial>,
     interrupted: bool,
+    last_words: LastWords,
+    /// The end was awaited for nothing.
+    is_partial: bool,
     turn_ended: bool,
     seen_stdout: bool,
     stderr: StderrTail,
@@ -84,7 +88,14 @@ impl Protocol for Stream {
             Input::Steer(_) => out.cannot("steer"),
             Input::Interrupt => {
                 self.interrupted = true;
+                self.last_words.went_on();
                 out.cannot("interrupt");
+            }
+            Input::Timer(id) if self.last_words.have_no_end(id, "copilot", out) => {
+                self.is_partial = true;
+                let failure = self.failure.take();
+                self.end(failure, out);
+                out.finish();
             }
             Input::Permission { .. } | Input::Timer(_) | Input::Http { .. } | Input::Sse(_) => {}
             Input::Exit(exit) => self.exit(exit, out),
@@ -119,6 +130,13 @@ impl Stream {
     /// Reads a line; `None` if it is of a kind that is not known.
     fn line(&mut self, line: Line<'_>, out: &mut Out) -> Option<()> {
         let kind = line.kind.as_ref();
+        // What runs in the background may still set the main agent to work.
+        if !is_aside(kind) || kind == "session.background_tasks_changed" {
+            self.last_words.went_on();
+        }
+        if kind == "assistant.idle" && line.agent_id.is_none() && !self.turn_ended {
+            self.last_words.said(out);
+        }
         if kind == "result" {
             self.result(&line, out);
             return Some(());
@@ -436,8 +454,9 @@ impl Stream {
             ..Said::default()
         };
         let end = said.end(out);
+        let usage = Usage { num_turns: Some(self.turns), ..Usage::default() };
         out.turn_ended(AttemptEnd {
-            usage: Usage { num_turns: Some(self.turns), ..Usage::default() },
+            usage: if self.is_partial { last_words::used(usage) } else { usage },
             session_id: self.session_id.clone(),
             model: self.model.clone(),
             denials: std::mem::take(&mut self.denials),

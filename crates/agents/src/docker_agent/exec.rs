@@ -11,7 +11,7 @@ use crate::verdict::{self, Said};
 use crate::wire::decode;
 use belay_trace::{
     Compaction, CompactionStatus, Context, ContextSource, CostSource, Denial, Event, Failure,
-    FailureKind, Json, Level, ModelUsage, PermissionDenied, Reasoning, SessionStarted, Text,
+    FailureKind, Json, Level, ModelUsage, PermissionDenied, Reasoning, Retry, SessionStarted, Text,
     TextRetracted, ToolCallDelta, ToolCallStart, ToolId, ToolResult, TurnStarted, Usage,
     UsageReport,
 };
@@ -49,6 +49,8 @@ pub(super) struct Exec {
     subs: Vec<(String, Option<ToolId>)>,
     denials: Vec<Denial>,
     failure: Option<Failure>,
+    /// It is an error behind which the model may still be asked again.
+    error: Tried,
     interrupted: bool,
     seen_stdout: bool,
     stderr: StderrTail,
@@ -163,6 +165,7 @@ impl Exec {
                 // What has gone wrong for a subagent, its caller reads and goes on.
                 if parent.is_none() {
                     self.failure = Some(classify::of_error(&message, line.code.as_deref()));
+                    self.error = Tried::Once;
                 }
                 out.event_under(parent, Event::notice(Level::Error, "error", message));
             }
@@ -171,6 +174,7 @@ impl Exec {
                 let words = format!("the agent has used all its {max} iterations");
                 if parent.is_none() {
                     self.failure = Some(Failure::new(FailureKind::LimitReached, words.clone()));
+                    self.error = Tried::No;
                 }
                 out.event_under(parent, Event::notice(Level::Warn, "max_iterations", words));
             }
@@ -239,7 +243,7 @@ impl Exec {
     fn begin(&mut self) {
         if std::mem::take(&mut self.turn_ended) {
             (self.usage, self.responses) = (Usage::default(), 0);
-            (self.failure, self.responding) = (None, false);
+            (self.failure, self.error, self.responding) = (None, Tried::No, false);
             (self.acted, self.is_last) = (false, false);
             self.answer.clear();
         }
@@ -277,6 +281,7 @@ impl Exec {
             self.said.clear();
             if parent.is_none() {
                 self.answer.clear();
+                self.tell_retry(out);
             }
             out.event_under(
                 parent.cloned(),
@@ -287,6 +292,16 @@ impl Exec {
             );
         }
         self.responses.to_string()
+    }
+
+    /// A response behind an error: the request was made again.
+    fn tell_retry(&mut self, out: &mut Out) {
+        if let (Tried::Once, Some(failure)) = (self.error, &self.failure) {
+            self.error = Tried::Again;
+            let reason = failure.message.clone();
+            let kind = Some(failure.kind).filter(|kind| *kind != FailureKind::Unknown);
+            out.event(Event::Retry(Retry { reason, kind, ..Retry::default() }));
+        }
     }
 
     /// Another model begins the response anew.
@@ -398,6 +413,10 @@ impl Exec {
         // The first report of a resumed session has no response, but the figures of all before.
         if let Some(tokens) = report.last_message {
             self.responding = false;
+            if parent.is_none() && self.error == Tried::Again {
+                // It ended well behind its error.
+                (self.failure, self.error) = (None, Tried::No);
+            }
             self.usage.add(&usage(&tokens, report.context_limit, parent.is_none()));
             if parent.is_none() {
                 self.finish_reason = tokens.finish_reason.clone();
@@ -433,6 +452,16 @@ impl Exec {
         let failure = self.doubt.explain(failure);
         self.end_turn(Some(failure), out);
     }
+}
+
+/// How far the request is whose error was told last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Tried {
+    #[default]
+    No,
+    Once,
+    /// The model has begun another response behind it.
+    Again,
 }
 
 /// `openai/gpt-4o` is the full name of `gpt-4o`.

@@ -5,7 +5,7 @@ use crate::failures::evidence;
 use crate::waits;
 use crate::wire::lenient;
 use belay_trace::EvidenceSource::{Field, Status, Text};
-use belay_trace::{Evidence, Failure, FailureKind};
+use belay_trace::{Event, Evidence, Failure, FailureKind, Retry};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -23,6 +23,13 @@ pub(super) struct Error {
 /// What a request failed with that OpenCode tries again, of which it gives the words alone.
 pub(super) fn of_retry(message: &str) -> Option<FailureKind> {
     FAILURES.kind(&[evidence(Text, "message", message)])
+}
+
+/// OpenCode goes on behind a failure: it has tried again, and did not say so.
+pub(super) fn tried_again(failure: &Failure) -> Event {
+    let reason = failure.message.clone();
+    let kind = Some(failure.kind).filter(|kind| *kind != FailureKind::Unknown);
+    Event::Retry(Retry { reason, kind, ..Retry::default() })
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -62,6 +69,11 @@ struct BodyError {
 }
 
 impl Error {
+    /// What it was, once OpenCode has tried again.
+    pub(super) fn retry(&self) -> Event {
+        tried_again(&self.failure())
+    }
+
     /// The failure that it stands for.
     pub(super) fn failure(&self) -> Failure {
         self.failure_with(None)

@@ -135,6 +135,11 @@ impl Parts {
         Self { under: Some(call), mcp_servers, ..Self::default() }
     }
 
+    /// True for a part that is whole and was told.
+    pub(super) fn has_had(&self, part: &str) -> bool {
+        self.done.contains(part)
+    }
+
     /// A tool's name as belay has it.
     pub(super) fn name(&self, name: &str) -> String {
         self.sort(name).0

@@ -4,13 +4,14 @@ use super::classify::{self, Error};
 use super::meter::Meter;
 use super::parts::{Part, Parts};
 use crate::framing::{Claim, Doubt, Objects, read_line};
+use crate::last_words::{self, LastWords};
 use crate::protocol::{AttemptEnd, Exit, Input, Out, Protocol};
 use crate::stderr::StderrTail;
 use crate::verdict::refusal;
 use crate::wire::decode;
 use crate::{RunRequest, exit};
 use belay_trace::{
-    Event, EvidenceSource, Failure, FailureKind, Level, PermissionDenied, SessionStarted,
+    Event, EvidenceSource, Failure, FailureKind, Level, PermissionDenied, SessionStarted, Usage,
 };
 use serde::Deserialize;
 use std::borrow::Cow;
@@ -27,7 +28,13 @@ pub(super) struct Run {
     meter: Meter,
     /// A subagent has worked, of which this stream tells its answer and nothing else.
     delegated: bool,
+    /// The last error behind which no step has ended well.
     error: Option<Error>,
+    /// It was told as a retry.
+    is_tried_again: bool,
+    /// A step has ended well behind an error.
+    has_recovered: bool,
+    last_words: LastWords,
     /// What the log says of errors that the stream only refers to, by their reference.
     log: Vec<String>,
     /// It has denied a tool by itself.
@@ -60,6 +67,9 @@ impl Run {
             meter: Meter::default(),
             delegated: false,
             error: None,
+            is_tried_again: false,
+            has_recovered: false,
+            last_words: LastWords::default(),
             log: Vec::new(),
             denied: false,
             ended: false,
@@ -84,7 +94,13 @@ impl Protocol for Run {
             Input::Steer(_) => out.cannot("steer"),
             Input::Interrupt => {
                 self.interrupted = true;
+                self.last_words.went_on();
                 out.cannot("interrupt");
+            }
+            Input::Timer(id) if self.last_words.have_no_end(id, "opencode", out) => {
+                let usage = last_words::used(self.meter.usage());
+                self.end(None, usage, out);
+                out.finish();
             }
             Input::Exit(exit) => self.exit(exit, out),
             _ => {}
@@ -96,7 +112,10 @@ impl Objects for Run {
     fn read(&mut self, text: &str, out: &mut Out) -> Option<()> {
         let line = decode::<Line<'_>>(text)?;
         self.seen_stdout = true;
-        self.line(line, out)
+        self.last_words.went_on();
+        self.line(line, out)?;
+        self.await_end(out);
+        Some(())
     }
 
     fn claim(&self, text: &str) -> Claim {
@@ -124,17 +143,40 @@ impl Run {
         }
         match line.kind.as_ref() {
             "step_start" | "text" | "reasoning" | "tool_use" | "step_finish" => {
+                if line.kind == "step_start" {
+                    self.tell_retry(out);
+                }
                 self.parts.part(line.part?, &mut self.meter, out)?;
                 self.delegated |= self.parts.delegated.take().is_some();
+                if line.kind == "step_finish" && self.parts.reason.as_deref() == Some("stop") {
+                    self.has_recovered |= self.error.take().is_some();
+                }
                 Some(())
             }
             "error" => {
                 let error = line.error?;
                 out.event(Event::notice(Level::Error, "error", error.failure().message));
                 self.error = Some(error);
+                self.is_tried_again = false;
                 Some(())
             }
             _ => None,
+        }
+    }
+
+    /// A step behind an error: OpenCode tries again what has failed.
+    fn tell_retry(&mut self, out: &mut Out) {
+        if let Some(error) = self.error.as_ref().filter(|_| !self.is_tried_again) {
+            self.is_tried_again = true;
+            out.event(error.retry());
+        }
+    }
+
+    /// Of a stream without an end, the last step's is the last word; the process ends by itself then.
+    fn await_end(&mut self, out: &mut Out) {
+        let is_said = self.parts.reason.as_deref() == Some("stop") && self.error.is_none();
+        if is_said && !self.ended && !self.interrupted {
+            self.last_words.said(out);
         }
     }
 
@@ -162,9 +204,9 @@ impl Run {
     }
 
     /// The stream has no end of its own: it is over when the process is, and an answer if its last step ended
-    /// by `stop` and no error was told.
+    /// by `stop` and no error was told behind it.
     fn exit(&mut self, exit: Exit, out: &mut Out) {
-        if std::mem::replace(&mut self.ended, true) {
+        if self.ended {
             return;
         }
         let error = self.error.take().map(|error| classify::with_log(&error, &self.log));
@@ -175,6 +217,8 @@ impl Run {
             (Some(failure), _) => Some(failure),
             (None, Some(reason)) if let Some(refused) = refusal("reason", reason) => Some(refused),
             (None, Some("stop")) if exit == Exit::Code(0) => None,
+            // v2 exits with 1 for an error that it has got over.
+            (None, Some("stop")) if self.has_recovered && exit == Exit::Code(1) => None,
             (None, Some("tool-calls")) if self.denied => Some(classify::denied()),
             (None, Some("length")) if exit == Exit::Code(0) => {
                 Some(
@@ -196,11 +240,15 @@ impl Run {
                 "`opencode run` does not tell what subagents have used; the usage is without them";
             out.event(Event::notice(Level::Warn, "usage_partial", words));
         }
+        let usage = self.meter.usage();
+        self.end(failure, usage, out);
+    }
+
+    fn end(&mut self, failure: Option<Failure>, usage: Usage, out: &mut Out) {
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
         let end = self.parts.said(failure).end(out);
-        out.turn_ended(AttemptEnd {
-            usage: self.meter.usage(),
-            session_id: self.session_id.clone(),
-            ..end
-        });
+        out.turn_ended(AttemptEnd { usage, session_id: self.session_id.clone(), ..end });
     }
 }

@@ -11,6 +11,7 @@ use super::rest::Rest;
 use super::subagents::Subagents;
 use super::wire::{Message, Properties, ServerEvent, SessionInfo};
 use crate::framing::{Claim, Doubt, Objects, read_line, without_escapes};
+use crate::last_words::{self, LastWords};
 use crate::protocol::{AttemptEnd, Exit, HttpId, Input, Out, Protocol, TimerId};
 use crate::stderr::StderrTail;
 use crate::steers::Steers;
@@ -61,6 +62,13 @@ pub(super) struct Serve {
     subagents: Subagents,
     model_used: Option<String>,
     failure: Option<Failure>,
+    /// A step has begun behind it: OpenCode has tried again.
+    is_tried_again: bool,
+    /// Messages whose errors are no failures, for a step has ended well behind them.
+    recovered: HashSet<String>,
+    last_words: LastWords,
+    /// What the turn has used is not all that was told.
+    is_partial: bool,
     /// What the caller has said before there was a session.
     early_words: Vec<String>,
     /// How often the caller has said something that the session has not heard yet.
@@ -99,6 +107,10 @@ impl Serve {
             subagents: Subagents::default(),
             model_used: None,
             failure: None,
+            is_tried_again: false,
+            recovered: HashSet::new(),
+            last_words: LastWords::default(),
+            is_partial: false,
             early_words: Vec::new(),
             unheard: 0,
             waiting: Steers::default(),
@@ -132,9 +144,15 @@ impl Protocol for Serve {
             Input::Stderr(line) => self.stderr.line(line, out),
             Input::Sse(data) => read_line(data, out, self),
             Input::Http { id, status, body } => self.http(id, status, body, out),
-            Input::Interrupt => self.interrupt(out),
+            Input::Interrupt => {
+                self.last_words.went_on();
+                self.interrupt(out);
+            }
             Input::Permission { id, answer } => self.permission(id, answer, out),
-            Input::Steer(words) => self.steer(words, out),
+            Input::Steer(words) => {
+                self.last_words.went_on();
+                self.steer(words, out);
+            }
             Input::Timer(id) => self.timer(id, out),
             Input::Exit(exit) => self.exit(exit, out),
         }
@@ -349,7 +367,10 @@ impl Serve {
             self.failure = Some(failure);
             return self.end(out);
         }
-        if let Some(deaf) = self.deaf.take().filter(|_| id == DEAF) {
+        if self.last_words.have_no_end(id, "opencode", out) {
+            self.is_partial = true;
+            self.end(out);
+        } else if let Some(deaf) = self.deaf.take().filter(|_| id == DEAF) {
             self.failure = Some(deaf);
             self.end(out);
         } else if id == IDLE && self.rest.is_idle && self.unheard > 0 {
@@ -392,6 +413,10 @@ impl Serve {
 
     fn known_event(&mut self, kind: &str, what: Properties<'_>, out: &mut Out) -> Option<()> {
         let is_ours = what.session_id.as_deref() == self.session_id.as_deref();
+        if !is_ours && kind == "permission.asked" {
+            // belay has started the server: whatever it asks, it asks this run, and waits for the answer.
+            return self.common_event(kind, what, out);
+        }
         if !is_ours {
             // The session of a subagent, or one of another time.
             return self.subagent_event(kind, what, out);
@@ -399,6 +424,9 @@ impl Serve {
         if kind.starts_with("message.") && !self.prompted {
             // Of a session that was copied; its tokens are in no total of ours.
             return Some(());
+        }
+        if !is_aside_of_session(kind) {
+            self.last_words.went_on();
         }
         match kind {
             "message.updated" => {
@@ -411,19 +439,27 @@ impl Serve {
                         self.heard(out);
                     }
                 } else {
+                    let is_whole = what.info.is_whole() && what.info.error.is_none();
+                    let is_last = is_whole && what.info.finish.as_deref() == Some("stop");
                     self.rest.message(&what.info.id, what.info.is_whole(), out);
                     self.model_used = what.info.model_id.or(self.model_used.take());
                     self.parts.reason = what.info.finish.or(self.parts.reason.take());
                     self.structured =
                         what.info.structured.map(Json::from).or(self.structured.take());
-                    if let Some(error) = what.info.error {
-                        self.failure.get_or_insert(error.failure());
+                    if let Some(error) = what.info.error
+                        && !self.recovered.contains(&what.info.id)
+                    {
+                        self.recovered.insert(what.info.id);
+                        self.fails(error.failure());
+                    }
+                    if is_last {
+                        self.await_end(out);
                     }
                 }
             }
             "session.error" => {
                 let failure = what.error.as_ref()?.failure();
-                self.failure.get_or_insert(failure);
+                self.fails(failure);
                 return self.common_event(kind, what, out);
             }
             "session.idle" => self.went_idle(out),
@@ -441,12 +477,46 @@ impl Serve {
                 }
                 if let Some(part) = &what.part {
                     self.taken(part, out);
+                    self.recover(part, out);
                 }
                 return self.common_event(kind, what, out);
             }
             _ => return self.common_event(kind, what, out),
         }
         Some(())
+    }
+
+    /// The session has failed, as far as is known by now.
+    fn fails(&mut self, failure: Failure) {
+        if self.failure.is_none() {
+            self.is_tried_again = false;
+            self.failure = Some(failure);
+        }
+    }
+
+    /// A step behind a failure: OpenCode has tried again, and where that ends well, the failure was none.
+    fn recover(&mut self, part: &Part<'_>, out: &mut Out) {
+        let Some(failure) = self.failure.as_ref().filter(|_| !self.parts.has_had(&part.id)) else {
+            return;
+        };
+        match part.kind.as_ref() {
+            "step-start" if !self.is_tried_again => {
+                self.is_tried_again = true;
+                out.event(classify::tried_again(failure));
+            }
+            "step-finish" if self.is_tried_again && part.reason.as_deref() == Some("stop") => {
+                self.failure = None;
+            }
+            _ => {}
+        }
+    }
+
+    /// The model has said its last words; the session is idle at once, and says so.
+    fn await_end(&mut self, out: &mut Out) {
+        let is_quiet = self.unheard == 0 && !self.subagents.are_busy() && self.failure.is_none();
+        if is_quiet && self.is_live && !self.rest.is_idle && !self.interrupted && !self.ended {
+            self.last_words.said(out);
+        }
     }
 
     /// Words of the user's are in the conversation: the prompt first.
@@ -625,8 +695,9 @@ impl Serve {
     fn turn_ended(&self, failure: Option<Failure>, out: &mut Out) {
         let said = self.parts.said(failure);
         let end = Said { structured: self.structured.clone(), ..said }.end(out);
+        let usage = self.meter.usage();
         out.turn_ended(AttemptEnd {
-            usage: self.meter.usage(),
+            usage: if self.is_partial { last_words::used(usage) } else { usage },
             session_id: self.session_id.clone(),
             model: self.model_used.clone(),
             ..end

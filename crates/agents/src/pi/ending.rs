@@ -13,6 +13,13 @@ pub(super) struct Ending {
     pub(super) error: Option<String>,
 }
 
+impl Ending {
+    /// True if the model has said all that it wanted to say.
+    pub(super) fn is_stop(&self) -> bool {
+        self.stop_reason.as_deref() == Some("stop")
+    }
+}
+
 /// Why a turn that has settled has failed, if Pi says that it has.
 pub(super) fn failure(aborted: Option<bool>, last: Option<&Ending>) -> Option<Failure> {
     let interrupted = |name: &str, value: &str| {

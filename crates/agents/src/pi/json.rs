@@ -4,7 +4,7 @@ use super::classify;
 use super::stream::{Meaning, Stream};
 use super::wire::{Line, State};
 use crate::framing::{Claim, Doubt, Objects, read_line};
-use crate::protocol::{Exit, Input, Out, Protocol};
+use crate::protocol::{Exit, Input, Out, Protocol, TimerId};
 use crate::stderr::StderrTail;
 use crate::wire::decode;
 use crate::{RunRequest, exit, lines};
@@ -55,13 +55,11 @@ impl Protocol for Printed {
             Input::Steer(_) => out.cannot("steer"),
             Input::Interrupt => {
                 self.interrupted = true;
+                self.stream.last_words.went_on();
                 out.cannot("interrupt");
             }
-            Input::Permission { .. }
-            | Input::Timer(_)
-            | Input::Http { .. }
-            | Input::Sse(_)
-            | Input::Session(_) => {}
+            Input::Timer(id) => self.timer(id, out),
+            Input::Permission { .. } | Input::Http { .. } | Input::Sse(_) | Input::Session(_) => {}
             Input::Exit(exit) => self.exit(exit, out),
         }
     }
@@ -121,6 +119,15 @@ impl Printed {
             None => out.event(Event::notice(Level::Debug, "answer", "an answer to somebody else")),
         }
         Some(())
+    }
+
+    fn timer(&mut self, id: TimerId, out: &mut Out) {
+        if self.turn_open && self.stream.last_words.have_no_end(id, "pi", out) {
+            self.turn_open = false;
+            let end = self.stream.unsettled(out);
+            out.turn_ended(end);
+            out.finish();
+        }
     }
 
     fn exit(&mut self, exit: Exit, out: &mut Out) {

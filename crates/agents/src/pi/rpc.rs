@@ -8,7 +8,7 @@ use super::json::exit_failure;
 use super::stream::{Meaning, Stream};
 use super::wire::{Accepted, Line, Message, State};
 use crate::framing::{Claim, Doubt, Objects, read_line};
-use crate::protocol::{AttemptEnd, Exit, Input, Out, Protocol};
+use crate::protocol::{AttemptEnd, Exit, Input, Out, Protocol, TimerId};
 use crate::stderr::StderrTail;
 use crate::steers::Steers;
 use crate::wire::{decode, flatten_content};
@@ -96,18 +96,16 @@ impl Protocol for Rpc {
                 out.event(Event::not_steered(text, "the run is stopping"));
             }
             Input::Steer(text) => {
+                self.stream.last_words.went_on();
                 self.steers.push(text.to_owned());
                 self.send_steers(out);
             }
             Input::Interrupt => {
                 (self.interrupted, self.is_stopping) = (true, true);
+                self.stream.last_words.went_on();
                 self.send_abort(out);
             }
-            Input::Timer(id) => {
-                if let Some(failure) = self.doubt.ran_out(id) {
-                    self.fail(failure, out);
-                }
-            }
+            Input::Timer(id) => self.timer(id, out),
             Input::Permission { .. } | Input::Http { .. } | Input::Sse(_) | Input::Session(_) => {}
             Input::Exit(exit) => self.exit(exit, out),
         }
@@ -311,6 +309,16 @@ impl Rpc {
         out.close_stdin();
         if self.is_stopping && !self.waiting.is_empty() {
             // What Pi may have taken up behind the abort would begin another run.
+            out.finish();
+        }
+    }
+
+    fn timer(&mut self, id: TimerId, out: &mut Out) {
+        if let Some(failure) = self.doubt.ran_out(id) {
+            self.fail(failure, out);
+        } else if self.turn_open && self.stream.last_words.have_no_end(id, "pi", out) {
+            let end = self.stream.unsettled(out);
+            self.end_turn(end, out);
             out.finish();
         }
     }

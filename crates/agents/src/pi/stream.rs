@@ -8,6 +8,7 @@ use super::tools;
 use super::wire::{self, Compacted, Line, State, ToolOutcome, Update};
 use crate::Out;
 use crate::framing::Claim;
+use crate::last_words::{self, LastWords};
 use crate::news::News;
 use crate::protocol::AttemptEnd;
 use crate::verdict::Said;
@@ -52,11 +53,28 @@ pub(super) struct Stream {
     /// A tool was called in this turn.
     acted: bool,
     messages: u64,
+    /// Pi shortens the context.
+    is_compacting: bool,
+    pub(super) last_words: LastWords,
 }
 
 impl Stream {
     /// Reads a line; `None` if it is of a kind that is not known.
     pub(super) fn line(&mut self, line: &Line<'_>, out: &mut Out) -> Option<Meaning> {
+        let is_aside = is_aside(&line.kind);
+        if !is_aside {
+            self.last_words.went_on();
+        }
+        let meaning = self.read(line, out)?;
+        let has_stopped = self.last.as_ref().is_some_and(Ending::is_stop);
+        let is_said = has_stopped && self.message.is_none() && !self.is_compacting;
+        if is_said && !is_aside && meaning == Meaning::Told {
+            self.last_words.said(out);
+        }
+        Some(meaning)
+    }
+
+    fn read(&mut self, line: &Line<'_>, out: &mut Out) -> Option<Meaning> {
         match line.kind.as_ref() {
             "session" => self.session(line, out)?,
             "agent_start" => return Some(Meaning::Works),
@@ -101,6 +119,7 @@ impl Stream {
                 }
             }
             "compaction_start" => {
+                self.is_compacting = true;
                 let (status, message) = (CompactionStatus::Started, line.reason.clone());
                 out.event(Event::Compaction(Compaction { status, message }));
             }
@@ -129,7 +148,8 @@ impl Stream {
         self.meter.turn_started();
         (self.message, self.last, self.broken, self.cut) = (None, None, None, None);
         self.reached.clear();
-        (self.called, self.acted) = (false, false);
+        (self.called, self.acted, self.is_compacting) = (false, false, false);
+        self.last_words.went_on();
     }
 
     /// What the process says of itself when it is asked.
@@ -154,6 +174,12 @@ impl Stream {
     pub(super) fn settled(&mut self, aborted: Option<bool>, out: &mut Out) -> AttemptEnd {
         let failure = failure(aborted, self.last.as_ref());
         self.end(failure, out)
+    }
+
+    /// The end of a turn whose last words are said, and behind which Pi does not settle.
+    pub(super) fn unsettled(&mut self, out: &mut Out) -> AttemptEnd {
+        let end = self.settled(None, out);
+        AttemptEnd { usage: last_words::used(end.usage), ..end }
     }
 
     /// The end of the turn; without a failure, the last message is the answer.
@@ -308,6 +334,7 @@ impl Stream {
     }
 
     fn compacted(&mut self, line: &Line<'_>, out: &mut Out) {
+        self.is_compacting = false;
         let compacted = line.result.and_then(|result| decode::<Compacted>(result.get()));
         let (status, message) = match (&compacted, &line.error_message) {
             (Some(_), _) => (CompactionStatus::Completed, line.reason.clone()),

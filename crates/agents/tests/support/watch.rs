@@ -8,7 +8,7 @@ mod stated;
 
 use belay_agents::{
     Acp, Action, Agent, Claude, Codex, Copilot, DockerAgent, Exit, Input, OpenCode, Out, Pi,
-    Protocol, RunRequest, Transport,
+    Protocol, RunRequest, TimerId, Transport,
 };
 use belay_trace::{Event, Record};
 use serde_json::value::RawValue;
@@ -101,6 +101,10 @@ pub(crate) struct Watched {
     is_settled: bool,
     /// A turn has ended.
     has_ended: bool,
+    /// The timer that waits for an end behind last words, if one was asked for.
+    awaits_end: Option<TimerId>,
+    /// OpenCode has told an error: a version that gets over it exits with 1.
+    has_erred: bool,
 }
 
 impl Watched {
@@ -115,6 +119,8 @@ impl Watched {
             was_whole: false,
             is_settled: false,
             has_ended: false,
+            awaits_end: None,
+            has_erred: false,
         }
     }
 
@@ -172,7 +178,8 @@ impl Watched {
                 // `opencode run` prints no end: it is over when it is gone.
                 let may_succeed = self.dialect == Dialect::OpenCodeRun
                     && self.was_whole
-                    && input == Input::Exit(Exit::Code(0));
+                    && (input == Input::Exit(Exit::Code(0))
+                        || self.has_erred && input == Input::Exit(Exit::Code(1)));
                 let has_failed = ends.iter().all(|end| end.failure.is_some());
                 assert!(has_failed || may_succeed || self.is_settled, "an exit is no success");
                 (self.is_open, self.is_settled) = (Some(false), false);
@@ -190,7 +197,24 @@ impl Watched {
                     (self.is_open, self.is_settled) = (Some(false), false);
                 }
             }
+            // Its last words were said, and no end has come.
+            Input::Timer(id) if self.awaits_end == Some(id) => {
+                assert!(ends.len() <= 1, "a turn ends once");
+                if !ends.is_empty() {
+                    (self.is_open, self.is_settled) = (Some(false), false);
+                    self.has_ended = true;
+                }
+            }
             _ => assert!(ends.is_empty(), "{input:?} is no end of a turn"),
+        }
+        for action in &actions {
+            match action {
+                Action::Timer(id, _) if id.awaits_end() => self.awaits_end = Some(*id),
+                Action::Emit(emitted) => {
+                    self.has_erred |= matches!(&emitted.event, Event::Notice(notice) if notice.code.as_deref() == Some("error"));
+                }
+                _ => {}
+            }
         }
         actions.iter().for_each(|action| self.check(action));
         actions

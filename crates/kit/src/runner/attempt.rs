@@ -473,7 +473,12 @@ impl Attempt<'_> {
                     self.process.write(bytes);
                 }
                 Action::CloseStdin => self.process.close_stdin(),
-                Action::Timer(id, after) => self.timers.push((Instant::now() + after, id)),
+                Action::Timer(id, after) => {
+                    let at = Instant::now() + after;
+                    // Behind its last words an agent owes an end: no stall, where less silence is allowed.
+                    let stall = self.idle.stalls_at().filter(|_| id.awaits_end());
+                    self.timers.push((stall.map_or(at, |stall| at.min(stall)), id));
+                }
                 Action::TurnEnded(_) if self.is_beside_the_answer(input) => {
                     let words = "the agent began something after its answer and did not finish it";
                     self.runner.publisher.event(Event::notice(Level::Warn, "late", words));
@@ -491,12 +496,11 @@ impl Attempt<'_> {
                     }
                 }
                 Action::Finish => self.finish_process(),
-                Action::Progress(of) => {
-                    if of.as_ref().is_none_or(|id| self.novelty.knows(id)) {
-                        self.idle.progress(now);
-                        got_on.extend(of);
-                    }
+                Action::Progress(of) if of.as_ref().is_none_or(|id| self.novelty.knows(id)) => {
+                    self.idle.progress(now);
+                    got_on.extend(of);
                 }
+                Action::Progress(_) => {}
                 Action::Cannot(what) => self.cannot(what, input),
                 _ => {}
             }

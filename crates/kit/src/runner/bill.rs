@@ -168,7 +168,7 @@ impl Bill {
         if self.is_short(&end.usage) {
             return true;
         }
-        let is_known = tokens(&end.usage).is_some() && end.model.is_some();
+        let is_known = tokens(&end.usage).is_some() && end.model.is_some() && !end.usage.partial;
         let is_whole = end.failure.is_none() || !self.has_begun;
         end.usage.total_cost_usd.is_none() && !(is_known && is_whole)
     }

@@ -135,6 +135,11 @@ impl IdleWatch {
         Some(if self.warned { stop } else { warn })
     }
 
+    /// When the agent has stalled, if it does not get on until then.
+    pub(super) fn stalls_at(&self) -> Option<Instant> {
+        self.times().map(|(_, stop)| stop)
+    }
+
     /// What there is to say now.
     pub(super) fn check(&mut self, now: Instant) -> Option<Alarm> {
         let (warn, stop) = self.times()?;
@@ -428,12 +433,12 @@ mod tests {
         let retry = |seconds| Event::Retry(Retry { until: at(seconds), ..Retry::default() });
         let (mut watch, now) = watch();
         watch.limits.model = Some(5 * SECOND);
-        assert_eq!(watch.event(&retry(1060), (now, at(1000).unwrap())), None);
+        assert_eq!(watch.event(&retry(1060), true, (now, at(1000).unwrap())), None);
         assert_eq!(stopped_after(&mut watch, now), 90 * SECOND);
-        let alarm = watch.event(&retry(1000 + 3 * 86_400), (now, at(1000).unwrap()));
+        let alarm = watch.event(&retry(1000 + 3 * 86_400), true, (now, at(1000).unwrap()));
         assert!(matches!(alarm, Some(Alarm::Stop(StopReason::Stalled, _))));
         // A clock that was set back.
-        assert_eq!(watch.event(&retry(0), (now, at(1000).unwrap())), None);
+        assert_eq!(watch.event(&retry(0), true, (now, at(1000).unwrap())), None);
     }
 
     #[test]

@@ -230,11 +230,6 @@ impl Attempt<'_> {
             self.forced |= self.stop.is_none();
             self.finish_process();
         }
-        if self.stop.is_none() && self.background.works() {
-            self.alarm = self.idle.check(now);
-        } else if self.stop.is_none() {
-            self.watch_background(now);
-        }
         // What has come before a timer ran out, the driver hears first: what is held, and what is not read yet.
         let unread = has_unread.then_some(now + limits::UNREAD);
         if let Some(later) = self.gates.deadline().max(unread) {
@@ -246,6 +241,14 @@ impl Attempt<'_> {
         let due: Vec<(Instant, TimerId)> = due;
         for (_, id) in due {
             self.input(Input::Timer(id));
+        }
+        // Behind the timers: one of them may end the turn.
+        if self.stop.is_none() && self.background.works() {
+            if let Some(alarm) = self.idle.check(now) {
+                self.alarm.get_or_insert(alarm);
+            }
+        } else if self.stop.is_none() {
+            self.watch_background(now);
         }
     }
 }
