@@ -18,7 +18,11 @@ fn stream(calls: usize) -> Vec<String> {
     let lines: Vec<&str> = recorded.lines().collect();
     let (middle, end) = lines[1..].split_at(lines.len() - 2);
     let calls = (0..calls).flat_map(|n| {
-        let again = |line: &&str| line.replace("msg_01", &format!("msg_{n}_"));
+        // The same result again and again would stop the run.
+        let again = |line: &&str| {
+            line.replace("msg_01", &format!("msg_{n}_"))
+                .replace("hello-from-shell", &format!("hello-{n}"))
+        };
         middle.iter().map(again).collect::<Vec<_>>()
     });
     let head = std::iter::once(lines[0].to_owned());

