@@ -491,11 +491,10 @@ impl Attempt<'_> {
                     }
                 }
                 Action::Finish => self.finish_process(),
-                Action::Progress(of) => {
-                    if of.as_ref().is_none_or(|id| self.novelty.knows(id)) {
-                        self.idle.progress(now);
-                        got_on.extend(of);
-                    }
+                // Of a call that nobody has made it is none.
+                Action::Progress(of) if of.as_ref().is_none_or(|id| self.novelty.knows(id)) => {
+                    self.idle.progress(now);
+                    got_on.extend(of);
                 }
                 Action::Cannot(what) => self.cannot(what, input),
                 _ => {}
