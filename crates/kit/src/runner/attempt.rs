@@ -496,6 +496,7 @@ impl Attempt<'_> {
                     }
                 }
                 Action::Finish => self.finish_process(),
+                // Of a call that nobody has made it is none.
                 Action::Progress(of) if of.as_ref().is_none_or(|id| self.novelty.knows(id)) => {
                     self.idle.progress(now);
                     got_on.extend(of);

@@ -433,12 +433,12 @@ mod tests {
         let retry = |seconds| Event::Retry(Retry { until: at(seconds), ..Retry::default() });
         let (mut watch, now) = watch();
         watch.limits.model = Some(5 * SECOND);
-        assert_eq!(watch.event(&retry(1060), true, (now, at(1000).unwrap())), None);
+        assert_eq!(watch.event(&retry(1060), false, (now, at(1000).unwrap())), None);
         assert_eq!(stopped_after(&mut watch, now), 90 * SECOND);
-        let alarm = watch.event(&retry(1000 + 3 * 86_400), true, (now, at(1000).unwrap()));
+        let alarm = watch.event(&retry(1000 + 3 * 86_400), false, (now, at(1000).unwrap()));
         assert!(matches!(alarm, Some(Alarm::Stop(StopReason::Stalled, _))));
         // A clock that was set back.
-        assert_eq!(watch.event(&retry(0), true, (now, at(1000).unwrap())), None);
+        assert_eq!(watch.event(&retry(0), false, (now, at(1000).unwrap())), None);
     }
 
     #[test]

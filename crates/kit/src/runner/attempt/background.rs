@@ -61,7 +61,8 @@ impl Background {
     /// The agent has told what is open now.
     pub(super) fn told(&mut self, told: &BackgroundTasks, now: Instant) {
         self.has_begun |= !told.tasks.is_empty();
-        self.owes_report |= self.has_tasks() && told.tasks.is_empty() && !self.turn_is_open;
+        let has_none = told.tasks.is_empty() && told.more == 0;
+        self.owes_report |= self.has_tasks() && has_none && !self.turn_is_open;
         let mut before = std::mem::take(&mut self.tasks);
         let others = (told.more > 0).then(|| BackgroundTask {
             description: format!("{} more", told.more),
