@@ -55,6 +55,7 @@ mod steers;
 mod verdict;
 mod waits;
 mod wire;
+mod witness;
 
 pub use crate::account::Account;
 #[cfg(feature = "acp")]
@@ -85,3 +86,4 @@ pub use crate::request::{
 pub use crate::session::{Response, SessionFiles, Tokens};
 pub use crate::shape::{New, Shapes};
 pub use crate::spoken::spoken_duration;
+pub use crate::witness::{Doubt, Standing};

@@ -166,7 +166,11 @@ impl Protocol for Talk {
                     self.was_quiet(out);
                 }
             }
-            Input::Http { .. } | Input::Sse(_) | Input::Session(_) => {}
+            Input::Http { .. }
+            | Input::Sse(_)
+            | Input::Doubt(_)
+            | Input::SessionFile { .. }
+            | Input::Session(_) => {}
             Input::Exit(exit) => self.exit(exit, out),
         }
     }

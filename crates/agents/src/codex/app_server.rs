@@ -140,7 +140,12 @@ impl Protocol for AppServer {
                 self.send_interrupt(out);
             }
             Input::Permission { id, answer } => self.permission(id, answer, out),
-            Input::Timer(_) | Input::Http { .. } | Input::Sse(_) | Input::Session(_) => {}
+            Input::Timer(_)
+            | Input::Http { .. }
+            | Input::Sse(_)
+            | Input::Doubt(_)
+            | Input::SessionFile { .. }
+            | Input::Session(_) => {}
             Input::Exit(exit) => self.exit(exit, out),
         }
     }

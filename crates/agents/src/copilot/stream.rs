@@ -85,7 +85,12 @@ impl Protocol for Stream {
                 self.interrupted = true;
                 out.cannot("interrupt");
             }
-            Input::Permission { .. } | Input::Timer(_) | Input::Http { .. } | Input::Sse(_) => {}
+            Input::Permission { .. }
+            | Input::Timer(_)
+            | Input::Http { .. }
+            | Input::Sse(_)
+            | Input::Doubt(_)
+            | Input::SessionFile { .. } => {}
             Input::Exit(exit) => self.exit(exit, out),
         }
     }

@@ -1,12 +1,14 @@
 //! One attempt: one agent process, from its start to the end of its turn and of itself.
 
 mod background;
+mod doubt;
 mod gates;
 mod limited;
 mod steering;
 mod stopping;
 
 use self::background::Background;
+use self::doubt::Doubt;
 use self::gates::{Asked, Gates, Pipe};
 use self::stopping::Stop;
 use super::account::{self, Homes};
@@ -177,6 +179,8 @@ impl Runner {
             timers: Vec::new(),
             turn_limit: self.turn_limit(capabilities),
             account_watch,
+            doubt: None,
+            was_told_ended: false,
             idle: IdleWatch::new(self.request.idle, request.agent_retries, began),
             has_spoken: false,
             paused: None,
@@ -248,6 +252,10 @@ struct Attempt<'a> {
     /// For limits that the stream says nothing about.
     account_watch: Option<AccountWatch>,
     idle: IdleWatch,
+    /// What the idle watch says, and the agent's other witness was not heard on yet.
+    doubt: Option<Doubt>,
+    /// The witness has said that the turn is over, which counts as progress once.
+    was_told_ended: bool,
     /// The agent has printed a line.
     has_spoken: bool,
     /// Since when everything stands still.
@@ -472,16 +480,19 @@ impl Attempt<'_> {
                 Action::TurnEnded(end) => self.turn_ended(*end),
                 Action::TurnOpened => self.background.turn_opened(),
                 Action::Http { id, method, path, body } => {
+                    self.doubt.iter_mut().for_each(|doubt| doubt.is_asked = true);
                     if let Some(server) = &self.server {
                         server.call(id, method, &path, body);
                     }
                 }
                 Action::OpenSse(id, path) => {
+                    self.doubt.iter_mut().for_each(|doubt| doubt.is_asked = true);
                     if let Some(server) = &self.server {
                         server.listen(id, &path);
                     }
                 }
                 Action::Finish => self.finish_process(),
+                Action::Testified(standing) => self.testified(standing),
                 Action::Progress => self.idle.progress(Instant::now()),
                 Action::Cannot(what) => self.cannot(what, input),
                 _ => {}
