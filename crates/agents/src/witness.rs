@@ -6,6 +6,10 @@
 //! turn open; the driver asks ([`Action::Http`](crate::Action::Http), [`Action::AskSession`](crate::Action::AskSession)),
 //! tells what it learns as it tells its stream, no event twice, and says at last how the turn stands.
 
+mod session_file;
+
+pub(crate) use session_file::{Line, Reader, Statement, Witnessed};
+
 use std::fmt;
 use std::str::FromStr;
 

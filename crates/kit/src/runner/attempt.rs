@@ -8,7 +8,7 @@ mod steering;
 mod stopping;
 
 use self::background::Background;
-use self::doubt::Doubt;
+use self::doubt::{Doubt, SessionLook};
 use self::gates::{Asked, Gates, Pipe};
 use self::stopping::Stop;
 use super::account::{self, Homes};
@@ -180,6 +180,7 @@ impl Runner {
             turn_limit: self.turn_limit(capabilities),
             account_watch,
             doubt: None,
+            session_look: SessionLook::default(),
             was_told_ended: false,
             idle: IdleWatch::new(self.request.idle, request.agent_retries, began),
             has_spoken: false,
@@ -219,6 +220,8 @@ enum Happening {
     Due,
     Printed(Output),
     Accounted(Vec<Response>),
+    /// The files of the session have gained this.
+    Written(Vec<u8>),
 }
 
 /// The state of one attempt.
@@ -254,6 +257,7 @@ struct Attempt<'a> {
     idle: IdleWatch,
     /// What the idle watch says, and the agent's other witness was not heard on yet.
     doubt: Option<Doubt>,
+    session_look: SessionLook,
     /// The witness has said that the turn is over, which counts as progress once.
     was_told_ended: bool,
     /// The agent has printed a line.
@@ -312,6 +316,7 @@ impl Attempt<'_> {
                 () = sleep_until(deadline) => Happening::Due,
                 Some(printed) = output.recv(), if pipes_open > 0 => Happening::Printed(printed),
                 responses = account_watch::more(&mut self.account_watch) => Happening::Accounted(responses),
+                lines = self.session_look.news() => Happening::Written(lines),
             };
             if let Some((_, drain)) = &mut exited {
                 drain.waited(waiting.elapsed(), matches!(happening, Happening::Printed(_)));
@@ -341,6 +346,7 @@ impl Attempt<'_> {
                 }
                 Happening::Due => self.on_time(pipes_open > 0 && !output.is_empty()),
                 Happening::Accounted(responses) => self.accounted(responses),
+                Happening::Written(lines) => self.session_read(&lines),
                 Happening::Printed(Output::Stdout(bytes)) => {
                     stdout.push(&bytes, |line| self.line(line, Pipe::Stdout));
                 }
@@ -385,6 +391,7 @@ impl Attempt<'_> {
         stderr.finish(|line| self.line(line, Pipe::Stderr));
         self.open_gates(false);
         let exit = exited.map_or(Exit::Code(-1), |(exit, _)| exit);
+        self.hear_the_session().await;
         self.input(Input::Exit(exit));
         self.lose_steers();
         self.leave_background(exit);
@@ -492,6 +499,10 @@ impl Attempt<'_> {
                     }
                 }
                 Action::Finish => self.finish_process(),
+                Action::AskSession(session_id) => {
+                    self.doubt.iter_mut().for_each(|doubt| doubt.is_asked = true);
+                    self.ask_session(session_id);
+                }
                 Action::Testified(standing) => self.testified(standing),
                 Action::Progress => self.idle.progress(Instant::now()),
                 Action::Cannot(what) => self.cannot(what, input),

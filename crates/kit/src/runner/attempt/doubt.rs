@@ -2,9 +2,12 @@
 
 use super::Attempt;
 use crate::limits;
+use crate::runner::account::{self, ReadSoFar};
 use crate::runner::idle::Alarm;
 use belay_agents::{Doubt as Why, Input, Standing};
+use std::future::pending;
 use std::time::Duration;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 /// An alarm that waits for what the witness says.
@@ -27,7 +30,51 @@ impl Doubt {
     }
 }
 
+/// What is read of the files of the agent's session.
+#[derive(Debug, Default)]
+pub(super) struct SessionLook {
+    read: ReadSoFar,
+    look: Option<JoinHandle<(Vec<u8>, ReadSoFar)>>,
+}
+
+impl SessionLook {
+    /// The lines that the files have gained, once they were asked for. May be dropped and called again.
+    pub(super) async fn news(&mut self) -> Vec<u8> {
+        let Some(look) = &mut self.look else { return pending().await };
+        let (lines, read) = look.await.unwrap_or_else(|_| (Vec::new(), self.read.clone()));
+        (self.look, self.read) = (None, read);
+        lines
+    }
+}
+
 impl Attempt<'_> {
+    /// Reads what the files of the session have gained.
+    pub(super) fn ask_session(&mut self, session_id: String) {
+        let (agent, homes) = (self.runner.client.agent.clone(), self.homes.clone());
+        let read = self.session_look.read.clone();
+        let news = account::news(agent, homes, session_id, read);
+        self.session_look.look = Some(tokio::spawn(news));
+    }
+
+    /// The files of the session have said this, redacted like all that an agent says.
+    pub(super) fn session_read(&mut self, lines: &[u8]) {
+        let lines = self.runner.publisher.redactor.bytes(lines).into_owned();
+        self.input(Input::SessionFile { since: self.bill.began(), lines: &lines });
+    }
+
+    /// The process is gone with a turn open: what it has written down is heard before that is a failure.
+    pub(super) async fn hear_the_session(&mut self) {
+        let is_open = self.end.is_none() || self.background.works();
+        if !is_open || self.is_stopping() {
+            return;
+        }
+        self.input(Input::Doubt(Why::Gone));
+        if self.session_look.look.is_some() {
+            let lines = self.session_look.news().await;
+            self.session_read(&lines);
+        }
+    }
+
     /// Asks the agent's other witness whether the alarm of the idle watch is true.
     pub(super) fn doubt(&mut self, alarm: Alarm, now: Instant) {
         let (since, until) = (self.idle.since(), now + limits::WITNESS);
