@@ -15,11 +15,13 @@ mod session_file;
 mod talk;
 mod tools;
 mod turn;
+mod witness;
 
 pub(crate) use failures::{ACP, GEMINI, GOOSE, QWEN};
 
 use crate::agent::{check_name, check_options};
 use crate::mcp;
+use crate::witness::Witnessed;
 use crate::{
     Account, Agent, Capabilities, Care, Launch, Permissions, Protocol, Response, RunRequest,
     Session, SessionFiles, StopPlan, Transport, Unsupported,
@@ -211,7 +213,11 @@ impl Agent for Acp {
 
     fn protocol(&self, request: &RunRequest, _transport: Transport) -> Box<dyn Protocol> {
         let model = request.model.as_ref().or(self.model.as_ref()).cloned();
-        Box::new(talk::Talk::new(self.preset, request, model, talk::Heard::Live))
+        let driver = Box::new(talk::Talk::new(self.preset, request, model, talk::Heard::Live));
+        match self.preset.session_file {
+            Some(file) => Box::new(Witnessed::new(driver, file.witness, self.name(), request)),
+            None => driver,
+        }
     }
 
     fn reader(&self, request: &RunRequest, _transport: Transport) -> Box<dyn Protocol> {

@@ -16,11 +16,13 @@ mod tools;
 mod transcript;
 mod usage;
 mod wire;
+mod witness;
 
 pub(crate) use failures::FAILURES;
 
 use crate::agent::{check_name, check_options};
 use crate::session::is_id;
+use crate::witness::Witnessed;
 use crate::{
     Account, Agent, Background, Capabilities, Capability, Care, EnvPolicy, Launch, Login,
     Permissions, Protocol, Response, RunRequest, Session, SessionFiles, StopPlan, Support,
@@ -218,7 +220,8 @@ impl Agent for Claude {
     }
 
     fn protocol(&self, request: &RunRequest, transport: Transport) -> Box<dyn Protocol> {
-        Box::new(protocol::Claude::new(request, transport))
+        let driver = Box::new(protocol::Claude::new(request, transport));
+        Box::new(Witnessed::new(driver, witness::READER, Self::NAME, request))
     }
 }
 

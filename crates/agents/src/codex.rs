@@ -19,11 +19,13 @@ mod retry;
 mod rollout;
 mod rpc;
 mod turns;
+mod witness;
 
 pub(crate) use failures::FAILURES;
 
 use crate::agent::{check_name, check_options};
 use crate::session::is_id;
+use crate::witness::Witnessed;
 use crate::{
     Account, Agent, Capabilities, Capability, Care, Effort, EnvPolicy, Launch, Login, Permissions,
     Protocol, Response, RunRequest, Session, SessionFiles, StopPlan, Support, Transport,
@@ -205,14 +207,17 @@ impl Agent for Codex {
     }
 
     fn protocol(&self, request: &RunRequest, transport: Transport) -> Box<dyn Protocol> {
-        match transport {
+        let (driver, reader): (Box<dyn Protocol>, _) = match transport {
             Transport::Dialogue => {
                 // `launch` has refused a bad name before.
                 let model = self.model_for(request).unwrap_or_default();
-                Box::new(app_server::AppServer::new(request, model))
+                (Box::new(app_server::AppServer::new(request, model)), witness::READER)
             }
-            Transport::Print | Transport::Interactive => Box::new(exec::Exec::new(request)),
-        }
+            Transport::Print | Transport::Interactive => {
+                (Box::new(exec::Exec::new(request)), witness::READER_OF_EXEC)
+            }
+        };
+        Box::new(Witnessed::new(driver, reader, Self::NAME, request))
     }
 
     /// The seed gave a shell command as it is, not as an object.

@@ -14,10 +14,12 @@ mod shell;
 mod stream;
 mod tools;
 mod wire;
+pub(crate) mod witness;
 
 pub(crate) use failures::FAILURES;
 
 use crate::agent::{check_name, check_options};
+use crate::witness::Witnessed;
 use crate::{
     Account, Agent, Capabilities, Capability, Care, EnvPolicy, Launch, Permissions, Protocol,
     Response, RunRequest, Session, SessionFiles, StopPlan, Support, Transport, Unsupported,
@@ -150,7 +152,8 @@ impl Agent for Copilot {
     }
 
     fn protocol(&self, request: &RunRequest, _transport: Transport) -> Box<dyn Protocol> {
-        Box::new(stream::Stream::new(request))
+        let driver = Box::new(stream::Stream::new(request));
+        Box::new(Witnessed::new(driver, witness::READER, Self::NAME, request))
     }
 
     fn session_files(&self, session_id: &str) -> Option<SessionFiles> {

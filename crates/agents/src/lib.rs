@@ -56,6 +56,7 @@ mod steers;
 mod verdict;
 mod waits;
 mod wire;
+mod witness;
 
 pub use crate::account::Account;
 #[cfg(feature = "acp")]
@@ -86,3 +87,4 @@ pub use crate::request::{
 pub use crate::session::{Response, SessionFiles, Tokens};
 pub use crate::shape::{New, Shapes};
 pub use crate::spoken::spoken_duration;
+pub use crate::witness::{Doubt, Standing};

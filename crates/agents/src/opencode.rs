@@ -16,6 +16,7 @@ mod run;
 mod serve;
 mod subagents;
 mod wire;
+mod witness;
 
 pub(crate) use failures::FAILURES;
 

@@ -65,6 +65,8 @@ impl StreamParser {
                 | Action::Timer(..)
                 | Action::Http { .. }
                 | Action::OpenSse(..)
+                | Action::AskSession(_)
+                | Action::Testified(_)
                 | Action::Finish
                 | Action::Progress(_)
                 | Action::Cannot(_) => {}

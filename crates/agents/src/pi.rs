@@ -12,6 +12,7 @@ mod mcp;
 mod message;
 mod meter;
 mod rpc;
+pub(crate) mod session_file;
 mod stream;
 mod tools;
 mod wire;
@@ -19,9 +20,10 @@ mod wire;
 pub(crate) use failures::FAILURES;
 
 use crate::agent::{check_name, check_options};
+use crate::witness::Witnessed;
 use crate::{
     Account, Agent, Capabilities, Capability, Care, EnvPolicy, Launch, Login, Permissions,
-    Protocol, RunRequest, Session, StopPlan, Support, Transport, Unsupported,
+    Protocol, RunRequest, Session, SessionFiles, StopPlan, Support, Transport, Unsupported,
 };
 
 /// Pi, the CLI `pi`.
@@ -191,10 +193,15 @@ impl Agent for Pi {
     }
 
     fn protocol(&self, request: &RunRequest, transport: Transport) -> Box<dyn Protocol> {
-        match transport {
+        let driver: Box<dyn Protocol> = match transport {
             Transport::Dialogue => Box::new(rpc::Rpc::new(request)),
             Transport::Print | Transport::Interactive => Box::new(json::Printed::new(request)),
-        }
+        };
+        Box::new(Witnessed::new(driver, session_file::READER, Self::NAME, request))
+    }
+
+    fn session_files(&self, session_id: &str) -> Option<SessionFiles> {
+        session_file::files(session_id)
     }
 }
 

@@ -1,6 +1,8 @@
 //! The conversation with one agent process, as a state machine without I/O.
 
+use crate::witness::{Doubt, Standing};
 use belay_trace::{Decision, Denial, Event, Failure, FailureKind, Json, ToolId, Usage};
+use jiff::Timestamp;
 use std::time::Duration;
 
 /// The conversation with one running agent process, or the reading of one recorded stream.
@@ -52,6 +54,18 @@ pub enum Input<'a> {
     },
     /// The data of one server-sent event.
     Sse(&'a [u8]),
+    /// The stream does not show how the turn stands: the agent's other witness is to be asked. Answered with
+    /// [`Action::Http`] or [`Action::AskSession`] and at last [`Action::Testified`], or with nothing by a driver whose
+    /// agent has no other witness.
+    Doubt(Doubt),
+    /// The answer to an [`Action::AskSession`]: the lines that the session's files have gained since they were read
+    /// last, whole ones only; none if there is no such file.
+    SessionFile {
+        /// When the attempt began: lines that were written before are those of earlier turns.
+        since: Timestamp,
+        /// The lines.
+        lines: &'a [u8],
+    },
     /// The process has ended, and all it printed was fed.
     Exit(Exit),
 }
@@ -100,8 +114,15 @@ pub enum Action {
         /// JSON, if there is a body.
         body: Option<Vec<u8>>,
     },
-    /// Read server-sent events from this path: [`Input::Sse`] for each, [`Input::Http`] when they end.
+    /// Read server-sent events from this path: [`Input::Sse`] for each, [`Input::Http`] when they end. Those that were
+    /// read before are read no longer, and their end is not told.
     OpenSse(HttpId, String),
+    /// Read what is new in the files of this session ([`Agent::session_files`](crate::Agent::session_files)), and feed
+    /// [`Input::SessionFile`].
+    AskSession(String),
+    /// All that an [`Input::Doubt`] has led to was asked, and this is how the turn stands. What is new in it was told
+    /// before, by events and as progress.
+    Testified(Standing),
     /// The turn is over. What else the agent has open (a task in the background, a turn that reports it) ends with
     /// a turn of its own.
     TurnEnded(Box<AttemptEnd>),
@@ -257,6 +278,16 @@ impl Out {
     /// The turn is over: once a turn.
     pub fn turn_ended(&mut self, end: AttemptEnd) {
         self.actions.push(Action::TurnEnded(Box::new(end)));
+    }
+
+    /// The session's own files are to be read.
+    pub fn ask_session(&mut self, session_id: &str) {
+        self.actions.push(Action::AskSession(session_id.to_owned()));
+    }
+
+    /// All was asked: once for each doubt.
+    pub fn testified(&mut self, standing: Standing) {
+        self.actions.push(Action::Testified(standing));
     }
 
     /// The agent has no words for the input.

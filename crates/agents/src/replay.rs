@@ -43,6 +43,8 @@ impl Replay {
                     | Action::Timer(..)
                     | Action::Http { .. }
                     | Action::OpenSse(..)
+                    | Action::AskSession(_)
+                    | Action::Testified(_)
                     | Action::Finish
                     | Action::Progress(_)
                     | Action::Cannot(_) => {}
@@ -69,12 +71,17 @@ fn input<'a>(frame: &Frame<'a>, text: &'a str) -> Option<Input<'a>> {
             _ => Input::Permission { id: tail, answer: Decision::Deny },
         },
         InputKind::Http => {
-            let (head, body) = frame.bytes.split_at(frame.bytes.iter().position(|b| *b == b'\n')?);
-            let (id, status) = str::from_utf8(head).ok()?.split_once(' ')?;
+            let (head, body) = split_line(frame.bytes)?;
+            let (id, status) = head.split_once(' ')?;
             let id = HttpId(id.parse().ok()?);
-            Input::Http { id, status: status.parse().ok()?, body: &body[1..] }
+            Input::Http { id, status: status.parse().ok()?, body }
         }
         InputKind::Sse => Input::Sse(frame.bytes),
+        InputKind::Doubt => Input::Doubt(text.parse().ok()?),
+        InputKind::SessionFile => {
+            let (since, lines) = split_line(frame.bytes)?;
+            Input::SessionFile { since: since.parse().ok()?, lines }
+        }
         InputKind::Timer => Input::Timer(TimerId(text.parse().ok()?)),
         InputKind::Exit => match head {
             "code" => Input::Exit(Exit::Code(tail.parse().ok()?)),
@@ -83,4 +90,10 @@ fn input<'a>(frame: &Frame<'a>, text: &'a str) -> Option<Input<'a>> {
         },
         _ => return None,
     })
+}
+
+/// The first line, and what follows it.
+fn split_line(bytes: &[u8]) -> Option<(&str, &[u8])> {
+    let (head, tail) = bytes.split_at(bytes.iter().position(|byte| *byte == b'\n')?);
+    Some((str::from_utf8(head).ok()?, &tail[1..]))
 }

@@ -1,8 +1,8 @@
 //! OpenCode's drivers where no recording leads: subagents, words to a running turn, and servers that fall silent.
 
 use belay_agents::{
-    Action, Agent as _, AttemptEnd, Exit, HttpId, Input, OpenCode, Out, Protocol, RunRequest,
-    TimerId, Transport,
+    Action, Agent as _, AttemptEnd, Doubt, Exit, HttpId, Input, OpenCode, Out, Protocol,
+    RunRequest, Standing, TimerId, Transport,
 };
 use belay_trace::{Decision, Event, EvidenceSource, FailureKind};
 use serde_json::{Value, json};
@@ -133,16 +133,22 @@ impl Talk {
 }
 
 #[test]
-fn a_server_whose_events_end_in_mid_turn_is_a_failure_and_is_ended() {
+fn a_server_that_can_be_neither_heard_nor_asked_is_a_failure() {
     let mut talk = Talk::prompted();
     talk.part(
         "ses_1",
         &json!({ "id": "p1", "type": "text", "text": "So f", "time": { "end": 1 } }),
     );
+    for tries in 1..=5 {
+        talk.step(Input::Http { id: EVENTS, status: 0, body: b"connection reset" });
+        assert!(talk.ends().is_empty(), "how it ends says more than that it fell silent");
+        if tries > 1 {
+            talk.step(Input::Timer(DEAF));
+        }
+        assert_eq!(talk.opened_events(), 1 + tries, "its events are opened again");
+    }
     talk.step(Input::Http { id: EVENTS, status: 0, body: b"connection reset" });
-    assert!(talk.out.actions.iter().any(|action| matches!(action, Action::Timer(DEAF, _))));
-    assert!(talk.ends().is_empty(), "how it ends says more than that it fell silent");
-    talk.step(Input::Timer(DEAF));
+    talk.answer("/session/status", 0, "connection refused");
     let end = talk.ends()[0];
     let failure = end.failure.as_ref().unwrap();
     assert_eq!((failure.kind, end.answer.as_str()), (FailureKind::Protocol, "So f"));
@@ -150,6 +156,252 @@ fn a_server_whose_events_end_in_mid_turn_is_a_failure_and_is_ended() {
     assert!(words.contains(&(EvidenceSource::Text, "connection reset")), "{words:?}");
     assert_eq!(end.session_id.as_deref(), Some("ses_1"));
     assert_eq!(talk.out.actions.last(), Some(&Action::Finish));
+}
+
+/// A session in the middle of a command, of which words were heard before.
+fn deploying() -> Talk {
+    let mut talk = Talk::prompted();
+    talk.status("ses_1", "busy");
+    talk.part("ses_1", &json!({ "id": "p1", "messageID": "a1", "type": "step-start" }));
+    talk.part("ses_1", &text("p2", "So ", None));
+    talk.hear(
+        "message.part.delta",
+        &json!({ "sessionID": "ses_1", "messageID": "a1", "partID": "p2", "delta": "So " }),
+    );
+    talk.part("ses_1", &deploy("running"));
+    talk
+}
+
+fn text(id: &str, text: &str, end: Option<u32>) -> Value {
+    json!({ "id": id, "messageID": "a1", "type": "text", "text": text, "time": { "start": 1, "end": end } })
+}
+
+fn deploy(status: &str) -> Value {
+    let state = json!({ "status": status, "input": { "command": "deploy" }, "output": "deployed", "metadata": { "exit": 0 } });
+    json!({ "id": "p3", "messageID": "a1", "type": "tool", "tool": "bash", "callID": "c1", "state": state })
+}
+
+/// All that the session has said, as the server has it.
+fn whole_session() -> String {
+    let tokens =
+        json!({ "input": 100, "output": 10, "reasoning": 0, "cache": { "read": 0, "write": 0 } });
+    let step = |id: &str, reason: &str| json!({ "id": id, "messageID": "a1", "type": "step-finish", "reason": reason, "tokens": tokens, "cost": 0.25 });
+    let start = |id: &str| json!({ "id": id, "messageID": "a2", "type": "step-start" });
+    let first = [
+        json!({ "id": "p1", "messageID": "a1", "type": "step-start" }),
+        text("p2", "So I deploy.", Some(2)),
+        deploy("completed"),
+        step("p4", "tool-calls"),
+    ];
+    let second = [
+        start("p5"),
+        json!({ "id": "p6", "messageID": "a2", "type": "text", "text": "Deployed.", "time": { "start": 1, "end": 2 } }),
+        step("p7", "stop"),
+    ];
+    let info = |id: &str, finish: &str| json!({ "id": id, "role": "assistant", "modelID": "m", "finish": finish, "time": { "created": 5, "completed": 6 } });
+    json!([
+        { "info": { "id": "u1", "role": "user" }, "parts": [{ "id": "p0", "messageID": "u1", "type": "text", "text": "PROMPT" }] },
+        { "info": info("a1", "tool-calls"), "parts": first },
+        { "info": info("a2", "stop"), "parts": second },
+    ])
+    .to_string()
+}
+
+const TOTALS: &str = r#"{"id":"ses_1","cost":0.5,"tokens":{"input":200,"output":20,"reasoning":0,"cache":{"read":0,"write":0}}}"#;
+
+impl Talk {
+    /// How often the events were opened.
+    fn opened_events(&self) -> usize {
+        self.out.actions.iter().filter(|action| matches!(action, Action::OpenSse(..))).count()
+    }
+
+    /// The server answers the last request to this path.
+    fn answer(&mut self, asked: &str, status: u16, body: &str) {
+        let mut requests = self.out.actions.iter().rev().filter_map(|action| match action {
+            Action::Http { id, path, .. } if path == asked => Some(*id),
+            _ => None,
+        });
+        let id = requests.next().unwrap_or_else(|| panic!("{asked} was not asked for"));
+        self.step(Input::Http { id, status, body: body.as_bytes() });
+    }
+
+    fn events_cut(&mut self) {
+        self.step(Input::Http { id: EVENTS, status: 200, body: b"" });
+        self.hear("server.connected", &json!({}));
+    }
+
+    fn texts(&self) -> String {
+        let texts = self.out.actions.iter().filter_map(|action| match action {
+            Action::Emit(emitted) => match &emitted.event {
+                Event::Text(text) => Some(text.text.as_str()),
+                _ => None,
+            },
+            _ => None,
+        });
+        texts.collect()
+    }
+
+    fn count(&self, name: &str) -> usize {
+        self.told().iter().filter(|(told, _)| *told == name).count()
+    }
+
+    /// It has deployed once, said so once, and used what the server says.
+    fn has_deployed(&self) {
+        let [end] = self.ends()[..] else { panic!("{} ends", self.ends().len()) };
+        assert_eq!((end.answer.as_str(), &end.failure), ("Deployed.", &None));
+        let usage = &end.usage;
+        assert_eq!((usage.input_tokens, usage.output_tokens), (Some(200), Some(20)));
+        assert_eq!(usage.total_cost_usd, Some(0.5));
+        let counts = ["turn_started", "tool_call", "tool_result"].map(|name| self.count(name));
+        assert_eq!(counts, [2, 1, 1]);
+        assert_eq!(self.texts(), "So I deploy.Deployed.");
+        assert_eq!(self.said().len(), 1, "it was prompted once");
+    }
+}
+
+#[test]
+fn what_happens_while_nobody_hears_is_told_once_by_the_server() {
+    let mut talk = deploying();
+    talk.events_cut();
+    talk.answer("/session/status", 200, "{}");
+    talk.answer("/session/ses_1/message", 200, &whole_session());
+    talk.answer("/session/ses_1", 200, TOTALS);
+    assert!(talk.ends().is_empty());
+    talk.answer("/session/status", 200, "{}");
+    talk.has_deployed();
+    assert!(talk.count("notice") >= 2, "where the answer comes from is said");
+}
+
+#[test]
+fn a_session_that_works_on_is_heard_on_and_nothing_is_told_twice() {
+    let mut talk = deploying();
+    talk.events_cut();
+    talk.answer("/session/status", 200, r#"{"ses_1":{"type":"busy"}}"#);
+    // What comes before the answer, and what is in both.
+    talk.part("ses_1", &deploy("completed"));
+    let so_far = json!([{ "info": { "id": "a1", "role": "assistant" }, "parts": [text("p2", "So I dep", None), deploy("running")] }]);
+    talk.answer("/session/ses_1/message", 200, &so_far.to_string());
+    assert!(talk.ends().is_empty());
+    talk.hear(
+        "message.part.delta",
+        &json!({ "sessionID": "ses_1", "messageID": "a1", "partID": "p2", "delta": "loy." }),
+    );
+    talk.part("ses_1", &text("p2", "So I deploy.", Some(2)));
+    talk.part("ses_1", &deploy("completed"));
+    talk.step_ended("ses_1", "p4", "tool-calls");
+    talk.part("ses_1", &json!({ "id": "p5", "messageID": "a2", "type": "step-start" }));
+    talk.part("ses_1", &json!({ "id": "p6", "messageID": "a2", "type": "text", "text": "Deployed.", "time": { "end": 2 } }));
+    talk.step_ended("ses_1", "p7", "stop");
+    talk.idle();
+    talk.answer("/session/status", 200, "{}");
+    talk.has_deployed();
+}
+
+#[test]
+fn a_session_that_ended_unheard_is_found_by_its_silence() {
+    let mut talk = deploying();
+    for _ in 0..2 {
+        assert!(!talk.out.actions.iter().any(
+            |action| matches!(action, Action::Http { path, .. } if path == "/session/status")
+        ));
+        talk.hear("server.heartbeat", &json!({}));
+    }
+    talk.answer("/session/status", 200, "{}");
+    talk.answer("/session/status", 200, "{}");
+    talk.answer("/session/ses_1/message", 200, &whole_session());
+    talk.answer("/session/ses_1", 200, TOTALS);
+    talk.answer("/session/status", 200, "{}");
+    talk.has_deployed();
+}
+
+#[test]
+fn a_silent_session_is_asked_before_its_silence_is_believed() {
+    let mut talk = deploying();
+    talk.step(Input::Doubt(Doubt::Silent));
+    assert_eq!(talk.opened_events(), 2);
+    talk.hear("server.connected", &json!({}));
+    talk.answer("/session/status", 200, r#"{"ses_1":{"type":"busy"}}"#);
+    talk.answer("/session/ses_1/message", 200, "[]");
+    assert_eq!(talk.out.actions.last(), Some(&Action::Testified(Standing::Working)));
+    talk.step(Input::Doubt(Doubt::Silent));
+    talk.hear("server.connected", &json!({}));
+    talk.answer("/session/status", 200, "{}");
+    talk.answer("/session/ses_1/message", 200, &whole_session());
+    talk.answer("/session/ses_1", 200, TOTALS);
+    assert!(talk.out.actions.contains(&Action::Testified(Standing::Ended)));
+    talk.answer("/session/status", 200, "{}");
+    talk.has_deployed();
+}
+
+#[test]
+fn an_idle_server_without_the_answer_is_no_end_of_the_turn() {
+    let mut talk = deploying();
+    talk.step(Input::Doubt(Doubt::Silent));
+    talk.hear("server.connected", &json!({}));
+    talk.answer("/session/status", 200, "{}");
+    let open = json!([{ "info": { "id": "a1", "role": "assistant", "time": { "created": 5 } }, "parts": [] }]);
+    talk.answer("/session/ses_1/message", 200, &open.to_string());
+    assert_eq!(talk.out.actions.last(), Some(&Action::Testified(Standing::Unknown)));
+    assert!(talk.ends().is_empty());
+}
+
+#[test]
+fn a_permission_that_was_asked_for_unheard_is_asked_for_once() {
+    let mut talk = deploying();
+    let ask = json!({ "id": "per_1", "sessionID": "ses_1", "permission": "bash", "metadata": {} });
+    let other =
+        json!({ "id": "per_2", "sessionID": "ses_9", "permission": "bash", "metadata": {} });
+    for _ in 0..2 {
+        talk.events_cut();
+        talk.answer("/session/status", 200, r#"{"ses_1":{"type":"busy"}}"#);
+        talk.answer("/permission", 200, &json!([ask, other]).to_string());
+    }
+    talk.hear("permission.asked", &ask);
+    assert_eq!(talk.count("permission_request"), 1);
+}
+
+#[test]
+fn earlier_turns_of_a_session_are_not_told_as_missed() {
+    let request = RunRequest::new("PROMPT").resume("ses_1");
+    let mut talk = Talk::new(Transport::Dialogue);
+    talk.protocol = OpenCode::new().protocol(&request, Transport::Dialogue);
+    talk.step(Input::Start);
+    talk.step(Input::Stdout(b"opencode server listening on http://127.0.0.1:1"));
+    talk.hear("server.connected", &json!({}));
+    let before =
+        r#"{"id":"ses_1","time":{"updated":7},"cost":0.25,"tokens":{"input":150,"output":15}}"#;
+    talk.answer("/session/ses_1", 200, before);
+    talk.status("ses_1", "busy");
+    talk.events_cut();
+    talk.answer("/session/status", 200, "{}");
+    talk.answer("/session/ses_1/message", 200, &whole_session());
+    assert!(talk.ends().is_empty(), "what it has said is of another turn");
+    assert_eq!(talk.texts(), "");
+    let new = json!([{ "info": { "id": "a3", "role": "assistant", "finish": "stop", "time": { "created": 8 } },
+        "parts": [{ "id": "p9", "messageID": "a3", "type": "text", "text": "New.", "time": { "end": 9 } }] }]);
+    talk.events_cut();
+    talk.answer("/session/status", 200, "{}");
+    talk.answer("/session/ses_1/message", 200, &new.to_string());
+    talk.answer("/session/ses_1", 200, TOTALS);
+    talk.answer("/session/status", 200, "{}");
+    let [end] = talk.ends()[..] else { panic!("one end") };
+    assert_eq!((end.answer.as_str(), end.usage.input_tokens), ("New.", Some(50)));
+    assert_eq!(end.usage.total_cost_usd, Some(0.25));
+}
+
+#[test]
+fn an_idle_session_is_believed_when_the_server_says_so_and_watched_when_it_does_not() {
+    let mut talk = Talk::answered();
+    talk.answer("/session/status", 200, r#"{"ses_1":{"type":"busy"}}"#);
+    assert!(talk.ends().is_empty(), "a plugin has set it to work");
+    talk.idle();
+    talk.answer("/session/status", 200, "{}");
+    talk.has_answered("One.");
+    let mut talk = Talk::answered();
+    talk.answer("/session/status", 404, "");
+    assert!(talk.ends().is_empty());
+    talk.quiet();
+    talk.has_answered("One.");
 }
 
 #[test]

@@ -18,8 +18,10 @@ use std::error::Error;
 use std::ffi::OsString;
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
 use tokio::time::timeout;
 use uuid::Uuid;
 
@@ -29,6 +31,8 @@ pub(crate) struct Loopback {
     port: u16,
     authorization: String,
     inbox: mpsc::WeakSender<Output>,
+    /// Who reads its events.
+    listener: Arc<Mutex<Option<AbortHandle>>>,
 }
 
 type Failed = Box<dyn Error + Send + Sync>;
@@ -53,7 +57,7 @@ impl Loopback {
         let authorization =
             format!("Basic {}", BASE64_STANDARD.encode(format!("{}:{password}", server.user)));
         env.push((server.password_env.into(), password.into()));
-        Ok(Self { port, authorization, inbox: inbox.downgrade() })
+        Ok(Self { port, authorization, inbox: inbox.downgrade(), listener: Arc::default() })
     }
 
     /// Sends a request; the answer goes to the inbox, or why there is none.
@@ -66,16 +70,21 @@ impl Loopback {
         });
     }
 
-    /// Reads events; each goes to the inbox, and at last why there are no more.
+    /// Reads events; each goes to the inbox, and at last why there are no more. Whoever has read them before stops: no
+    /// event comes twice.
     pub(crate) fn listen(&self, id: HttpId, path: &str) {
         let (this, path) = (self.clone(), path.to_owned());
-        tokio::spawn(async move {
+        let listener = tokio::spawn(async move {
             let (status, body) = match this.events(&path).await {
                 Ok(status) => (status, Vec::new()),
                 Err(error) => (0, error.to_string().into_bytes()),
             };
             this.tell(Output::Http(id, status, body)).await;
         });
+        let mut current = self.listener.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(before) = current.replace(listener.abort_handle()) {
+            before.abort();
+        }
     }
 
     /// A run that is over wants to hear nothing more.

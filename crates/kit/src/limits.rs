@@ -264,6 +264,13 @@ pub const LOOK: Duration = Duration::from_secs(5);
 /// attempt with a tenth of it.
 pub const RESPONSES_MAX: usize = 10_000;
 
+/// How long an agent's other witness may take to say how a silent turn stands: a few questions to a program on this
+/// machine, or the reading of a file.
+pub const WITNESS: Duration = Duration::from_secs(15);
+
+/// How much of what a session's files have gained is taken in at once: the answer is at the end.
+pub const WITNESS_BYTES_MAX: u64 = 16 << 20;
+
 /// How long an agent's own account of a session may take to be found and read: it is a file on this machine.
 pub const ACCOUNT: Duration = Duration::from_secs(5);
 

@@ -64,6 +64,10 @@ pub enum InputKind {
     Http,
     /// The data of a server-sent event.
     Sse,
+    /// The stream did not show how the turn stands: `silent`, or `gone` with the process.
+    Doubt,
+    /// What the files of the agent's session have gained: when the attempt began, a line feed, the lines.
+    SessionFile,
     /// The process ended: `code N` or `signal N`.
     Exit,
     /// The beginning of a line that was too long; the driver has not seen it.
@@ -71,7 +75,7 @@ pub enum InputKind {
 }
 
 impl InputKind {
-    const NAMES: [(Self, &'static str); 12] = [
+    const NAMES: [(Self, &'static str); 14] = [
         (Self::Session, "session"),
         (Self::Start, "start"),
         (Self::Stdout, "stdout"),
@@ -82,6 +86,8 @@ impl InputKind {
         (Self::Timer, "timer"),
         (Self::Http, "http"),
         (Self::Sse, "sse"),
+        (Self::Doubt, "doubt"),
+        (Self::SessionFile, "session_file"),
         (Self::Exit, "exit"),
         (Self::Oversized, "oversized"),
     ];

@@ -1,8 +1,10 @@
 //! What an agent behind ACP itself writes down about a session, where its stream does not tell what was used.
 
-use crate::copilot;
+use super::witness;
 use crate::session::{self, Response, SessionFiles, Tokens};
 use crate::wire::lenient;
+use crate::witness::Reader;
+use crate::{copilot, pi};
 use crate::{framing, lines};
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -13,6 +15,7 @@ use serde::de::DeserializeOwned;
 pub(super) struct SessionFile {
     pub(super) files: fn(&str) -> Option<SessionFiles>,
     pub(super) read: fn(Timestamp, &mut dyn Iterator<Item = &[u8]>) -> Vec<Response>,
+    pub(super) witness: Reader,
 }
 
 /// Decodes the records of a file, whole lines or not.
@@ -24,7 +27,8 @@ fn each_record<T: DeserializeOwned>(
 }
 
 /// `~/.gemini/tmp/PROJECT/chats/session-TIME-ID8.jsonl` (measured, 0.61.0).
-pub(super) const GEMINI: SessionFile = SessionFile { files: files_of_gemini, read: read_gemini };
+pub(super) const GEMINI: SessionFile =
+    SessionFile { files: files_of_gemini, read: read_gemini, witness: witness::GEMINI };
 
 fn files_of_gemini(session_id: &str) -> Option<SessionFiles> {
     let short = session_id.get(..8).filter(|_| session::is_id(session_id))?;
@@ -40,7 +44,8 @@ fn files_of_gemini(session_id: &str) -> Option<SessionFiles> {
 }
 
 /// `~/.qwen/projects/FOLDER/chats/SESSION.jsonl` (measured, 0.24.4).
-pub(super) const QWEN: SessionFile = SessionFile { files: files_of_qwen, read: read_qwen };
+pub(super) const QWEN: SessionFile =
+    SessionFile { files: files_of_qwen, read: read_qwen, witness: witness::QWEN };
 
 fn files_of_qwen(session_id: &str) -> Option<SessionFiles> {
     session::is_id(session_id).then(|| SessionFiles {
@@ -55,24 +60,18 @@ fn files_of_qwen(session_id: &str) -> Option<SessionFiles> {
 }
 
 /// The file of Copilot, which it writes in all of its ways.
-pub(super) const COPILOT: SessionFile =
-    SessionFile { files: copilot::session_file::files, read: copilot::session_file::read };
+pub(super) const COPILOT: SessionFile = SessionFile {
+    files: copilot::session_file::files,
+    read: copilot::session_file::read,
+    witness: copilot::witness::READER,
+};
 
-/// `~/.pi/agent/sessions/FOLDER/TIME_SESSION.jsonl` (measured, 1.5.2).
-pub(super) const PI: SessionFile = SessionFile { files: files_of_pi, read: read_pi };
-
-fn files_of_pi(session_id: &str) -> Option<SessionFiles> {
-    session::is_id(session_id).then(|| SessionFiles {
-        home_env: "PI_CODING_AGENT_DIR",
-        home: ".pi/agent",
-        folder: "sessions",
-        levels: 1,
-        // The century of its time.
-        prefix: "20",
-        suffix: format!("_{session_id}.jsonl"),
-        beside: None,
-    })
-}
+/// The file of Pi.
+pub(super) const PI: SessionFile = SessionFile {
+    files: pi::session_file::files,
+    read: read_pi,
+    witness: pi::session_file::READER,
+};
 
 /// Pi writes down each message; those of the model have what they used.
 #[derive(Deserialize)]

@@ -173,7 +173,11 @@ impl Protocol for Talk {
                     self.end_turn(Some(failure), out);
                 }
             }
-            Input::Http { .. } | Input::Sse(_) | Input::Session(_) => {}
+            Input::Http { .. }
+            | Input::Sse(_)
+            | Input::Doubt(_)
+            | Input::SessionFile { .. }
+            | Input::Session(_) => {}
             Input::Exit(exit) => self.exit(exit, out),
         }
     }

@@ -227,7 +227,11 @@ impl Protocol for Claude {
             }
             Input::Permission { id, answer } => self.permission(id, answer, out),
             Input::Timer(id) => self.timer(id, out),
-            Input::Http { .. } | Input::Sse(_) | Input::Session(_) => {}
+            Input::Http { .. }
+            | Input::Sse(_)
+            | Input::Doubt(_)
+            | Input::SessionFile { .. }
+            | Input::Session(_) => {}
             Input::Exit(exit) => self.exit(exit, out),
         }
     }

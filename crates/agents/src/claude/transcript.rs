@@ -94,7 +94,10 @@ pub(super) fn read(since: Timestamp, lines: &mut dyn Iterator<Item = &[u8]>) -> 
 fn response(since: Timestamp, line: Line<'_>) -> Option<(String, Response)> {
     // What Claude says in the model's place, about an error or an interrupt, has used nothing.
     let is_response = line.kind == "assistant" && line.message.model.as_deref() != Some(SYNTHETIC);
-    let at = line.timestamp.filter(|at| *at >= since && is_response)?;
+    // A line of an earlier turn always has its time.
+    if !is_response || line.timestamp.is_some_and(|at| at < since) {
+        return None;
+    }
     let counts = line.message.usage?;
     let tokens = Tokens {
         input: counts.input_tokens,
@@ -108,7 +111,7 @@ fn response(since: Timestamp, line: Line<'_>) -> Option<(String, Response)> {
     Some((
         line.message.id,
         Response {
-            at: Some(at),
+            at: line.timestamp,
             model: line.message.model,
             tokens,
             context_window: None,

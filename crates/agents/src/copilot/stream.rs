@@ -97,7 +97,12 @@ impl Protocol for Stream {
                 self.end(failure, out);
                 out.finish();
             }
-            Input::Permission { .. } | Input::Timer(_) | Input::Http { .. } | Input::Sse(_) => {}
+            Input::Permission { .. }
+            | Input::Timer(_)
+            | Input::Http { .. }
+            | Input::Sse(_)
+            | Input::Doubt(_)
+            | Input::SessionFile { .. } => {}
             Input::Exit(exit) => self.exit(exit, out),
         }
     }

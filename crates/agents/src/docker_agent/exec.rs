@@ -81,6 +81,8 @@ impl Protocol for Exec {
             | Input::Timer(_)
             | Input::Http { .. }
             | Input::Sse(_)
+            | Input::Doubt(_)
+            | Input::SessionFile { .. }
             | Input::Session(_) => {}
             Input::Exit(exit) => self.exit(exit, out),
         }

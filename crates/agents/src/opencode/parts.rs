@@ -84,6 +84,26 @@ pub(super) struct Tokens {
     pub(super) cache: Cache,
 }
 
+impl Tokens {
+    pub(super) fn total(self) -> u64 {
+        let used = [self.input, self.output, self.reasoning, self.cache.read, self.cache.write];
+        used.into_iter().fold(0, u64::saturating_add)
+    }
+
+    /// Both together, count by count.
+    pub(super) fn each(self, other: Self, of: impl Fn(u64, u64) -> u64) -> Self {
+        Self {
+            input: of(self.input, other.input),
+            output: of(self.output, other.output),
+            reasoning: of(self.reasoning, other.reasoning),
+            cache: Cache {
+                read: of(self.cache.read, other.cache.read),
+                write: of(self.cache.write, other.cache.write),
+            },
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Cache {
@@ -103,6 +123,10 @@ pub(super) struct Parts {
     pub(super) delegated: Option<Delegated>,
     /// What was said of the parts that are not whole yet, oldest first; and whether it is reasoning.
     said: Vec<(String, String, bool)>,
+    /// Of these pieces were lost: what they say is told when they are whole.
+    torn: HashSet<String>,
+    /// Pieces may be lost of any part whose beginning was not heard.
+    has_gap: bool,
     /// Tool calls that have begun, by their ids.
     calls: HashSet<String>,
     /// Tool calls and parts that are whole.
@@ -206,6 +230,22 @@ impl Parts {
         Some(())
     }
 
+    /// Events were lost: what the open parts say next may not follow on what they have said.
+    pub(super) fn tear(&mut self) {
+        self.torn.extend(self.said.iter().map(|(id, ..)| id.clone()));
+        self.has_gap = true;
+    }
+
+    /// A part as the server has it, in which pieces may be lost that come before its next.
+    pub(super) fn missed(&mut self, part: Part<'_>, meter: &mut Meter, out: &mut Out) {
+        let is_new = !self.said.iter().any(|(id, ..)| *id == part.id);
+        if is_new && part.time.end.is_none() {
+            self.torn.insert(part.id.to_string());
+        }
+        // A kind that this version does not know says nothing here either.
+        let _ = self.part(part, meter, out);
+    }
+
     /// A piece of a part whose kind was told before.
     pub(super) fn delta(
         &mut self,
@@ -214,6 +254,10 @@ impl Parts {
         text: &str,
         out: &mut Out,
     ) {
+        let is_known = self.said.iter().any(|(id, ..)| id == part_id);
+        if self.torn.contains(part_id) || (self.has_gap && !is_known) {
+            return out.progress();
+        }
         let is_reasoning = match self.said.iter_mut().find(|(id, ..)| id == part_id) {
             Some((_, said, is_reasoning)) => {
                 said.push_str(text);
@@ -239,6 +283,7 @@ impl Parts {
             }
             return;
         }
+        self.torn.remove(&*part.id);
         self.done.insert(part.id.into_owned());
         let said = known.map(|at| self.said.remove(at).1).unwrap_or_default();
         let rest = unsaid(text, &said);

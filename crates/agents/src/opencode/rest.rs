@@ -1,14 +1,13 @@
 //! Whether a session has anything left to do.
 //!
 //! The server says when a session is idle, and an idle session may wake up on its own: a plugin prompts it, or a
-//! background subagent finishes. Nothing announces that, so an idle session is watched for a moment.
+//! background subagent finishes. Nothing announces that, so the server is asked whether the session is still idle.
 
 use crate::protocol::{Out, TimerId};
 use std::collections::HashSet;
 use std::time::Duration;
 
-/// How long a session must stay idle. No measured session wakes up on its own (`docs/agents/opencode.md`), so this is
-/// for plugins. Every run waits this long.
+/// How long a session must stay idle of which the server does not say so, because it has no such answer or is slow.
 pub(super) const QUIET: Duration = Duration::from_millis(100);
 
 /// The same after a sign of more work, and after a subagent has finished.
@@ -30,6 +29,8 @@ pub(super) struct Rest {
     open: HashSet<String>,
     timers: u32,
     quiet: Option<TimerId>,
+    /// The timer that runs beside the question to the server.
+    asked_beside: Option<TimerId>,
 }
 
 impl Rest {
@@ -43,14 +44,25 @@ impl Rest {
     /// Notes that the session has started on something it was told.
     pub(super) fn works(&mut self) {
         self.is_awake |= self.is_idle;
-        (self.is_idle, self.quiet) = (false, None);
+        (self.is_idle, self.quiet, self.asked_beside) = (false, None, None);
     }
 
-    /// Notes that the session is idle, and begins to watch it.
+    /// Notes that the session is idle. The server is asked about it, and the session is watched until it answers.
     pub(super) fn idle(&mut self, out: &mut Out) {
         self.is_idle = true;
         self.open.clear();
         self.watch(QUIET, out);
+        self.asked_beside = self.quiet;
+    }
+
+    /// Returns true if a session that the server calls idle has shown no sign of more work since it was asked.
+    pub(super) fn is_confirmed(&self) -> bool {
+        self.is_idle && self.asked_beside.is_some() && self.asked_beside == self.quiet
+    }
+
+    /// Notes a message that was told when nobody heard it.
+    pub(super) fn knows(&mut self, id: &str) {
+        self.known.insert(id.to_owned());
     }
 
     /// Notes a message of the model.

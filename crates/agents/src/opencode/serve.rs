@@ -1,7 +1,9 @@
 //! `opencode serve`: HTTP for what we say, server-sent events for what it does.
 //!
 //! The turn is over when the session is idle and stays so. It says so once before the events of an aborted tool and
-//! once after them.
+//! once after them. Where the events do not say how it stands, the server is asked (`serve/missed.rs`).
+
+mod missed;
 
 use super::asides::{is_aside, is_aside_of_session};
 use super::classify::{self, Error};
@@ -9,7 +11,8 @@ use super::meter::Meter;
 use super::parts::{Part, Parts};
 use super::rest::Rest;
 use super::subagents::Subagents;
-use super::wire::{Message, Properties, ServerEvent, SessionInfo};
+use super::wire::{Info, Message, Properties, ServerEvent, SessionInfo};
+use super::witness::{Question, Why, Witness};
 use crate::framing::{Claim, Doubt, Objects, read_line, without_escapes};
 use crate::last_words::{self, LastWords};
 use crate::protocol::{AttemptEnd, Exit, HttpId, Input, Out, Protocol, TimerId};
@@ -35,13 +38,10 @@ const LIST: HttpId = HttpId(5);
 const MESSAGES: HttpId = HttpId(6);
 const STEER: HttpId = HttpId(7);
 
-/// The events have ended, and the process has not yet.
+/// The events have ended, and are to be opened again.
 const DEAF: TimerId = TimerId(0);
 /// The session is idle, and words for it are on their way.
 const IDLE: TimerId = TimerId(1);
-
-/// How long a server whose events have ended may take to be gone: how it ended says more than that they did.
-const GONE: Duration = Duration::from_secs(1);
 
 /// How long words that were said to an idle session may take to begin its next turn.
 const HEARD: Duration = Duration::from_secs(5);
@@ -78,11 +78,16 @@ pub(super) struct Serve {
     /// The last part of the user's that was heard; nothing before the prompt.
     last_heard: Option<String>,
     rest: Rest,
+    witness: Witness,
+    /// Permissions that were asked for.
+    asks: HashSet<String>,
+    /// The last retry that was told.
+    retry: Option<u64>,
     /// There is a clock: somebody hears the session while it lives.
     is_live: bool,
     /// A tool was denied. With it go all that are asked for at the same time, and the turn, too (1.18.33).
     denied: bool,
-    /// Why there are no events any more.
+    /// Why there are no events at the moment.
     deaf: Option<Failure>,
     structured: Option<Json>,
     interrupted: bool,
@@ -116,6 +121,9 @@ impl Serve {
             waiting: Steers::default(),
             last_heard: None,
             rest: Rest::default(),
+            witness: Witness::default(),
+            asks: HashSet::new(),
+            retry: None,
             is_live: true,
             denied: false,
             deaf: None,
@@ -154,6 +162,8 @@ impl Protocol for Serve {
                 self.steer(words, out);
             }
             Input::Timer(id) => self.timer(id, out),
+            Input::Doubt(doubt) => self.doubted(doubt, out),
+            Input::SessionFile { .. } => {}
             Input::Exit(exit) => self.exit(exit, out),
         }
     }
@@ -167,6 +177,10 @@ impl Objects for Serve {
             self.connected = true;
             out.progress();
             self.open_session(out);
+        } else if kind == "server.connected" {
+            self.events_are_back(out);
+        } else if kind == "server.heartbeat" {
+            self.heartbeat(out);
         } else if !is_aside(kind) {
             let properties = decode(event.properties.map_or("{}", RawValue::get))?;
             self.known_event(kind, properties, out)?;
@@ -246,12 +260,20 @@ impl Serve {
             },
             MESSAGES => {
                 out.progress();
-                let messages = decode::<Vec<Message>>(&text).unwrap_or_default();
+                let messages = decode::<Vec<Message<'_>>>(&text).unwrap_or_default();
                 self.not_ours.extend(messages.into_iter().map(|message| message.info.id));
                 self.prompt(out);
             }
+            // Its events have shown that the turn has begun, whatever became of the answer.
+            PROMPT if status == 0 && self.witness.has_heard() => {}
             PROMPT if !is_ok && !self.ended => self.prompt_answered(status, &text, out),
             EVENTS if !self.ended => self.events_ended(status, &text, out),
+            _ if let Some(question) = Question::of(id) => {
+                let text = if is_ok { &*text } else { "" };
+                if !self.ended {
+                    self.answered(question, text, out);
+                }
+            }
             STEER if !is_ok && !self.ended => {
                 let words = format!(
                     "what was said to the session is lost: opencode answers {status}: {text}"
@@ -271,6 +293,8 @@ impl Serve {
 
     fn session(&mut self, session: SessionInfo, out: &mut Out) {
         self.session_id = Some(session.id.clone());
+        let is_new = matches!(self.request.session, Session::New | Session::Fork(_));
+        self.witness.opened(&session, is_new);
         out.event(Event::SessionStarted(SessionStarted {
             session_id: session.id,
             model: self.model.as_ref().map(|(_, model)| model.clone()),
@@ -359,6 +383,7 @@ impl Serve {
             self.end(out);
         } else if self.prompted {
             self.rest.idle(out);
+            self.ask(Why::Idle, out);
         }
     }
 
@@ -370,32 +395,14 @@ impl Serve {
         if self.last_words.have_no_end(id, "opencode", out) {
             self.is_partial = true;
             self.end(out);
-        } else if let Some(deaf) = self.deaf.take().filter(|_| id == DEAF) {
-            self.failure = Some(deaf);
-            self.end(out);
+        } else if id == DEAF && self.deaf.is_some() {
+            out.open_sse(EVENTS, "/event");
         } else if id == IDLE && self.rest.is_idle && self.unheard > 0 {
             self.unheard = 0;
             self.end(out);
         } else if self.rest.is_over(id) && !self.subagents.are_busy() {
             self.end(out);
         }
-    }
-
-    /// Without events nothing is known of the turn any more: not even when it ends.
-    fn events_ended(&mut self, status: u16, text: &str, out: &mut Out) {
-        if self.rest.has_answered() {
-            // It was over, and only watched.
-            return self.end(out);
-        }
-        let words = "opencode's stream of events has ended in mid-turn";
-        out.event(Event::notice(Level::Warn, "events_ended", words));
-        let failure =
-            Failure::new(FailureKind::Protocol, words).with(EvidenceSource::Status, "http", status);
-        self.deaf = Some(match text {
-            "" => failure,
-            text => failure.with(EvidenceSource::Text, "error", text),
-        });
-        out.timer(DEAF, GONE);
     }
 
     /// Nothing but an error is of interest: the turn has begun, or it has not.
@@ -428,6 +435,9 @@ impl Serve {
         if !is_aside_of_session(kind) {
             self.last_words.went_on();
         }
+        if self.prompted {
+            self.witness.heard();
+        }
         match kind {
             "message.updated" => {
                 if what.info.role == "user" {
@@ -442,16 +452,7 @@ impl Serve {
                     let is_whole = what.info.is_whole() && what.info.error.is_none();
                     let is_last = is_whole && what.info.finish.as_deref() == Some("stop");
                     self.rest.message(&what.info.id, what.info.is_whole(), out);
-                    self.model_used = what.info.model_id.or(self.model_used.take());
-                    self.parts.reason = what.info.finish.or(self.parts.reason.take());
-                    self.structured =
-                        what.info.structured.map(Json::from).or(self.structured.take());
-                    if let Some(error) = what.info.error
-                        && !self.recovered.contains(&what.info.id)
-                    {
-                        self.recovered.insert(what.info.id);
-                        self.fails(error.failure());
-                    }
+                    self.model_said(what.info);
                     if is_last {
                         self.await_end(out);
                     }
@@ -516,6 +517,18 @@ impl Serve {
         let is_quiet = self.unheard == 0 && !self.subagents.are_busy() && self.failure.is_none();
         if is_quiet && self.is_live && !self.rest.is_idle && !self.interrupted && !self.ended {
             self.last_words.said(out);
+        }
+    }
+
+    /// What a message of the model's says of itself.
+    fn model_said(&mut self, info: Info) {
+        self.model_used = info.model_id.or(self.model_used.take());
+        self.parts.reason = info.finish.or(self.parts.reason.take());
+        self.structured = info.structured.map(Json::from).or(self.structured.take());
+        if let Some(error) = info.error
+            && self.recovered.insert(info.id)
+        {
+            self.fails(error.failure());
         }
     }
 
@@ -600,7 +613,12 @@ impl Serve {
                     parts.delta(&part, what.message_id.as_deref(), &delta, out);
                 }
             }
-            "session.status" if what.status.kind == "retry" => out.event_under(under, what.retry()),
+            "session.status" if what.status.kind == "retry" => {
+                if under.is_none() {
+                    self.retry = what.status.attempt;
+                }
+                out.event_under(under, what.status.retry());
+            }
             "session.status" => {}
             "session.error" => {
                 let failure = what.error?.failure();
@@ -609,7 +627,12 @@ impl Serve {
                     out.event_under(under, notice);
                 }
             }
-            "permission.asked" => out.event_under(under, what.asked(|name| parts.name(name))?),
+            "permission.asked" => {
+                let asked = what.asked(|name| parts.name(name))?;
+                if self.asks.insert(what.id.unwrap_or_default().into_owned()) {
+                    out.event_under(under, asked);
+                }
+            }
             _ if is_aside_of_session(kind) => {}
             _ => return None,
         }

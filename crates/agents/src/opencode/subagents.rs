@@ -26,6 +26,16 @@ impl Subagents {
         }
     }
 
+    /// The server says of each whether it has something to do.
+    pub(super) fn all_work(&mut self, is_busy: impl Fn(&str) -> bool) {
+        self.busy = self.parts.keys().filter(|session| is_busy(session)).cloned().collect();
+    }
+
+    /// True if there are any.
+    pub(super) fn any(&self) -> bool {
+        !self.parts.is_empty()
+    }
+
     /// True if one of them is at work.
     pub(super) fn are_busy(&self) -> bool {
         !self.busy.is_empty()

@@ -1,7 +1,8 @@
 //! What OpenCode's server says, in its own words; no more of it than the driver reads.
 
 use super::classify::{self, Error};
-use super::parts::Part;
+use super::meter::Totals;
+use super::parts::{Part, Tokens};
 use crate::wire::{lenient, lenient_text};
 use belay_trace::{Event, Json, PermissionRequest, Retry, ToolId, ToolKind};
 use jiff::Timestamp;
@@ -71,6 +72,7 @@ pub(super) struct Info {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct MessageTimes {
+    created: f64,
     completed: Option<f64>,
 }
 
@@ -79,9 +81,14 @@ impl Info {
     pub(super) fn is_whole(&self) -> bool {
         self.time.completed.is_some() || self.error.is_some()
     }
+
+    /// When it was begun, in milliseconds since 1970.
+    pub(super) fn created(&self) -> f64 {
+        self.time.created
+    }
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Status {
     #[serde(rename = "type")]
@@ -113,6 +120,17 @@ pub(super) struct SessionInfo {
     pub(super) parent_id: Option<String>,
     #[serde(default, deserialize_with = "lenient")]
     pub(super) time: Times,
+    #[serde(default, deserialize_with = "lenient")]
+    cost: f64,
+    #[serde(default, deserialize_with = "lenient")]
+    tokens: Tokens,
+}
+
+impl SessionInfo {
+    /// What the session has used so far, without its subagents.
+    pub(super) fn totals(&self) -> Totals {
+        Totals { tokens: self.tokens, cost: self.cost }
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -121,31 +139,35 @@ pub(super) struct Times {
     pub(super) updated: f64,
 }
 
+/// A message with all its parts, as far as it has got.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Message {
+pub(super) struct Message<'a> {
     #[serde(deserialize_with = "lenient")]
     pub(super) info: Info,
+    #[serde(borrow)]
+    pub(super) parts: Vec<&'a RawValue>,
 }
 
-impl Properties<'_> {
+impl Status {
     /// The model's request failed, and OpenCode tries it again then.
     pub(super) fn retry(self) -> Event {
-        let status = self.status;
         #[expect(
             clippy::cast_possible_truncation,
             reason = "a time in milliseconds, or beyond all time"
         )]
-        let until = status.next.and_then(|next| Timestamp::from_millisecond(next as i64).ok());
+        let until = self.next.and_then(|next| Timestamp::from_millisecond(next as i64).ok());
         Event::Retry(Retry {
-            retry: status.attempt,
-            kind: classify::of_retry(&status.message),
-            reason: status.message,
+            retry: self.attempt,
+            kind: classify::of_retry(&self.message),
+            reason: self.message,
             until,
             ..Retry::default()
         })
     }
+}
 
+impl Properties<'_> {
     /// The model wants something for which OpenCode asks; `name_of` knows the names of tools.
     pub(super) fn asked(&self, name_of: impl Fn(&str) -> String) -> Option<Event> {
         let permission = self.permission.as_deref().unwrap_or_default();

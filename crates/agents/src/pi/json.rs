@@ -59,7 +59,12 @@ impl Protocol for Printed {
                 out.cannot("interrupt");
             }
             Input::Timer(id) => self.timer(id, out),
-            Input::Permission { .. } | Input::Http { .. } | Input::Sse(_) | Input::Session(_) => {}
+            Input::Permission { .. }
+            | Input::Http { .. }
+            | Input::Sse(_)
+            | Input::Doubt(_)
+            | Input::SessionFile { .. }
+            | Input::Session(_) => {}
             Input::Exit(exit) => self.exit(exit, out),
         }
     }

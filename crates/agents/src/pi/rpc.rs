@@ -106,7 +106,12 @@ impl Protocol for Rpc {
                 self.send_abort(out);
             }
             Input::Timer(id) => self.timer(id, out),
-            Input::Permission { .. } | Input::Http { .. } | Input::Sse(_) | Input::Session(_) => {}
+            Input::Permission { .. }
+            | Input::Http { .. }
+            | Input::Sse(_)
+            | Input::Doubt(_)
+            | Input::SessionFile { .. }
+            | Input::Session(_) => {}
             Input::Exit(exit) => self.exit(exit, out),
         }
     }

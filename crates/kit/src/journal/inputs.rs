@@ -63,6 +63,11 @@ impl InputLog {
                 (InputKind::Http, answer.as_slice())
             }
             Input::Sse(data) => (InputKind::Sse, data),
+            Input::Doubt(doubt) => (InputKind::Doubt, doubt.name().as_bytes()),
+            Input::SessionFile { since, lines } => {
+                answer = [format!("{since}\n").as_bytes(), lines].concat();
+                (InputKind::SessionFile, answer.as_slice())
+            }
             Input::Exit(exit) => {
                 text = match exit {
                     Exit::Code(code) => format!("code {code}"),

@@ -7,9 +7,11 @@ use crate::limits;
 use belay_agents::{Agent, Response, SessionFiles};
 use jiff::Timestamp;
 use rustix::fs::{Mode, OFlags};
+use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirEntry, File};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -59,6 +61,45 @@ pub(super) async fn read(
     match tokio::time::timeout(limits::ACCOUNT, reading).await {
         Ok(Ok(responses)) => responses,
         Ok(Err(_)) | Err(_) => Vec::new(),
+    }
+}
+
+/// How far the files of a session were read, so that each line is read once.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ReadSoFar(HashMap<PathBuf, u64>);
+
+/// The lines that the files of a session have gained, and how far they are read then; nothing new if there is no such
+/// file, or if it is not read in time.
+pub(super) async fn news(
+    agent: Arc<dyn Agent>,
+    homes: Homes,
+    session_id: String,
+    mut read: ReadSoFar,
+) -> (Vec<u8>, ReadSoFar) {
+    let before = read.clone();
+    let Some(files) = agent.session_files(&session_id) else { return (Vec::new(), before) };
+    let reading = tokio::task::spawn_blocking(move || {
+        let file = homes.sessions(&files).and_then(|folder| find(&folder, &files));
+        let lines = file.map(|file| read.news(&file, &files));
+        (lines.unwrap_or_default(), read)
+    });
+    match tokio::time::timeout(limits::ACCOUNT, reading).await {
+        Ok(Ok(news)) => news,
+        Ok(Err(_)) | Err(_) => (Vec::new(), before),
+    }
+}
+
+impl ReadSoFar {
+    fn news(&mut self, file: &Path, files: &SessionFiles) -> Vec<u8> {
+        let mut news = Vec::new();
+        for path in paths(file, files) {
+            let left = limits::WITNESS_BYTES_MAX.saturating_sub(news.len() as u64);
+            let from = self.0.get(&path).copied().unwrap_or_default();
+            let Ok((text, to)) = lines_from(&path, from, left) else { continue };
+            self.0.insert(path, to);
+            news.extend(text);
+        }
+        news
     }
 }
 
@@ -112,6 +153,18 @@ fn entries(folder: &Path) -> impl Iterator<Item = DirEntry> {
 
 /// The ends of the session's file and of those beside it: the last turn is at the end.
 fn texts(file: &Path, files: &SessionFiles) -> Vec<Vec<u8>> {
+    let mut left = limits::ACCOUNT_BYTES_MAX;
+    let mut texts = Vec::new();
+    for path in paths(file, files) {
+        let Ok(text) = end_of(&path, left) else { continue };
+        left -= text.len() as u64;
+        texts.push(text);
+    }
+    texts
+}
+
+/// The session's file and those beside it.
+fn paths(file: &Path, files: &SessionFiles) -> Vec<PathBuf> {
     let mut paths = vec![file.to_owned()];
     if let (Some(beside), Some(folder)) = (&files.beside, file.parent()) {
         let beside = folder.join(beside);
@@ -122,31 +175,51 @@ fn texts(file: &Path, files: &SessionFiles) -> Vec<Vec<u8>> {
             paths.extend(more.take(limits::ACCOUNT_ENTRIES_MAX));
         }
     }
-    let mut left = limits::ACCOUNT_BYTES_MAX;
-    let mut texts = Vec::new();
-    for path in paths {
-        let Ok(text) = end_of(&path, left) else { continue };
-        left -= text.len() as u64;
-        texts.push(text);
-    }
-    texts
+    paths
 }
 
 /// The last bytes of a file, from the beginning of a line.
 fn end_of(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
+    read_from(open(path)?, 0, bytes_max)
+}
+
+/// The whole lines of a file behind `from`, the last ones if they are too many, and where they end.
+fn lines_from(path: &Path, from: u64, bytes_max: u64) -> io::Result<(Vec<u8>, u64)> {
+    let file = open(path)?;
+    let len = file.metadata()?.len();
+    // A file that was written anew has nothing that was read.
+    let from = if from > len { 0 } else { from };
+    let mut text = read_from(file, from, bytes_max)?;
+    let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    let rest = (text.len() - whole) as u64;
+    text.truncate(whole);
+    Ok((text, len.max(from) - rest))
+}
+
+/// Opens a file that is the user's own and no link, and waits for nobody.
+fn open(path: &Path) -> io::Result<File> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let mut file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
     let data = file.metadata()?;
     if !data.is_file() {
         return Err(io::Error::other("not a file"));
     }
-    let from = data.len().saturating_sub(bytes_max);
-    file.seek(SeekFrom::Start(from))?;
+    if data.uid() != rustix::process::geteuid().as_raw() {
+        return Err(io::Error::other("not the user's own"));
+    }
+    Ok(file)
+}
+
+/// What stands behind `from`, the last bytes of it if it is too long, from the beginning of a line.
+fn read_from(mut file: File, from: u64, bytes_max: u64) -> io::Result<Vec<u8>> {
+    let len = file.metadata()?.len();
+    let begin = from.max(len.saturating_sub(bytes_max));
+    file.seek(SeekFrom::Start(begin))?;
     let mut text = Vec::new();
-    file.take(bytes_max).read_to_end(&mut text)?;
-    if from > 0 {
-        let begin = text.iter().position(|byte| *byte == b'\n').map_or(text.len(), |end| end + 1);
-        text.drain(..begin);
+    file.take(len - begin.min(len)).read_to_end(&mut text)?;
+    if begin > from {
+        let line = text.iter().position(|byte| *byte == b'\n').map_or(text.len(), |end| end + 1);
+        text.drain(..line);
     }
     Ok(text)
 }
@@ -232,6 +305,20 @@ mod tests {
         assert_eq!(end_of(&path, 100).unwrap(), b"one\ntwo\nthree\n");
         assert_eq!(end_of(&path, 12).unwrap(), b"two\nthree\n");
         assert_eq!(end_of(&path, 3).unwrap(), b"");
+    }
+
+    #[test]
+    fn a_file_that_grows_is_read_line_by_line_and_each_line_once() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("log");
+        write(&path, "one\ntw");
+        assert_eq!(lines_from(&path, 0, 100).unwrap(), (b"one\n".to_vec(), 4));
+        write(&path, "one\ntwo\nthree\n");
+        assert_eq!(lines_from(&path, 4, 100).unwrap(), (b"two\nthree\n".to_vec(), 14));
+        assert_eq!(lines_from(&path, 4, 7).unwrap(), (b"three\n".to_vec(), 14));
+        assert_eq!(lines_from(&path, 14, 100).unwrap(), (Vec::new(), 14));
+        write(&path, "new\n");
+        assert_eq!(lines_from(&path, 14, 100).unwrap(), (b"new\n".to_vec(), 4));
     }
 
     #[test]

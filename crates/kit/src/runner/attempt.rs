@@ -1,12 +1,14 @@
 //! One attempt: one agent process, from its start to the end of its turn and of itself.
 
 mod background;
+mod doubt;
 mod gates;
 mod limited;
 mod steering;
 mod stopping;
 
 use self::background::Background;
+use self::doubt::{Doubt, SessionLook};
 use self::gates::{Asked, Gates, Pipe};
 use self::stopping::Stop;
 use super::account::{self, Homes};
@@ -178,6 +180,9 @@ impl Runner {
             timers: Vec::new(),
             turn_limit: self.turn_limit(capabilities),
             account_watch,
+            doubt: None,
+            session_look: SessionLook::default(),
+            was_told_ended: false,
             idle: IdleWatch::new(self.request.idle, request.agent_retries, began),
             novelty: Novelty::default(),
             has_spoken: false,
@@ -217,6 +222,8 @@ enum Happening {
     Due,
     Printed(Output),
     Accounted(Vec<Response>),
+    /// The files of the session have gained this.
+    Written(Vec<u8>),
 }
 
 /// The state of one attempt.
@@ -251,6 +258,11 @@ struct Attempt<'a> {
     account_watch: Option<AccountWatch>,
     idle: IdleWatch,
     novelty: Novelty,
+    /// What the idle watch says, and the agent's other witness was not heard on yet.
+    doubt: Option<Doubt>,
+    session_look: SessionLook,
+    /// The witness has said that the turn is over, which counts as progress once.
+    was_told_ended: bool,
     /// The agent has printed a line.
     has_spoken: bool,
     /// Since when everything stands still.
@@ -307,6 +319,7 @@ impl Attempt<'_> {
                 () = sleep_until(deadline) => Happening::Due,
                 Some(printed) = output.recv(), if pipes_open > 0 => Happening::Printed(printed),
                 responses = account_watch::more(&mut self.account_watch) => Happening::Accounted(responses),
+                lines = self.session_look.news() => Happening::Written(lines),
             };
             if let Some((_, drain)) = &mut exited {
                 drain.waited(waiting.elapsed(), matches!(happening, Happening::Printed(_)));
@@ -336,6 +349,7 @@ impl Attempt<'_> {
                 }
                 Happening::Due => self.on_time(pipes_open > 0 && !output.is_empty()),
                 Happening::Accounted(responses) => self.accounted(responses),
+                Happening::Written(lines) => self.session_read(&lines),
                 Happening::Printed(Output::Stdout(bytes)) => {
                     stdout.push(&bytes, |line| self.line(line, Pipe::Stdout));
                 }
@@ -380,6 +394,7 @@ impl Attempt<'_> {
         stderr.finish(|line| self.line(line, Pipe::Stderr));
         self.open_gates(false);
         let exit = exited.map_or(Exit::Code(-1), |(exit, _)| exit);
+        self.hear_the_session().await;
         self.input(Input::Exit(exit));
         self.lose_steers();
         self.leave_background(exit);
@@ -486,11 +501,13 @@ impl Attempt<'_> {
                 Action::TurnEnded(end) => self.turn_ended(*end),
                 Action::TurnOpened => self.background.turn_opened(),
                 Action::Http { id, method, path, body } => {
+                    self.doubt.iter_mut().for_each(|doubt| doubt.is_asked = true);
                     if let Some(server) = &self.server {
                         server.call(id, method, &path, body);
                     }
                 }
                 Action::OpenSse(id, path) => {
+                    self.doubt.iter_mut().for_each(|doubt| doubt.is_asked = true);
                     if let Some(server) = &self.server {
                         server.listen(id, &path);
                     }
@@ -502,6 +519,11 @@ impl Attempt<'_> {
                     got_on.extend(of);
                 }
                 Action::Progress(_) => {}
+                Action::AskSession(session_id) => {
+                    self.doubt.iter_mut().for_each(|doubt| doubt.is_asked = true);
+                    self.ask_session(session_id);
+                }
+                Action::Testified(standing) => self.testified(standing),
                 Action::Cannot(what) => self.cannot(what, input),
                 _ => {}
             }

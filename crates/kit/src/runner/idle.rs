@@ -121,6 +121,11 @@ impl IdleWatch {
         self.too_often(&announced).or_else(|| self.too_long(&announced))
     }
 
+    /// When there was progress last.
+    pub(super) fn since(&self) -> Instant {
+        self.since
+    }
+
     /// A pause of this length does not count.
     pub(super) fn shift(&mut self, pause: Duration) {
         self.since += pause;

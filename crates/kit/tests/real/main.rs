@@ -27,3 +27,4 @@ mod stops;
 mod tools;
 mod traces;
 mod verdicts;
+mod witness;

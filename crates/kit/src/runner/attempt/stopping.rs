@@ -6,7 +6,7 @@ use super::background::Verdict;
 use crate::limits;
 use crate::runner::idle::Alarm;
 use crate::supervise::ladder::{Haste, Rung};
-use belay_agents::{Input, RunRequest, TimerId};
+use belay_agents::{Input, RunRequest, Standing, TimerId};
 use belay_trace::{Event, Failure, FailureKind, Interrupted, Level, StopReason};
 use rustix::process::Signal;
 use std::time::Duration;
@@ -187,6 +187,7 @@ impl Attempt<'_> {
     pub(super) fn shift(&mut self, time: Duration) {
         self.idle.shift(time);
         self.background.shift(time);
+        self.doubt.iter_mut().for_each(|doubt| doubt.shift(time));
         let climb = self.stop.as_mut().and_then(|stop| stop.climb.as_mut());
         let timers = self.timers.iter_mut().map(|(at, _)| at);
         timers.chain(climb).chain(self.linger.as_mut()).for_each(|at| *at += time);
@@ -199,6 +200,7 @@ impl Attempt<'_> {
         }
         // A stop is under way, or nothing is open: the agent owes us nothing but its end.
         let idle = match (&self.stop, drained) {
+            (None, None) if let Some(doubt) = &self.doubt => Some(doubt.until),
             (None, None) if self.background.works() => self.idle.deadline(),
             (None, None) => self.background.deadline(),
             _ => None,
@@ -244,9 +246,7 @@ impl Attempt<'_> {
         }
         // Behind the timers: one of them may end the turn.
         if self.stop.is_none() && self.background.works() {
-            if let Some(alarm) = self.idle.check(now) {
-                self.alarm.get_or_insert(alarm);
-            }
+            self.watch_turn(now);
         } else if self.stop.is_none() {
             self.watch_background(now);
         }
@@ -254,6 +254,20 @@ impl Attempt<'_> {
 }
 
 impl Attempt<'_> {
+    /// Keeps a turn to its limit, and doubts that it is silent.
+    fn watch_turn(&mut self, now: Instant) {
+        match &self.doubt {
+            Some(doubt) if doubt.until <= now => self.believe(Some(Standing::Unknown)),
+            Some(_) => {}
+            None => match self.idle.check(now) {
+                Some(alarm @ (Alarm::Warn(_) | Alarm::Stop(StopReason::Stalled, _))) => {
+                    self.doubt(alarm, now);
+                }
+                alarm => self.alarm = alarm,
+            },
+        }
+    }
+
     /// Keeps background tasks to their limit.
     fn watch_background(&mut self, now: Instant) {
         let words = match self.background.check(now) {
