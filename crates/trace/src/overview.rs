@@ -1,8 +1,9 @@
 //! What a list of runs says of each: read from both ends of its journal, however long that is.
 
 use crate::journal::EVENTS_FILE;
+use crate::liveness;
 use crate::store::{RunState, StoredRun};
-use crate::{AttemptResult, Event, Failure, FailureKind, Record, RunResult, Usage};
+use crate::{AttemptResult, Event, Failure, FailureKind, Record, RunProcess, RunResult, Usage};
 use jiff::Timestamp;
 use serde::Deserialize;
 use std::borrow::Cow;
@@ -31,6 +32,8 @@ pub struct Overview {
     pub cwd: Option<String>,
     /// What it has used, as far as it stands at one of the ends.
     pub usage: Option<Usage>,
+    /// The process that has begun it.
+    pub process: Option<RunProcess>,
     /// Why it did not answer, if it has ended so.
     pub failure: Option<Failure>,
 }
@@ -49,11 +52,10 @@ impl StoredRun {
             session_id: None,
             cwd: None,
             usage: None,
+            process: None,
             failure: None,
         };
-        // Before the journal is read: a run that ends meanwhile has its result in it.
-        let running = self.is_locked().unwrap_or(false);
-        if overview.read(self, running).is_err() {
+        if overview.read(self).is_err() {
             overview.damaged = true;
         }
         overview
@@ -97,16 +99,19 @@ struct Line<'a> {
 }
 
 impl Overview {
-    fn read(&mut self, run: &StoredRun, running: bool) -> io::Result<()> {
+    fn read(&mut self, run: &StoredRun) -> io::Result<()> {
         let mut file = File::open(run.folder().join(EVENTS_FILE))?;
+        // Before the journal is read: a run that ends meanwhile has its result in it.
+        let held = liveness::held(&file);
         let len = file.metadata()?.len();
         let mut head = Vec::new();
         (&mut file).take(END_BYTES).read_to_end(&mut head)?;
         self.head(&head);
         let tail = last_lines(&mut file, len)?;
         let has_result = self.tail(&tail);
-        if running && !has_result {
-            self.state = RunState::Running;
+        if !has_result {
+            let life = liveness::of(held, self.process.as_ref(), &file);
+            self.state = RunState::without_end(life, self.state == RunState::Answered);
         }
         Ok(())
     }
@@ -131,6 +136,7 @@ impl Overview {
                 self.started = Some(record.ts);
                 self.agent = started.agents.into_iter().next().unwrap_or_default();
                 self.cwd = started.cwd;
+                self.process = started.process;
             }
             Event::AttemptStarted(started) => self.model = started.model.or(self.model.take()),
             Event::SessionStarted(session) if record.parent_tool_id.is_none() => {
