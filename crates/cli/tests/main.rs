@@ -16,6 +16,7 @@ mod drift;
 #[cfg(target_os = "linux")]
 mod faults;
 mod given;
+mod hosts;
 mod interactive;
 mod journal;
 mod logs;

@@ -154,7 +154,7 @@ fn runs_are_found_by_how_they_stand_and_by_their_agent() {
     exit 2
     --- stdout
     --- stderr
-    error: invalid value 'done' for '--state <STATE>': use running, waiting, answered, failed, crashed, damaged, or a kind of failure such as interrupted
+    error: invalid value 'done' for '--state <STATE>': use running, waiting, answered, failed, crashed, lost, damaged, or a kind of failure such as interrupted
 
     For more information, try '--help'.
     "#);

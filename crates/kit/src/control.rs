@@ -8,8 +8,8 @@ use crate::limits::{CONTROL_LINE_BYTES_MAX, CONTROL_PACE, CONTROL_PATIENCE, READ
 use crate::runner::Command;
 use belay_agents::{Line, LineSplitter};
 use belay_trace::journal::CONTROL_FILE;
-use belay_trace::{ControlLine, StopReason, StoredRun};
-use rustix::fs::{FileType, FlockOperation, Mode, OFlags};
+use belay_trace::{ControlLine, StopReason, StoredRun, lock};
+use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -73,9 +73,13 @@ fn write(path: &Path, text: &[u8]) -> Result<(), NotHeard> {
         return Err(NotHeard::NoPipe);
     }
     // A long text goes in piece by piece, and another writer must not come between.
-    let locked = patiently(|| rustix::fs::flock(&fd, FlockOperation::NonBlockingLockExclusive));
-    locked.map_err(not_heard)?;
     let (mut file, mut rest) = (File::from(fd), text);
+    let locked = patiently(|| match lock::try_exclusive(&file) {
+        Ok(false) => Err(Errno::AGAIN),
+        // Without locks, what is shorter than a page comes whole all the same.
+        Ok(true) | Err(_) => Ok(()),
+    });
+    locked.map_err(not_heard)?;
     while !rest.is_empty() {
         let written = patiently(|| match file.write(rest) {
             Err(error) => Err(Errno::from_io_error(&error).unwrap_or(Errno::IO)),

@@ -22,7 +22,7 @@ use belay_trace::journal::{
     BLOBS_DIR, EVENTS_FILE, FIELD_BYTES_MAX, InputKind, REQUEST_FILE, RUNS_DIR,
     attempt_request_file, input_file,
 };
-use belay_trace::{BlobRef, Failure, FailureKind, RawRef, Record};
+use belay_trace::{BlobRef, Failure, FailureKind, RawRef, Record, RunProcess};
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::os::unix::fs::MetadataExt as _;
@@ -40,6 +40,8 @@ pub(crate) struct Journal {
     redactor: Redactor,
     /// Of a journal that is lost.
     last_words: Option<LastWords>,
+    /// Why others cannot see by a lock that the run is alive.
+    unlocked: Option<String>,
 }
 
 #[derive(Debug)]
@@ -73,7 +75,7 @@ impl Journal {
         write_request(&folder.join(REQUEST_FILE), request, redactor)?;
         let events = Arc::new(private_file(&folder.join(UNBORN_FILE))?);
         // Says that the run is alive: the system takes the lock away when we die, however we die.
-        events.lock()?;
+        let unlocked = lock(&events).err().map(|error| error.to_string());
         let syncer = Syncer::start(durability);
         syncer.add(&events);
         syncer.add_once(folder.join(REQUEST_FILE));
@@ -81,7 +83,8 @@ impl Journal {
         let blobs = Blobs::new(folder.join(BLOBS_DIR));
         let (written, pending, input) = (0, Vec::new(), None);
         let files = Files { folder, events, written, shown: 0, pending, blobs, input, syncer };
-        Ok(Self { files: Some(files), last_words: None, redactor: redactor.clone() })
+        let (redactor, last_words) = (redactor.clone(), None);
+        Ok(Self { files: Some(files), redactor, last_words, unlocked })
     }
 
     /// Lets others see the run: from its first moment it is alive, and its folder is whole.
@@ -101,6 +104,20 @@ impl Journal {
     pub(crate) fn failure(state_dir: &Path, error: &io::Error) -> Failure {
         let message = format!("cannot write the journal in {}: {error}", state_dir.display());
         Failure::new(FailureKind::LocalIo, message)
+    }
+
+    /// The process that holds the journal, if there is one.
+    pub(crate) fn process(&self) -> Option<RunProcess> {
+        self.files.as_ref().map(|_| RunProcess::this(self.unlocked.is_none()))
+    }
+
+    /// Why there is no lock on the journal, if there is none.
+    pub(crate) fn unlocked(&self) -> Option<String> {
+        let why = self.unlocked.as_ref()?;
+        let folder = self.folder()?.display();
+        Some(format!(
+            "no lock in {folder} ({why}): on another machine nobody sees whether this run lives"
+        ))
     }
 
     /// The run's folder.
@@ -257,6 +274,14 @@ impl Files {
             self.syncer.add_once(self.folder.to_path_buf());
         }
         Ok(blob.sha256)
+    }
+}
+
+/// Takes the lock of a new file, of which nobody else knows.
+fn lock(events: &File) -> io::Result<()> {
+    match belay_trace::lock::try_exclusive(events)? {
+        true => Ok(()),
+        false => Err(io::Error::other("another process holds it")),
     }
 }
 

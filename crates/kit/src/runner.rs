@@ -289,7 +289,11 @@ impl Runner {
                 .trace_context
                 .as_ref()
                 .and_then(|context| context.traceparent()),
+            process: self.publisher.journal.process(),
         }));
+        if let Some(words) = self.publisher.journal.unlocked() {
+            self.publisher.event(Event::notice(Level::Warn, "journal_lock", words));
+        }
         if let Some(phase_name) = self.request.phase.clone() {
             self.publisher.event(Event::Phase(Phase { phase_name }));
         }

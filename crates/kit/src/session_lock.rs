@@ -466,7 +466,11 @@ impl Task {
     /// Who uses the session besides whoever holds its file: a run that has begun it or was forced, or what a run
     /// has left behind that is gone.
     fn others(&self, name: &str, text: &[u8]) -> Option<Claim> {
-        let left = User::read(text).filter(|user| user.left_behind().is_some());
+        let before = User::read(text).filter(|user| user.run != self.user.run);
+        if let Some(user) = before.clone().filter(User::may_be_there) {
+            return Some(Claim::InUse(user));
+        }
+        let left = before.filter(|user| user.left_behind().is_some());
         let mut left = left.map(Claim::LeftBehind);
         for found in files::list(&self.runs()) {
             let Ok(mark) = serde_json::from_slice::<Mark>(&found.text) else { continue };
@@ -479,6 +483,7 @@ impl Task {
             }
             match found.is_held() {
                 Some(true) => return Some(Claim::InUse(mark.user)),
+                _ if mark.user.may_be_there() => return Some(Claim::InUse(mark.user)),
                 Some(false) if mark.user.left_behind().is_some() => {
                     left.get_or_insert(Claim::LeftBehind(mark.user));
                 }

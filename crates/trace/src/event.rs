@@ -115,6 +115,25 @@ pub struct RunStarted {
     /// The span of somebody else's, as in W3C's Trace Context, under which the run stands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
+    /// The process that works on the run: others ask whether it lives.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process: Option<RunProcess>,
+}
+
+/// The process that works on a run, so that whoever sees its journal, on this machine or on another one, can tell
+/// whether it lives.
+#[derive(Default, Eq)]
+pub struct RunProcess {
+    /// The name of its machine; empty where that is not known.
+    pub host: String,
+    /// The number that the machine's kernel has given itself when it was started.
+    pub boot_id: String,
+    /// The process id.
+    pub pid: u32,
+    /// When it was started, in ticks since its machine was: process ids come again.
+    pub start: u64,
+    /// It holds a lock on what it writes.
+    pub locked: bool,
 }
 
 /// An agent process was started.

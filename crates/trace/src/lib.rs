@@ -17,6 +17,8 @@ mod ids;
 pub mod journal;
 mod json;
 mod lines;
+mod liveness;
+pub mod lock;
 mod long;
 mod node;
 mod overview;
@@ -41,21 +43,24 @@ pub use crate::event::{
     CompactionStatus, Containment, Context, ContextSource, Decision, DecisionSource, Denial, Event,
     Failover, Interrupted, LeftProcess, Level, LogDegraded, Notice, ObserverDropped, OversizedLine,
     PermissionDecision, PermissionDenied, PermissionRequest, Phase, Plan, PlanItem, PlanStatus,
-    RateLimit, RateLimitWindow, Reasoning, Retry, RunResult, RunStarted, SessionStarted, Steered,
-    StopReason, TaskKind, Text, TextRetracted, ToolCall, ToolCallDelta, ToolCallStart, ToolKind,
-    ToolProgress, ToolResult, TurnStarted, Unknown, UsageReport, Waiting,
+    RateLimit, RateLimitWindow, Reasoning, Retry, RunProcess, RunResult, RunStarted,
+    SessionStarted, Steered, StopReason, TaskKind, Text, TextRetracted, ToolCall, ToolCallDelta,
+    ToolCallStart, ToolKind, ToolProgress, ToolResult, TurnStarted, Unknown, UsageReport, Waiting,
 };
 pub use crate::failure::{Evidence, EvidenceSource, Failure, FailureKind};
 pub use crate::fold::Fold;
 pub use crate::ids::{BadId, ToolId, TraceId};
 pub use crate::json::Json;
 pub use crate::lines::Integrity;
+pub use crate::liveness::Liveness;
 pub use crate::long::LongField;
 pub use crate::node::{Node, NodeStatus, NodeType};
 pub use crate::overview::{Overview, SESSION_QUEUE};
 pub use crate::read::{Excess, ReadError, read_file, read_latest};
 pub use crate::record::{BlobRef, RawRef, Record, VERSION};
-pub use crate::running::{RUNNING_DIR, RunningMark, dead_runs, is_at_work, running_file};
+pub use crate::running::{
+    RUNNING_DIR, RunningMark, dead_runs, is_at_work, is_mark_held, running_file,
+};
 pub use crate::store::{NoSuchRun, RunState, RunSummary, Store, StoredRun};
 pub use crate::tail::Tail;
 pub use crate::trace_config::{SessionStart, TraceConfig, TraceEnd, TraceStart};

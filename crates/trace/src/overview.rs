@@ -1,8 +1,9 @@
 //! What a list of runs says of each: read from both ends of its journal, however long that is.
 
 use crate::journal::EVENTS_FILE;
+use crate::liveness;
 use crate::store::{RunState, StoredRun};
-use crate::{AttemptResult, Event, Failure, FailureKind, Record, RunResult, Usage};
+use crate::{AttemptResult, Event, Failure, FailureKind, Record, RunProcess, RunResult, Usage};
 use jiff::Timestamp;
 use serde::Deserialize;
 use std::borrow::Cow;
@@ -33,6 +34,8 @@ pub struct Overview {
     pub cwd: Option<String>,
     /// What it has used, as far as it stands at one of the ends.
     pub usage: Option<Usage>,
+    /// The process that has begun it.
+    pub process: Option<RunProcess>,
     /// Why it did not answer, if it has ended so.
     pub failure: Option<Failure>,
 }
@@ -52,11 +55,10 @@ impl StoredRun {
             session_id: None,
             cwd: None,
             usage: None,
+            process: None,
             failure: None,
         };
-        // Before the journal is read: a run that ends meanwhile has its result in it.
-        let running = self.is_locked().unwrap_or(false);
-        if overview.read(self, running).is_err() {
+        if overview.read(self).is_err() {
             overview.damaged = true;
         }
         overview
@@ -103,16 +105,19 @@ struct Line<'a> {
 }
 
 impl Overview {
-    fn read(&mut self, run: &StoredRun, running: bool) -> io::Result<()> {
+    fn read(&mut self, run: &StoredRun) -> io::Result<()> {
         let mut file = File::open(run.folder().join(EVENTS_FILE))?;
+        // Before the journal is read: a run that ends meanwhile has its result in it.
+        let held = liveness::held(&file);
         let len = file.metadata()?.len();
         let mut head = Vec::new();
         (&mut file).take(END_BYTES).read_to_end(&mut head)?;
         self.head(&head);
         let tail = last_lines(&mut file, len)?;
         let has_result = self.tail(&tail);
-        if running && !has_result {
-            self.state = RunState::Running;
+        if !has_result {
+            let life = liveness::of(held, self.process.as_ref(), &file);
+            self.state = RunState::without_end(life, self.state == RunState::Answered);
         }
         self.queued &= self.state == RunState::Running;
         Ok(())
@@ -138,6 +143,7 @@ impl Overview {
                 self.started = Some(record.ts);
                 self.agent = started.agents.into_iter().next().unwrap_or_default();
                 self.cwd = started.cwd;
+                self.process = started.process;
             }
             Event::Notice(notice) if notice.code.as_deref() == Some(SESSION_QUEUE) => {
                 self.queued = true;

@@ -1,10 +1,11 @@
 //! Which runs of a trace are at work: each holds a lock on a small file beside the trace, which the system takes
 //! away when its process dies, however that dies.
 
-use crate::{Node, TraceId};
+use crate::liveness::{self, Liveness};
+use crate::{Node, RunProcess, TraceId};
 use serde::{Deserialize, Serialize};
-use std::fs::{self, File, TryLockError};
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 /// The folder of these files, in the folder of the traces.
@@ -18,6 +19,30 @@ pub struct RunningMark {
     pub trace: String,
     /// The process that writes it. Another one may have this number by now: the lock says whether it lives.
     pub pid: u32,
+    /// The same with its machine, where locks may be none or kept to each machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub process: Option<RunProcess>,
+}
+
+/// How much is read of a mark: belay writes less than half of it.
+const MARK_BYTES_MAX: u64 = 1024;
+
+impl RunningMark {
+    /// What stands in a mark; one that cannot be read belongs to no trace.
+    pub fn read(file: &File) -> Self {
+        let mut text = String::new();
+        let read = file.take(MARK_BYTES_MAX).read_to_string(&mut text);
+        read.ok().and_then(|_| serde_json::from_str(&text).ok()).unwrap_or_default()
+    }
+}
+
+/// True while the run of an opened mark may be at work: its process lives, or that cannot be found out here.
+pub fn is_mark_held(file: &File, mark: &RunningMark) -> bool {
+    match (liveness::held(file), &mark.process) {
+        (Some(true), _) => true,
+        (None, None) => true,
+        (held, process) => liveness::of(held, process.as_ref(), file) != Liveness::Gone,
+    }
 }
 
 /// The file of a run, if its id can be one.
@@ -44,9 +69,8 @@ pub fn is_at_work(dir: &Path, run: &str) -> bool {
         Ok(_) => return false,
         Err(error) => return error.kind() != io::ErrorKind::NotFound,
     }
-    match File::open(&path).map(|file| file.try_lock_shared()) {
-        Ok(Ok(())) => false,
-        Ok(Err(TryLockError::WouldBlock | TryLockError::Error(_))) => true,
+    match File::open(&path) {
+        Ok(file) => is_mark_held(&file, &RunningMark::read(&file)),
         Err(error) => error.kind() != io::ErrorKind::NotFound,
     }
 }

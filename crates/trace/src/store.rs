@@ -2,10 +2,11 @@
 
 use crate::journal::{EVENTS_FILE, RUNS_DIR};
 use crate::lines::{Integrity, Lines};
-use crate::{Event, FailureKind, Record, RunResult, TraceId};
+use crate::liveness::{self, Liveness};
+use crate::{Event, FailureKind, Record, RunProcess, RunResult, TraceId};
 use jiff::Timestamp;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, BufRead as _, BufReader, Read as _, Write};
 use std::iter;
 use std::path::{Path, PathBuf};
 
@@ -45,6 +46,8 @@ pub struct RunSummary {
     pub cwd: Option<String>,
     /// How it stands.
     pub state: RunState,
+    /// The process that has begun it.
+    pub process: Option<RunProcess>,
     /// The result, if there is one.
     pub result: Option<RunResult>,
     /// What is not whole in its journal.
@@ -62,6 +65,8 @@ pub enum RunState {
     Failed(FailureKind),
     /// It has no result, and nobody works on it: belay was killed.
     Crashed,
+    /// It has no result, and was begun on another machine: whether it is still at work, only that one knows.
+    Lost,
 }
 
 /// No run, or more than one, has such an id.
@@ -200,6 +205,7 @@ impl StoredRun {
             session_id: None,
             cwd: None,
             state: RunState::Crashed,
+            process: None,
             result: None,
             integrity: Integrity::default(),
         };
@@ -219,9 +225,13 @@ impl StoredRun {
         summary.integrity = lines.integrity();
         summary.state = match &summary.result {
             Some(RunResult { failure: Some(failure), .. }) => RunState::Failed(failure.kind),
-            _ if !has_ended && self.is_locked()? => RunState::Running,
-            Some(_) => RunState::Answered,
-            None => RunState::Crashed,
+            _ if has_ended => RunState::Answered,
+            answer => {
+                let events = File::open(self.folder.join(EVENTS_FILE))?;
+                let held = liveness::held(&events);
+                let life = liveness::of(held, summary.process.as_ref(), &events);
+                RunState::without_end(life, answer.is_some())
+            }
         };
         Ok(summary)
     }
@@ -230,13 +240,41 @@ impl StoredRun {
         Ok(Lines::new(File::open(self.folder.join(EVENTS_FILE))?))
     }
 
-    /// Whoever runs the run holds a lock on its events, which the system takes away when he dies.
+    /// Whether its process lives. It holds a lock on its events, which the system takes away when it dies.
     ///
     /// # Errors
     /// When the journal cannot be opened.
-    pub fn is_locked(&self) -> io::Result<bool> {
+    pub fn liveness(&self) -> io::Result<Liveness> {
         let events = File::open(self.folder.join(EVENTS_FILE))?;
-        Ok(matches!(events.try_lock_shared(), Err(fs::TryLockError::WouldBlock)))
+        let held = liveness::held(&events);
+        let mut first = Vec::new();
+        BufReader::new((&events).take(FIRST_BYTES_MAX)).read_until(b'\n', &mut first)?;
+        let record = serde_json::from_slice::<Record>(&first).ok();
+        let process = record.and_then(|record| match record.event {
+            Event::RunStarted(started) => started.process,
+            _ => None,
+        });
+        Ok(liveness::of(held, process.as_ref(), &events))
+    }
+}
+
+/// How long the first line of a journal may be: the agents of a chain, a folder, and some numbers.
+const FIRST_BYTES_MAX: u64 = 64 << 10;
+
+impl RunState {
+    /// How a run stands whose journal has no end; it may have answered before that.
+    pub(crate) fn without_end(life: Liveness, has_answered: bool) -> Self {
+        match life {
+            Liveness::AtWork => Self::Running,
+            _ if has_answered => Self::Answered,
+            Liveness::Gone => Self::Crashed,
+            Liveness::Unknown => Self::Lost,
+        }
+    }
+
+    /// True for a run that has ended, as far as is known here.
+    pub fn is_over(self) -> bool {
+        !matches!(self, Self::Running | Self::Lost)
     }
 }
 
@@ -247,6 +285,7 @@ impl RunSummary {
             Event::RunStarted(started) => {
                 self.agent = started.agents.into_iter().next().unwrap_or_default();
                 self.cwd = started.cwd;
+                self.process = started.process;
             }
             Event::SessionStarted(session) => self.session_id = Some(session.session_id),
             // An answer that was given before belay was killed is an answer.

@@ -6,10 +6,10 @@ use belay_trace::{
     DecisionSource, Denial, Effects, Event, EvidenceSource, Failover, Failure, FailureKind,
     Interrupted, Json, LeftProcess, Level, LogDegraded, ModelUsage, Notice, ObserverDropped,
     OversizedLine, PermissionDecision, PermissionDenied, PermissionRequest, Phase, Plan, PlanItem,
-    PlanStatus, RateLimit, RateLimitWindow, RawRef, Reasoning, Record, Retry, RunResult,
-    RunStarted, SessionStarted, Start, Steered, StopReason, TaskKind, Text, TextRetracted,
-    ToolCall, ToolCallDelta, ToolCallStart, ToolId, ToolKind, ToolProgress, ToolResult,
-    TurnStarted, Unknown, Usage, UsageReport, Waiting,
+    PlanStatus, RateLimit, RateLimitWindow, RawRef, Reasoning, Record, Retry, RunProcess,
+    RunResult, RunStarted, SessionStarted, Start, Steered, StopReason, TaskKind, Text,
+    TextRetracted, ToolCall, ToolCallDelta, ToolCallStart, ToolId, ToolKind, ToolProgress,
+    ToolResult, TurnStarted, Unknown, Usage, UsageReport, Waiting,
 };
 use std::collections::BTreeSet;
 
@@ -125,6 +125,13 @@ fn events() -> Vec<Event> {
             cwd: s("/p"),
             trace_id: s("t1"),
             traceparent: s("t1"),
+            process: Some(RunProcess {
+                host: "lab".into(),
+                boot_id: "7d1c".into(),
+                pid: 42,
+                start: 99,
+                locked: true,
+            }),
         }),
         Event::AttemptStarted(AttemptStarted {
             transport: "dialogue".into(),

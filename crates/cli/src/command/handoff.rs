@@ -1,7 +1,8 @@
 //! `belay handoff`
 
+use super::runs::state::lost_words;
 use crate::fail::{Fail, closed_pipe_is_fine};
-use crate::say::say;
+use crate::say::{say, warn};
 use crate::stored::{self, StateDir, unreadable};
 use crate::surroundings::environment;
 use belay_trace::{RunState, visible_line};
@@ -41,9 +42,17 @@ pub(crate) struct Handoff {
 impl Handoff {
     pub(crate) fn run(self) -> Result<u8, Fail> {
         let run = self.state_dir.find(&self.run)?;
-        if run.overview().state == RunState::Running {
-            return Err(Fail::usage(format!("run {} is still at work", run.id()))
-                .hint("stop it first: belay stop"));
+        let overview = run.overview();
+        match overview.state {
+            RunState::Running => {
+                return Err(Fail::usage(format!("run {} is still at work", run.id()))
+                    .hint("stop it first: belay stop"));
+            }
+            RunState::Lost => {
+                let words = format!("run {} is {}", run.id(), lost_words(&overview));
+                warn(format_args!("{words}: what it does from here on is not in the handoff"));
+            }
+            _ => {}
         }
         let request = stored::request(&run)?;
         let records = run.records().map_err(unreadable)?;

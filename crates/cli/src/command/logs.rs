@@ -4,7 +4,7 @@ mod raw;
 
 use self::raw::RawLines;
 use super::run::options::parts;
-use super::runs::state::state_word;
+use super::runs::state::{lost_words, state_word};
 use crate::fail::Fail;
 use crate::page::Page;
 use crate::say::{say, warn};
@@ -90,6 +90,7 @@ impl Logs {
             let overview = run.overview();
             let word = match overview.state {
                 RunState::Crashed => "has crashed: the belay that ran it is gone".to_owned(),
+                RunState::Lost => format!("is {}", lost_words(&overview)),
                 _ => format!("has ended: {}", state_word(&overview)),
             };
             say(format_args!("run {} {word}", stored::short_id(&store, run.id())));
@@ -219,7 +220,8 @@ fn is_alive(run: &StoredRun) -> bool {
         overview.last.is_none() && age.is_some_and(|age| (0..2).contains(&age))
     };
     match overview.state {
-        RunState::Running => true,
+        // Of a run on another machine the journal may go on: it is followed until somebody stops.
+        RunState::Running | RunState::Lost => true,
         RunState::Crashed => begins(),
         _ => false,
     }

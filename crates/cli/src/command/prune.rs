@@ -1,12 +1,12 @@
 //! `belay prune`
 
-use super::runs::state::{StateFilter, state_word};
+use super::runs::state::{StateFilter, lost_words, state_word};
 use crate::fail::Fail;
 use crate::figures;
 use crate::page::Page;
-use crate::say::warn;
+use crate::say::{say, warn};
 use crate::stored::{ShortIds, StateDir, unreadable};
-use belay_trace::{StoredRun, exit_code};
+use belay_trace::{RunState, StoredRun, exit_code};
 use clap::Args;
 use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
 use std::fs;
@@ -33,8 +33,8 @@ pub(crate) struct Prune {
     #[arg(long, value_name = "N", default_value_t = 0)]
     keep: usize,
 
-    /// Those that stand so: answered, failed, crashed, damaged, or a kind of failure; can be given more than
-    /// once.
+    /// Those that stand so: answered, failed, crashed, lost, damaged, or a kind of failure; can be given
+    /// more than once.
     #[arg(long, value_name = "STATE")]
     state: Vec<StateFilter>,
 
@@ -96,12 +96,24 @@ impl Prune {
     /// True for a run of ours that has ended, and is as asked for.
     fn wants(&self, run: &StoredRun, now: Timestamp) -> bool {
         let Some(age) = run.begun().map(|begun| now.duration_since(begun)) else { return false };
-        if age < self.older_than || run.is_locked().unwrap_or(false) {
+        if age < self.older_than {
             return false;
         }
-        // One that is being made has no lock yet, and perhaps not all its files.
         let overview = run.overview();
-        let has_result = !overview.damaged && overview.state != belay_trace::RunState::Crashed;
+        match overview.state {
+            RunState::Running => return false,
+            // Only that machine knows: it is removed where somebody says so.
+            RunState::Lost if !overview.damaged => {
+                let is_meant = self.state.iter().any(|state| state.takes(&overview));
+                if !is_meant {
+                    say(format_args!("run {} is {}: it stays", run.id(), lost_words(&overview)));
+                }
+                return is_meant;
+            }
+            _ => {}
+        }
+        // One that is being made has no lock yet, and perhaps not all its files.
+        let has_result = !overview.damaged && overview.state != RunState::Crashed;
         if !has_result && age < BEING_MADE {
             return false;
         }

@@ -37,7 +37,7 @@ pub(crate) struct Runs {
     #[arg(long, conflicts_with = "n")]
     all: bool,
 
-    /// Those that stand so: running, waiting (for a session), answered, failed, crashed, damaged, or a kind of failure such as
+    /// Those that stand so: running, waiting (for a session), answered, failed, crashed, lost, damaged, or a kind of failure such as
     /// interrupted or rate_limited; can be given more than once.
     #[arg(long, value_name = "STATE")]
     state: Vec<StateFilter>,

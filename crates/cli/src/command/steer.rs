@@ -1,5 +1,6 @@
 //! `belay steer`
 
+use super::runs::state::lost_words;
 use super::stop::not_heard;
 use crate::fail::{Fail, closed_pipe_is_fine};
 use crate::say::say;
@@ -51,8 +52,13 @@ impl Steer {
                 .hint(format_args!("go on with it: belay resume {short} \"…\""))
         };
         let overview = run.overview();
-        if overview.state != RunState::Running {
-            return Err(over());
+        match overview.state {
+            RunState::Running => {}
+            RunState::Lost => {
+                let words = format!("run {short} is {}", lost_words(&overview));
+                return Err(Fail::not_found(words).hint("speak to it on that machine"));
+            }
+            _ => return Err(over()),
         }
         let mut tail = Tail::of(&run).map_err(unreadable)?;
         // What stands there already is of other messages.

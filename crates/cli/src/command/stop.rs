@@ -1,12 +1,12 @@
 //! `belay stop`
 
-use super::runs::state::state_word;
+use super::runs::state::{lost_words, state_word};
 use crate::fail::Fail;
 use crate::figures;
 use crate::page::Page;
 use crate::say::say;
 use crate::stored::{self, ShortIds, StateDir, unreadable};
-use belay_trace::{ControlLine, Event, RunState, StoredRun, Tail, exit_code};
+use belay_trace::{ControlLine, Event, Liveness, Overview, RunState, StoredRun, Tail, exit_code};
 use belaykit::control::{self, NotHeard};
 use clap::Args;
 use std::io::Write as _;
@@ -61,7 +61,7 @@ impl Stop {
         let page = Page::new();
         let Some(id) = &self.run else {
             let running: Vec<_> =
-                all.iter().filter(|run| run.is_locked().unwrap_or(false)).collect();
+                all.iter().filter(|run| matches!(run.liveness(), Ok(Liveness::AtWork))).collect();
             if running.is_empty() {
                 say("No run is at work.");
             }
@@ -85,6 +85,7 @@ impl Stop {
                 self.wait(&run, short, &page)?;
             }
             RunState::Crashed => return Err(crashed(short)),
+            RunState::Lost => return Err(lost(short, &overview)),
             _ => {
                 let _ = writeln!(
                     &mut page.clone(),
@@ -127,6 +128,7 @@ impl Stop {
             match overview.state {
                 RunState::Running => {}
                 RunState::Crashed => return Err(crashed(short)),
+                RunState::Lost => return Err(lost(short, &overview)),
                 _ => {
                     let cost = overview.usage.as_ref().and_then(figures::dollars);
                     let cost = cost.map(|cost| format!(", {cost}")).unwrap_or_default();
@@ -164,6 +166,11 @@ fn crashed(short: &str) -> Fail {
         "run {short} has crashed: the belay that ran it is gone, and nobody can stop it"
     ))
     .hint(format_args!("`belay show {short}` says what was reached and how to go on"))
+}
+
+/// A run of another machine.
+fn lost(short: &str, overview: &Overview) -> Fail {
+    Fail::local(format!("run {short} is {}", lost_words(overview))).hint("stop it on that machine")
 }
 
 /// A run that is at work and cannot be spoken to.

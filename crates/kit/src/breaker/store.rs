@@ -6,6 +6,7 @@ use super::rules::Rule;
 use super::{Breakers, Scope};
 use crate::journal::files::{check_owner, private_dirs, private_file};
 use crate::limits;
+use belay_trace::lock;
 use jiff::Timestamp;
 use rustix::fs::{Mode, OFlags};
 use std::fs::{self, File};
@@ -54,7 +55,9 @@ impl Breakers {
         let State::Due(tripped) = self.look(key, now) else { return self.unclaimed(key, now) };
         // A store that cannot be written keeps nobody from his work.
         let Ok(file) = self.probe_file(key) else { return Claim::Free };
-        if file.try_lock().is_ok() {
+        // Where there are no locks, nor does it.
+        let Ok(is_ours) = lock::try_exclusive(&file) else { return Claim::Free };
+        if is_ours {
             // Whoever held it until now may have found out.
             return match self.look(key, now) {
                 State::Due(_) => {
@@ -170,9 +173,10 @@ impl Breakers {
     fn lock(&self) -> io::Result<File> {
         let file = open_or_make(&self.folder.join(LOCK_FILE))?;
         let began = Instant::now();
-        while let Err(error) = file.try_lock() {
+        // Each file is replaced as a whole: where there are no locks, one of two changes at the same moment is lost.
+        while let Ok(false) = lock::try_exclusive(&file) {
             if began.elapsed() > limits::BREAKER_LOCK {
-                return Err(error.into());
+                return Err(io::ErrorKind::WouldBlock.into());
             }
             thread::sleep(LOOK);
         }

@@ -11,7 +11,7 @@ use self::folder::check;
 use crate::redact::Redactor;
 use crate::{Environment, Redaction};
 use belay_trace::{
-    Fold, Node, ReadError, Store, TraceConfig, TraceEnd, TraceId, TraceStart, dead_runs,
+    Fold, Liveness, Node, ReadError, Store, TraceConfig, TraceEnd, TraceId, TraceStart, dead_runs,
 };
 use jiff::Timestamp;
 use std::io;
@@ -290,7 +290,8 @@ impl TraceFiles {
     fn is_at_work(&self, run: &str) -> bool {
         let stored = self.journals.as_ref().and_then(|journals| journals.find(run).ok());
         let stored = stored.filter(|stored| stored.id() == run);
-        stored.is_some_and(|stored| stored.is_locked().unwrap_or(false))
+        let liveness = stored.and_then(|stored| stored.liveness().ok());
+        liveness.is_some_and(|liveness| liveness != Liveness::Gone)
     }
 
     fn lock(&self) -> Result<Locked, TraceFileError> {

@@ -5,8 +5,8 @@
 use super::chain::Stopped;
 use super::{Caller, Runner};
 use crate::journal::files::{private_dirs, private_file};
-use belay_trace::{Event, Level};
-use std::fs::{File, OpenOptions, TryLockError};
+use belay_trace::{Event, Level, lock};
+use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -60,10 +60,8 @@ fn take(folder: &Path, max: u32) -> io::Result<Option<Slot>> {
     private_dirs(folder)?;
     for n in 0..max {
         let file = open(folder.join(n.to_string()))?;
-        match file.try_lock() {
-            Ok(()) => return Ok(Some(Slot(file))),
-            Err(TryLockError::WouldBlock) => {}
-            Err(TryLockError::Error(error)) => return Err(error),
+        if lock::try_exclusive(&file)? {
+            return Ok(Some(Slot(file)));
         }
     }
     Ok(None)

@@ -4,8 +4,9 @@
 
 use crate::journal::files::{check_owner, private_dirs, private_file};
 use crate::limits;
+use belay_trace::lock;
 use rustix::fs::{Mode, OFlags};
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -40,15 +41,14 @@ impl Held {
                 Err(error) if error.kind() == ErrorKind::NotFound => continue,
                 opened => opened?,
             };
-            match file.try_lock() {
+            match lock::try_exclusive(&file)? {
                 // Whoever held it may have removed it when done: then it is nobody's lock any more.
-                Ok(()) if !is_at(&file, path) => {}
-                Ok(()) => {
+                true if !is_at(&file, path) => {}
+                true => {
                     let text = read(&file);
                     return Ok(Take::Held(Self { file, path: path.to_owned() }, text));
                 }
-                Err(TryLockError::WouldBlock) => return Ok(Take::Busy(read(&file))),
-                Err(TryLockError::Error(error)) => return Err(error),
+                false => return Ok(Take::Busy(read(&file))),
             }
         }
         Err(io::Error::other("it is replaced again and again"))
@@ -58,7 +58,7 @@ impl Held {
     pub(super) fn put(path: &Path, text: &[u8]) -> io::Result<Self> {
         let new = path.with_added_extension(format!("{}.new", Uuid::new_v4().simple()));
         let made = private_file(&new).and_then(|mut file| {
-            file.try_lock()?;
+            lock::try_exclusive(&file)?;
             file.write_all(text)?;
             fs::rename(&new, path)?;
             Ok(Self { file, path: path.to_owned() })
@@ -114,11 +114,7 @@ impl Found {
 
     /// Whether a process holds it, if that can be found out.
     pub(super) fn is_held(&self) -> Option<bool> {
-        match self.file.try_lock_shared() {
-            Ok(()) => Some(false),
-            Err(TryLockError::WouldBlock) => Some(true),
-            Err(TryLockError::Error(_)) => None,
-        }
+        lock::is_held(&self.file)
     }
 
     /// Removes what a killed run has left long ago.

@@ -1,5 +1,6 @@
 //! Who uses a session: a run, its process, and the processes that may outlive it for a moment.
 
+use belay_trace::RunProcess;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -13,6 +14,11 @@ pub(crate) struct User {
     pub(crate) agent: String,
     process: ProcessId,
     since: Timestamp,
+    /// The machine of these processes, and the kernel's number since it was started; empty where that is not known.
+    #[serde(default)]
+    host: String,
+    #[serde(default)]
+    boot_id: String,
     /// Its agent, and the supervisor that ends it when belay was killed.
     #[serde(default)]
     below: Vec<ProcessId>,
@@ -34,7 +40,9 @@ impl User {
     pub(super) fn new(run: &str, agent: &str) -> Self {
         let process = ProcessId::of(std::process::id());
         let (run, agent) = (run.to_owned(), agent.to_owned());
-        Self { v: VERSION, run, agent, process, since: Timestamp::now(), below: Vec::new() }
+        let RunProcess { host, boot_id, .. } = RunProcess::this(true);
+        let (since, below) = (Timestamp::now(), Vec::new());
+        Self { v: VERSION, run, agent, process, since, host, boot_id, below }
     }
 
     /// A process that could not say who it is, such as on a disk that is full.
@@ -58,17 +66,31 @@ impl User {
 
     /// True if its process is there. One of another machine or container is not seen.
     pub(super) fn is_there(&self) -> bool {
-        self.process.state().is_some()
+        self.is_here() && self.process.state().is_some()
+    }
+
+    /// True if the session may be in use although nobody holds its lock: locks may be kept to each machine, or be
+    /// none. What was begun on another machine, only that one knows.
+    pub(super) fn may_be_there(&self) -> bool {
+        let is_us = self.is_here() && self.process.pid == std::process::id();
+        !is_us && (!self.is_here() || self.is_there())
+    }
+
+    /// True for a process of this machine.
+    fn is_here(&self) -> bool {
+        let (host, boot_id) = (self.host.clone(), self.boot_id.clone());
+        RunProcess { host, boot_id, ..RunProcess::default() }.is_here()
     }
 
     /// True if its process is there and stands still.
     pub(super) fn is_stopped(&self) -> bool {
-        self.process.state().is_some_and(|state| matches!(state, 'T' | 't'))
+        self.is_here() && self.process.state().is_some_and(|state| matches!(state, 'T' | 't'))
     }
 
     /// The process of its agent that lives on, if one does.
     pub(super) fn left_behind(&self) -> Option<u32> {
-        self.below.iter().find(|process| process.state().is_some()).map(|process| process.pid)
+        let mut below = self.below.iter().filter(|_| self.is_here());
+        below.find(|process| process.state().is_some()).map(|process| process.pid)
     }
 
     /// Why its session cannot be used: what follows "in use by".
@@ -87,6 +109,14 @@ impl fmt::Display for User {
         }
         let stopped = if self.is_stopped() { ", stopped" } else { "" };
         let (run, pid, since) = (&self.run, self.process.pid, self.since);
+        if !self.is_here() {
+            let host = &self.host;
+            return write!(
+                f,
+                "run {run} ({}, running or lost on {host}, since {since:.0})",
+                self.agent
+            );
+        }
         write!(f, "run {run} ({}, pid {pid}{stopped}, since {since:.0})", self.agent)
     }
 }

@@ -116,6 +116,14 @@ pub(crate) fn of_run(account: &Account, branch: Branch, when: WhenInUse) -> Resu
              wait for it: --queue; resume a copy: --fork"
         )));
     }
+    if let Some(words) = &account.lost
+        && branch == Branch::Itself
+        && when != WhenInUse::Force
+    {
+        return Err(Fail::in_use(format!("run {short} is {words}")).hint(format_args!(
+            "look there: belay show {short}; resume a copy: --fork; if it is lost for sure: --force"
+        )));
+    }
     match &account.session_id {
         None if is_running => Err(Fail::in_use(format!("run {short} has no session yet"))
             .hint(format_args!("follow it: belay logs {short} -f; try again when it has begun"))),

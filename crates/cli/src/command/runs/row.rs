@@ -1,10 +1,11 @@
 //! One run in a list: what its journal and its request say, as cells and as JSON.
 
-use super::state::state_word;
+use super::state::{lost_words, state_word};
 use crate::{figures, stored};
 use belay_trace::{Overview, RunState, StoredRun, visible_line};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
+use std::borrow::Cow;
 
 #[derive(Debug)]
 pub(super) struct Row {
@@ -31,8 +32,11 @@ impl Row {
         Self { id: run.id().to_owned(), short: short.to_owned(), overview, prompt }
     }
 
-    pub(super) fn state(&self) -> &'static str {
-        state_word(&self.overview)
+    pub(super) fn state(&self) -> Cow<'static, str> {
+        match self.overview.state {
+            RunState::Lost if !self.overview.damaged => lost_words(&self.overview).into(),
+            _ => state_word(&self.overview).into(),
+        }
     }
 
     /// `claude-code:sonnet-4-5`.
@@ -87,7 +91,8 @@ impl Row {
         json!({
             "run": self.id,
             "short": self.short,
-            "state": self.state(),
+            "state": state_word(overview),
+            "host": overview.process.as_ref().map(|process| &process.host),
             "agent": overview.agent,
             "model": overview.model,
             "started": overview.started,

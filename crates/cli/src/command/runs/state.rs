@@ -1,6 +1,6 @@
 //! How a run stands, in one word.
 
-use belay_trace::{FailureKind, Overview, RunState};
+use belay_trace::{FailureKind, Overview, RunState, visible_line};
 use std::str::FromStr;
 
 /// The word for a run in a list.
@@ -19,11 +19,19 @@ pub(crate) fn word(state: RunState) -> &'static str {
         RunState::Answered => "answered",
         RunState::Failed(kind) => kind.name(),
         RunState::Crashed => "crashed",
+        RunState::Lost => "lost",
     }
 }
 
 /// At work, and without an agent: it waits for a session.
 const WAITING: &str = "waiting";
+
+/// What is known here of a run that was begun on another machine and has no end.
+pub(crate) fn lost_words(overview: &Overview) -> String {
+    let host = overview.process.as_ref().map_or("another machine", |process| &process.host);
+    format!("running or lost on {}", visible_line(host))
+}
+
 const DAMAGED: &str = "damaged";
 const FAILED: &str = "failed";
 
@@ -53,7 +61,7 @@ impl FromStr for StateFilter {
 
     fn from_str(name: &str) -> Result<Self, String> {
         // `crashed` is also what an agent can do: of a run it says that belay itself is gone.
-        let states = [RunState::Running, RunState::Answered, RunState::Crashed];
+        let states = [RunState::Running, RunState::Answered, RunState::Crashed, RunState::Lost];
         let kinds = FailureKind::ALL.map(RunState::Failed);
         let state = states.into_iter().chain(kinds).find(|state| word(*state) == name);
         match (name, state) {
@@ -62,7 +70,7 @@ impl FromStr for StateFilter {
             (FAILED, _) => Ok(Self::Failed),
             (_, Some(state)) => Ok(Self::State(state)),
             (_, None) => Err(
-                "use running, waiting, answered, failed, crashed, damaged, or a kind of failure such as interrupted"
+                "use running, waiting, answered, failed, crashed, lost, damaged, or a kind of failure such as interrupted"
                     .to_owned(),
             ),
         }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 const COLUMNS: [Column; 9] = [
     Column { head: "RUN", max: 36, right: false, from: 0 },
-    Column { head: "STATE", max: 20, right: false, from: 0 },
+    Column { head: "STATE", max: 40, right: false, from: 0 },
     Column { head: "AGENT", max: 28, right: false, from: 0 },
     Column { head: "COST", max: 12, right: true, from: 0 },
     Column { head: "TOKENS", max: 14, right: true, from: 90 },
@@ -33,7 +33,7 @@ fn cells(row: &Row, now: Timestamp) -> [String; 9] {
     let or_dash = |text: String| if text.is_empty() { "-".to_owned() } else { text };
     [
         row.short.clone(),
-        row.state().to_owned(),
+        row.state().into_owned(),
         or_dash(row.agent()),
         or_dash(row.cost()),
         or_dash(row.tokens()),
@@ -52,7 +52,7 @@ fn state_style(row: &Row) -> Style {
     match row.overview.state {
         RunState::Running => color(AnsiColor::Cyan),
         RunState::Answered => color(AnsiColor::Green),
-        RunState::Failed(_) => color(AnsiColor::Yellow),
+        RunState::Failed(_) | RunState::Lost => color(AnsiColor::Yellow),
         RunState::Crashed => color(AnsiColor::Red).bold(),
     }
 }

@@ -1,6 +1,6 @@
 //! All that is known of a run, from its request and its whole journal.
 
-use super::super::runs::state::state_word;
+use super::super::runs::state::{lost_words, state_word};
 use crate::fail::Fail;
 use crate::figures;
 use crate::stored::{self, unreadable};
@@ -18,6 +18,8 @@ pub(crate) struct Account {
     pub(crate) run: String,
     pub(crate) short: String,
     pub(crate) state: &'static str,
+    /// The machine that it was begun on.
+    host: Option<String>,
     pub(crate) agent: String,
     /// The model that was asked for.
     model: Option<String>,
@@ -45,6 +47,9 @@ pub(crate) struct Account {
     resume: Option<String>,
     /// Where its files are.
     folder: String,
+    /// Where it is running or lost, in words, if it is.
+    #[serde(skip)]
+    pub(crate) lost: Option<String>,
     #[serde(skip)]
     pub(crate) how: RunState,
     /// Something was said in the session.
@@ -77,6 +82,8 @@ impl Account {
             run: run.id().to_owned(),
             short: stored::short_id(store, run.id()),
             state: state_word(&overview),
+            host: overview.process.as_ref().map(|process| process.host.clone()),
+            lost: (overview.state == RunState::Lost).then(|| lost_words(&overview)),
             agent: overview.agent,
             model: None,
             model_used: None,
@@ -121,7 +128,7 @@ impl Account {
             account.session_id = Some(session);
             account.spoken = true;
         }
-        if account.how != RunState::Running {
+        if account.how.is_over() {
             account.ended = last;
             let integrity = run.summary().map_err(unreadable)?.integrity;
             account.damage = (!integrity.is_whole()).then(|| integrity.to_string());
@@ -130,7 +137,7 @@ impl Account {
         account.duration_ms = account
             .started
             .and_then(|started| u64::try_from(until.duration_since(started).as_millis()).ok());
-        if account.can_go_on() && account.how != RunState::Running {
+        if account.can_go_on() && account.how.is_over() {
             let prompt = if account.how == RunState::Answered { " \"…\"" } else { "" };
             account.resume = Some(format!("belay resume {}{prompt}", account.short));
         }
@@ -288,6 +295,14 @@ impl Account {
                 let short = &self.short;
                 let _ = writeln!(text, "it is at work: belay logs {short} -f, belay stop {short}");
             }
+            (None, RunState::Lost) => {
+                let words = self.lost.as_deref().unwrap_or_default();
+                let _ = writeln!(
+                    text,
+                    "it is {words}: if it is lost, belay resume {} --force",
+                    self.short
+                );
+            }
             (None, _) => {}
         }
         if !self.result.is_empty() {
@@ -314,6 +329,7 @@ impl Attempt {
             (None, None, true) if self.pid.is_none() => "was not started".to_owned(),
             (None, None, true) => "ended".to_owned(),
             (None, None, false) if how == RunState::Running => "at work".to_owned(),
+            (None, None, false) if how == RunState::Lost => "running or lost".to_owned(),
             (None, None, false) => "its end was not seen".to_owned(),
         });
         if self.forced {

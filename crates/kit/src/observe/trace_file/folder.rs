@@ -3,13 +3,14 @@
 //! does not get belay to write elsewhere.
 
 use crate::journal::files::{check_owner, private_dirs, private_file};
-use belay_trace::{Node, RUNNING_DIR, RunningMark, TraceId};
+use belay_trace::{Node, RUNNING_DIR, RunProcess, RunningMark, TraceId, is_mark_held, lock};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
-use std::fs::{self, File, TryLockError};
-use std::io::{self, BufWriter, Read as _, Write};
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+use std::thread;
 use std::time::{Duration, SystemTime};
 use uuid::Uuid;
 
@@ -30,6 +31,9 @@ const PROBE: &str = ".probe-";
 /// How a mark begins that is not locked yet.
 const NEW_MARK: &str = ".new-";
 
+/// How long is waited before the lock of a folder is tried again: writing a tree takes some milliseconds.
+const LOOK: Duration = Duration::from_millis(2);
+
 /// How often a mark is tried to be made while others remove its folder.
 const MARK_TRIES: u32 = 1000;
 
@@ -40,10 +44,13 @@ const MARK_AGE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 const PROBE_AGE: Duration = Duration::from_secs(60);
 
 impl Locked {
-    /// Waits for the lock. The folder must be `real` still, if that is known.
+    /// Waits for the lock. The folder must be `real` still, if that is known. On a disk without locks there is none to
+    /// wait for: each file is replaced as a whole all the same.
     pub(super) fn new(dir: &Path, real: Option<&Path>) -> io::Result<Self> {
         let folder = open(dir, real)?;
-        folder.lock()?;
+        while let Ok(false) = lock::try_exclusive(&folder) {
+            thread::sleep(LOOK);
+        }
         reached(Step::Locked);
         Ok(Self(folder))
     }
@@ -51,10 +58,8 @@ impl Locked {
     /// The lock, if nobody else has it.
     pub(super) fn try_new(dir: &Path, real: Option<&Path>) -> io::Result<Option<Self>> {
         let folder = open(dir, real)?;
-        match folder.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Ok(None),
-            Err(TryLockError::Error(error)) => return Err(error),
+        if let Ok(false) = lock::try_exclusive(&folder) {
+            return Ok(None);
         }
         reached(Step::Locked);
         Ok(Some(Self(folder)))
@@ -202,8 +207,9 @@ fn mark_in(running: &File, run: &str, trace: &TraceId) -> io::Result<Mark> {
     rustix::fs::fchmod(running, Mode::RWXU)?;
     let beside = format!("{NEW_MARK}{}", Uuid::now_v7());
     let mut file = private_at(running, &beside)?;
-    file.lock()?;
-    let mark = RunningMark { trace: trace.to_string(), pid: std::process::id() };
+    let locked = lock::try_exclusive(&file).is_ok_and(|is_ours| is_ours);
+    let process = Some(RunProcess::this(locked));
+    let mark = RunningMark { trace: trace.to_string(), pid: std::process::id(), process };
     let mut text = serde_json::to_vec(&mark)?;
     text.push(b'\n');
     file.write_all(&text)?;
@@ -234,17 +240,9 @@ fn unheld(running: &File, run: &str) -> Option<RunningMark> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::RDONLY;
     let file = File::from(rustix::fs::openat(running, run, flags, Mode::empty()).ok()?);
     let is_file = file.metadata().is_ok_and(|data| data.is_file());
-    if !is_file || file.try_lock_shared().is_err() {
-        return None;
-    }
-    let mut text = String::new();
-    file.take(MARK_BYTES_MAX).read_to_string(&mut text).ok()?;
-    // What is none belongs to no trace.
-    Some(serde_json::from_str(&text).unwrap_or_default())
+    let mark = is_file.then(|| RunningMark::read(&file))?;
+    (!is_mark_held(&file, &mark)).then_some(mark)
 }
-
-/// How much is read of a mark: belay writes less than half of it.
-const MARK_BYTES_MAX: u64 = 1024;
 
 /// Opens the folder, and looks whether it is the one that it was: an agent may have put a link in its place.
 fn open(dir: &Path, real: Option<&Path>) -> io::Result<File> {
