@@ -66,8 +66,9 @@ pub(crate) struct Witnessed {
     agent: &'static str,
     session_id: Option<String>,
     model: Option<String>,
-    /// A turn is open, by the stream.
+    /// A turn is open, by the stream; and how many words there were when it was opened.
     is_open: bool,
+    opened_at: usize,
     told: Told,
     file: File,
     doubt: Option<Doubt>,
@@ -86,6 +87,8 @@ struct Told {
     /// All words of the turn, up to a length that no turn has.
     words: String,
     is_overfull: bool,
+    /// Where the words of the last response begin.
+    response_at: usize,
     /// Words that the file has told first, and the stream may still tell.
     ahead: String,
     /// The file has told something first.
@@ -130,6 +133,7 @@ impl Witnessed {
             session_id,
             model: None,
             is_open: true,
+            opened_at: 0,
             told: Told::default(),
             file: File::default(),
             doubt: None,
@@ -181,7 +185,7 @@ impl Witnessed {
                 return;
             }
             Action::TurnOpened => {
-                self.is_open = true;
+                (self.is_open, self.opened_at) = (true, self.told.words.len());
                 return;
             }
             _ => return,
@@ -201,7 +205,11 @@ impl Witnessed {
                 self.session_id = Some(session.session_id.clone());
                 self.model = session.model.clone().or(self.model.take());
             }
-            Event::TurnStarted(turn) => self.model = turn.model.clone().or(self.model.take()),
+            Event::TurnStarted(turn) => {
+                self.model = turn.model.clone().or(self.model.take());
+                self.told.response_at = self.told.words.len();
+            }
+            Event::TextRetracted(_) => self.told.words.truncate(self.told.response_at),
             _ => {}
         }
     }
@@ -261,7 +269,10 @@ impl Witnessed {
             }
         }
         let Some(doubt) = self.doubt.take() else { return };
-        let has_ended = self.file.ended.is_some() && self.is_open && !self.is_of_another();
+        // What ended an earlier turn of the same run does not end this one.
+        let is_of_turn = self.opened_at == 0 || self.file.words_at > self.opened_at;
+        let has_ended =
+            self.file.ended.is_some() && is_of_turn && self.is_open && !self.is_of_another();
         if has_ended {
             self.end(out);
         } else if doubt == Doubt::Gone && self.told.by_file {
