@@ -34,13 +34,22 @@ impl Recorded {
                 .join(name);
             let inputs = fs::read_to_string(folder.join("inputs.jsonl")).unwrap();
             let inputs = inputs.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-            Self { dialect, inputs, file: fs::read_to_string(folder.join("session.jsonl")).unwrap() }
+            Self {
+                dialect,
+                inputs,
+                file: fs::read_to_string(folder.join("session.jsonl")).unwrap(),
+            }
         })
     }
 
     /// Gemini's file does not say that a turn is over.
     fn tells_the_end(&self) -> bool {
         self.dialect != Dialect::Gemini
+    }
+
+    /// True if the stream itself has said by then that it has answered.
+    fn has_answered(&self, inputs: usize) -> bool {
+        self.inputs[..inputs].iter().any(|(_, text)| text.contains("\"stopReason\":\"end_turn\""))
     }
 
     /// How many inputs there are before the process ends.
@@ -113,9 +122,7 @@ impl Talk {
     }
 
     fn count(&self, name: &str) -> usize {
-        let is = |action: &&Action| {
-            matches!(action, Action::Emit(emitted) if emitted.event.type_name() == name)
-        };
+        let is = |action: &&Action| matches!(action, Action::Emit(emitted) if emitted.event.type_name() == name);
         self.out.actions.iter().filter(is).count()
     }
 
@@ -158,7 +165,7 @@ fn a_stream_that_is_cut_anywhere_is_completed_from_the_file() {
             let [end] = ends[..] else { panic!("{of}: {} ends", ends.len()) };
             if had_ended || (is_asked && recorded.tells_the_end()) {
                 assert_eq!((end.answer.as_str(), &end.failure), ("Done.", &None), "{of}");
-            } else if !had_ended {
+            } else if !recorded.has_answered(inputs) {
                 assert!(end.failure.is_some(), "{of}: nobody knows that it has answered");
             }
             if is_asked || had_ended {
@@ -221,8 +228,13 @@ fn a_file_that_grows_is_progress_and_one_that_does_not_is_none() {
             .unwrap();
         let mut talk = Talk::after(&recorded, at);
         // Up to the command's result, which the stream has told.
-        let until = lines.iter().rposition(|line| line.contains("echo hi") || line.contains("hi\\n")).unwrap();
-        for (text, wanted) in [(lines[..=until].concat(), false), (lines[until + 1..].concat(), true)] {
+        let until = lines
+            .iter()
+            .rposition(|line| line.contains("echo hi") || line.contains("hi\\n"))
+            .unwrap();
+        for (text, wanted) in
+            [(lines[..=until].concat(), false), (lines[until + 1..].concat(), true)]
+        {
             talk.out.actions.clear();
             assert!(talk.doubted(Doubt::Silent, &text), "{:?}", recorded.dialect);
             let got_on = talk.out.actions.iter().any(is_progress);
@@ -275,4 +287,15 @@ fn a_turn_that_ends_at_its_limit_is_no_answer() {
     let [end] = talk.ends()[..] else { panic!("one end") };
     assert_eq!(end.failure.as_ref().unwrap().kind, FailureKind::OutputLimit);
     assert_eq!(end.answer, "Done.");
+}
+
+#[test]
+fn the_answer_of_a_file_is_its_last_message() {
+    let recorded = Recorded::all().next().unwrap();
+    let last = recorded.file.lines().last().unwrap();
+    let more = last.replace("Done.", "Really.").replace("msg_000000000000000000000009", "msg_x");
+    let mut talk = Talk::after(&recorded, recorded.len() / 2);
+    assert!(talk.doubted(Doubt::Gone, &format!("{}{more}\n", recorded.file)));
+    assert_eq!(talk.ends()[0].answer, "Really.");
+    assert!(talk.texts().ends_with("Done.Really."));
 }

@@ -104,8 +104,9 @@ struct File {
     words_at: usize,
     calls: usize,
     returned: usize,
-    /// The words behind the last tool call, and all that were last.
+    /// The words of the last message, if no tool was called behind them, and those before.
     words: String,
+    message: Option<String>,
     reached: String,
     acted: bool,
     ended: Option<(&'static str, String)>,
@@ -308,6 +309,11 @@ impl Witnessed {
             Statement::Used(usage) => self.file.usage.add(&usage),
             Statement::Text { message_id, text } => {
                 self.file.ended = None;
+                if self.file.message != message_id {
+                    // The answer is the last message.
+                    self.file.words.clear();
+                    self.file.message.clone_from(&message_id);
+                }
                 self.file.words.push_str(&text);
                 let rest = self.told.rest_of(&text, &mut self.file.words_at);
                 if let Some(text) = rest.filter(|text| !text.is_empty()) {

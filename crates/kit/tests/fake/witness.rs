@@ -53,7 +53,8 @@ fn has_answered_once(stage: &Stage, seen: &Seen) {
 
 #[tokio::test]
 async fn a_silent_stream_is_no_stall_while_the_file_grows_and_its_end_is_the_answer() {
-    let grows = "for n in 1 2 3 4 5 6; do sleep 1; words s$n null step; done; words z '\"end_turn\"' Made.";
+    let grows =
+        "for n in 1 2 3 4 5 6; do sleep 1; words s$n null step; done; words z '\"end_turn\"' Made.";
     let (stage, seen) = claude(grows).await;
     has_answered_once(&stage, &seen);
     assert!(seen.notices("idle").is_empty(), "{seen:#?}");
