@@ -299,3 +299,15 @@ fn the_answer_of_a_file_is_its_last_message() {
     assert_eq!(talk.ends()[0].answer, "Really.");
     assert!(talk.texts().ends_with("Done.Really."));
 }
+
+#[test]
+fn a_record_behind_a_torn_one_is_read() {
+    for recorded in Recorded::all().filter(Recorded::tells_the_end) {
+        let (before, last) = recorded.file.trim_end().rsplit_once('\n').unwrap();
+        let torn = format!("{before}\n{{\"type\":\"assist{last}\n");
+        let mut talk = Talk::after(&recorded, recorded.len() / 2);
+        talk.doubted(Doubt::Gone, &torn);
+        let [end] = talk.ends()[..] else { panic!("{:?}", recorded.dialect) };
+        assert_eq!(end.answer, "Done.", "{:?}", recorded.dialect);
+    }
+}

@@ -7,11 +7,12 @@
 use super::{Doubt, Standing};
 use crate::protocol::{Action, AttemptEnd, Emitted, Input, Out, Protocol};
 use crate::verdict::{Said, refusal};
-use crate::{RunRequest, Session, lines};
+use crate::{RunRequest, Session, framing, lines};
 use belay_trace::{
     Event, EvidenceSource, Failure, FailureKind, Level, Text, ToolCall, ToolId, ToolResult, Usage,
 };
 use jiff::Timestamp;
+use serde_json::value::RawValue;
 use std::collections::HashSet;
 
 /// What one line of a session's file says of the agent's own turn.
@@ -255,20 +256,33 @@ impl Witnessed {
     fn file_read(&mut self, since: Timestamp, text: &[u8], out: &mut Out) {
         let is_first = !std::mem::replace(&mut self.file.is_read, true);
         for line in text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-            let Some(line) = (self.reader.read)(&lines::text(line)) else { continue };
-            // A line of an earlier turn always has its time.
-            let is_ours = line.at.is_none_or(|at| at >= since);
-            for statement in line.said {
-                match statement {
-                    Statement::Session(id) => {
-                        self.file.session.get_or_insert(id);
-                    }
-                    _ if !is_ours || self.is_of_another() => {}
-                    Statement::Progress if is_first => {}
-                    statement => self.stated(statement, out),
+            // A record may stand behind a torn one.
+            let mut records = Vec::new();
+            framing::decode_each(&lines::text(line), |record: &RawValue| {
+                records.extend((self.reader.read)(record.get()));
+            });
+            records.into_iter().for_each(|line| self.line(line, since, is_first, out));
+        }
+        self.testify(out);
+    }
+
+    fn line(&mut self, line: Line, since: Timestamp, is_first: bool, out: &mut Out) {
+        // A line of an earlier turn always has its time.
+        let is_ours = line.at.is_none_or(|at| at >= since);
+        for statement in line.said {
+            match statement {
+                Statement::Session(id) => {
+                    self.file.session.get_or_insert(id);
                 }
+                _ if !is_ours || self.is_of_another() => {}
+                Statement::Progress if is_first => {}
+                statement => self.stated(statement, out),
             }
         }
+    }
+
+    /// Says how the turn stands by all that was read.
+    fn testify(&mut self, out: &mut Out) {
         let Some(doubt) = self.doubt.take() else { return };
         // What ended an earlier turn of the same run does not end this one.
         let is_of_turn = self.opened_at == 0 || self.file.words_at > self.opened_at;
