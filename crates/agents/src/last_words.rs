@@ -6,14 +6,15 @@
 
 use crate::protocol::{Out, TimerId};
 use belay_trace::{CostSource, Event, Level, Usage};
+use std::ops::Range;
 use std::time::Duration;
 
 /// How long the end of a turn may come behind its last words. Agents need less than a second for it (measured); a
 /// slow disk or a hook of the user's needs some.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The first number of these timers: drivers have their own below it.
-const FIRST_TIMER: u32 = 1 << 20;
+/// The numbers of these timers: drivers have their own below them, and [`Doubt`](crate::framing::Doubt) above.
+const TIMERS: Range<u32> = 1 << 20..1 << 31;
 
 /// The wait of one conversation.
 #[derive(Debug, Default)]
@@ -26,7 +27,7 @@ pub(crate) struct LastWords {
 impl LastWords {
     /// The last words are said: the end is awaited from now on.
     pub(crate) fn said(&mut self, out: &mut Out) {
-        let timer = TimerId(FIRST_TIMER.saturating_add(self.timers));
+        let timer = TimerId(TIMERS.start + self.timers % (TIMERS.end - TIMERS.start));
         self.timers += 1;
         self.waiting = Some(timer);
         out.timer(timer, PATIENCE);
@@ -65,6 +66,6 @@ impl TimerId {
     /// True for the wait for the end of a turn behind its last words. Where less silence than that is allowed, it may
     /// run out earlier: the turn then counts as answered, and not as stalled.
     pub fn awaits_end(self) -> bool {
-        self.0 >= FIRST_TIMER
+        TIMERS.contains(&self.0)
     }
 }

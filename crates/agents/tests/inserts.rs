@@ -35,7 +35,9 @@ fn read(recording: &Recording, lines: &[Vec<u8>], exit: Exit) -> Read {
             }
             for action in actions {
                 match action {
-                    Action::Timer(timer, _) => protocol.step(Input::Timer(timer), &mut out),
+                    Action::Timer(timer, _) if !timer.awaits_end() => {
+                        protocol.step(Input::Timer(timer), &mut out)
+                    }
                     Action::Emit(emitted) => said.push(Said::Event(emitted)),
                     Action::TurnEnded(end) => said.push(Said::End(*end)),
                     _ => {}

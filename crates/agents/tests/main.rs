@@ -39,6 +39,7 @@ mod recorded;
 mod recordings;
 #[path = "support/script.rs"]
 mod script;
+mod session_files;
 mod shapes;
 mod shell;
 #[path = "support/shown.rs"]

@@ -63,7 +63,8 @@ fn read(line: &str) -> Option<Line> {
                 said.extend(stated(block, message.id.as_deref()));
             }
             // It stands on each block of the response; what follows takes it back.
-            if let Some(why) = message.stop_reason.filter(|why| why != "tool_use") {
+            let goes_on = |why: &String| matches!(why.as_str(), "tool_use" | "pause_turn");
+            if let Some(why) = message.stop_reason.filter(|why| !goes_on(why)) {
                 said.push(Statement::Ended("stop_reason", why));
             }
         }

@@ -95,13 +95,13 @@ fn read(line: &str) -> Option<Line> {
     let line: Written<'_> = decode(line)?;
     let said = match (line.kind.as_ref(), line.message) {
         ("session", _) => line.id.map(Statement::Session).into_iter().collect(),
-        ("message", Some(message)) => stated(message),
+        ("message", Some(message)) => stated(message, line.id.as_deref()),
         _ => Vec::new(),
     };
     Some(Line { at: line.timestamp, said })
 }
 
-fn stated(message: Message<'_>) -> Vec<Statement> {
+fn stated(message: Message<'_>, id: Option<&str>) -> Vec<Statement> {
     match message.role.as_str() {
         "user" => vec![Statement::Open],
         "toolResult" => vec![Statement::Returned(ToolResult {
@@ -118,9 +118,10 @@ fn stated(message: Message<'_>) -> Vec<Statement> {
                 message.content.and_then(|content| decode::<Vec<Block<'_>>>(content.get()));
             for block in blocks.unwrap_or_default() {
                 said.push(match block.kind.as_ref() {
-                    "text" => {
-                        Statement::Text { message_id: None, text: block.text.unwrap_or_default() }
-                    }
+                    "text" => Statement::Text {
+                        message_id: id.map(str::to_owned),
+                        text: block.text.unwrap_or_default(),
+                    },
                     "toolCall" => {
                         let tool = block.name.unwrap_or_default();
                         Statement::Call(ToolCall {

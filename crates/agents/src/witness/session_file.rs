@@ -7,11 +7,12 @@
 use super::{Doubt, Standing};
 use crate::protocol::{Action, AttemptEnd, Emitted, Input, Out, Protocol};
 use crate::verdict::{Said, refusal};
-use crate::{RunRequest, Session, lines};
+use crate::{RunRequest, Session, framing, lines};
 use belay_trace::{
     Event, EvidenceSource, Failure, FailureKind, Level, Text, ToolCall, ToolId, ToolResult, Usage,
 };
 use jiff::Timestamp;
+use serde_json::value::RawValue;
 use std::collections::HashSet;
 
 /// What one line of a session's file says of the agent's own turn.
@@ -66,8 +67,9 @@ pub(crate) struct Witnessed {
     agent: &'static str,
     session_id: Option<String>,
     model: Option<String>,
-    /// A turn is open, by the stream.
+    /// A turn is open, by the stream; and how many words there were when it was opened.
     is_open: bool,
+    opened_at: usize,
     told: Told,
     file: File,
     doubt: Option<Doubt>,
@@ -86,6 +88,8 @@ struct Told {
     /// All words of the turn, up to a length that no turn has.
     words: String,
     is_overfull: bool,
+    /// Where the words of the last response begin.
+    response_at: usize,
     /// Words that the file has told first, and the stream may still tell.
     ahead: String,
     /// The file has told something first.
@@ -101,8 +105,9 @@ struct File {
     words_at: usize,
     calls: usize,
     returned: usize,
-    /// The words behind the last tool call, and all that were last.
+    /// The words of the last message, if no tool was called behind them, and those before.
     words: String,
+    message: Option<String>,
     reached: String,
     acted: bool,
     ended: Option<(&'static str, String)>,
@@ -130,6 +135,7 @@ impl Witnessed {
             session_id,
             model: None,
             is_open: true,
+            opened_at: 0,
             told: Told::default(),
             file: File::default(),
             doubt: None,
@@ -181,7 +187,7 @@ impl Witnessed {
                 return;
             }
             Action::TurnOpened => {
-                self.is_open = true;
+                (self.is_open, self.opened_at) = (true, self.told.words.len());
                 return;
             }
             _ => return,
@@ -201,7 +207,11 @@ impl Witnessed {
                 self.session_id = Some(session.session_id.clone());
                 self.model = session.model.clone().or(self.model.take());
             }
-            Event::TurnStarted(turn) => self.model = turn.model.clone().or(self.model.take()),
+            Event::TurnStarted(turn) => {
+                self.model = turn.model.clone().or(self.model.take());
+                self.told.response_at = self.told.words.len();
+            }
+            Event::TextRetracted(_) => self.told.words.truncate(self.told.response_at),
             _ => {}
         }
     }
@@ -246,22 +256,38 @@ impl Witnessed {
     fn file_read(&mut self, since: Timestamp, text: &[u8], out: &mut Out) {
         let is_first = !std::mem::replace(&mut self.file.is_read, true);
         for line in text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-            let Some(line) = (self.reader.read)(&lines::text(line)) else { continue };
-            // A line of an earlier turn always has its time.
-            let is_ours = line.at.is_none_or(|at| at >= since);
-            for statement in line.said {
-                match statement {
-                    Statement::Session(id) => {
-                        self.file.session.get_or_insert(id);
-                    }
-                    _ if !is_ours || self.is_of_another() => {}
-                    Statement::Progress if is_first => {}
-                    statement => self.stated(statement, out),
+            // A record may stand behind a torn one.
+            let mut records = Vec::new();
+            framing::decode_each(&lines::text(line), |record: &RawValue| {
+                records.extend((self.reader.read)(record.get()));
+            });
+            records.into_iter().for_each(|line| self.line(line, since, is_first, out));
+        }
+        self.testify(out);
+    }
+
+    fn line(&mut self, line: Line, since: Timestamp, is_first: bool, out: &mut Out) {
+        // A line of an earlier turn always has its time.
+        let is_ours = line.at.is_none_or(|at| at >= since);
+        for statement in line.said {
+            match statement {
+                Statement::Session(id) => {
+                    self.file.session.get_or_insert(id);
                 }
+                _ if !is_ours || self.is_of_another() => {}
+                Statement::Progress if is_first => {}
+                statement => self.stated(statement, out),
             }
         }
+    }
+
+    /// Says how the turn stands by all that was read.
+    fn testify(&mut self, out: &mut Out) {
         let Some(doubt) = self.doubt.take() else { return };
-        let has_ended = self.file.ended.is_some() && self.is_open && !self.is_of_another();
+        // What ended an earlier turn of the same run does not end this one.
+        let is_of_turn = self.opened_at == 0 || self.file.words_at > self.opened_at;
+        let has_ended =
+            self.file.ended.is_some() && is_of_turn && self.is_open && !self.is_of_another();
         if has_ended {
             self.end(out);
         } else if doubt == Doubt::Gone && self.told.by_file {
@@ -297,6 +323,11 @@ impl Witnessed {
             Statement::Used(usage) => self.file.usage.add(&usage),
             Statement::Text { message_id, text } => {
                 self.file.ended = None;
+                if self.file.message != message_id {
+                    // The answer is the last message.
+                    self.file.words.clear();
+                    self.file.message.clone_from(&message_id);
+                }
                 self.file.words.push_str(&text);
                 let rest = self.told.rest_of(&text, &mut self.file.words_at);
                 if let Some(text) = rest.filter(|text| !text.is_empty()) {

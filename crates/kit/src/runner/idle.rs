@@ -121,6 +121,11 @@ impl IdleWatch {
         self.too_often(&announced).or_else(|| self.too_long(&announced))
     }
 
+    /// True while the agent has no session yet.
+    pub(super) fn is_starting(&self) -> bool {
+        self.phase == Phase::Start
+    }
+
     /// When there was progress last.
     pub(super) fn since(&self) -> Instant {
         self.since

@@ -29,3 +29,4 @@ mod toy_agent;
 mod traces;
 mod two;
 mod ways;
+mod witness;

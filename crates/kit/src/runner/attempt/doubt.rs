@@ -104,15 +104,15 @@ impl Attempt<'_> {
         }
         let agent = self.runner.client.agent.name();
         self.alarm.get_or_insert(match doubt.alarm {
-            Alarm::Stop(reason, words) => {
+            Alarm::Stop(reason, words) if !self.idle.is_starting() => {
                 let more = match standing {
                     Some(Standing::Working) => {
-                        format!("{agent} says that the session is at work, and nothing new of it")
+                        format!("; {agent} says nothing new of the session elsewhere")
                     }
-                    Some(_) => format!("{agent} does not say elsewhere how the session stands"),
-                    None => format!("{agent} has no other record that could be asked"),
+                    Some(_) => String::new(),
+                    None => format!("; {agent} has no other record that could be asked"),
                 };
-                Alarm::Stop(reason, format!("{words}; {more}"))
+                Alarm::Stop(reason, words + &more)
             }
             alarm => alarm,
         });
