@@ -36,7 +36,7 @@ fn read(recording: &Recording, lines: &[Vec<u8>], exit: Exit) -> Read {
             for action in actions {
                 match action {
                     Action::Timer(timer, _) if !timer.awaits_end() => {
-                        protocol.step(Input::Timer(timer), &mut out)
+                        protocol.step(Input::Timer(timer), &mut out);
                     }
                     Action::Emit(emitted) => said.push(Said::Event(emitted)),
                     Action::TurnEnded(end) => said.push(Said::End(*end)),
