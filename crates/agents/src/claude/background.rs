@@ -5,33 +5,8 @@
 //! lines alone. Facts and their source are in `docs/agents/claude-code.md`.
 
 use super::wire::{ListedTask, SubagentStats, System};
-use crate::protocol::Out;
-use belay_trace::{BackgroundTask, BackgroundTasks, Event, TaskKind, ToolId};
-
-/// How many tasks are known at once: more than a machine can run, and few enough to tell again at each change.
-const TASKS_MAX: usize = 1000;
-
-/// The tasks of one conversation.
-#[derive(Debug, Default)]
-pub(super) struct Background {
-    /// Those that have begun and not ended, in the order of their beginnings.
-    tasks: Vec<Known>,
-    /// A task was told of, so that the counts of the result say nothing new.
-    has_told_tasks: bool,
-    /// A task has ended since the last turn began: Claude is about to take a turn for it.
-    has_ended: bool,
-    /// The turn is over, and these tasks alone are waited for.
-    waiting: bool,
-    /// What was emitted last.
-    told: BackgroundTasks,
-}
-
-#[derive(Debug)]
-struct Known {
-    task: BackgroundTask,
-    /// In the background, or in the foreground, where the call that started it waits; not every version says so.
-    is_background: Option<bool>,
-}
+use crate::background::{Background, Known};
+use belay_trace::{TaskKind, ToolId};
 
 impl Background {
     /// A task has begun.
@@ -85,16 +60,8 @@ impl Background {
         }
     }
 
-    /// A turn has begun.
-    pub(super) fn turn_began(&mut self) {
-        (self.has_ended, self.waiting) = (false, false);
-    }
-
-    /// The turn is over; what its calls waited for is, too. The counts of the result stand for versions that tell
-    /// of no tasks.
-    pub(super) fn turn_ended(&mut self, stats: Option<&SubagentStats>) {
-        self.tasks.retain(|known| known.is_background != Some(false));
-        self.tasks.iter_mut().for_each(|known| known.is_background = Some(true));
+    /// The turn is over. The counts of its result stand for versions that tell of no tasks.
+    pub(super) fn result_came(&mut self, stats: Option<&SubagentStats>) {
         if let (Some(stats), false) = (stats, self.has_told_tasks) {
             self.tasks.clear();
             let count = stats.open();
@@ -104,72 +71,13 @@ impl Background {
                 known.is_background = Some(true);
             }
         }
-        self.waiting = self.is_open();
-    }
-
-    /// The turn is over as far as the model is concerned; its result comes when the tasks have ended.
-    pub(super) fn turn_waits(&mut self) {
-        self.waiting = self.is_open();
-    }
-
-    /// The turn is over, and tasks are waited for.
-    pub(super) fn is_waiting(&self) -> bool {
-        self.told.waiting
-    }
-
-    /// There was a task.
-    pub(super) fn has_begun(&self) -> bool {
-        self.has_told_tasks
-    }
-
-    /// Something is open in the background.
-    pub(super) fn is_open(&self) -> bool {
-        self.open().next().is_some()
-    }
-
-    /// A task has ended since the last turn began.
-    pub(super) fn has_ended(&self) -> bool {
-        self.has_ended
+        self.turn_ended();
     }
 
     /// The ids of the open tasks that are no subagents.
     pub(super) fn others(&self) -> Vec<String> {
         let others = self.open().filter(|task| task.task_kind != TaskKind::Subagent);
         others.map(|task| task.task_id.clone()).collect()
-    }
-
-    /// Tells what is open, if that has changed.
-    pub(super) fn tell(&mut self, out: &mut Out) {
-        let tasks: Vec<_> = self.open().cloned().collect();
-        let waiting = self.waiting && !tasks.is_empty();
-        let now = BackgroundTasks { tasks, waiting };
-        if now != self.told {
-            self.told.clone_from(&now);
-            out.event(Event::BackgroundTasks(now));
-        }
-    }
-
-    fn open(&self) -> impl Iterator<Item = &BackgroundTask> {
-        let open = self.tasks.iter().filter(|known| known.is_background == Some(true));
-        open.map(|known| &known.task)
-    }
-
-    /// The task with this id, which may be new; `None` if there are too many.
-    fn known(&mut self, id: &str) -> Option<&mut Known> {
-        let at = self.tasks.iter().position(|known| known.task.task_id == id);
-        let at = at.unwrap_or(self.tasks.len());
-        if at == self.tasks.len() && at < TASKS_MAX {
-            let task = BackgroundTask { task_id: id.to_owned(), ..BackgroundTask::default() };
-            self.tasks.push(Known { task, is_background: None });
-        }
-        self.tasks.get_mut(at)
-    }
-
-    fn ended(&mut self, id: &str) {
-        let at = self.tasks.iter().position(|known| known.task.task_id == id);
-        if let Some(known) = at.map(|at| self.tasks.remove(at)) {
-            self.has_ended |= known.is_background != Some(false);
-        }
     }
 }
 

@@ -1,6 +1,5 @@
 //! The conversation with Claude Code over stream-json.
 
-use super::background::Background;
 use super::classify::{self, ApiError};
 use super::steering::Steering;
 use super::usage::{self, Meter};
@@ -10,6 +9,7 @@ use super::wire::{
     System, UserMessage,
 };
 use super::{system, tools};
+use crate::background::Background;
 use crate::framing::{Claim, Objects, read_line};
 use crate::last_words::{self, LastWords};
 use crate::protocol::{AttemptEnd, Exit, Input, Out, Protocol, TimerId};
@@ -501,7 +501,7 @@ impl Claude {
         };
         let end = said.end(out);
         self.has_answered |= end.failure.is_none();
-        self.background.turn_ended(None);
+        self.background.result_came(None);
         self.background.tell(out);
         let usage = last_words::used(self.meter.turn_lost());
         self.end_turn(AttemptEnd { usage, denials: turn.denials, ..end }, out);
@@ -877,7 +877,7 @@ impl Claude {
         self.has_answered |= !has_failed;
         let is_last = self.held.is_empty() && !self.turn.open;
         if is_last {
-            self.background.turn_ended(line.subagent_stats.as_ref());
+            self.background.result_came(line.subagent_stats.as_ref());
             self.background.tell(out);
         }
         self.end_turn(AttemptEnd { usage, denials, ..end }, out);

@@ -160,6 +160,11 @@ impl Rpc {
                     self.send_steers(out);
                 }
             }
+            // Its last words have counted as the end.
+            Meaning::Settled if !self.turn_open => {
+                let words = "the end of a turn that had ended";
+                out.event(Event::notice(Level::Warn, "late", words));
+            }
             Meaning::Settled => {
                 let end = self.stream.settled(line.aborted, out);
                 self.end_turn(end, out);
