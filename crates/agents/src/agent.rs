@@ -3,7 +3,7 @@
 use crate::shell_escape;
 use crate::{
     Account, Capabilities, Capability, Launch, Login, Protocol, Response, RunRequest, Session,
-    SessionFiles, Support,
+    SessionFiles, SessionNotes, Support,
 };
 use belay_trace::ToolCall;
 use jiff::Timestamp;
@@ -65,6 +65,15 @@ pub trait Agent: fmt::Debug + Send + Sync {
         _lines: &mut dyn Iterator<Item = &[u8]>,
     ) -> Vec<Response> {
         Vec::new()
+    }
+
+    /// What the lines of a session's file say since `since` beside its responses.
+    fn session_notes(
+        &self,
+        _since: Timestamp,
+        _lines: &mut dyn Iterator<Item = &[u8]>,
+    ) -> SessionNotes {
+        SessionNotes::default()
     }
 
     /// What the login file of the agent's [`account`](Self::account) says of its logins, without a secret; `None` if

@@ -11,6 +11,7 @@ mod asides;
 mod classify;
 mod exec;
 mod failures;
+mod helpers;
 mod items;
 mod limits;
 mod mcp;
@@ -28,8 +29,8 @@ use crate::session::is_id;
 use crate::witness::Witnessed;
 use crate::{
     Account, Agent, Capabilities, Capability, Care, Effort, EnvPolicy, Launch, Login, Permissions,
-    Protocol, Response, RunRequest, Session, SessionFiles, StopPlan, Support, Transport,
-    Unsupported,
+    Protocol, Response, RunRequest, Session, SessionFiles, SessionNotes, StopPlan, Support,
+    Transport, Unsupported,
 };
 use belay_trace::ToolCall;
 use jiff::Timestamp;
@@ -204,6 +205,14 @@ impl Agent for Codex {
         lines: &mut dyn Iterator<Item = &[u8]>,
     ) -> Vec<Response> {
         rollout::read(since, lines)
+    }
+
+    fn session_notes(
+        &self,
+        since: Timestamp,
+        lines: &mut dyn Iterator<Item = &[u8]>,
+    ) -> SessionNotes {
+        rollout::notes(since, lines)
     }
 
     fn protocol(&self, request: &RunRequest, transport: Transport) -> Box<dyn Protocol> {

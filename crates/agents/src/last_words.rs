@@ -27,10 +27,15 @@ pub(crate) struct LastWords {
 impl LastWords {
     /// The last words are said: the end is awaited from now on.
     pub(crate) fn said(&mut self, out: &mut Out) {
+        self.said_for(PATIENCE, out);
+    }
+
+    /// The same for this long.
+    pub(crate) fn said_for(&mut self, patience: Duration, out: &mut Out) {
         let timer = TimerId(TIMERS.start + self.timers % (TIMERS.end - TIMERS.start));
         self.timers += 1;
         self.waiting = Some(timer);
-        out.timer(timer, PATIENCE);
+        out.timer(timer, patience);
     }
 
     /// They were not the last, or the end has come.
@@ -38,11 +43,15 @@ impl LastWords {
         self.waiting = None;
     }
 
+    /// True if this timer ends the wait.
+    pub(crate) fn is_over(&mut self, timer: TimerId) -> bool {
+        self.waiting.take_if(|waiting| *waiting == timer).is_some()
+    }
+
     /// True if this timer ends the wait. Says so, for then the turn counts as answered.
     pub(crate) fn have_no_end(&mut self, timer: TimerId, agent: &str, out: &mut Out) -> bool {
-        let is_over = self.waiting == Some(timer);
+        let is_over = self.is_over(timer);
         if is_over {
-            self.waiting = None;
             let words = format!(
                 "{agent} has said its last words and never that its turn is over; they count as its answer, and \
                  what it has used may be more than is known"

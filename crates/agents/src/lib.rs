@@ -24,6 +24,7 @@ mod account;
 #[cfg(feature = "acp")]
 mod acp;
 mod agent;
+mod background;
 mod capabilities;
 mod claude;
 mod codex;
@@ -84,7 +85,7 @@ pub use crate::replay::Replay;
 pub use crate::request::{
     Background, BackgroundParseError, Effort, Permissions, RunRequest, Session, WhenInUse,
 };
-pub use crate::session::{Response, SessionFiles, Tokens};
+pub use crate::session::{Response, SessionFiles, SessionNotes, Tokens};
 pub use crate::shape::{New, Shapes};
 pub use crate::spoken::spoken_duration;
 pub use crate::witness::{Doubt, Standing};

@@ -48,6 +48,19 @@ pub struct Response {
     pub service_tier: Option<String>,
     /// Why it ended, in the provider's word, if the agent has written it down.
     pub finish: Option<String>,
+    /// A helper's model has given it, in a session of its own: it is no turn of the run.
+    pub is_helper: bool,
+}
+
+/// What a session's file says beside its responses.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SessionNotes {
+    /// The helpers that it has started, whose sessions stand in files of their own: the id of each, and what it is
+    /// called.
+    pub helpers: Vec<(String, String)>,
+    /// Its last turn has begun and has not come to its own end.
+    pub is_cut: bool,
 }
 
 impl Response {

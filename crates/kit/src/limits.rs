@@ -280,6 +280,9 @@ pub const ACCOUNT_BYTES_MAX: u64 = 32 << 20;
 /// How many entries of folders are looked at to find it: ten years of a hundred sessions a day.
 pub const ACCOUNT_ENTRIES_MAX: usize = 400_000;
 
+/// How many helpers of a session are read, each from a file of its own: more than an agent runs at once.
+pub const ACCOUNT_HELPERS_MAX: usize = 100;
+
 /// How long an account that a limit depends on is left alone after the agent has said something: by then the agent
 /// has written it down.
 pub const ACCOUNT_PAUSE: Duration = Duration::from_millis(500);

@@ -1,6 +1,5 @@
 //! The conversation with Claude Code over stream-json.
 
-use super::background::Background;
 use super::classify::{self, ApiError};
 use super::steering::Steering;
 use super::usage::{self, Meter};
@@ -10,6 +9,7 @@ use super::wire::{
     System, UserMessage,
 };
 use super::{system, tools};
+use crate::background::Background;
 use crate::framing::{Claim, Doubt, Objects, read_line};
 use crate::last_words::{self, LastWords};
 use crate::news::News;
@@ -608,7 +608,7 @@ impl Claude {
         };
         let end = said.end(out);
         self.has_answered |= end.failure.is_none();
-        self.background.turn_ended(None);
+        self.background.result_came(None);
         self.background.tell(out);
         let usage = last_words::used(self.meter.turn_lost());
         self.end_turn(AttemptEnd { usage, denials: turn.denials, ..end }, out);
@@ -1028,7 +1028,7 @@ impl Claude {
         self.has_answered |= !has_failed;
         let is_last = self.held.is_empty() && !self.turn.open;
         if is_last {
-            self.background.turn_ended(line.subagent_stats.as_ref());
+            self.background.result_came(line.subagent_stats.as_ref());
             let is_complete = line.terminal_reason.as_deref().is_none_or(|why| why == "completed");
             if !has_failed && !interrupted && is_complete {
                 let mut calls = turn.calls;

@@ -117,6 +117,7 @@ fn response(since: Timestamp, line: Line<'_>) -> Option<(String, Response)> {
             context_window: None,
             service_tier,
             finish: None,
+            is_helper: false,
         },
     ))
 }
@@ -164,6 +165,7 @@ mod tests {
             context_window: None,
             service_tier: Some("standard".to_owned()),
             finish: None,
+            is_helper: false,
         };
         assert_eq!(read(since, &mut text.iter().map(|line| line.as_bytes())), [want]);
     }

@@ -3,12 +3,13 @@
 //! initialize → thread (start, resume or fork) → turn → the turn's end. Everything about a turn comes as
 //! notifications, so a recorded session of several turns reads like a live one of one turn.
 
+use super::helpers::Helpers;
 use super::items::{Item, Items, SHELL, Sort};
 use super::meter::Meter;
 use super::rpc::{
     About, ApprovalAsk, DeltaNote, Elicitation, ErrorNote, ItemNote, Limits, LimitsNote, Message,
-    PlanNote, RerouteNote, Say, StatusNote, ThreadAnswer, ThreadList, ThreadNamed, TokenNote,
-    TokenUsage, TurnAnswer, TurnNote, WarningNote,
+    PlanNote, RerouteNote, Say, StatusNote, ThreadAnswer, ThreadList, ThreadNamed, ThreadNote,
+    TokenNote, TokenUsage, TurnAnswer, TurnNote, WarningNote,
 };
 use super::turns::Turns;
 use super::{asides, classify, effort_name, mcp, retry};
@@ -28,6 +29,7 @@ use belay_trace::{
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
+use std::time::Duration;
 
 /// A request of ours whose answer has not come.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -39,6 +41,9 @@ enum Asked {
     Steer,
     Interrupt,
 }
+
+/// How long the turn of a helper may take to end behind its answer, when nothing else is open: milliseconds (measured).
+const HELPER_END: Duration = Duration::from_secs(5);
 
 /// How a permission is asked for, which decides how the answer is worded.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -64,6 +69,11 @@ pub(super) struct AppServer {
     last_words: LastWords,
     /// The end of the turn was awaited for nothing.
     is_partial: bool,
+    helpers: Helpers,
+    /// The process is gone, and with it all that was open.
+    is_gone: bool,
+    /// The turn is over but for its helpers, which are waited for.
+    waited: bool,
     items: Items,
     meter: Meter,
     limits: Limits,
@@ -110,6 +120,9 @@ impl AppServer {
             news: News::default(),
             last_words: LastWords::default(),
             is_partial: false,
+            helpers: Helpers::default(),
+            is_gone: false,
+            waited: false,
             items: Items::default(),
             meter: Meter::new(request.session != Session::New),
             limits: Limits::default(),
@@ -142,12 +155,15 @@ impl Protocol for AppServer {
             Input::Steer(text) if self.is_stopping => {
                 out.event(Event::not_steered(text, "the run is stopping"));
             }
+            // Its turn is over, and helpers take no words of the caller's.
+            Input::Steer(_) if self.turns_ended > 0 && self.turn.is_none() => out.cannot("steer"),
             Input::Steer(text) => {
                 self.last_words.went_on();
                 self.steers.push(text.to_owned());
                 self.send_steers(out);
             }
             Input::Interrupt if self.completed.is_some() => self.end_completed(out),
+            Input::Interrupt if self.waits_for_helpers() => self.end_helpers(out),
             Input::Interrupt => {
                 (self.interrupt, self.is_stopping) = (true, true);
                 self.last_words.went_on();
@@ -384,6 +400,17 @@ impl AppServer {
     ) -> Option<()> {
         let params = params.map_or("{}", RawValue::get);
         let about: About<'_> = decode(params).unwrap_or_default();
+        if method == "thread/started"
+            && let Some(note) = decode::<ThreadNote>(params)
+        {
+            self.helpers.opened(note, self.thread_id.as_deref());
+            return Some(());
+        }
+        if let Some(thread) = about.thread_id.as_deref().filter(|id| self.helpers.know(id)) {
+            let known = self.helpers.hear(thread, method, params, &self.meter.usage(), out);
+            self.helpers_changed(out);
+            return known;
+        }
         if self.is_of_another_thread(&about) {
             let is_work = method.starts_with("item/") || method.starts_with("turn/");
             if is_work && self.is_new(method, params) {
@@ -438,6 +465,7 @@ impl AppServer {
                 }
                 self.respond(&item, out);
                 self.items.started(&item, out);
+                self.start_helpers(&item, out);
             }
             "item/completed" => {
                 let item = decode::<ItemNote<'_>>(params)?.item;
@@ -450,7 +478,9 @@ impl AppServer {
                 if let Some(text) = item.words_of_user() {
                     self.heard(&text, out);
                 }
-                return self.items.completed(&item, out).then_some(());
+                let is_known = self.items.completed(&item, out);
+                self.start_helpers(&item, out);
+                return is_known.then_some(());
             }
             "item/agentMessage/delta" => {
                 let note: DeltaNote = decode(params)?;
@@ -535,10 +565,56 @@ impl AppServer {
     /// Begins to wait for the end of the turn: its last words are said.
     fn await_end(&mut self, out: &mut Out) {
         let is_open = self.turn.is_some() && self.completed.is_none();
-        let is_quiet = !self.turns.is_other_open() && self.asks.is_empty();
+        let is_quiet =
+            !self.turns.is_other_open() && !self.helpers.are_open() && self.asks.is_empty();
         if is_open && is_quiet && !self.interrupt {
             self.last_words.said(out);
         }
+    }
+
+    /// Helpers that the run's own thread has started.
+    fn start_helpers(&mut self, item: &Item<'_>, out: &mut Out) {
+        if let Some(thread) = self.thread_id.clone() {
+            self.helpers.started_by(item, &thread, out);
+        }
+    }
+
+    /// The run's own turn is over, and helpers go on.
+    fn waits_for_helpers(&self) -> bool {
+        self.turns_ended > 0 && self.turn.is_none() && self.helpers.are_open()
+    }
+
+    /// Ends the attempt with the last of the helpers that were waited for. No turn of the run's own reports them.
+    fn helpers_changed(&mut self, out: &mut Out) {
+        if !self.waited || self.turn.is_some() {
+            return;
+        }
+        if !self.helpers.are_open() {
+            self.waited = false;
+            self.report_helpers(false, out);
+            out.close_stdin();
+        } else if self.helpers.have_answered() {
+            self.last_words.said_for(HELPER_END, out);
+        } else {
+            self.last_words.went_on();
+        }
+    }
+
+    fn report_helpers(&self, is_partial: bool, out: &mut Out) {
+        let usage = self.helpers.unreported();
+        let usage = if is_partial { last_words::used(usage) } else { usage };
+        let (session_id, model) = (self.thread_id.clone(), self.model.clone());
+        out.turn_ended(AttemptEnd { usage, session_id, model, ..AttemptEnd::default() });
+    }
+
+    /// Stops helpers whose parent's turn is over.
+    fn end_helpers(&mut self, out: &mut Out) {
+        self.is_stopping = true;
+        for (thread, turn) in self.helpers.open_turns() {
+            let params = json!({"threadId": thread, "turnId": turn});
+            self.ask(Asked::Interrupt, "turn/interrupt", params, out);
+        }
+        out.close_stdin();
     }
 
     fn timer(&mut self, id: TimerId, out: &mut Out) {
@@ -546,6 +622,14 @@ impl AppServer {
             if self.is_open() {
                 self.end_turn(Some(failure), None, out);
             }
+        } else if self.waited && self.last_words.is_over(id) {
+            let words = "a helper of codex has said its last words and never that its turn is over; what it has \
+                         used may be more than is known";
+            out.event(Event::notice(Level::Warn, "no_end", words));
+            self.waited = false;
+            self.helpers.give_up(out);
+            self.report_helpers(true, out);
+            out.close_stdin();
         } else if self.turn.is_some() && self.last_words.have_no_end(id, "codex", out) {
             let failure = self.turn.take().and_then(|turn| turn.failure);
             self.is_partial = true;
@@ -651,6 +735,7 @@ impl AppServer {
         if self.turn.as_ref().is_none_or(|turn| turn.id != note.turn.id) {
             out.progress();
         }
+        self.helpers.turn_began(out);
         self.meter.turn_started();
         self.turn = Some(Turn { id: note.turn.id, failure: None, responding: false });
         if self.interrupt {
@@ -723,7 +808,7 @@ impl AppServer {
         if !self.meter.report(report, in_turn) {
             return;
         }
-        out.event(Event::Usage(UsageReport { usage: self.meter.usage() }));
+        out.event(Event::Usage(UsageReport { usage: self.usage() }));
         out.event(Event::Context(Context {
             used_tokens: report.last.total_tokens,
             window_tokens: self.meter.window(),
@@ -779,17 +864,22 @@ impl AppServer {
         };
         let permission_id = id.get().trim_matches('"').to_owned();
         self.asks.insert(permission_id.clone(), (id.to_owned(), Ask::Approval));
-        out.event(Event::PermissionRequest(PermissionRequest {
-            permission_id,
-            tool_id: approval.item_id.map(ToolId),
-            name: name.to_owned(),
-            args: match approval.command {
-                Some(command) => Json::from(json!({"command": command, "cwd": approval.cwd})),
-                None => Json::default(),
-            },
-            kind,
-            reason: approval.reason,
-        }));
+        let about: About<'_> = params.and_then(|params| decode(params.get())).unwrap_or_default();
+        let of_helper = about.thread_id.as_deref().and_then(|thread| self.helpers.call_of(thread));
+        out.event_under(
+            of_helper,
+            Event::PermissionRequest(PermissionRequest {
+                permission_id,
+                tool_id: approval.item_id.map(ToolId),
+                name: name.to_owned(),
+                args: match approval.command {
+                    Some(command) => Json::from(json!({"command": command, "cwd": approval.cwd})),
+                    None => Json::default(),
+                },
+                kind,
+                reason: approval.reason,
+            }),
+        );
     }
 
     /// A form of an MCP server: Codex asks with one for the call of a tool, and a server for whatever it likes.
@@ -871,7 +961,16 @@ impl AppServer {
         self.turns_ended += 1;
         (self.interrupt, self.interrupt_sent) = (false, false);
         let end = self.items.said(failure).end(out);
-        let usage = Usage { duration_ms, ..self.meter.usage() };
+        let usage = Usage { duration_ms, ..self.usage_of_turn() };
+        self.waited = end.failure.is_none()
+            && self.helpers.are_open()
+            && !(self.is_gone || self.is_partial || self.is_stopping);
+        // What a helper has begun and not reported is lost with it.
+        self.is_partial |= self.helpers.are_open() && !self.waited;
+        self.helpers.turn_ended(out);
+        if self.waited && self.helpers.have_answered() {
+            self.last_words.said_for(HELPER_END, out);
+        }
         out.turn_ended(AttemptEnd {
             usage: if std::mem::take(&mut self.is_partial) {
                 last_words::used(usage)
@@ -882,7 +981,23 @@ impl AppServer {
             model: self.model.clone(),
             ..end
         });
-        out.close_stdin();
+        if !self.waited {
+            out.close_stdin();
+        }
+    }
+
+    /// What the run's own thread and its helpers have used.
+    fn usage(&self) -> Usage {
+        let mut usage = self.meter.usage();
+        usage.add(&self.helpers.usage());
+        usage
+    }
+
+    /// The same, but for what was reported with a turn before.
+    fn usage_of_turn(&self) -> Usage {
+        let mut usage = self.meter.usage();
+        usage.add(&self.helpers.unreported());
+        usage
     }
 
     /// True while the end of a turn is to come.
@@ -891,8 +1006,12 @@ impl AppServer {
     }
 
     fn exit(&mut self, exit: Exit, out: &mut Out) {
+        self.is_gone = true;
         if self.completed.is_some() {
             return self.end_completed(out);
+        }
+        if std::mem::take(&mut self.waited) {
+            return self.report_helpers(true, out);
         }
         if !self.is_open() {
             return;

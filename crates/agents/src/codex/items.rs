@@ -5,7 +5,7 @@
 use crate::Out;
 use crate::news::News;
 use crate::verdict::Said;
-use crate::wire::{decode, flatten_content, lenient_text, unsaid};
+use crate::wire::{decode, flatten_content, lenient, lenient_text, unsaid};
 use belay_trace::{
     Compaction, CompactionStatus, Event, Failure, Json, Level, Plan, PlanItem, PlanStatus,
     Reasoning, Text, TextRetracted, ToolCall, ToolId, ToolKind, ToolResult,
@@ -66,6 +66,17 @@ pub(super) struct Item<'a> {
     items: Option<Vec<Todo>>,
     #[serde(borrow, default)]
     content: Option<&'a RawValue>,
+    /// What a helper has done: `started`, `interacted`, `interrupted`, `completed`.
+    #[serde(borrow, default, rename = "kind", deserialize_with = "lenient_text")]
+    activity: Option<Cow<'a, str>>,
+    #[serde(default, alias = "agentThreadId", deserialize_with = "lenient")]
+    agent_thread_id: Option<String>,
+    #[serde(default, alias = "agentPath", deserialize_with = "lenient")]
+    agent_path: Option<String>,
+    #[serde(default, alias = "receiverThreadIds", deserialize_with = "lenient")]
+    receiver_thread_ids: Vec<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    model: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -136,12 +147,46 @@ impl Item<'_> {
         is_users.then(|| flatten_content(self.content))
     }
 
+    /// The threads of the helpers that it has started.
+    pub(super) fn started_threads(&self) -> impl Iterator<Item = &str> {
+        let is_spawn = self.is_activity(&["started"]);
+        let is_older = matches!(self.kind.as_ref(), "collabAgentToolCall" | "collab_tool_call")
+            && matches!(self.tool.as_deref(), Some("spawnAgent" | "spawn_agent"));
+        let one = self.agent_thread_id.as_deref().filter(|_| is_spawn);
+        let more = self.receiver_thread_ids.iter().filter(move |_| is_older);
+        one.into_iter().chain(more.map(String::as_str))
+    }
+
+    /// The thread of a helper that has nothing more to do.
+    pub(super) fn ended_thread(&self) -> Option<&str> {
+        self.agent_thread_id.as_deref().filter(|_| self.is_activity(&["completed", "interrupted"]))
+    }
+
+    /// What a helper is called, or was told.
+    pub(super) fn helper_name(&self) -> Option<String> {
+        self.agent_path.clone().or(self.prompt.clone())
+    }
+
+    /// The model of a helper that was started.
+    pub(super) fn helper_model(&self) -> Option<String> {
+        self.model.clone()
+    }
+
+    fn is_activity(&self, kinds: &[&str]) -> bool {
+        matches!(self.kind.as_ref(), "subAgentActivity" | "sub_agent_activity")
+            && self.activity.as_deref().is_some_and(|kind| kinds.contains(&kind))
+    }
+
     pub(super) fn sort(&self) -> Sort {
         match self.kind.as_ref() {
             "agentMessage" | "agent_message" | "reasoning" | "plan" => Sort::Words,
             "userMessage" | "user_message" | "hookPrompt" | "contextCompaction"
             | "enteredReviewMode" | "exitedReviewMode" | "error" | "todo_list" | "sleep"
-            | "subAgentActivity" => Sort::Aside,
+            | "subAgentActivity" | "sub_agent_activity"
+                if tool(self).is_none() =>
+            {
+                Sort::Aside
+            }
             _ if tool(self).is_some() => Sort::Tool,
             _ => Sort::Unknown,
         }
@@ -320,6 +365,11 @@ fn tool(item: &Item<'_>) -> Option<ToolCall> {
         "collabAgentToolCall" | "collab_tool_call" => {
             let name = item.tool.clone().unwrap_or_else(|| "agent".to_owned());
             (name, json!({"prompt": item.prompt}).into(), ToolKind::Other)
+        }
+        // Nothing else tells of the call that has started a helper.
+        "subAgentActivity" | "sub_agent_activity" if item.is_activity(&["started"]) => {
+            let args = json!({"agent": item.agent_path, "model": item.model});
+            ("spawn_agent".to_owned(), args.into(), ToolKind::Other)
         }
         "imageView" => ("view_image".to_owned(), json!({"path": item.path}).into(), ToolKind::Read),
         "imageGeneration" => ("image_generation".to_owned(), json!({}).into(), ToolKind::Other),

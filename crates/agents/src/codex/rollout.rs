@@ -2,8 +2,8 @@
 //!
 //! One record for each response that has ended, also of turns that were killed later (measured, 0.169.0).
 
-use crate::session::{Response, SessionFiles, Tokens};
-use crate::wire::decode;
+use crate::session::{Response, SessionFiles, SessionNotes, Tokens, is_id};
+use crate::wire::{decode, lenient};
 use crate::{framing, lines};
 use jiff::Timestamp;
 use memchr::memmem;
@@ -88,6 +88,7 @@ pub(super) fn read(since: Timestamp, lines: &mut dyn Iterator<Item = &[u8]>) -> 
                 context_window,
                 service_tier: turn.service_tier.clone(),
                 finish: None,
+                is_helper: false,
             });
         }
         _ => {}
@@ -96,6 +97,57 @@ pub(super) fn read(since: Timestamp, lines: &mut dyn Iterator<Item = &[u8]>) -> 
         framing::decode_each(&lines::text(line), &mut record);
     }
     responses
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Note {
+    #[serde(rename = "type")]
+    kind: String,
+    item: Activity,
+}
+
+/// What a helper has done; other items have none of it.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Activity {
+    #[serde(rename = "type", deserialize_with = "lenient")]
+    kind: String,
+    #[serde(rename = "kind", deserialize_with = "lenient")]
+    activity: String,
+    #[serde(deserialize_with = "lenient")]
+    agent_thread_id: String,
+    #[serde(deserialize_with = "lenient")]
+    agent_path: String,
+}
+
+/// The helpers that a thread has started, and whether its last turn is whole. A helper begins with a copy of its
+/// parent's thread, the parent's turn cut off, and with a turn of its own behind it (measured, 0.169.0).
+pub(super) fn notes(since: Timestamp, lines: &mut dyn Iterator<Item = &[u8]>) -> SessionNotes {
+    let words =
+        ["\"task_started\"", "\"task_complete\"", "\"turn_aborted\"", "\"SubAgentActivity\""];
+    let words = words.map(memmem::Finder::new);
+    let mut notes = SessionNotes::default();
+    let mut note = |line: Line<'_>| {
+        let is_new = line.timestamp.is_some_and(|at| at >= since);
+        let Some(note) = decode::<Note>(line.payload.get()).filter(|_| is_new) else { return };
+        match (line.kind.as_ref(), note.kind.as_str()) {
+            ("event_msg", "task_started" | "turn_aborted") => notes.is_cut = true,
+            ("event_msg", "task_complete") => notes.is_cut = false,
+            ("event_msg", "item_completed") => {
+                let Activity { kind, activity, agent_thread_id: id, agent_path: name } = note.item;
+                let is_start = kind == "SubAgentActivity" && activity == "started";
+                if is_start && is_id(&id) && !notes.helpers.iter().any(|(known, _)| *known == id) {
+                    notes.helpers.push((id, name));
+                }
+            }
+            _ => {}
+        }
+    };
+    for line in lines.filter(|line| words.iter().any(|word| word.find(line).is_some())) {
+        framing::decode_each(&lines::text(line), &mut note);
+    }
+    notes
 }
 
 impl Counts {
@@ -133,6 +185,37 @@ mod tests {
     }
 
     #[test]
+    fn a_thread_tells_of_its_helpers_and_whether_its_turn_is_whole() {
+        let line = |second: u32, payload: &str| {
+            format!(
+                r#"{{"timestamp":"2026-11-21T16:54:{second:02}Z","type":"event_msg","payload":{payload}}}"#
+            )
+        };
+        let started = |id: &str| {
+            format!(
+                r#"{{"type":"item_completed","item":{{"type":"SubAgentActivity","kind":"started","agent_thread_id":"{id}","agent_path":"/root/count"}}}}"#
+            )
+        };
+        let text = [
+            line(1, &started("an-earlier-helper")),
+            line(10, r#"{"type":"task_started"}"#),
+            line(11, &started("01a22dda-24a5")),
+            line(12, &started("01a22dda-24a5")),
+            line(13, &started("../../etc")),
+            line(14, &started("01a22dda-24a5").replace("started", "completed")),
+        ];
+        let since = "2026-11-21T16:54:05Z".parse().unwrap();
+        let read = |text: &[String]| notes(since, &mut text.iter().map(|line| line.as_bytes()));
+        let helpers = vec![("01a22dda-24a5".to_owned(), "/root/count".to_owned())];
+        assert_eq!(read(&text), SessionNotes { helpers: helpers.clone(), is_cut: true });
+        let ended = [&text[..], &[line(20, r#"{"type":"task_complete"}"#)]].concat();
+        assert_eq!(read(&ended), SessionNotes { helpers, is_cut: false });
+        let copied =
+            [line(10, r#"{"type":"turn_aborted"}"#), line(11, r#"{"type":"task_started"}"#)];
+        assert!(read(&copied).is_cut && !read(&[]).is_cut);
+    }
+
+    #[test]
     fn a_response_has_the_model_of_its_turn_and_those_of_earlier_turns_are_left_out() {
         let text = [
             context("gpt-5.1"),
@@ -158,6 +241,7 @@ mod tests {
             context_window: Some(258_400),
             service_tier: None,
             finish: None,
+            is_helper: false,
         };
         assert_eq!(read(since, &mut text.iter().map(|line| line.as_bytes())), [want]);
     }

@@ -91,6 +91,31 @@ pub(super) struct TurnNote {
 }
 
 #[derive(Debug, Deserialize)]
+pub(super) struct ThreadNote {
+    pub(super) thread: OpenedThread,
+}
+
+/// A thread that was opened; that of a helper has a parent.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct OpenedThread {
+    #[serde(deserialize_with = "lenient")]
+    pub(super) id: String,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) parent_thread_id: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) model: Option<String>,
+}
+
+/// A piece of what an item's end repeats.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct PieceNote {
+    #[serde(deserialize_with = "lenient")]
+    pub(super) item_id: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
 pub(super) struct StatusNote {
     #[serde(default, deserialize_with = "lenient")]
     pub(super) status: ThreadStatus,

@@ -117,6 +117,8 @@ pub(super) type Delegated = (String, ToolId);
 /// Turns parts into events. A part may arrive in pieces, be told again and again while it grows, or once.
 #[derive(Debug, Default)]
 pub(super) struct Parts {
+    /// Each part comes once, and whole: over print.
+    are_whole: bool,
     /// The call of the subagent whose parts these are.
     pub(super) under: Option<ToolId>,
     /// The subagent that was just set to work.
@@ -151,6 +153,12 @@ impl Parts {
         let mut mcp_servers: Vec<_> = request.mcp_servers.keys().cloned().collect();
         mcp_servers.sort_by_key(|name| std::cmp::Reverse(name.len()));
         Self { mcp_servers, ..Self::default() }
+    }
+
+    /// For a stream in which each part comes once.
+    pub(super) fn whole(mut self) -> Self {
+        self.are_whole = true;
+        self
     }
 
     /// What a subagent says that this call has begun.
@@ -275,7 +283,7 @@ impl Parts {
         let is_reasoning = part.kind == "reasoning";
         let known = self.said.iter().position(|(id, ..)| *id == part.id);
         let text = part.text.map(Cow::into_owned).unwrap_or_default();
-        if part.time.end.is_none() {
+        if part.time.end.is_none() && !self.are_whole {
             // It begins; what it says comes in pieces.
             if known.is_none() {
                 out.progress();

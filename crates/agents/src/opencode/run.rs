@@ -63,7 +63,7 @@ impl Run {
         Self {
             prompt: request.composed_prompt(),
             session_id: None,
-            parts: Parts::new(request),
+            parts: Parts::new(request).whole(),
             meter: Meter::default(),
             delegated: false,
             error: None,

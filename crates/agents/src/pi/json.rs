@@ -101,6 +101,7 @@ impl Printed {
                     self.stream.begin();
                 }
             }
+            // Its last words have counted as the end.
             Meaning::Settled if !self.turn_open => {
                 let words = "the end of a turn that had ended";
                 out.event(Event::notice(Level::Warn, "late", words));

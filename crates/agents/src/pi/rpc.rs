@@ -171,6 +171,7 @@ impl Rpc {
                     self.send_steers(out);
                 }
             }
+            // Its last words have counted as the end.
             Meaning::Settled if !self.turn_open => {
                 let words = "the end of a turn that had ended";
                 out.event(Event::notice(Level::Warn, "late", words));

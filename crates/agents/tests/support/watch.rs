@@ -105,6 +105,8 @@ pub(crate) struct Watched {
     awaits_end: Option<TimerId>,
     /// OpenCode has told an error: a version that gets over it exits with 1.
     has_erred: bool,
+    /// The turn is over, and helpers are waited for, whose end adds what they have used and no answer.
+    waits: bool,
 }
 
 impl Watched {
@@ -121,6 +123,7 @@ impl Watched {
             has_ended: false,
             awaits_end: None,
             has_erred: false,
+            waits: false,
         }
     }
 
@@ -129,7 +132,11 @@ impl Watched {
         let mut out = Out::default();
         self.protocol.step(input, &mut out);
         let actions = out.actions;
-        let ends: Vec<_> = actions.iter().filter_map(end).collect();
+        let mut ends: Vec<_> = actions.iter().filter_map(end).collect();
+        if self.waits && self.dialect == Dialect::CodexAppServer && ends.len() == 1 {
+            let is_sum = ends[0].answer.is_empty() && ends[0].failure.is_none();
+            ends.retain(|_| !is_sum);
+        }
         match input {
             Input::Stdout(line) | Input::Sse(line) if is_mixed(line) => {
                 self.check_mixed(line, &actions);
@@ -211,6 +218,9 @@ impl Watched {
             match action {
                 Action::Timer(id, _) if id.awaits_end() => self.awaits_end = Some(*id),
                 Action::Emit(emitted) => {
+                    if let Event::BackgroundTasks(told) = &emitted.event {
+                        self.waits = told.waiting || self.waits && told.tasks.is_empty();
+                    }
                     self.has_erred |= matches!(&emitted.event, Event::Notice(notice) if notice.code.as_deref() == Some("error"));
                 }
                 _ => {}

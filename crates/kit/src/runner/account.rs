@@ -41,6 +41,15 @@ impl Homes {
     }
 }
 
+/// What an agent has written down of a session, and of those of its helpers.
+#[derive(Debug, Default)]
+pub(super) struct Account {
+    /// Its responses, those of helpers first.
+    pub(super) responses: Vec<Response>,
+    /// The helpers whose last turn did not come to its own end, by what they are called.
+    pub(super) cut: Vec<String>,
+}
+
 /// What the session's responses since `since` have used; nothing if there is no such file, or if it is not read
 /// in time.
 pub(super) async fn read(
@@ -48,20 +57,49 @@ pub(super) async fn read(
     homes: Homes,
     session_id: &str,
     since: Timestamp,
-) -> Vec<Response> {
-    let Some(files) = agent.session_files(session_id) else { return Vec::new() };
-    let reading = tokio::task::spawn_blocking(move || {
-        let Some(file) = homes.sessions(&files).and_then(|folder| find(&folder, &files)) else {
-            return Vec::new();
-        };
-        let texts = texts(&file, &files);
-        let mut lines = texts.iter().flat_map(|text| text.split(|byte| *byte == b'\n'));
-        agent.read_session(since, &mut lines)
-    });
+) -> Account {
+    let session_id = session_id.to_owned();
+    let reading = tokio::task::spawn_blocking(move || read_all(&*agent, &homes, session_id, since));
     match tokio::time::timeout(limits::ACCOUNT, reading).await {
-        Ok(Ok(responses)) => responses,
-        Ok(Err(_)) | Err(_) => Vec::new(),
+        Ok(Ok(account)) => account,
+        Ok(Err(_)) | Err(_) => Account::default(),
     }
+}
+
+/// The session's own file, and those of its helpers, which may have helpers too.
+fn read_all(agent: &dyn Agent, homes: &Homes, session_id: String, since: Timestamp) -> Account {
+    let mut account = Account::default();
+    let mut own = Vec::new();
+    let mut sessions = vec![(session_id, None::<String>)];
+    let mut left = limits::ACCOUNT_BYTES_MAX;
+    let mut at = 0;
+    while let Some((id, name)) = sessions.get(at).cloned() {
+        at += 1;
+        let Some(files) = agent.session_files(&id) else { continue };
+        let Some(file) = homes.sessions(&files).and_then(|folder| find(&folder, &files)) else {
+            continue;
+        };
+        let texts = texts(&file, &files, &mut left);
+        let lines = || texts.iter().flat_map(|text| text.split(|byte| *byte == b'\n'));
+        let responses = agent.read_session(since, &mut lines());
+        let notes = agent.session_notes(since, &mut lines());
+        match name {
+            None => own = responses,
+            Some(name) => {
+                let of_helper = |response| Response { is_helper: true, ..response };
+                account.responses.extend(responses.into_iter().map(of_helper));
+                account.cut.extend(Some(name).filter(|_| notes.is_cut));
+            }
+        }
+        for (id, name) in notes.helpers {
+            let is_new = sessions.iter().all(|(known, _)| *known != id);
+            if is_new && sessions.len() <= limits::ACCOUNT_HELPERS_MAX {
+                sessions.push((id, Some(name)));
+            }
+        }
+    }
+    account.responses.append(&mut own);
+    account
 }
 
 /// How far the files of a session were read, so that each line is read once.
@@ -152,12 +190,11 @@ fn entries(folder: &Path) -> impl Iterator<Item = DirEntry> {
 }
 
 /// The ends of the session's file and of those beside it: the last turn is at the end.
-fn texts(file: &Path, files: &SessionFiles) -> Vec<Vec<u8>> {
-    let mut left = limits::ACCOUNT_BYTES_MAX;
+fn texts(file: &Path, files: &SessionFiles, left: &mut u64) -> Vec<Vec<u8>> {
     let mut texts = Vec::new();
     for path in paths(file, files) {
-        let Ok(text) = end_of(&path, left) else { continue };
-        left -= text.len() as u64;
+        let Ok(text) = end_of(&path, *left) else { continue };
+        *left -= text.len() as u64;
         texts.push(text);
     }
     texts
@@ -247,7 +284,7 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let since = "2026-11-21T16:54:00Z".parse().unwrap();
         let read = runtime.block_on(read(agent, Homes::of(&vars), ID, since));
-        read.iter().map(|response| response.tokens.input).collect()
+        read.responses.iter().map(|response| response.tokens.input).collect()
     }
 
     fn of_codex(home: &TempDir) -> Vec<u64> {

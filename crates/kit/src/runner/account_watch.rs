@@ -1,6 +1,6 @@
 //! Looks at an agent's own account of its session while it works, for limits that its stream says nothing about.
 
-use super::account::{self, Homes};
+use super::account::{self, Account, Homes};
 use super::sleep_until;
 use crate::limits;
 use belay_agents::{Agent, Response};
@@ -22,7 +22,7 @@ pub(super) struct AccountWatch {
     next: Option<Instant>,
     /// Not before then: the last look was work.
     rest: Instant,
-    look: Option<(Instant, JoinHandle<Vec<Response>>)>,
+    look: Option<(Instant, JoinHandle<Account>)>,
     found: usize,
 }
 
@@ -54,9 +54,13 @@ impl AccountWatch {
                 self.look = Some((Instant::now(), tokio::spawn(look)));
             }
             if let Some((began, look)) = &mut self.look {
-                let responses = look.await.unwrap_or_default();
+                let Account { responses, cut } = look.await.unwrap_or_default();
                 self.rest = Instant::now() + began.elapsed() * limits::ACCOUNT_SHARE;
                 self.look = None;
+                if !cut.is_empty() {
+                    // A helper is at work, of which the stream says nothing.
+                    self.next = Some(Instant::now() + limits::ACCOUNT_PAUSE);
+                }
                 if responses.len() > self.found {
                     self.found = responses.len();
                     // What was written a moment later is not announced by anything.

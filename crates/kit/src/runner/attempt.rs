@@ -11,7 +11,7 @@ use self::background::Background;
 use self::doubt::{Doubt, SessionLook};
 use self::gates::{Asked, Gates, Pipe};
 use self::stopping::Stop;
-use super::account::{self, Homes};
+use super::account::{self, Account, Homes};
 use super::account_watch::{self, AccountWatch};
 use super::bill::Bill;
 use super::drain::Drain;
@@ -456,7 +456,7 @@ impl Attempt<'_> {
                         self.shared_session = Some(failure.message.clone());
                         self.alarm = Some(Alarm::Fail(failure));
                     }
-                    self.bill.event(&mut emitted.event, emitted.parent_tool_id.is_none());
+                    self.bill.event(&mut emitted.event, emitted.parent_tool_id.as_ref());
                     let gets_on = self.novelty.is_progress(&emitted.event);
                     let at = (now, Timestamp::now());
                     if let Some(alarm) = self.idle.event(&emitted.event, gets_on, at) {
@@ -657,12 +657,21 @@ impl Attempt<'_> {
     async fn settle(&mut self) {
         let Some(end) = &mut self.end else { return };
         let account = match end.session_id.clone().filter(|_| self.bill.wants_account(end)) {
-            None => Vec::new(),
+            None => Account::default(),
             Some(session_id) => {
                 let (agent, homes) = (self.runner.client.agent.clone(), self.homes.clone());
                 account::read(agent, homes, &session_id, self.bill.began()).await
             }
         };
+        let Account { responses: account, cut } = account;
+        if !cut.is_empty() {
+            let (agent, names) = (self.runner.client.agent.name(), cut.join(", "));
+            let words = format!(
+                "{agent} has ended its helper {names}, for which it did not wait; what was used is a lower bound"
+            );
+            self.runner.publisher.event(Event::notice(Level::Warn, "helper_cut", words));
+            end.usage.partial = true;
+        }
         // A stream that hides how its last response ended has told the half of an answer as the whole.
         let unfinished = account.last().and_then(Response::unfinished);
         end.failure = end.failure.take().or(unfinished);

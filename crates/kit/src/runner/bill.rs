@@ -5,9 +5,9 @@
 
 use crate::{Prices, limits};
 use belay_agents::{AttemptEnd, Response, Tokens};
-use belay_trace::{Context, ContextSource, CostSource, Event, ModelUsage, Usage};
+use belay_trace::{Context, ContextSource, CostSource, Event, ModelUsage, ToolId, Usage};
 use jiff::Timestamp;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// The bill of one attempt.
 pub(super) struct Bill {
@@ -26,6 +26,8 @@ pub(super) struct Bill {
     /// The agent has told how full the context is.
     tells_context: bool,
     responses: Vec<Response>,
+    /// The models of subagents, by the calls that have started them.
+    of_calls: HashMap<ToolId, String>,
     /// The driver's last sum.
     sum: Tokens,
     /// The window of the model with this name.
@@ -46,6 +48,7 @@ impl Bill {
             has_begun: false,
             tells_context: false,
             responses: Vec::new(),
+            of_calls: HashMap::new(),
             sum: Tokens::default(),
             window: None,
             was_cut: false,
@@ -82,7 +85,8 @@ impl Bill {
     }
 
     /// Takes the agent's next event; puts in a context window that the agent does not tell.
-    pub(super) fn event(&mut self, event: &mut Event, is_main: bool) {
+    /// `parent` is the call of the subagent that it belongs to.
+    pub(super) fn event(&mut self, event: &mut Event, parent: Option<&ToolId>) {
         match event {
             Event::SessionStarted(session) => self.runs(session.model.as_ref()),
             Event::TurnStarted(turn) => {
@@ -90,12 +94,16 @@ impl Bill {
                 if std::mem::take(&mut self.wants_list) {
                     self.prices.warm_up();
                 }
-                if is_main {
-                    self.runs(turn.model.as_ref());
+                match (parent, &turn.model) {
+                    (None, model) => self.runs(model.as_ref()),
+                    (Some(call), Some(model)) if self.of_calls.len() < limits::RESPONSES_MAX => {
+                        self.of_calls.insert(call.clone(), model.clone());
+                    }
+                    _ => {}
                 }
             }
-            Event::Usage(report) => self.report(&report.usage),
-            Event::Context(context) if is_main => {
+            Event::Usage(report) => self.report(&report.usage, parent),
+            Event::Context(context) if parent.is_none() => {
                 self.tells_context = true;
                 self.put_window(context);
             }
@@ -130,12 +138,13 @@ impl Bill {
         }
     }
 
-    fn report(&mut self, usage: &Usage) {
+    fn report(&mut self, usage: &Usage, parent: Option<&ToolId>) {
         let sum = tokens(usage).unwrap_or_default();
         let tokens = sum.beyond(self.sum);
         self.sum = sum;
         if tokens.total() > 0 && self.responses.len() < limits::RESPONSES_MAX {
-            let model = self.model.clone();
+            let of_call = parent.and_then(|call| self.of_calls.get(call));
+            let model = of_call.or(self.model.as_ref()).cloned();
             self.responses.push(Response { model, tokens, ..Response::default() });
         }
     }
@@ -202,7 +211,8 @@ impl Bill {
             end.model = end.model.take().or(model);
             let usage = &mut end.usage;
             set_tokens(usage, tokens(usage).unwrap_or_default().or_more(accounted));
-            usage.num_turns.get_or_insert(account.len() as u64);
+            let turns = account.iter().filter(|response| !response.is_helper).count();
+            usage.num_turns.get_or_insert(turns as u64);
         }
         // A turn that ended well has nothing that is not in the account.
         let is_whole = end.failure.is_none() && tokens(&end.usage).is_some();

@@ -12,6 +12,7 @@ mod bytes;
 mod costs;
 mod failover;
 mod failures;
+mod helpers;
 mod images;
 mod journal;
 mod mcp;

@@ -16,6 +16,7 @@ use super::reply::Reply;
 pub struct Script {
     queue: VecDeque<Reply>,
     whens: Vec<When>,
+    helpers: Option<VecDeque<Reply>>,
     forever: Option<Reply>,
 }
 
@@ -51,6 +52,13 @@ impl Script {
         self
     }
 
+    /// Answers requests of Codex's helpers, which open with the words of their parent and say in a header what they
+    /// are. (0.169)
+    pub fn for_helpers(mut self, replies: impl Into<Replies>) -> Self {
+        self.helpers = Some(replies.into().0);
+        self
+    }
+
     /// Answers every request for which nothing else is left.
     pub fn forever(mut self, reply: Reply) -> Self {
         self.forever = Some(reply);
@@ -59,6 +67,11 @@ impl Script {
 
     /// The reply to this request; `None` when the script is exhausted.
     pub(crate) fn next(&mut self, request: &Request) -> Option<Reply> {
+        if let Some(helpers) = &mut self.helpers
+            && request.header("x-openai-subagent").is_some()
+        {
+            return helpers.pop_front().or_else(|| self.forever.clone());
+        }
         let opening = opening_words(&request.body);
         let mut claimed = false;
         for when in &mut self.whens {

@@ -62,7 +62,7 @@ impl Attempt<'_> {
     /// What the agent has written down so far, held against the limits.
     pub(super) fn accounted(&mut self, responses: Vec<Response>) {
         if let Some(limit) = &mut self.turn_limit
-            && limit.is_reached_by(responses.len())
+            && limit.is_reached_by(responses.iter().filter(|one| !one.is_helper).count())
         {
             self.alarm.get_or_insert(too_many_turns(&self.runner.request));
         }

@@ -23,12 +23,12 @@ fn bill_of(model: &str, responses: &[Usage]) -> (Bill, AttemptEnd) {
     let mut bill = bill(None);
     let model = Some(model.to_owned());
     let session = SessionStarted { model: model.clone(), ..SessionStarted::default() };
-    bill.event(&mut Event::SessionStarted(session), true);
+    bill.event(&mut Event::SessionStarted(session), None);
     let mut sum = Usage::default();
     for response in responses {
-        bill.event(&mut Event::TurnStarted(TurnStarted::default()), true);
+        bill.event(&mut Event::TurnStarted(TurnStarted::default()), None);
         sum.add(response);
-        bill.event(&mut Event::Usage(UsageReport { usage: sum.clone() }), true);
+        bill.event(&mut Event::Usage(UsageReport { usage: sum.clone() }), None);
     }
     let mut end = AttemptEnd::default();
     (end.usage, end.model) = (sum, model);
@@ -131,7 +131,7 @@ fn an_attempt_that_never_began_to_answer_is_no_lower_bound() {
 #[test]
 fn an_account_completes_what_the_stream_did_not_tell() {
     let mut bill = bill(None);
-    bill.event(&mut Event::TurnStarted(TurnStarted::default()), true);
+    bill.event(&mut Event::TurnStarted(TurnStarted::default()), None);
     let tokens = Tokens { input: 1_000_000, output: 5, ..Tokens::default() };
     let model = Some("gpt-5.1".to_owned());
     let account = vec![Response { model: model.clone(), tokens, ..Response::default() }; 2];
@@ -168,7 +168,7 @@ fn a_window_is_put_in_where_the_agent_tells_none() {
         |window_tokens, source| Event::Context(Context { used_tokens: 5, window_tokens, source });
     let check = |bill: &mut Bill, given: Option<u64>, want, source| {
         let mut event = context(given, ContextSource::Agent);
-        bill.event(&mut event, true);
+        bill.event(&mut event, None);
         assert_eq!(event, context(want, source));
         assert_eq!(event.of_driver(), context(given, ContextSource::Agent));
     };
@@ -181,7 +181,7 @@ fn a_window_is_put_in_where_the_agent_tells_none() {
     check(&mut bill, None, None, ContextSource::Agent);
     bill.prices = Prices::none().with_toml("[models.x]\ncontext_window = 9", "p").unwrap();
     let session = SessionStarted { model: Some("x".to_owned()), ..SessionStarted::default() };
-    bill.event(&mut Event::SessionStarted(session), true);
+    bill.event(&mut Event::SessionStarted(session), None);
     check(&mut bill, None, Some(9), ContextSource::Config);
 }
 
@@ -201,7 +201,7 @@ fn how_full_the_context_was_is_in_the_account_of_an_agent_that_does_not_tell() {
         bill.context(&told),
         Some(Context { window_tokens: Some(7), source, ..want.clone() })
     );
-    bill.event(&mut Event::Context(want), true);
+    bill.event(&mut Event::Context(want), None);
     assert_eq!(bill.context(&account), None);
 }
 

@@ -20,10 +20,17 @@ pub(crate) fn call(name: &str, input: &Value) -> Value {
             "type": "custom_tool_call", "id": fresh("ctc"), "call_id": fresh("call"),
             "status": "completed", "name": name, "input": input,
         }),
-        _ => json!({
-            "type": "function_call", "id": fresh("fc"), "call_id": fresh("call"),
-            "status": "completed", "name": name, "arguments": input.to_string(),
-        }),
+        _ => {
+            let mut call = json!({
+                "type": "function_call", "id": fresh("fc"), "call_id": fresh("call"),
+                "status": "completed", "name": name, "arguments": input.to_string(),
+            });
+            // The tools for helpers are in a namespace of their own. (0.169)
+            if matches!(name, "spawn_agent" | "wait_agent") {
+                call["namespace"] = "collaboration".into();
+            }
+            call
+        }
     }
 }
 
