@@ -563,7 +563,7 @@ impl AppServer {
         }
     }
 
-    fn report_helpers(&mut self, is_partial: bool, out: &mut Out) {
+    fn report_helpers(&self, is_partial: bool, out: &mut Out) {
         let usage = self.helpers.unreported();
         let usage = if is_partial { last_words::used(usage) } else { usage };
         let (session_id, model) = (self.thread_id.clone(), self.model.clone());
