@@ -154,7 +154,7 @@ fn start() -> io::Result<Worker> {
 mod tests {
     use super::*;
 
-    fn file(name: &str) -> (std::path::PathBuf, File) {
+    fn file(name: &str) -> (PathBuf, File) {
         let path = std::env::temp_dir().join(format!("belay-lock-{}-{name}", std::process::id()));
         let file = File::create(&path).unwrap();
         (path, file)
@@ -171,7 +171,7 @@ mod tests {
         assert_eq!((is_held(&second), try_exclusive(&second).unwrap()), (Some(true), false));
         drop(first);
         assert!(try_exclusive(&second).unwrap());
-        std::fs::remove_file(path).unwrap();
+        fs::remove_file(path).unwrap();
     }
 
     #[test]
@@ -188,6 +188,6 @@ mod tests {
         assert!(began.elapsed() < PATIENCE);
         let (path, other) = file("two");
         assert!(try_exclusive(&other).unwrap());
-        std::fs::remove_file(path).unwrap();
+        fs::remove_file(path).unwrap();
     }
 }
