@@ -263,11 +263,11 @@ fn a_helper_that_has_answered_is_not_waited_for_without_end() {
     lines.insert(lines.len() - 1, &answer);
     talk.hear(lines);
     assert_eq!((talk.ends().len(), talk.has_closed()), (1, false));
-    let timers = talk.out.actions.iter().filter_map(|action| match action {
+    let mut timers = talk.out.actions.iter().rev().filter_map(|action| match action {
         Action::Timer(id, _) => Some(*id),
         _ => None,
     });
-    let last = timers.last().expect("a wait with an end");
+    let last = timers.next().expect("a wait with an end");
     talk.step(Input::Timer(last));
     let whole = talk.whole_end();
     assert_eq!((talk.ends().len(), talk.has_closed(), whole.usage.partial), (2, true, true));
