@@ -59,7 +59,7 @@ fn a_run_of_another_machine_is_running_or_lost_there_and_never_crashed() {
         assert!(said.contains(lost) && !said.contains("crashed"), "{args:?}: {said}");
         assert_eq!(code, want, "{args:?}: {said}");
     }
-    let json = stdout(&mut bench.belay(&["runs", "--format", "jsonl"]));
+    let json = stdout(&mut bench.belay(&["runs", "--json"]));
     let runs = objects(&json);
     assert_eq!((&runs[0]["state"], &runs[0]["host"]), (&"lost".into(), &"elsewhere".into()));
     // Who knows that the machine is gone says so.

@@ -75,6 +75,7 @@ fn a_run_is_listed_and_shown_again_as_it_was() {
             "run",
             "short",
             "state",
+            "host",
             "agent",
             "model",
             "started",

@@ -3,16 +3,21 @@
 //! A disk of another machine (NFS, FUSE, the home of a cluster) may have none, keep them to each machine, or never
 //! answer. So each is asked for on a thread that can be abandoned, and a disk that does not answer is not asked twice.
 
-use std::fs::{File, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
-use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a disk may take to answer: a server at the other end of the network needs some milliseconds, and a signal
 /// may have to wait as long.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long a thread may take that is ready to run and has no processor: on a machine with far too much to do a second
+/// says nothing of the disk.
+const STARVED_MAX: Duration = Duration::from_secs(30);
 
 /// What such a thread needs: one call of the system.
 const STACK_BYTES: usize = 64 << 10;
@@ -49,8 +54,15 @@ struct Job {
 
 /// The threads that wait for a job, and the disks that have not answered one.
 struct Threads {
-    idle: Vec<mpsc::Sender<Job>>,
+    idle: Vec<Worker>,
     silent: Vec<u64>,
+}
+
+/// A thread that takes one job after the other.
+struct Worker {
+    jobs: mpsc::Sender<Job>,
+    /// Where the system says what it does, once it runs.
+    stat: Arc<OnceLock<PathBuf>>,
 }
 
 static THREADS: Mutex<Threads> = Mutex::new(Threads { idle: Vec::new(), silent: Vec::new() });
@@ -73,8 +85,8 @@ fn ask(file: &File, act: Try) -> io::Result<bool> {
     // Of one open file: the lock is that of both handles.
     let (done, answer) = mpsc::channel();
     let job = Job { file: file.try_clone()?, act, done };
-    thread.send(job).map_err(io::Error::other)?;
-    let Ok(answer) = answer.recv_timeout(PATIENCE) else {
+    thread.jobs.send(job).map_err(io::Error::other)?;
+    let Some(answer) = thread.wait(&answer) else {
         let mut threads = threads();
         if threads.silent.len() < SILENT_MAX {
             threads.silent.push(disk);
@@ -96,10 +108,36 @@ fn silent() -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, "the disk does not answer")
 }
 
-/// A thread that takes one job after the other, until no one has any for it.
-fn start() -> io::Result<mpsc::Sender<Job>> {
+impl Worker {
+    /// The answer, unless the disk does not give it.
+    fn wait<T>(&self, answer: &mpsc::Receiver<T>) -> Option<T> {
+        let began = Instant::now();
+        loop {
+            match answer.recv_timeout(PATIENCE) {
+                Ok(answer) => return Some(answer),
+                Err(_) if self.is_starving() && began.elapsed() < STARVED_MAX => {}
+                Err(_) => return None,
+            }
+        }
+    }
+
+    /// True for a thread that waits for a processor, and not for the disk.
+    fn is_starving(&self) -> bool {
+        let Some(stat) = self.stat.get() else { return true };
+        let stat = fs::read_to_string(stat).unwrap_or_default();
+        stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('R'))
+    }
+}
+
+/// Starts a thread that works until no one has any job for it.
+fn start() -> io::Result<Worker> {
     let (jobs, queue) = mpsc::channel::<Job>();
+    let stat = Arc::new(OnceLock::new());
+    let told = Arc::clone(&stat);
     let work = move || {
+        // Where there is no `/proc`, nothing is known of it.
+        let thread = fs::read_link("/proc/thread-self").unwrap_or_default();
+        let _ = told.set(Path::new("/proc").join(thread).join("stat"));
         for Job { file, act, done } in queue {
             let answer = act(&file);
             // The handle first: whoever waits may close the last other one, and count on the lock to be free.
@@ -109,15 +147,14 @@ fn start() -> io::Result<mpsc::Sender<Job>> {
         }
     };
     thread::Builder::new().name("belay-lock".to_owned()).stack_size(STACK_BYTES).spawn(work)?;
-    Ok(jobs)
+    Ok(Worker { jobs, stat })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Instant;
 
-    fn file(name: &str) -> (std::path::PathBuf, File) {
+    fn file(name: &str) -> (PathBuf, File) {
         let path = std::env::temp_dir().join(format!("belay-lock-{}-{name}", std::process::id()));
         let file = File::create(&path).unwrap();
         (path, file)
@@ -134,7 +171,7 @@ mod tests {
         assert_eq!((is_held(&second), try_exclusive(&second).unwrap()), (Some(true), false));
         drop(first);
         assert!(try_exclusive(&second).unwrap());
-        std::fs::remove_file(path).unwrap();
+        fs::remove_file(path).unwrap();
     }
 
     #[test]
@@ -151,6 +188,6 @@ mod tests {
         assert!(began.elapsed() < PATIENCE);
         let (path, other) = file("two");
         assert!(try_exclusive(&other).unwrap());
-        std::fs::remove_file(path).unwrap();
+        fs::remove_file(path).unwrap();
     }
 }

@@ -503,7 +503,7 @@ impl AppServer {
             "thread/status/changed" => {
                 // A thread that is idle has no turn that runs.
                 let status = decode::<StatusNote>(params).map(|note| note.status.kind);
-                if status.as_deref() == Some("idle") {
+                if status.as_deref() == Some("idle") && self.items.has_last_words() {
                     self.await_end(out);
                 }
             }

@@ -283,9 +283,14 @@ impl Items {
         true
     }
 
+    /// True if words are the last that came, and no tool runs.
+    pub(super) fn has_last_words(&self) -> bool {
+        self.is_last && self.open_calls.is_empty()
+    }
+
     /// True if the model has given its answer, and no tool runs.
     pub(super) fn has_answer(&self) -> bool {
-        self.is_final && self.is_last && self.open_calls.is_empty()
+        self.is_final && self.has_last_words()
     }
 
     /// The response was dropped and comes again: what was said of it is void.

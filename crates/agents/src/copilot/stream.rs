@@ -139,7 +139,10 @@ impl Stream {
         if !is_aside(kind) || kind == "session.background_tasks_changed" {
             self.last_words.went_on();
         }
-        if kind == "assistant.idle" && line.agent_id.is_none() && !self.turn_ended {
+        if kind == "assistant.idle"
+            && line.agent_id.is_none()
+            && !(self.turn_ended || self.interrupted)
+        {
             self.last_words.said(out);
         }
         if kind == "result" {
