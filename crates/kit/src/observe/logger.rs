@@ -37,6 +37,8 @@ pub struct Logger<W> {
     failed: bool,
     /// There is an agent that could be stopped.
     has_agent: bool,
+    /// Background tasks are waited for.
+    waits: bool,
 }
 
 /// A part of the log.
@@ -101,6 +103,7 @@ impl<W: Write> Logger<W> {
             last_context: None,
             failed: false,
             has_agent: false,
+            waits: true,
         }
     }
 
@@ -122,6 +125,14 @@ impl<W: Write> Logger<W> {
     #[must_use]
     pub fn context_window(mut self, tokens: u64) -> Self {
         self.window = Some(tokens);
+        self
+    }
+
+    /// Says whether the run waits for background tasks, as it does by default; one that stops them says so itself
+    /// ([`Background::Stop`](crate::Background::Stop)).
+    #[must_use]
+    pub fn waits(mut self, waits: bool) -> Self {
+        self.waits = waits;
         self
     }
 
@@ -185,7 +196,7 @@ impl<W: Write> Logger<W> {
                     format!("{}/{} done", plan.items.iter().filter(done).count(), plan.items.len());
                 self.head(Part::System, under, "plan", DIM, &words)?;
             }
-            Event::BackgroundTasks(background) if background.waiting => {
+            Event::BackgroundTasks(background) if background.waiting && self.waits => {
                 let words = going_on::background(background);
                 self.head(Part::System, under, "background", YELLOW, &words)?;
             }

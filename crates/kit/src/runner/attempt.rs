@@ -470,10 +470,6 @@ impl Attempt<'_> {
                     if let Event::BackgroundTasks(told) = &emitted.event {
                         self.background.told(told, now);
                     }
-                    if let Event::BackgroundTasks(told) = &mut emitted.event {
-                        // Nothing is waited for.
-                        told.waiting &= self.runner.request.background != AtTurnEnd::Stop;
-                    }
                     if gets_on {
                         got_on.extend(emitted.parent_tool_id.clone());
                     }

@@ -14,8 +14,8 @@ use belay_trace::journal::RUNS_DIR;
 use belay_trace::{Store, exit_code, read_file, visible, visible_line};
 use belaykit::trace::TraceId;
 use belaykit::{
-    Agent, Client, Error, Event, FailureKind, Logger, Outcome, Permissions, RunRequest, Session,
-    TraceDir, WhenInUse, shell_escape,
+    Agent, Background, Client, Error, Event, FailureKind, Logger, Outcome, Permissions, RunRequest,
+    Session, TraceDir, WhenInUse, shell_escape,
 };
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
@@ -112,6 +112,8 @@ impl Job {
             Format::Text => {
                 let color = options.color.unwrap_or_default();
                 let logger = Logger::new(io::stderr()).color(color.paints(&io::stderr()));
+                let waits = self.request.background == Background::Wait;
+                let logger = logger.waits(waits);
                 let logger = options.hide.iter().fold(logger, |logger, part| logger.without(*part));
                 View::text(match options.context_window {
                     Some(tokens) => logger.context_window(tokens),
