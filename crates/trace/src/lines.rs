@@ -175,7 +175,8 @@ impl Lines {
 /// The head of a line that is text and looks like a record.
 fn head(line: &[u8]) -> Option<Head<'_>> {
     // Without this check serde would take a list for an object whose fields come in order.
-    let text = std::str::from_utf8(line).ok().filter(|text| text.starts_with('{'))?;
+    let text = std::str::from_utf8(line).ok()?;
+    let text = text.trim_ascii_start().starts_with('{').then_some(text)?;
     serde_json::from_str(text).ok()
 }
 
