@@ -24,7 +24,7 @@ const NOTICES: usize = 3;
 const CHANNELS: [&str; 5] = ["slack", "webhook", "ntfy", "discord", "exec"];
 
 /// How much later a run may end than without anybody who is told: two seconds, and what a loaded machine adds.
-const ADDED_MAX: Duration = Duration::from_secs(4);
+const ADDED_MAX: Duration = Duration::from_secs(15);
 
 /// A service in one of its bad ways; it stands for all of them.
 enum Service {
