@@ -20,7 +20,7 @@ use clap::Parser as _;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    belaykit::supervise::hook();
+    belaykit::init();
     let arguments = match args::Cli::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => return fail::usage(&error),

@@ -3,7 +3,7 @@
 use belaykit::{Candidate, Client};
 
 fn main() -> anyhow::Result<()> {
-    belaykit::supervise::hook();
+    belaykit::init();
     let mut args = std::env::args().skip(1);
     let agent = args.next().unwrap_or_default().parse::<Candidate>()?.agent;
     let client = Client::of(agent).env(std::env::vars_os());

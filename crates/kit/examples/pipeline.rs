@@ -8,7 +8,7 @@ use std::io;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
-    belaykit::supervise::hook();
+    belaykit::init();
     let mut args = std::env::args().skip(1);
     let agent = args.next().unwrap_or_else(|| "claude".to_owned()).parse::<Candidate>()?.agent;
     let topic = args.next().unwrap_or_else(|| "climbing".to_owned());

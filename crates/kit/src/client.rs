@@ -211,8 +211,8 @@ impl Client {
     }
 
     /// The program that ends all that an agent has started, also when this program is killed: `belay`,
-    /// `belay-supervisor`, or another that calls [`supervise::hook`](crate::supervise::hook). A program that
-    /// calls the hook itself needs none.
+    /// `belay-supervisor`, or another that calls [`init`](crate::init). A program that calls it itself, or has
+    /// `belay-supervisor` beside it, needs none.
     #[must_use]
     pub fn supervisor(mut self, program: impl Into<PathBuf>) -> Self {
         self.supervisor = Some(program.into());
@@ -463,7 +463,8 @@ impl Client {
             Ok((path, turn.env.for_agent(&launch.env)))
         });
         let (path, env) = found.map_err(|failure| self.error(failure))?;
-        let version = program::version(&path, &self.leading_args, env).await.ok();
+        let version =
+            program::version(&path, &self.leading_args, env, self.supervisor.as_deref()).await.ok();
         Ok(Installed { path, version })
     }
 

@@ -4,12 +4,12 @@
 //! machine run commands as us (the class of CVE-2026-22812).
 
 use crate::limits::{CONNECT, LINE_BYTES_MAX};
-use crate::supervise::Output;
+use crate::runner::incoming::Incoming;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use belay_agents::{HttpId, LineSplitter, Server};
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::body::{Bytes, Incoming};
+use hyper::body::{self, Bytes};
 use hyper::client::conn::http1::handshake;
 use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST};
 use hyper::{Request, Response};
@@ -30,7 +30,7 @@ use uuid::Uuid;
 pub(crate) struct Loopback {
     port: u16,
     authorization: String,
-    inbox: mpsc::WeakSender<Output>,
+    inbox: mpsc::WeakSender<Incoming>,
     /// Who reads its events.
     listener: Arc<Mutex<Option<AbortHandle>>>,
 }
@@ -43,7 +43,7 @@ impl Loopback {
         server: Server,
         args: &mut [OsString],
         env: &mut Vec<(OsString, OsString)>,
-        inbox: &mpsc::Sender<Output>,
+        inbox: &mpsc::Sender<Incoming>,
     ) -> io::Result<Self> {
         // Free now; the agent says so if somebody was quicker than it.
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
@@ -66,7 +66,7 @@ impl Loopback {
         tokio::spawn(async move {
             let answer = this.answer(method, &path, body).await;
             let (status, body) = answer.unwrap_or_else(|error| (0, error.to_string().into_bytes()));
-            this.tell(Output::Http(id, status, body)).await;
+            this.tell(Incoming::Http(id, status, body)).await;
         });
     }
 
@@ -79,7 +79,7 @@ impl Loopback {
                 Ok(status) => (status, Vec::new()),
                 Err(error) => (0, error.to_string().into_bytes()),
             };
-            this.tell(Output::Http(id, status, body)).await;
+            this.tell(Incoming::Http(id, status, body)).await;
         });
         let mut current = self.listener.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(before) = current.replace(listener.abort_handle()) {
@@ -88,7 +88,7 @@ impl Loopback {
     }
 
     /// A run that is over wants to hear nothing more.
-    async fn tell(&self, output: Output) {
+    async fn tell(&self, output: Incoming) {
         if let Some(inbox) = self.inbox.upgrade() {
             let _ = inbox.send(output).await;
         }
@@ -116,7 +116,7 @@ impl Loopback {
             let mut events = Vec::new();
             lines.push(&bytes, |line| events.extend(data(line.bytes).map(<[u8]>::to_vec)));
             for event in events {
-                self.tell(Output::Sse(event)).await;
+                self.tell(Incoming::Sse(event)).await;
             }
         }
         Ok(status)
@@ -128,7 +128,7 @@ impl Loopback {
         path: &str,
         body: Option<Vec<u8>>,
         accept: &str,
-    ) -> Result<Response<Incoming>, Failed> {
+    ) -> Result<Response<body::Incoming>, Failed> {
         let connect = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port));
         let stream = timeout(CONNECT, connect).await??;
         let (mut sender, connection) = handshake(TokioIo::new(stream)).await?;

@@ -27,7 +27,6 @@ mod run;
 mod runner;
 mod schema;
 mod session_lock;
-pub mod supervise;
 mod temp_folder;
 mod trace_context;
 mod traces;
@@ -42,6 +41,8 @@ pub mod slack {
     //! Slack, by the names of the seed.
     pub use crate::observe::slack::{Config, Events, Notifier};
 }
+
+pub use belaykit_supervise::init;
 
 pub use crate::client::{Client, Installed, Plan};
 pub use crate::environment::Environment;

@@ -173,26 +173,6 @@ pub const STOP_INSISTED: Duration = Duration::from_secs(1);
 /// How long a killed agent may take to be gone. One that hangs in the kernel is given up then.
 pub const STOP_KILL: Duration = Duration::from_secs(2);
 
-/// How long the supervisor lets an agent end by SIGINT when belay is gone: two seconds are the most that a
-/// machine without belay has to bear.
-pub const ABANDONED_SIGINT: Duration = Duration::from_secs(1);
-
-/// How long what an agent left behind may take to end by itself: helpers of the agent notice that it is gone
-/// within some milliseconds.
-pub const LEFT_BEHIND: Duration = Duration::from_millis(100);
-
-/// How long processes are killed that come again and again.
-pub const SWEEP: Duration = Duration::from_secs(1);
-
-/// How long killed processes are given to be gone before we look again.
-pub const KILLED_AGAIN: Duration = Duration::from_millis(5);
-
-/// How long the supervisor may take to clean up: its own limits, and as much again for a loaded machine.
-pub const SWEEP_ANSWER: Duration = Duration::from_secs(3);
-
-/// How long a supervisor may take to start the agent: a cold start from a slow disk takes seconds.
-pub const SUPERVISOR_START: Duration = Duration::from_secs(10);
-
 /// How long an agent may live on after the end of its turn: it saves its session. Longer is a hang
 /// (anthropics/claude-code#25629).
 pub const LINGER: Duration = Duration::from_secs(10);
@@ -313,7 +293,7 @@ pub const SESSION_LOCK_LOOK: Duration = Duration::from_millis(250);
 /// How often a run that waits for a session looks whether it is free.
 pub const SESSION_QUEUE: Duration = Duration::from_millis(100);
 
-/// How long a run waits for the agent of a killed one to end: [`ABANDONED_SIGINT`] and [`SWEEP`], and as much again
+/// How long a run waits for the agent of a killed one to end: its supervisor needs two seconds, and as much again
 /// for a loaded machine.
 pub const SESSION_LEFT_BEHIND: Duration = Duration::from_secs(4);
 

@@ -3,10 +3,10 @@
 use crate::{Environment, limits};
 use belay_agents::Launch;
 use belay_trace::{Failure, FailureKind};
-use std::ffi::OsString;
+use belaykit_supervise::{Exit, Tool};
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 
 /// Finds the program of a launch: an absolute path, found once, never in the current folder.
 ///
@@ -31,13 +31,22 @@ pub(crate) fn resolve(
             format!("cannot look for `{name}`: the environment has no PATH"),
         ));
     };
-    // A relative entry of the PATH would make the current folder decide what is run.
-    let absolute_only = std::env::split_paths(paths).filter(|path| path.is_absolute());
-    let paths = std::env::join_paths(absolute_only).unwrap_or_default();
-    let found = which::which_in(name, Some(&paths), "/").map_err(|_| {
+    let found = on(paths, name).ok_or_else(|| {
         Failure::new(FailureKind::NotInstalled, format!("`{name}` is not on the PATH"))
     })?;
     Ok(native(launch, &found).unwrap_or(found))
+}
+
+/// A program of this name on the PATH, never in the current folder.
+pub(crate) fn on_path(name: &str, env: &Environment) -> Option<PathBuf> {
+    on(env.get("PATH")?, name)
+}
+
+fn on(paths: &OsStr, name: &str) -> Option<PathBuf> {
+    // A relative entry of the PATH would make the current folder decide what is run.
+    let absolute_only = std::env::split_paths(paths).filter(|path| path.is_absolute());
+    let paths = std::env::join_paths(absolute_only).unwrap_or_default();
+    which::which_in(name, Some(&paths), "/").ok()
 }
 
 /// The first line of `PROGRAM --version`, or why there is none.
@@ -45,14 +54,19 @@ pub(crate) async fn version(
     program: &Path,
     leading_args: &[OsString],
     env: Vec<(OsString, OsString)>,
+    supervisor: Option<&Path>,
 ) -> Result<String, String> {
-    let mut command = tokio::process::Command::new(program);
-    command.args(leading_args).arg("--version").env_clear().envs(env);
-    command.stdin(Stdio::null()).kill_on_drop(true);
-    let output = match tokio::time::timeout(limits::VERSION, command.output()).await {
-        Ok(Ok(output)) => output,
-        Ok(Err(error)) => return Err(format!("`--version` cannot be asked: {error}")),
-        Err(_) => return Err(format!("no answer to `--version` in {:?}", limits::VERSION)),
+    let tool = Tool::new(program, limits::VERSION).supervisor(supervisor);
+    let tool = tool.args(leading_args).args(["--version"]).env(env);
+    let output = match tool.finished().await {
+        Ok(finished) => finished,
+        Err(error) => return Err(format!("`--version` cannot be asked: {error}")),
+    };
+    let ended = match output.exit {
+        Some(Exit::Code(code)) => format!("exit code {code}"),
+        Some(Exit::Signal(signal)) => format!("signal {signal}"),
+        None if output.is_cut => return Err("`--version` prints too much".to_owned()),
+        None => return Err(format!("no answer to `--version` in {:?}", limits::VERSION)),
     };
     let first = |bytes: &[u8]| {
         let text = String::from_utf8_lossy(bytes);
@@ -60,11 +74,11 @@ pub(crate) async fn version(
         // Some say it as a sentence.
         line.map(|line| line.trim_end_matches('.').chars().take(200).collect::<String>())
     };
-    match first(&output.stdout).filter(|_| output.status.success()) {
+    match first(&output.stdout).filter(|_| output.is_success()) {
         Some(line) => Ok(line),
         None => {
             let words = first(&output.stderr).map(|line| format!(": {line}")).unwrap_or_default();
-            Err(format!("`--version` ended with {}{words}", output.status))
+            Err(format!("`--version` ended with {ended}{words}"))
         }
     }
 }

@@ -14,6 +14,8 @@ mod completion;
 mod drain;
 mod handler;
 mod idle;
+pub(crate) mod incoming;
+mod ladder;
 mod novelty;
 pub(crate) mod private_files;
 mod publish;
@@ -41,6 +43,7 @@ use belay_trace::{
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
@@ -122,6 +125,11 @@ impl Caller {
             _ => None,
         });
         steers.collect()
+    }
+
+    /// How long the run may still take, if that is limited.
+    fn time_left(&self) -> Option<Duration> {
+        Some(self.deadline?.saturating_duration_since(Instant::now()))
     }
 
     /// Why the caller has said that there is nothing to begin, if he has.

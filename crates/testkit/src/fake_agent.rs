@@ -27,7 +27,7 @@ mod stop;
 
 pub use log::{Log, LogLine};
 pub(crate) use place::binary;
-pub use place::{FakeAgent, fake_agent_binary};
+pub use place::{FakeAgent, fake_agent_binary, supervisor};
 pub use play::{
     Child, Exit, Garbage, Grandchild, Pace, Pause, Place, Play, Signal, Source, Stop, Until,
     WaitForStdin,

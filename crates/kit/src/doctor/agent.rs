@@ -36,7 +36,8 @@ impl Client {
         let findings = &mut examined.findings;
         findings.push(program_of(&path, turn.env.get("PATH").is_some_and(is_crons)));
         findings.extend(interpreter(&path, turn.env.get("PATH")));
-        let answer = program::version(&path, &turn.leading_args, env).await;
+        let answer =
+            program::version(&path, &turn.leading_args, env, turn.supervisor.as_deref()).await;
         findings.push(match answer {
             Ok(line) => version(&line, care),
             Err(why) => Finding::new(Level::Problem, "version", format!("it does not run: {why}"))

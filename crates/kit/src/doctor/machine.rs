@@ -1,15 +1,12 @@
 //! What all agents need of a machine.
 
 use super::{Finding, Level};
-use crate::Environment;
 use crate::journal::Journal;
-use crate::supervise::{self, Start};
-use belay_agents::StopPlan;
-use belay_trace::Containment;
+use crate::{Environment, limits, program};
+use belaykit_supervise::{Containment, Output, Process, Start, Supervisor, Tool};
 use rustix::fs::{Access, access};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use tokio::sync::mpsc;
 
 /// Where belay keeps what it writes.
@@ -33,24 +30,26 @@ pub async fn machine(env: &Environment, places: &Places) -> Vec<Finding> {
         containment(places.supervisor.as_deref()).await,
         state(places.state_dir.as_deref()),
         traces(places.trace_dir.as_deref()),
-        git(env),
+        git(env, places.supervisor.as_deref()).await,
     ]
 }
 
 /// Starts a program that ends at once, as an agent is started.
 async fn containment(supervisor: Option<&Path>) -> Finding {
     let about = "containment";
-    let (inbox, _output) = mpsc::channel(1);
+    let (inbox, _output) = mpsc::channel::<Output>(1);
     let start = Start {
         program: Path::new("/bin/sh"),
         args: &["-c".into(), ":".into()],
         env: Vec::new(),
         cwd: None,
-        plan: StopPlan::default(),
+        sigint: false,
+        leave_running: false,
+        deadline: None,
         run_id: "doctor",
-        supervisor: supervise::supervisor(supervisor),
     };
-    let mut process = match supervise::Process::start(start, inbox).await {
+    let supervisor = Supervisor::start(supervisor);
+    let mut process = match Process::start(start, supervisor, inbox).await {
         Ok(process) => process,
         Err(error) => {
             return Finding::new(
@@ -67,7 +66,7 @@ async fn containment(supervisor: Option<&Path>) -> Finding {
             "whatever an agent starts is found and ended, also when belay is killed",
         ),
         _ => {
-            let why = process.unsupervised.as_deref().unwrap_or("there is no supervisor");
+            let why = process.why_unsupervised().unwrap_or("there is no supervisor");
             let found =
                 format!("what an agent starts in a session of its own may outlive it: {why}");
             Finding::new(Level::Warning, about, found)
@@ -111,7 +110,7 @@ fn writable(dir: &Path) -> io::Result<()> {
     Ok(access(there, Access::WRITE_OK | Access::EXEC_OK)?)
 }
 
-fn git(env: &Environment) -> Finding {
+async fn git(env: &Environment, supervisor: Option<&Path>) -> Finding {
     let about = "git";
     let missing = || {
         Finding::new(
@@ -121,12 +120,11 @@ fn git(env: &Environment) -> Finding {
         )
         .hint("install git")
     };
-    let Ok(path) = which::which_in("git", env.get("PATH"), "/") else { return missing() };
-    let mut command = Command::new(&path);
-    command.arg("--version").env_clear().stdin(Stdio::null()).stderr(Stdio::null());
-    match command.output() {
-        Ok(output) if output.status.success() => {
-            let line = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    let Some(path) = program::on_path("git", env) else { return missing() };
+    let tool = Tool::new(&path, limits::VERSION).args(["--version"]).supervisor(supervisor);
+    match tool.finished().await {
+        Ok(finished) if finished.is_success() => {
+            let line = String::from_utf8_lossy(&finished.stdout).trim().to_owned();
             Finding::ok(about, format!("{line} ({})", path.display()))
         }
         _ => Finding::new(Level::Warning, about, format!("{} does not run", path.display())),

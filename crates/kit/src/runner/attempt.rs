@@ -16,14 +16,14 @@ use super::account_watch::{self, AccountWatch};
 use super::bill::Bill;
 use super::drain::Drain;
 use super::idle::{Alarm, IdleWatch};
+use super::incoming::{self, Incoming};
+use super::ladder::Rung;
 use super::novelty::Novelty;
 use super::private_files::{FileArgs, PrivateFiles};
 use super::turn_limit::TurnLimit;
 use super::{Caller, Command, Runner, sleep_until};
 use crate::http::Loopback;
 use crate::redact::Passed;
-use crate::supervise::ladder::Rung;
-use crate::supervise::{self, Output, Process, Start};
 use crate::temp_folder::TempFolder;
 use crate::{limits, program, reset, schema};
 use belay_agents::{
@@ -35,12 +35,14 @@ use belay_trace::{
     FailureKind, Interrupted, LeftProcess, Level, OversizedLine, PermissionDecision,
     PermissionRequest, StopReason,
 };
+use belaykit_supervise::{self as supervise, Output, Process, Start, Supervisor};
 use jiff::Timestamp;
 use std::collections::HashMap;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::PoisonError;
+use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -53,7 +55,7 @@ impl Runner {
     ) -> AttemptEnd {
         self.publisher.attempt(self.attempts, self.client.agent.name());
         let started = match caller.stopped_early() {
-            None => self.start(transport).await,
+            None => self.start(transport, caller.time_left()).await,
             // Before the agent costs anything.
             Some(reason) => {
                 self.publisher.event(Event::Interrupted(Interrupted { reason, message: None }));
@@ -75,7 +77,10 @@ impl Runner {
     async fn start(
         &mut self,
         transport: Transport,
-    ) -> Result<(Attempt<'_>, mpsc::Receiver<Output>), Failure> {
+        time_left: Option<Duration>,
+    ) -> Result<(Attempt<'_>, mpsc::Receiver<Incoming>), Failure> {
+        // It gets ready while the rest is prepared.
+        let supervisor = Supervisor::start(self.client.supervisor.as_deref());
         let capabilities = self.client.agent.capabilities(transport);
         let mut request =
             schema::asked(&self.request, capabilities.support(Capability::OutputSchema));
@@ -128,11 +133,12 @@ impl Runner {
             args: &args.args,
             env,
             cwd: self.request.cwd.as_deref(),
-            plan: launch.stop,
+            sigint: launch.stop.sigint,
+            leave_running: self.request.leave_running,
+            deadline: time_left,
             run_id: &self.run_id,
-            supervisor: supervise::supervisor(self.client.supervisor.as_deref()),
         };
-        let process = Process::start(start, inbox).await.map_err(|error| {
+        let process = Process::start(start, supervisor, inbox).await.map_err(|error| {
             let (kind, why) = why_not_started(&error);
             let message = format!("cannot start {}: {error}{why}", program.display());
             Failure::new(kind, message)
@@ -149,13 +155,13 @@ impl Runner {
             command,
             model: self.chain.model(&self.request),
             pid: process.id(),
-            containment: Some(process.containment()),
+            containment: Some(incoming::containment(&process)),
         }));
         // Not before there is an agent: of a request that cannot be run nothing else is to be said.
         if let Some(words) = self.unlocked.take() {
             self.publisher.event(Event::notice(Level::Warn, "session_lock", words));
         }
-        if let Some(why) = &process.unsupervised {
+        if let Some(why) = process.why_unsupervised() {
             let words = format!("no supervisor ({why}): what the agent starts may outlive it");
             self.publisher.event(Event::notice(Level::Warn, "containment", words));
         }
@@ -218,9 +224,9 @@ impl Runner {
 /// What can happen while an agent runs.
 enum Happening {
     Asked(Command),
-    Exited(Exit),
+    Exited(supervise::Exit),
     Due,
-    Printed(Output),
+    Heard(Incoming),
     Accounted(Vec<Response>),
     /// The files of the session have gained this.
     Written(Vec<u8>),
@@ -289,7 +295,11 @@ struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
-    async fn run(mut self, mut output: mpsc::Receiver<Output>, caller: &mut Caller) -> AttemptEnd {
+    async fn run(
+        mut self,
+        mut output: mpsc::Receiver<Incoming>,
+        caller: &mut Caller,
+    ) -> AttemptEnd {
         let mut stdout = LineSplitter::new(limits::LINE_BYTES_MAX);
         let mut stderr = LineSplitter::new(limits::LINE_BYTES_MAX);
         let mut pipes_open = 2;
@@ -317,12 +327,12 @@ impl Attempt<'_> {
                 command = caller.next() => Happening::Asked(command),
                 exit = self.process.wait(), if exited.is_none() => Happening::Exited(exit),
                 () = sleep_until(deadline) => Happening::Due,
-                Some(printed) = output.recv(), if pipes_open > 0 => Happening::Printed(printed),
+                Some(printed) = output.recv(), if pipes_open > 0 => Happening::Heard(printed),
                 responses = account_watch::more(&mut self.account_watch) => Happening::Accounted(responses),
                 lines = self.session_look.news() => Happening::Written(lines),
             };
             if let Some((_, drain)) = &mut exited {
-                drain.waited(waiting.elapsed(), matches!(happening, Happening::Printed(_)));
+                drain.waited(waiting.elapsed(), matches!(happening, Happening::Heard(_)));
                 // What is gone does not linger, also if its result is read only now.
                 self.linger = None;
             }
@@ -336,7 +346,7 @@ impl Attempt<'_> {
                 }
                 Happening::Asked(Command::Resume) => self.resume(caller),
                 Happening::Exited(exit) => {
-                    exited = Some((exit, Drain::begin(output.len())));
+                    exited = Some((incoming::exit(exit), Drain::begin(output.len())));
                     self.gone();
                 }
                 // belay itself stood still (SIGSTOP, a machine that slept): what the agent said meanwhile is
@@ -350,18 +360,20 @@ impl Attempt<'_> {
                 Happening::Due => self.on_time(pipes_open > 0 && !output.is_empty()),
                 Happening::Accounted(responses) => self.accounted(responses),
                 Happening::Written(lines) => self.session_read(&lines),
-                Happening::Printed(Output::Stdout(bytes)) => {
+                Happening::Heard(Incoming::Printed(Output::Stdout(bytes))) => {
                     stdout.push(&bytes, |line| self.line(line, Pipe::Stdout));
                 }
-                Happening::Printed(Output::Stderr(bytes)) => {
+                Happening::Heard(Incoming::Printed(Output::Stderr(bytes))) => {
                     stderr.push(&bytes, |line| self.line(line, Pipe::Stderr));
                 }
-                Happening::Printed(Output::End) => pipes_open -= 1,
-                Happening::Printed(Output::Http(id, status, body)) => {
+                Happening::Heard(Incoming::Printed(Output::StdoutEnd | Output::StderrEnd)) => {
+                    pipes_open -= 1
+                }
+                Happening::Heard(Incoming::Http(id, status, body)) => {
                     let body = self.runner.publisher.redactor.bytes(&body).into_owned();
                     self.input(Input::Http { id, status, body: &body });
                 }
-                Happening::Printed(Output::Sse(data)) => {
+                Happening::Heard(Incoming::Sse(data)) => {
                     self.has_spoken = true;
                     self.gated(Pipe::Sse, &data);
                 }
@@ -402,7 +414,7 @@ impl Attempt<'_> {
         self.runner.note_session().await;
         // Paid for and on disk, before anything is cleaned up.
         self.runner.publisher.flush().await;
-        let left = self.process.sweep(self.runner.request.leave_running).await;
+        let left = incoming::left(self.process.sweep(self.runner.request.leave_running).await);
         self.settle().await;
         self.finish(exit, left, pipes_open > 0)
     }
@@ -413,9 +425,8 @@ impl Attempt<'_> {
         if let Some(stop) = &mut self.stop {
             stop.climb = None;
         }
-        if self.process.has_lost_its_supervisor() {
-            let words =
-                "the supervisor of the agent was killed; what the agent had started may live on";
+        if let Some(why) = self.process.lost_supervisor() {
+            let words = format!("{why}; the agent and all that it had started were ended");
             self.runner.publisher.event(Event::notice(Level::Warn, "containment", words));
         }
         self.process.begin_sweep(self.runner.request.leave_running);

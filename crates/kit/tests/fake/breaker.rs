@@ -3,7 +3,7 @@
 
 use crate::fake_run::waiting;
 use crate::fake_run::{
-    ANSWER, SUPERVISOR, Seen, Stage, answer, finish_after, lines, play, read_to, run, sessionless,
+    ANSWER, Seen, Stage, answer, finish_after, lines, play, read_to, run, sessionless, supervisor,
 };
 use belay_testkit::fake_agent::{Exit, FakeAgent, Play, Until, WaitForStdin};
 use belay_testkit::recordings;
@@ -37,7 +37,7 @@ impl Bench {
         let env =
             self.stage.env().into_iter().chain([("HOME".into(), self.stage.path("home").into())]);
         Client::new(Claude::new())
-            .supervisor(SUPERVISOR)
+            .supervisor(supervisor())
             .state_dir(self.stage.path("state"))
             .policy(Policy::default().max_retries(0))
             .env(env)
@@ -159,7 +159,7 @@ async fn a_chain_that_is_limited_as_a_whole_ends_before_anything_starts_and_says
 #[tokio::test]
 async fn without_a_state_folder_every_run_finds_out_by_itself() {
     let bench = Bench::new(&limited("five_hour", soon()));
-    let client = Client::new(Claude::new()).supervisor(SUPERVISOR).env(bench.stage.env());
+    let client = Client::new(Claude::new()).supervisor(supervisor()).env(bench.stage.env());
     run(&client, "p").await;
     run(&client, "p").await;
     assert_eq!(bench.starts(), 2);

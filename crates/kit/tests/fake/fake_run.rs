@@ -18,7 +18,7 @@ use tempfile::TempDir;
 pub(crate) const ANSWER: &str = "Hello! This is a plain answer from the scripted model.";
 
 /// As in `belay` itself: the agents of these tests are contained.
-pub(crate) const SUPERVISOR: &str = env!("CARGO_BIN_EXE_belay-supervisor");
+pub(crate) use belay_testkit::fake_agent::supervisor;
 
 /// No test waits longer than this for anything.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -38,12 +38,12 @@ impl Stage {
 
     /// A client of the Claude that stands here.
     pub(crate) fn claude(&self) -> Client {
-        Client::new(Claude::new()).policy(Policy::single()).supervisor(SUPERVISOR).env(self.env())
+        Client::new(Claude::new()).policy(Policy::single()).supervisor(supervisor()).env(self.env())
     }
 
     /// A client of the Codex that stands here.
     pub(crate) fn codex(&self) -> Client {
-        Client::new(Codex::new()).policy(Policy::single()).supervisor(SUPERVISOR).env(self.env())
+        Client::new(Codex::new()).policy(Policy::single()).supervisor(supervisor()).env(self.env())
     }
 
     /// A client of the Codex that stands here, one shot.

@@ -35,7 +35,7 @@ impl Place {
     fn client(&self) -> Client {
         Client::new(Acp::command("agent"))
             .policy(Policy::single())
-            .supervisor(crate::fake_run::SUPERVISOR)
+            .supervisor(crate::fake_run::supervisor())
             .env(self.stage.env())
             .state_dir(self.stage.path("state"))
     }

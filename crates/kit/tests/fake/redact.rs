@@ -1,7 +1,7 @@
 //! Secrets that an agent prints reach nobody: journals, traces, streams, observers, the agent that takes over.
 #![expect(clippy::unwrap_used, reason = "the helpers of a test may panic like the test itself")]
 
-use crate::fake_run::{SUPERVISOR, Stage, lines, play, run};
+use crate::fake_run::{Stage, lines, play, run, supervisor};
 use crate::secrets::{is_leaked, needles, pieces, planted};
 #[allow(dead_code, reason = "a part is used here, the rest by the unit tests")]
 use aho_corasick::AhoCorasick;
@@ -195,7 +195,7 @@ async fn an_agent_that_takes_over_is_told_no_secrets() {
     let client = Client::new(Claude::new())
         .or(Codex::new())
         .transport(Transport::Print)
-        .supervisor(SUPERVISOR)
+        .supervisor(supervisor())
         .state_dir(stage.path("state"))
         .env([("PATH".into(), path.into()), ("TMPDIR".into(), stage.path("").into())]);
     let seen = run(&client, RunRequest::new("Do the task").cwd(&project)).await;

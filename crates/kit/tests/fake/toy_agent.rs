@@ -3,7 +3,7 @@
 
 mod toy;
 
-use crate::fake_run::{SUPERVISOR, Seen, executable, run};
+use crate::fake_run::{Seen, executable, run, supervisor};
 use belaykit::{Client, Event, FailureKind};
 use tempfile::TempDir;
 use toy::Toy;
@@ -14,7 +14,7 @@ async fn run_toy(script: &str) -> Seen {
     executable(&dir.path().join("toy"), &format!("#!/bin/sh\n{script}\n"));
     let env = [("PATH".into(), dir.path().as_os_str().to_owned())];
     let client =
-        Client::new(Toy).policy(belaykit::Policy::single()).supervisor(SUPERVISOR).env(env);
+        Client::new(Toy).policy(belaykit::Policy::single()).supervisor(supervisor()).env(env);
     run(&client, "What is there?").await
 }
 

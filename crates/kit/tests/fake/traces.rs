@@ -1,7 +1,7 @@
 //! Traces and sessions as a program makes them, and what observers are told of them.
 #![expect(clippy::unwrap_used, reason = "the helpers of a test may panic like the test itself")]
 
-use crate::fake_run::{ANSWER, SUPERVISOR, Stage, answer, finish, patiently, run};
+use crate::fake_run::{ANSWER, Stage, answer, finish, patiently, run};
 use belaykit::trace::{Node, NodeStatus, NodeType, SessionStart, TraceEnd, TraceStart, read_file};
 use belaykit::{
     CompletionRecord, Observer, ObserverError, Record, RunRequest, TraceConfig, TraceDir, limits,
@@ -336,5 +336,4 @@ fn the_example_of_a_pipeline_leaves_one_trace_with_its_two_phases() {
     assert_eq!(tree.status, None);
     let asked = stage.agent.log().stdin().join("\n");
     assert!(asked.contains("Find subreddits about climbing.") && asked.contains(ANSWER), "{asked}");
-    let _ = SUPERVISOR;
 }

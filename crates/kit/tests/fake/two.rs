@@ -1,7 +1,7 @@
 //! Two fake agents in one chain.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-use crate::fake_run::{SUPERVISOR, Seen, Stage, play, run};
+use crate::fake_run::{Seen, Stage, play, run, supervisor};
 use belay_testkit::fake_agent::{Exit, FakeAgent, Play, WaitForStdin};
 use belay_testkit::recordings;
 use belaykit::trace::{AttemptSummary, Failover, Start};
@@ -31,7 +31,7 @@ impl Two {
         let env = [("PATH".into(), path.into()), ("TMPDIR".into(), self.stage.path("").into())];
         chain
             .transport(Transport::Print)
-            .supervisor(SUPERVISOR)
+            .supervisor(supervisor())
             .state_dir(self.stage.path("state"))
             .env(env)
     }

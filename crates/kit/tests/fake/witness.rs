@@ -1,7 +1,7 @@
 //! An agent whose stream does not tell how its turn ended, and its session file does.
 #![expect(clippy::unwrap_used, reason = "the helpers of a test may panic like the test itself")]
 
-use crate::fake_run::{SUPERVISOR, Seen, Stage, run};
+use crate::fake_run::{Seen, Stage, run, supervisor};
 use belay_testkit::fake_agent::Play;
 use belaykit::trace::Effects;
 use belaykit::{Claude, Client, FailureKind, Policy, RunRequest};
@@ -32,7 +32,7 @@ async fn claude_with(then: &str, policy: Policy) -> (Stage, Seen) {
     fs::create_dir(&home).unwrap();
     let mut env = stage.env().to_vec();
     env.push(("HOME".into(), home.into()));
-    let client = Client::new(Claude::new()).policy(policy).supervisor(SUPERVISOR).env(env);
+    let client = Client::new(Claude::new()).policy(policy).supervisor(supervisor()).env(env);
     let request = RunRequest::new("p").idle("3s".parse().unwrap());
     let seen = run(&client, request).await;
     (stage, seen)

@@ -37,7 +37,7 @@ fn gemini_qwen_and_copilot_fail_and_claude_answers() {
         .program_of("qwen", &qwen.program)
         .program_of("copilot", &copilot.program)
         .program_of("claude-code", &claude.program)
-        .supervisor(env!("CARGO_BIN_EXE_belay-supervisor"))
+        .supervisor(belay_testkit::fake_agent::supervisor())
         .environment(Environment::new(vars))
         .state_dir(sandbox.home().join("belay-state"))
         .policy(Policy::default().max_retries(0));

@@ -75,7 +75,7 @@ fn real_agents_that_are_told_their_span_join_one_tree_whose_totals_are_those_of_
         .or(Codex::new().model("gpt-5.5"))
         .program_of("claude-code", &claude.program)
         .program_of("codex", &codex.program)
-        .supervisor(env!("CARGO_BIN_EXE_belay-supervisor"))
+        .supervisor(belay_testkit::fake_agent::supervisor())
         .environment(environment)
         .policy(Policy::default().max_retries(0))
         .trace_context(TraceContext::default())

@@ -94,7 +94,7 @@ pub(crate) fn client(sandbox: &Sandbox, parties: &[&Party]) -> Client {
         client = client.program_of(party.name, &party.program.program);
     }
     client
-        .supervisor(env!("CARGO_BIN_EXE_belay-supervisor"))
+        .supervisor(belay_testkit::fake_agent::supervisor())
         .environment(environment)
         .state_dir(sandbox.home().join("belay-state"))
         .observe(TraceDir::new(sandbox.home().join("traces")).unwrap())

@@ -26,7 +26,7 @@ pub(crate) fn pi_run(
     let client = Client::new(Pi::new().model("lab/mock-model"))
         .program(&program.program)
         .transport(transport)
-        .supervisor(env!("CARGO_BIN_EXE_belay-supervisor"))
+        .supervisor(belay_testkit::fake_agent::supervisor())
         .env(vars.map(|(name, value)| (name.into(), value.into())))
         .state_dir(sandbox.home().join("belay-state"));
     let request = request.cwd(sandbox.project());

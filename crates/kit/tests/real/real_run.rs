@@ -248,7 +248,7 @@ impl Stage {
         let client = Client::of(self.agent())
             .policy(Policy::single())
             .program(&self.program.program)
-            .supervisor(env!("CARGO_BIN_EXE_belay-supervisor"))
+            .supervisor(belay_testkit::fake_agent::supervisor())
             .environment(environment)
             .state_dir(self.state_dir());
         // The richer way is what a client tries first; only the other has to be asked for.

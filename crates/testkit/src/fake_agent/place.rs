@@ -51,14 +51,23 @@ pub fn fake_agent_binary() -> io::Result<PathBuf> {
     binary("fake-agent")
 }
 
-/// The program of this crate that was built together with the running test.
+/// The supervisor that was built together with the running test.
+///
+/// # Panics
+///
+/// When there is none.
+pub fn supervisor() -> PathBuf {
+    binary("belay-supervisor").unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// A program of this workspace that was built together with the running test.
 pub(crate) fn binary(name: &str) -> io::Result<PathBuf> {
     let test = std::env::current_exe()?;
     let name = format!("{name}{}", std::env::consts::EXE_SUFFIX);
     let folders = test.ancestors().skip(1).take(STEPS_UP_MAX);
     folders.map(|folder| folder.join(&name)).find(|path| path.is_file()).ok_or_else(|| {
         let why = format!(
-            "no {name} beside {} or above it; build it with `cargo build -p belay-testkit`",
+            "no {name} beside {} or above it; build it with `cargo build --workspace --bins`",
             test.display()
         );
         io::Error::new(io::ErrorKind::NotFound, why)

@@ -5,7 +5,7 @@ use super::Attempt;
 use super::background::Verdict;
 use crate::limits;
 use crate::runner::idle::Alarm;
-use crate::supervise::ladder::{Haste, Rung};
+use crate::runner::ladder::{Haste, Rung};
 use belay_agents::{Input, RunRequest, Standing, TimerId};
 use belay_trace::{Event, Failure, FailureKind, Interrupted, Level, StopReason};
 use rustix::process::Signal;

@@ -1,24 +1,22 @@
-//! An agent as our own child, where there is no supervisor.
+//! A program as our own child, where there is no supervisor.
 
-use super::{Pipes, Start, mark, tree};
-use belay_agents::Exit;
-use belay_trace::LeftProcess;
+use crate::{Exit, LeftProcess, Pipes, Start, children, mark, tree};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use std::io;
-use std::os::unix::process::ExitStatusExt as _;
-use std::process::ExitStatus;
-use tokio::process::{Child, Command};
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::process::{Command, ExitStatus};
+use tokio::process::Child;
 
 /// An agent in a process group of its own.
 #[derive(Debug)]
-pub(super) struct Direct {
+pub(crate) struct Direct {
     child: Child,
-    pub(super) agent: Option<Pid>,
+    pub(crate) agent: Option<Pid>,
     mark: String,
 }
 
 impl Direct {
-    pub(super) fn start(start: &Start<'_>, pipes: Pipes) -> io::Result<Self> {
+    pub(crate) fn start(start: &Start<'_>, pipes: Pipes) -> io::Result<Self> {
         let mut command = Command::new(start.program);
         command
             .args(start.args)
@@ -28,16 +26,18 @@ impl Direct {
             command.current_dir(cwd);
         }
         // A group of its own: a Ctrl-C at the terminal goes to belay, which asks the agent in its own words.
-        command.process_group(0).kill_on_drop(true);
+        command.process_group(0);
         command.stdin(pipes.stdin).stdout(pipes.stdout).stderr(pipes.stderr);
-        let child = command.spawn()?;
+        let child = children::spawn(command, true)?;
         let agent = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
         Ok(Self { child, agent, mark: mark(start.run_id) })
     }
 
     /// Waits for the agent to end. Can be called again after it was cancelled.
-    pub(super) async fn wait(&mut self) -> Exit {
-        match self.child.wait().await {
+    pub(crate) async fn wait(&mut self) -> Exit {
+        let ended = self.child.wait().await;
+        children::forget(self.agent);
+        match ended {
             Ok(status) => exit(status),
             // Somebody else has waited for our child; it is gone all the same.
             Err(_) => Exit::Code(-1),
@@ -45,7 +45,7 @@ impl Direct {
     }
 
     /// Sends a signal to the agent, or to its group.
-    pub(super) fn signal(&self, signal: Signal, group: bool) {
+    pub(crate) fn signal(&self, signal: Signal, group: bool) {
         // The id of an agent that has been waited for may be somebody else's by now.
         if let (Some(agent), Some(_)) = (self.agent, self.child.id()) {
             let _ =
@@ -54,7 +54,7 @@ impl Direct {
     }
 
     /// Sends a signal to the agent and all that is below it.
-    pub(super) fn signal_all(&self, signal: Signal) {
+    pub(crate) fn signal_all(&self, signal: Signal) {
         if let (Some(agent), Some(_)) = (self.agent, self.child.id()) {
             let below = tree::below(agent);
             let _ = kill_process_group(agent, signal);
@@ -63,18 +63,18 @@ impl Direct {
     }
 
     /// Kills the agent, what is in its process group, and all that they have started.
-    pub(super) fn kill(&self) {
+    pub(crate) fn kill(&self) {
         // Stopped first, so that it starts nothing while we look.
         self.signal_all(Signal::STOP);
         self.signal_all(Signal::KILL);
     }
 
     /// Ends what the agent left behind, as far as it can be found.
-    pub(super) async fn sweep(&self, leave_running: bool) -> Vec<LeftProcess> {
+    pub(crate) async fn sweep(&self, leave_running: bool) -> Vec<LeftProcess> {
         if leave_running {
             tree::marked(&self.mark).into_iter().map(|pid| tree::describe(pid, false)).collect()
         } else {
-            super::kill_marked(&self.mark).await
+            crate::kill_marked(&self.mark).await
         }
     }
 }

@@ -4,45 +4,93 @@
 //! so that neither a killed agent nor its killed process group takes the command along. Where there is no
 //! `/proc`, nothing is found.
 
-use belay_trace::LeftProcess;
+use crate::LeftProcess;
 use rustix::process::{Pid, Signal, kill_process};
 use std::collections::HashMap;
 use std::fs;
+use std::path::Path;
 
 /// How much of a command line is kept to name a process.
 const COMMAND_BYTES: usize = 200;
 
 /// All that is below a process, itself not included: parents before their children, the dead left out.
-pub(super) fn below(root: Pid) -> Vec<Pid> {
-    let mut children: HashMap<i32, Vec<(i32, bool)>> = HashMap::new();
-    for pid in all() {
-        if let Some((parent, is_dead)) = stat(pid) {
-            children.entry(parent).or_default().push((pid, is_dead));
-        }
-    }
-    let mut found = vec![(root.as_raw_nonzero().get(), true)];
+pub(crate) fn below(root: Pid) -> Vec<Pid> {
+    // A kernel without these files makes us read the whole table.
+    let has_lists = Path::new("/proc/self/task").join(thread_name()).join("children").exists();
+    let mut table = if has_lists { HashMap::new() } else { parents() };
+    let mut found = vec![root.as_raw_nonzero().get()];
     let mut next = 0;
-    while let Some((parent, _)) = found.get(next).copied() {
-        // Removed, so that a table read while it changed cannot lead us in circles.
-        found.extend(children.remove(&parent).unwrap_or_default());
+    while let Some(parent) = found.get(next).copied() {
+        let children = match has_lists {
+            true => listed(parent),
+            false => table.remove(&parent).unwrap_or_default(),
+        };
+        for child in children {
+            // A table that is read while it changes could lead us in circles.
+            if !found.contains(&child) {
+                found.push(child);
+            }
+        }
         next += 1;
     }
-    let alive = found.into_iter().skip(1).filter(|(_, is_dead)| !is_dead);
-    alive.filter_map(|(pid, _)| Pid::from_raw(pid)).collect()
+    let alive = found.into_iter().skip(1).filter(|pid| is_alive(*pid));
+    alive.filter_map(Pid::from_raw).collect()
+}
+
+/// The children of a process, also those that are dead.
+pub(crate) fn children(parent: Pid) -> Vec<Pid> {
+    listed(parent.as_raw_nonzero().get()).into_iter().filter_map(Pid::from_raw).collect()
+}
+
+/// The children of a process: of each of its threads.
+fn listed(pid: i32) -> Vec<i32> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let lists =
+        threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
+    let mut children = Vec::new();
+    for list in lists {
+        children.extend(list.split_whitespace().filter_map(|pid| pid.parse::<i32>().ok()));
+    }
+    children
+}
+
+/// The name of one of our threads, of which there is always the first.
+fn thread_name() -> String {
+    std::process::id().to_string()
+}
+
+/// All processes by their parents.
+fn parents() -> HashMap<i32, Vec<i32>> {
+    let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
+    for pid in all() {
+        if let Some((parent, _)) = stat(pid) {
+            children.entry(parent).or_default().push(pid);
+        }
+    }
+    children
+}
+
+fn is_alive(pid: i32) -> bool {
+    stat(pid).is_some_and(|(_, is_dead)| !is_dead)
+}
+
+/// Whether `/proc` shows the processes that this one can see: in a PID namespace it can be that of another.
+pub(crate) fn is_ours() -> bool {
+    let own = fs::read_link("/proc/self").ok();
+    own.is_some_and(|own| own.to_str() == Some(&std::process::id().to_string()))
 }
 
 /// All whose environment has this `NAME=value`: what an agent started keeps it, wherever it hides.
-pub(super) fn marked(entry: &str) -> Vec<Pid> {
+pub(crate) fn marked(entry: &str) -> Vec<Pid> {
     let has = |pid: &i32| {
         let environ = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
         environ.split(|byte| *byte == 0).any(|var| var == entry.as_bytes())
     };
-    let alive = |pid: &i32| stat(*pid).is_some_and(|(_, is_dead)| !is_dead);
-    all().filter(alive).filter(has).filter_map(Pid::from_raw).collect()
+    all().filter(|pid| is_alive(*pid)).filter(has).filter_map(Pid::from_raw).collect()
 }
 
 /// Sends a signal to each.
-pub(super) fn signal(pids: &[Pid], signal: Signal) {
+pub(crate) fn signal(pids: &[Pid], signal: Signal) {
     for pid in pids {
         // A process that is gone needs no signal.
         let _ = kill_process(*pid, signal);
@@ -50,7 +98,7 @@ pub(super) fn signal(pids: &[Pid], signal: Signal) {
 }
 
 /// A process as people know it.
-pub(super) fn describe(pid: Pid, killed: bool) -> LeftProcess {
+pub(crate) fn describe(pid: Pid, killed: bool) -> LeftProcess {
     let raw = pid.as_raw_nonzero();
     let mut line = fs::read(format!("/proc/{raw}/cmdline")).unwrap_or_default();
     if line.is_empty() {

@@ -1,0 +1,93 @@
+//! The children of this process: what it has started itself, and orphans that were left to it.
+//!
+//! Orphans come to a process that is a subreaper, as the program `belay` makes itself, or the first one of a
+//! container: when both supervisors of an agent are killed, what was below them is below us.
+
+use crate::tree;
+use rustix::process::{
+    Pid, Signal, WaitId, WaitIdOptions, WaitOptions, getpid, set_child_subreaper, waitid, waitpid,
+};
+use std::collections::BTreeSet;
+use std::io;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The ids of what we have started and not waited for.
+static OURS: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
+
+static ADOPTS: AtomicBool = AtomicBool::new(false);
+
+fn ours() -> MutexGuard<'static, BTreeSet<u32>> {
+    // Nothing that holds it can panic half-way.
+    OURS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Starts a program. Nobody looks for orphans meanwhile, who would take it for one.
+pub(crate) fn spawn(command: Command, kill_on_drop: bool) -> io::Result<tokio::process::Child> {
+    let mut command = tokio::process::Command::from(command);
+    command.kill_on_drop(kill_on_drop);
+    let mut ours = ours();
+    let child = command.spawn()?;
+    ours.extend(child.id());
+    Ok(child)
+}
+
+/// As [`spawn`], for who has no runtime.
+pub(crate) fn spawn_blocking(command: &mut Command) -> io::Result<std::process::Child> {
+    let mut ours = ours();
+    let child = command.spawn()?;
+    ours.insert(child.id());
+    Ok(child)
+}
+
+/// A child was waited for: its id may be another's by now.
+pub(crate) fn forget(pid: Option<Pid>) {
+    ours().retain(|known| Some(*known) != pid.map(raw));
+}
+
+/// Makes this process the one that orphans of its agents come to.
+///
+/// For a program that starts nothing but by way of this crate: whatever else is below it counts as an orphan, and is
+/// reaped by [`reap_orphans`] and ended when the supervisors of an agent were killed.
+pub fn adopt_orphans() {
+    // A system without it has weaker containment, which is said where it shows.
+    let _ = set_child_subreaper(Some(getpid()));
+    ADOPTS.store(true, Ordering::Relaxed);
+}
+
+/// Takes in orphans that have died. To be called when a child has died (SIGCHLD).
+pub fn reap_orphans() {
+    if !ADOPTS.load(Ordering::Relaxed) {
+        return;
+    }
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    let ours = ours();
+    // One of our own that is dead stands before the others until it is waited for, so each is asked by itself.
+    if !matches!(waitid(WaitId::All, options), Ok(Some(_))) {
+        return;
+    }
+    for orphan in tree::children(getpid()).into_iter().filter(|pid| !ours.contains(&raw(*pid))) {
+        let _ = waitpid(Some(orphan), WaitOptions::NOHANG);
+    }
+}
+
+/// Kills the orphans that are below this process, and all that is below them.
+pub(crate) fn kill_orphans() {
+    if !ADOPTS.load(Ordering::Relaxed) {
+        return;
+    }
+    let ours = ours();
+    let orphans = || tree::children(getpid()).into_iter().filter(|pid| !ours.contains(&raw(*pid)));
+    for signal in [Signal::STOP, Signal::KILL] {
+        for orphan in orphans() {
+            let below = tree::below(orphan);
+            tree::signal(&[orphan], signal);
+            tree::signal(&below, signal);
+        }
+    }
+}
+
+fn raw(pid: Pid) -> u32 {
+    pid.as_raw_nonzero().get().unsigned_abs()
+}
