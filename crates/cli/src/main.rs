@@ -10,6 +10,7 @@ mod figures;
 mod fit;
 mod notify;
 mod page;
+mod runtime;
 mod say;
 mod stored;
 mod surroundings;
@@ -21,6 +22,8 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     belaykit::init();
+    // What an agent has started comes to us when both its supervisors are killed.
+    belaykit_supervise::adopt_orphans();
     let arguments = match args::Cli::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => return fail::usage(&error),

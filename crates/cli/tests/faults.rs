@@ -5,6 +5,7 @@
 //! Survivors are looked for in all of `/proc`, by a random mark and by their folder, after belay has ended.
 
 mod clock;
+mod deaths;
 mod ends;
 mod held;
 mod hostile;

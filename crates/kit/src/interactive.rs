@@ -90,7 +90,7 @@ impl Client {
             Failure::new(FailureKind::LocalIo, message)
         })?;
         let files = files.into_args(&launch, &self.leading_args);
-        let mut command = Command::new(program);
+        let mut command = belaykit_supervise::foreground(&program);
         command.args(&files.args).env_clear().envs(self.env.for_person(&launch.env));
         command.envs(temp_folder.as_ref().map(TempFolder::variable));
         if let Some(cwd) = &request.cwd {

@@ -9,7 +9,8 @@ use rustix::process::{
 };
 use std::collections::BTreeSet;
 use std::io;
-use std::process::Command;
+use std::path::Path;
+use std::process::{Child, Command};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -34,11 +35,24 @@ pub(crate) fn spawn(command: Command, kill_on_drop: bool) -> io::Result<tokio::p
 }
 
 /// As [`spawn`], for who has no runtime.
-pub(crate) fn spawn_blocking(command: &mut Command) -> io::Result<std::process::Child> {
+pub(crate) fn spawn_blocking(command: &mut Command) -> io::Result<Child> {
     let mut ours = ours();
     let child = command.spawn()?;
     ours.insert(child.id());
     Ok(child)
+}
+
+/// A program that gets this one's terminal, for a person.
+pub fn foreground(program: &Path) -> Command {
+    Command::new(program)
+}
+
+/// Starts what [`foreground`] has made; who waits for it by its id has it as long as this program lives.
+///
+/// # Errors
+/// The system's.
+pub fn spawn_foreground(command: &mut Command) -> io::Result<Child> {
+    spawn_blocking(command)
 }
 
 /// A child was waited for: its id may be another's by now.

@@ -43,7 +43,7 @@ use tokio::net::unix::pipe;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-pub use self::children::{adopt_orphans, reap_orphans};
+pub use self::children::{adopt_orphans, foreground, reap_orphans, spawn_foreground};
 use self::direct::Direct;
 use self::limits::{KILLED_AGAIN, READ_BYTES, SWEEP};
 #[cfg(target_os = "linux")]

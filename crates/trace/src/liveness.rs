@@ -48,6 +48,13 @@ impl RunProcess {
         !here.boot_id.is_empty() && self.boot_id == here.boot_id
     }
 
+    /// Its id, if it lives in this system.
+    pub fn pid_here(&self) -> Option<u32> {
+        let here = Self::this(false);
+        let is_same = self.host == here.host && self.is_of_this_kernel(&here);
+        Some(self.pid).filter(|pid| is_same && start_of(*pid) == Some(self.start))
+    }
+
     /// True if the process lives and has this very file open.
     fn has_open(&self, file: &File) -> bool {
         if start_of(self.pid) != Some(self.start) {

@@ -1,8 +1,8 @@
 //! `belay agents`
 
-use crate::command::run::runtime;
 use crate::config::{Config, Wanted};
 use crate::fail::{Fail, closed_pipe_is_fine};
+use crate::runtime::block_on;
 use crate::surroundings;
 use belay_trace::visible_line;
 use belaykit::{AGENTS, Capabilities, Client, Support, Transport};
@@ -45,7 +45,7 @@ struct TransportRow {
 impl Agents {
     pub(crate) fn run(self) -> Result<u8, Fail> {
         let config = Config::load(Wanted::default(), None)?;
-        let rows = runtime()?.block_on(rows(&config));
+        let rows = block_on(rows(&config))?;
         let text = match (self.json, self.capabilities) {
             (true, _) => serde_json::to_string_pretty(&rows).map_err(Fail::local)? + "\n",
             (false, true) => capabilities(&rows),

@@ -1,9 +1,9 @@
 //! `belay demo`
 
 use crate::command::play;
-use crate::command::run::runtime;
 use crate::fail::Fail;
 use crate::page::Page;
+use crate::runtime::block_on;
 use crate::say::say;
 use crate::surroundings::{self, Color, columns};
 use crate::view::{self, Look};
@@ -51,8 +51,7 @@ impl Demo {
             .observe(traces)
             .on_event(move |record| logger.record(record));
         let request = RunRequest::new("What is in this directory?");
-        let outcome = runtime()?
-            .block_on(client.run(request))
+        let outcome = block_on(client.run(request))?
             .map_err(|error| Fail::local(format!("the replay failed: {error}")))?;
 
         let path = trace_path(&self.trace_dir, &outcome.run_id)?;

@@ -4,9 +4,9 @@ mod drift;
 mod probe;
 mod show;
 
-use crate::command::run::runtime;
 use crate::config::{Config, Wanted};
 use crate::fail::{Fail, closed_pipe_is_fine};
+use crate::runtime::block_on;
 use crate::surroundings::{self, Color};
 use belay_trace::exit_code;
 use belaykit::doctor::{self, Examined, Finding, Level, Places};
@@ -79,7 +79,7 @@ impl Doctor {
             return self.drift(what);
         }
         let config = Config::load(Wanted::default(), None)?;
-        let report = runtime()?.block_on(self.examine(&config))?;
+        let report = block_on(self.examine(&config))??;
         let text = if self.json {
             serde_json::to_string_pretty(&report).map_err(Fail::local)? + "\n"
         } else {

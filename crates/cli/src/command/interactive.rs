@@ -4,11 +4,12 @@ mod terminal;
 
 use self::terminal::Terminal;
 use super::run::ask::Ask;
+use super::run::job;
 use super::run::session::{self, Chosen, SessionFlags};
-use super::run::{job, runtime};
 use super::show::account::Account;
 use crate::config::{Config, Wanted};
 use crate::fail::{Fail, closed_pipe_is_fine};
+use crate::runtime::block_on;
 use crate::say::warn;
 use crate::stored::{self, StateDir};
 use belay_trace::visible_line;
@@ -101,7 +102,7 @@ impl Interactive {
         if request.permissions == Some(Permissions::Full) {
             warn("--permit full: the agent may do anything on this machine, unasked");
         }
-        let code = runtime()?.block_on(terminal.lend(&mut interactive))?;
+        let code = block_on(terminal.lend(&mut interactive))??;
         drop(interactive);
         Ok(code)
     }

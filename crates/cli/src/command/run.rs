@@ -96,9 +96,3 @@ impl Run {
         Job { agents, request, options: self.options }.carry_out()
     }
 }
-
-/// The runtime of one run: one thread is enough for pipes.
-pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Fail> {
-    let built = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    built.map_err(|error| Fail::local(format!("cannot start: {error}")))
-}

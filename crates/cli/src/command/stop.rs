@@ -9,6 +9,7 @@ use crate::stored::{self, ShortIds, StateDir, unreadable};
 use belay_trace::{ControlLine, Event, Liveness, Overview, RunState, StoredRun, Tail, exit_code};
 use belaykit::control::{self, NotHeard};
 use clap::Args;
+use rustix::process::{Pid, Signal, kill_process};
 use std::io::Write as _;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -103,7 +104,10 @@ impl Stop {
         let began = Instant::now();
         loop {
             match control::send(run, &stops) {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    wake(run);
+                    return Ok(());
+                }
                 // It has ended in the meantime, and how is said below.
                 Err(_) if run.overview().state != RunState::Running => return Ok(()),
                 // It is ending.
@@ -149,6 +153,15 @@ impl Stop {
             }
             thread::sleep(LOOK);
         }
+    }
+}
+
+/// Lets a run go on that stands still, so that it hears what it was told: after a Ctrl-Z, or a SIGSTOP of anybody's.
+fn wake(run: &StoredRun) {
+    let process = run.overview().process.and_then(|process| process.pid_here());
+    if let Some(pid) = process.and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?)) {
+        // One that works does not notice.
+        let _ = kill_process(pid, Signal::CONT);
     }
 }
 

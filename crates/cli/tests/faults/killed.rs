@@ -1,4 +1,4 @@
-//! T13 and T14: belay, its supervisor, or both are killed at once, with nobody left to ask.
+//! T13: belay is killed, with nobody left to ask.
 
 use crate::faults::plays::Who;
 use crate::faults::process_table::{Process, pid, supervisors_of};
@@ -114,58 +114,4 @@ fn a_belay_that_is_killed_while_its_supervisor_starts_the_agent_leaves_no_proces
         let swept = scene.emptied_after(SURVIVAL);
         assert!(swept.is_ok(), "{swept:#?}");
     });
-}
-
-/// What lives on of the children when those are killed who should have ended them.
-fn orphans(with_belay: bool) -> Vec<Process> {
-    let scene = Scene::new();
-    let play = Who::Claude.busy(&scene.bench.path(""));
-    let play = Play { children: marked_and_unmarked(&scene), ..play };
-    scene.bench.agent("claude", &play);
-    let mut belay = scene.start(Who::Claude.args());
-    belay.wait_for("tool_call");
-    let [supervisor] = supervisors_of(belay.id())[..] else { panic!("one supervisor a run") };
-    if with_belay {
-        // So that it cannot do what the next case is about.
-        assert!(belay.signal(Signal::STOP));
-    }
-    kill_process(pid(supervisor), Signal::KILL).unwrap();
-    if with_belay {
-        assert!(belay.signal(Signal::KILL));
-    }
-    let ended = belay.end();
-    if !with_belay {
-        assert_eq!(ended.kind(), "crashed");
-        assert_eq!(ended.notices("containment").len(), 1, "{:#?}", ended.lines);
-    }
-    scene.emptied_after(Duration::from_millis(500)).err().unwrap_or_default()
-}
-
-/// How many of the orphans have the run's mark, have none, and are no children but the agent.
-fn census(orphans: &[Process]) -> (usize, usize, usize) {
-    let has = |process: &&Process, text: &str| process.command.contains(text);
-    let marked = orphans.iter().filter(|p| has(p, r#""no_env":false"#)).count();
-    let unmarked = orphans.iter().filter(|p| has(p, r#""no_env":true"#)).count();
-    (marked, unmarked, orphans.len() - marked - unmarked)
-}
-
-#[test]
-fn a_run_whose_supervisor_is_killed_ends_and_leaves_at_most_what_hides_from_its_mark() {
-    let orphans = orphans(false);
-    let (marked, unmarked, agents) = census(&orphans);
-    assert_eq!((marked, agents), (0, 0), "{orphans:#?}");
-    figure("T14", "supervisor killed: survivors of 4 children with BELAY_RUN_ID", marked);
-    figure("T14", "supervisor killed: survivors of 4 children with an empty environment", unmarked);
-    // A daemon without the mark has neither a parent nor a name by which belay could know it.
-    assert!(unmarked <= 1, "{orphans:#?}");
-}
-
-#[test]
-fn what_lives_on_when_supervisor_and_belay_are_killed_together_is_counted() {
-    let orphans = orphans(true);
-    let (marked, unmarked, agents) = census(&orphans);
-    figure("T14", "supervisor and belay killed: the agent lives on", agents);
-    figure("T14", "supervisor and belay killed: survivors of 4 children with BELAY_RUN_ID", marked);
-    let name = "supervisor and belay killed: survivors of 4 children with an empty environment";
-    figure("T14", name, unmarked);
 }

@@ -63,7 +63,7 @@ fn a_ctrl_z_while_a_run_works_freezes_all_that_its_agent_has_started_and_fg_lets
         wait_until("belay stands still", || process(belay.id()).is_some_and(|p| p.state == 'T'));
         let tree = || {
             let processes = scene.processes().into_iter();
-            processes.filter(|p| p.pid != belay.id() && p.command.trim_end() != "belay-supervisor")
+            processes.filter(|p| p.pid != belay.id() && !p.command.starts_with("belay-supervisor "))
         };
         wait_until("the agent and its children stand still", || tree().all(|p| p.state == 'T'));
         assert_eq!(tree().count(), 1 + scene.family().len(), "{:#?}", scene.processes());

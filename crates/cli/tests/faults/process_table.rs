@@ -33,7 +33,7 @@ pub(crate) fn process(pid: u32) -> Option<Process> {
 
 /// The supervisors that a `belay` has started.
 pub(crate) fn supervisors_of(belay: u32) -> Vec<u32> {
-    let is_one = |p: &Process| p.parent == belay && p.command.trim_end() == "belay-supervisor";
+    let is_one = |p: &Process| p.parent == belay && p.command.starts_with("belay-supervisor ");
     processes().into_iter().filter(is_one).map(|process| process.pid).collect()
 }
 

@@ -5,6 +5,7 @@ use belaykit::Interactive;
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, getpid, kill_process, waitpid};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use std::io::{self, IsTerminal as _, Write as _};
+use std::thread;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// What the terminal was like before.
@@ -41,13 +42,15 @@ impl Terminal {
         let mut hangup = signal(SignalKind::hangup()).map_err(unheard)?;
 
         let command = &mut interactive.command;
-        let child = command.spawn().map_err(|error| {
+        let child = belaykit_supervise::spawn_foreground(command).map_err(|error| {
             let program = command.get_program().to_string_lossy();
             Fail::local(format!("cannot start {program}: {error}"))
         })?;
         interactive.started(child.id());
         let pid = Pid::from_child(&child);
-        let mut ended = tokio::task::spawn_blocking(move || wait(pid));
+        // On a thread that nobody waits for: the program may never end.
+        let (sender, mut ended) = tokio::sync::oneshot::channel();
+        thread::spawn(move || sender.send(wait(pid)));
         let ended = loop {
             tokio::select! {
                 ended = &mut ended => break ended,

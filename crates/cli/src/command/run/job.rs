@@ -2,10 +2,10 @@
 
 use super::call::Call;
 use super::options::{Format, Options};
-use super::runtime;
 use super::show::{Screen, View};
 use super::{signals, steer};
 use crate::fail::{Fail, closed_pipe_is_fine};
+use crate::runtime::block_on;
 use crate::say::{say, warn};
 use crate::stored;
 use crate::surroundings::columns;
@@ -48,7 +48,7 @@ impl Job {
         if self.request.permissions == Some(Permissions::Full) {
             warn("--permit full: the agent may do anything on this machine, unasked");
         }
-        let (outcome, stopped_by) = runtime()?.block_on(self.carry(&client))?;
+        let (outcome, stopped_by) = block_on(self.carry(&client))??;
         let ended = match &outcome {
             Ok(outcome) => outcome,
             Err(error) => error.outcome(),

@@ -5,7 +5,11 @@ use belay_trace::StopReason;
 use belaykit::Interrupter;
 use rustix::process::{Signal, getpid, kill_process};
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -16,6 +20,13 @@ pub(super) type StoppedBy = watch::Receiver<Option<SignalKind>>;
 
 /// A second signal this soon is the same wish: a terminal and a script that both pass on one Ctrl-C.
 const SAME_WISH: Duration = Duration::from_millis(200);
+
+/// How long belay may take to end for somebody who has asked twice, whatever hangs: the agent has half of it for its
+/// cost and its result.
+const TWICE: Duration = Duration::from_secs(2);
+
+/// How long for somebody who has asked three times: the kill is under way.
+const THRICE: Duration = Duration::from_millis(300);
 
 /// How long the agent may take to be frozen before we stand still ourselves.
 const FREEZE: Duration = Duration::from_millis(200);
@@ -61,6 +72,8 @@ pub(super) fn obey(interrupter: &Interrupter) -> Result<StoppedBy, Fail> {
             }
         });
     }
+    insist(wishes.map(|(kind, _)| kind).into_iter().filter(|kind| !is_ignored(*kind)))
+        .map_err(unheard)?;
     let suspend = SignalKind::from_raw(Signal::TSTP.as_raw());
     if !is_ignored(suspend) {
         let mut signals = signal(suspend).map_err(unheard)?;
@@ -75,6 +88,47 @@ pub(super) fn obey(interrupter: &Interrupter) -> Result<StoppedBy, Fail> {
         });
     }
     Ok(stopped_by)
+}
+
+/// Ends this program for somebody who has asked twice or more, also when everything else in it hangs. The agent's
+/// supervisors end all that is left when we are gone.
+fn insist(signals: impl Iterator<Item = SignalKind>) -> io::Result<()> {
+    let (mut heard, theirs) = UnixStream::pair()?;
+    let latest = Arc::new(AtomicUsize::new(0));
+    for kind in signals.map(|kind| kind.as_raw_value()) {
+        let number = usize::try_from(kind).unwrap_or_default();
+        signal_hook::flag::register_usize(kind, Arc::clone(&latest), number)?;
+        signal_hook::low_level::pipe::register(kind, theirs.try_clone()?)?;
+    }
+    thread::Builder::new().name("belay-insist".to_owned()).spawn(move || {
+        let mut wishes: Vec<Instant> = Vec::new();
+        let (mut first, mut end) = (0, None::<Instant>);
+        loop {
+            let patience = end.map(|end| end.saturating_duration_since(Instant::now()));
+            // A time of zero is none.
+            let patience = patience.map(|patience| patience.max(Duration::from_millis(1)));
+            let _ = heard.set_read_timeout(patience);
+            let came = matches!(heard.read(&mut [0; 64]), Ok(1..));
+            let now = Instant::now();
+            if end.is_some_and(|end| now >= end) {
+                std::process::exit(128 + first);
+            }
+            let is_news = wishes.last().is_none_or(|last| now.duration_since(*last) >= SAME_WISH);
+            if !came || !is_news {
+                continue;
+            }
+            if wishes.is_empty() {
+                first = i32::try_from(latest.load(Ordering::Relaxed)).unwrap_or_default();
+            }
+            wishes.push(now);
+            end = match wishes.len() {
+                1 => None,
+                2 => Some(now + TWICE),
+                _ => Some(now + THRICE),
+            };
+        }
+    })?;
+    Ok(())
 }
 
 /// True if whoever started us has switched this signal off for us, as `nohup` does with SIGHUP and a shell with
