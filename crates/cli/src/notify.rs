@@ -146,6 +146,13 @@ pub(crate) fn made(keys: &keys::Notify, channel: Channel) -> Result<Notify, Stri
             if command.is_empty() {
                 return Err(missing("notify.exec.command names the program"));
             }
+            if let Some(name) = command.iter().find_map(|word| placeholder(word)) {
+                let variable = name.trim_matches(['{', '}']).to_uppercase();
+                return Err(format!(
+                    "notify.exec.command: {name} is no longer put into arguments: take $BELAY_{variable} in a shell \
+                     of yours, or read the notice as JSON from standard input"
+                ));
+            }
             let passed = names(&keys.exec_pass_env);
             let wanted = ["PATH", "HOME", "LANG"].map(str::to_owned).into_iter().chain(passed);
             let env = wanted.filter_map(|name| Some((OsString::from(&name), env::var_os(&name)?)));
@@ -153,6 +160,12 @@ pub(crate) fn made(keys: &keys::Notify, channel: Channel) -> Result<Notify, Stri
         }
     };
     Ok(notify.events(events).proxies_of(&surroundings::environment(&[])))
+}
+
+/// What once stood for a part of a notice.
+fn placeholder(word: &str) -> Option<&'static str> {
+    let names = ["{title}", "{body}", "{level}", "{event}", "{agent}", "{run}", "{trace}"];
+    names.into_iter().find(|name| word.contains(name))
 }
 
 fn slack_config(keys: &keys::Notify) -> Result<slack::Config, String> {

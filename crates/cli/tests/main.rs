@@ -2,6 +2,7 @@
 //!
 //! One program for all: linking each would take longer than running it.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(clippy::disallowed_methods, reason = "a test starts programs")]
 
 mod bad_input;
 #[path = "support/bench.rs"]

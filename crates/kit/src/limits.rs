@@ -84,11 +84,11 @@ pub const NOTICE_BODY_MAX: usize = 8000;
 #[cfg(feature = "http")]
 pub const EDIT_PAUSE: Duration = Duration::from_secs(3);
 
-/// How often is looked whether a program that tells somebody has ended: nobody waits for it but a run's end.
+/// How long before the end of a run's patience a program that tells somebody is ended: it has children to end too.
 #[cfg(feature = "webhook")]
-pub const EXEC_POLL: Duration = Duration::from_millis(20);
+pub const EXEC_END: Duration = Duration::from_millis(100);
 
-/// How long a text may be that is an argument of such a program. Linux takes 128 KiB.
+/// How long a text may be that is a variable of such a program. Linux takes 128 KiB.
 #[cfg(feature = "webhook")]
 pub const EXEC_TEXT_MAX: usize = 8000;
 

@@ -42,7 +42,8 @@ pub(crate) fn on_path(name: &str, env: &Environment) -> Option<PathBuf> {
     on(env.get("PATH")?, name)
 }
 
-fn on(paths: &OsStr, name: &str) -> Option<PathBuf> {
+/// A program of this name in one of the absolute folders of a PATH.
+pub(crate) fn on(paths: &OsStr, name: &str) -> Option<PathBuf> {
     // A relative entry of the PATH would make the current folder decide what is run.
     let absolute_only = std::env::split_paths(paths).filter(|path| path.is_absolute());
     let paths = std::env::join_paths(absolute_only).unwrap_or_default();

@@ -80,7 +80,7 @@ impl Supervisor {
     }
 
     /// Takes in whoever has died or was stopped; `false` if there is no child at all.
-    fn reap(&mut self, mut each: impl FnMut(Pid, WaitStatus)) -> bool {
+    fn reap(&self, mut each: impl FnMut(Pid, WaitStatus)) -> bool {
         loop {
             match wait(WaitOptions::NOHANG | WaitOptions::UNTRACED) {
                 Ok(Some((pid, status))) => each(pid, status),

@@ -165,8 +165,8 @@ settings! {
         discord_events: Told = "notify.discord.events", No(TELLS), r#"["error", "result"]"#, r#"["error", "result", "start", "tool_use"]"#;
         /// Tell of every run; without it of those with `--notify` alone.
         exec_enabled: bool = "notify.exec.enabled", No(TELLS), "false", "true";
-        /// A program with its arguments, in which `{title}`, `{body}` and others stand for those of a notice; no shell reads them.
-        exec_command: Names = "notify.exec.command", No(TELLS), "[]", r#"["notify-send", "{title}", "{body}"]"#;
+        /// A program with its arguments; each notice is JSON on its standard input and in BELAY_TITLE, BELAY_BODY and others.
+        exec_command: Names = "notify.exec.command", No(TELLS), "[]", r#"["/home/me/bin/tell"]"#;
         /// Environment variables for it, beyond PATH, HOME and LANG.
         exec_pass_env: Names = "notify.exec.pass_env", No(TELLS), "[]", r#"["DISPLAY"]"#;
         /// What is told.

@@ -61,14 +61,14 @@ impl Family {
         Self { scene, belay, pids }
     }
 
-    fn signal(&mut self, victim: Victim, signal: Signal) {
+    fn signal(&self, victim: Victim, signal: Signal) {
         let pid = pid(self.pids[victim as usize]);
         // One that the death of another has ended already.
         let _ = kill_process(pid, signal);
     }
 
     /// Nothing of the run lives any more, supervisors included.
-    fn is_gone(mut self, what: &str) {
+    fn assert_gone(mut self, what: &str) {
         assert!(self.belay.has_ended_within(SURVIVAL), "{what}: belay hangs");
         if let Err(alive) = self.scene.emptied_after(SURVIVAL) {
             panic!("{what}: {:?} has left {alive:#?}", self.pids);
@@ -85,10 +85,10 @@ fn whoever_of_the_four_is_killed_nothing_survives() {
     let cases: Vec<_> = Victim::ALL.into_iter().cycle().take(times(4, 40)).collect();
     let count = cases.len();
     at_once(3, cases, |victim| {
-        let mut family = Family::new(&[]);
+        let family = Family::new(&[]);
         thread::sleep(moment(Duration::from_millis(50)));
         family.signal(victim, Signal::KILL);
-        family.is_gone(&format!("{victim:?} killed"));
+        family.assert_gone(&format!("{victim:?} killed"));
     });
     figure("T14", &format!("survivors of {count} kills of one of the four"), 0);
 }
@@ -98,14 +98,14 @@ fn whichever_two_of_the_four_are_killed_nothing_survives() {
     let cases: Vec<_> = Victim::pairs().into_iter().cycle().take(times(12, 240)).collect();
     let count = cases.len();
     at_once(3, cases.into_iter().enumerate(), |(n, (first, second))| {
-        let mut family = Family::new(&[]);
+        let family = Family::new(&[]);
         family.signal(first, Signal::KILL);
         // At once, or while the other cleans up.
         if n % 2 == 1 {
             thread::sleep(moment(Duration::from_millis(30)));
         }
         family.signal(second, Signal::KILL);
-        family.is_gone(&format!("{first:?} and {second:?} killed"));
+        family.assert_gone(&format!("{first:?} and {second:?} killed"));
     });
     figure("T14", &format!("survivors of {count} kills of two of the four"), 0);
 }
@@ -115,7 +115,7 @@ fn while_one_stands_still_the_death_of_another_ends_everything() {
     let cases: Vec<_> = Victim::pairs().into_iter().cycle().take(times(12, 120)).collect();
     let count = cases.len();
     at_once(3, cases, |(stopped, killed)| {
-        let mut family = Family::new(&[]);
+        let family = Family::new(&[]);
         family.signal(stopped, Signal::STOP);
         thread::sleep(moment(Duration::from_millis(30)));
         family.signal(killed, Signal::KILL);
@@ -127,7 +127,7 @@ fn while_one_stands_still_the_death_of_another_ends_everything() {
             });
             family.signal(Victim::Belay, Signal::CONT);
         }
-        family.is_gone(&format!("{stopped:?} stopped, {killed:?} killed"));
+        family.assert_gone(&format!("{stopped:?} stopped, {killed:?} killed"));
     });
     figure("T14", &format!("survivors of {count} kills while another was stopped"), 0);
 }
@@ -138,7 +138,7 @@ fn while_one_stands_still_a_stop_and_a_limit_end_everything() {
         Victim::ALL.into_iter().flat_map(|who| [(who, true), (who, false)]).collect();
     at_once(3, cases, |(stopped, by_request)| {
         let limit: &[&str] = if by_request { &[] } else { &["--timeout", "4s"] };
-        let mut family = Family::new(limit);
+        let family = Family::new(limit);
         family.signal(stopped, Signal::STOP);
         if by_request {
             let mut stop = family.scene.bench.belay(&["stop", "latest"]);
@@ -155,18 +155,19 @@ fn while_one_stands_still_a_stop_and_a_limit_end_everything() {
             });
             family.signal(Victim::Belay, Signal::CONT);
         }
-        family.is_gone(&format!("{stopped:?} stopped, by request: {by_request}"));
+        family.assert_gone(&format!("{stopped:?} stopped, by request: {by_request}"));
     });
 }
 
 /// Nobody is left to end anything: what that leaves is counted, and is no secret.
 #[test]
 fn what_lives_on_when_belay_and_both_supervisors_die_at_once_is_counted() {
-    let mut family = Family::new(&[]);
+    let family = Family::new(&[]);
     let dead = [Victim::Belay, Victim::Outer, Victim::Inner];
     // So that none of them can do what the other cases are about.
-    dead.map(|victim| family.signal(victim, Signal::STOP));
-    dead.map(|victim| family.signal(victim, Signal::KILL));
+    for signal in [Signal::STOP, Signal::KILL] {
+        dead.iter().for_each(|victim| family.signal(*victim, signal));
+    }
     let left = family.scene.emptied_after(Duration::from_millis(500)).err().unwrap_or_default();
     let name = "belay and both supervisors killed at once: survivors of an agent and 8 children";
     figure("T14", name, left.len());

@@ -1,7 +1,7 @@
 //! T13: belay is killed, with nobody left to ask.
 
 use crate::faults::plays::Who;
-use crate::faults::process_table::{Process, pid, supervisors_of};
+use crate::faults::process_table::{pid, supervisors_of};
 use crate::faults::scene::{Scene, at_once, moment};
 use belay_testkit::fake_agent::{Child, Play};
 use belay_testkit::figures::{figure, spread, times};

@@ -2,23 +2,22 @@
 
 use super::notify::channel::{Channel, Failed, Leaving};
 use super::notify::{Events, Notice, Notify, text};
-use crate::limits::{EXEC_POLL, EXEC_TEXT_MAX};
-use rustix::process::{Pid, Signal, kill_process_group};
+use crate::limits::{EXEC_END, EXEC_TEXT_MAX};
+use belaykit_supervise::{Exit, Tool};
+use serde_json::{Value, json};
 use std::ffi::OsString;
-use std::io;
-use std::os::unix::process::CommandExt as _;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
-use std::thread;
 use std::time::{Duration, Instant};
 
 impl Notify {
-    /// Starts `command`, its program first, for each notice. In its arguments `{title}`, `{body}`, `{level}`,
-    /// `{event}`, `{agent}`, `{run}` and `{trace}` stand for those of the notice, each as a whole: no shell reads them.
+    /// Starts `command`, its program first, for each notice, which comes as JSON on standard input and in variables:
+    /// `BELAY_EVENT`, `BELAY_LEVEL`, `BELAY_TITLE`, `BELAY_BODY`, `BELAY_AGENT`, `BELAY_RUN` and `BELAY_TRACE`. No word
+    /// of an agent is ever an argument.
     ///
-    /// It gets `env` as its environment, and no other; no input, and nobody reads what it prints. It is killed with all
-    /// that it started in its process group when it takes more than five seconds, or longer than the end of a run
-    /// waits.
+    /// It gets `env` as its environment besides, and no other; nobody reads what it prints. A program without a slash
+    /// is looked for on the `PATH` of `env`. It is killed with all that it started when it takes more than five
+    /// seconds, or longer than the end of a run waits.
     pub fn exec(
         command: impl IntoIterator<Item = String>,
         env: impl IntoIterator<Item = (OsString, OsString)>,
@@ -41,6 +40,16 @@ struct Exec {
     leaving: Leaving,
 }
 
+impl Exec {
+    fn path(&self) -> Option<PathBuf> {
+        if self.program.contains('/') {
+            return std::path::absolute(Path::new(&self.program)).ok();
+        }
+        let (_, paths) = self.env.iter().find(|(name, _)| name == "PATH")?;
+        crate::program::on(paths, &self.program)
+    }
+}
+
 impl Channel for Exec {
     fn pace(&self) -> Duration {
         Duration::from_millis(100)
@@ -52,101 +61,64 @@ impl Channel for Exec {
 
     fn send(&mut self, notices: &[Notice], timeout: Duration) -> Result<(), Failed> {
         let Some(notice) = notices.first() else { return Ok(()) };
-        let mut command = Command::new(&self.program);
-        command
-            .args(self.args.iter().map(|arg| filled(arg, notice)))
-            .env_clear()
-            .envs(self.env.iter().map(|(name, value)| (name, value)))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            // So that it can be ended with what it started, and no Ctrl-C of a terminal ends it.
-            .process_group(0);
-        let mut child = command
-            .spawn()
-            .map_err(|error| Failed::Off(format!("cannot start {}: {error}", self.program)))?;
+        let program = self
+            .path()
+            .ok_or_else(|| Failed::Off(format!("cannot find {} on the PATH", self.program)))?;
+        let tool = Tool::new(&program, timeout)
+            .args(&self.args)
+            .env(self.env.iter().cloned())
+            .env(variables(notice))
+            .stdin(json_of(notice).to_string());
         let began = Instant::now();
-        match end_of(&mut child, timeout, &self.leaving) {
-            Ok(Some(status)) if status.success() => Ok(()),
-            Ok(Some(status)) => Err(Failed::Never(format!("{} ended with {status}", self.program))),
-            // Trying again would wait as long again.
-            Ok(None) => Err(Failed::Never(format!(
-                "{} was killed after {} ms",
-                self.program,
-                began.elapsed().as_millis()
-            ))),
-            Err(error) => Err(Failed::Never(format!("cannot wait for {}: {error}", self.program))),
-        }
+        let ended = tool.run_while(|| {
+            // This program may end then, and would end it.
+            let leaving = *self.leaving.lock().unwrap_or_else(PoisonError::into_inner);
+            !leaving.is_some_and(|at| at > began && at <= Instant::now() + EXEC_END)
+        });
+        let ended = ended
+            .map_err(|error| Failed::Off(format!("cannot start {}: {error}", self.program)))?;
+        // Trying again would wait as long again.
+        Err(Failed::Never(match ended.exit {
+            Some(Exit::Code(0)) => return Ok(()),
+            Some(Exit::Code(code)) => format!("{} ended with exit code {code}", self.program),
+            Some(Exit::Signal(signal)) => format!("{} ended with signal {signal}", self.program),
+            None if ended.is_cut => format!("{} was killed: it prints too much", self.program),
+            None => {
+                format!("{} was killed after {} ms", self.program, began.elapsed().as_millis())
+            }
+        }))
     }
 }
 
-/// Waits for it, and kills it when its time is up, or when a run that it is about waits no longer: this program may
-/// end then, and nobody would be left to do it.
-fn end_of(
-    child: &mut Child,
-    timeout: Duration,
-    leaving: &Leaving,
-) -> io::Result<Option<ExitStatus>> {
-    let began = Instant::now();
-    loop {
-        if let Some(status) = child.try_wait()? {
-            return Ok(Some(status));
-        }
-        let leaving = *leaving.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_left = leaving.is_some_and(|at| at > began && at <= Instant::now() + 3 * EXEC_POLL);
-        if is_left || began.elapsed() >= timeout {
-            if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
-                // It may have ended by itself just now.
-                let _ = kill_process_group(group, Signal::KILL);
-            }
-            child.wait()?;
-            return Ok(None);
-        }
-        thread::sleep(EXEC_POLL);
+/// The notice, whole.
+fn json_of(notice: &Notice) -> Value {
+    let mut json = json!({"v": 1});
+    if let (Value::Object(json), Ok(Value::Object(notice))) =
+        (&mut json, serde_json::to_value(notice))
+    {
+        json.extend(notice);
     }
+    json
 }
 
-/// An argument with what it stands for. What was put in is not looked at again.
-fn filled(arg: &str, notice: &Notice) -> String {
-    let mut filled = String::new();
-    let mut rest = arg;
-    while let Some(begin) = rest.find('{') {
-        filled.push_str(&rest[..begin]);
-        rest = &rest[begin..];
-        let name = rest.find('}').map(|end| &rest[..=end]);
-        let value = name.and_then(|name| value(name, notice));
-        match (name, value) {
-            (Some(name), Some(value)) => {
-                filled.push_str(&value);
-                rest = &rest[name.len()..];
-            }
-            _ => {
-                filled.push('{');
-                rest = &rest[1..];
-            }
-        }
-    }
-    filled.push_str(rest);
-    // An agent's words are no option of the program.
-    if filled.starts_with('-') && !arg.starts_with('-') { format!(" {filled}") } else { filled }
-}
-
-fn value(name: &str, notice: &Notice) -> Option<String> {
-    let json = |value: serde_json::Result<serde_json::Value>| {
-        value.ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
-    };
-    let value = match name {
-        "{title}" => notice.title.clone(),
-        "{body}" => Notice { title: String::new(), ..notice.clone() }.plain(),
-        "{level}" => json(serde_json::to_value(notice.level)),
-        "{event}" => json(serde_json::to_value(notice.event)),
-        "{agent}" => notice.agent.clone(),
-        "{run}" => notice.run.clone(),
-        "{trace}" => notice.trace.clone().unwrap_or_default(),
-        _ => return None,
-    };
-    // An argument ends at its first NUL.
-    Some(text::cut(&value.replace('\0', " "), EXEC_TEXT_MAX))
+/// The notice for a shell, its texts cut to what a variable can hold.
+fn variables(notice: &Notice) -> Vec<(&'static str, String)> {
+    let json = json_of(notice);
+    let word = |name: &str| json[name].as_str().unwrap_or_default().to_owned();
+    let body = Notice { title: String::new(), ..notice.clone() }.plain();
+    let variables = [
+        ("BELAY_EVENT", word("event")),
+        ("BELAY_LEVEL", word("level")),
+        ("BELAY_TITLE", notice.title.clone()),
+        ("BELAY_BODY", body),
+        ("BELAY_AGENT", notice.agent.clone()),
+        ("BELAY_RUN", notice.run.clone()),
+        ("BELAY_TRACE", notice.trace.clone().unwrap_or_default()),
+    ];
+    // A variable ends at its first NUL.
+    variables
+        .map(|(name, value)| (name, text::cut(&value.replace('\0', " "), EXEC_TEXT_MAX)))
+        .into()
 }
 
 #[cfg(test)]
@@ -156,25 +128,32 @@ mod tests {
     use belay_trace::Level;
 
     #[test]
-    fn an_argument_holds_the_words_and_no_words_are_an_option_or_a_placeholder() {
+    fn the_words_of_an_agent_are_data_and_never_arguments() {
+        let folder = tempfile::tempdir().unwrap();
+        let told = folder.path().join("told");
+        let script = r#"printf '%s\n' "$#" "$BELAY_TITLE" "$BELAY_BODY" > "$0"; cat >> "$0""#;
+        let mut exec = Exec {
+            program: "sh".to_owned(),
+            args: vec!["-c".to_owned(), script.to_owned(), told.display().to_string()],
+            env: vec![("PATH".into(), "relative:/usr/bin:/bin".into())],
+            leaving: Leaving::default(),
+        };
         let notice = Notice {
             event: Kind::Error,
             level: Level::Error,
-            title: "a {body}".to_owned(),
-            body: "--delete $(x)\0y".to_owned(),
+            title: "a {body} $(touch x)".to_owned(),
+            body: "--delete `id`\0\n; rm".to_owned(),
             footer: String::new(),
             agent: "pi".to_owned(),
             run: "r1".to_owned(),
             trace: None,
         };
-        for (arg, want) in [
-            ("{title}: {level}", "a {body}: error"),
-            ("{body}", " --delete $(x) y"),
-            ("--body={body}", "--body=--delete $(x) y"),
-            ("{x} {} {", "{x} {} {"),
-            ("{event}/{agent}/{run}/{trace}", "error/pi/r1/"),
-        ] {
-            assert_eq!(filled(arg, &notice), want);
-        }
+        exec.send(std::slice::from_ref(&notice), Duration::from_secs(60)).unwrap();
+        let told = std::fs::read_to_string(told).unwrap();
+        let (words, json) = told.split_once("{\"").unwrap();
+        assert_eq!(words, "0\na {body} $(touch x)\n--delete `id` \n; rm\n");
+        let json: Value = serde_json::from_str(&format!("{{\"{json}")).unwrap();
+        assert_eq!(json["body"], notice.body);
+        assert_eq!((&json["v"], &json["event"]), (&1.into(), &"error".into()));
     }
 }

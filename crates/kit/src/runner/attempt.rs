@@ -367,7 +367,7 @@ impl Attempt<'_> {
                     stderr.push(&bytes, |line| self.line(line, Pipe::Stderr));
                 }
                 Happening::Heard(Incoming::Printed(Output::StdoutEnd | Output::StderrEnd)) => {
-                    pipes_open -= 1
+                    pipes_open -= 1;
                 }
                 Happening::Heard(Incoming::Http(id, status, body)) => {
                     let body = self.runner.publisher.redactor.bytes(&body).into_owned();

@@ -44,6 +44,7 @@ fn a_file_that_is_put_is_held_before_anyone_sees_it() {
 fn a_process_is_told_from_another_with_its_number() {
     let mut user = User::new("r", "claude-code");
     assert!(user.is_there() && !user.is_stopped() && user.left_behind().is_none());
+    #[allow(clippy::disallowed_methods, reason = "a test starts a program")]
     let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
     user.set_below(&[child.id()]);
     let read = User::read(&user.text()).unwrap();

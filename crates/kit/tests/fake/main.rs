@@ -1,6 +1,7 @@
 //! Runs of the fake agent, which plays recordings: what belay does with every line, end and death of an agent.
 //!
 //! One program for all: each would link the whole library, 100 MB and some seconds.
+#![allow(clippy::disallowed_methods, reason = "a test starts programs")]
 
 mod background;
 mod breaker;

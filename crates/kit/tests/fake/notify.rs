@@ -237,9 +237,9 @@ async fn the_other_channels_tell_the_same() {
     let told = stage.path("told");
     crate::fake_run::executable(
         &stage.path("tell"),
-        "#!/bin/sh\nprintf '%s|' \"$@\" \"$SEEN\" \"$HOME\" > \"$TOLD.new\" && mv \"$TOLD.new\" \"$TOLD\"\n",
+        "#!/bin/sh\nprintf '%s|' \"$BELAY_TITLE\" \"$BELAY_BODY\" \"$SEEN\" \"$HOME\" > \"$TOLD.new\" && mv \"$TOLD.new\" \"$TOLD\"\n",
     );
-    let command = [&*stage.path("tell").to_string_lossy(), "{title}", "{body}"].map(str::to_owned);
+    let command = [stage.path("tell").to_string_lossy().into_owned()];
     let env = [
         ("PATH".into(), "/usr/bin:/bin".into()),
         ("TOLD".into(), told.clone().into_os_string()),

@@ -1,6 +1,7 @@
 //! Runs of the real agents, which talk with a scripted model server. A missing one is SKIPPED, loudly.
 //!
 //! One program for all: each would link the whole library, 100 MB and some seconds.
+#![allow(clippy::disallowed_methods, reason = "a test starts programs")]
 
 mod acp_chain;
 mod acp_others;

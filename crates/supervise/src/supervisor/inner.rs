@@ -16,8 +16,8 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 pub(super) fn run() -> io::Result<()> {
-    let socket = take(io::stdin(), |null| rustix::stdio::dup2_stdin(null))?;
-    let link = take(io::stdout(), |null| rustix::stdio::dup2_stdout(null))?;
+    let socket = take(io::stdin(), rustix::stdio::dup2_stdin)?;
+    let link = take(io::stdout(), rustix::stdio::dup2_stdout)?;
     let _ = setsid();
     let mut supervisor = Supervisor::new(socket)?;
     if let Err(error) = set_child_subreaper(Some(getpid())) {
@@ -252,6 +252,5 @@ fn start(launch: &Launch, [stdin, stdout, stderr]: [OwnedFd; 3]) -> io::Result<P
         command.current_dir(cwd);
     }
     command.process_group(0).stdin(stdin).stdout(stdout).stderr(stderr);
-    #[expect(clippy::zombie_processes, reason = "waited for by its id, among the orphans")]
     command.spawn().map(|child| Pid::from_child(&child))
 }

@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 pub(super) fn run() -> io::Result<()> {
-    let socket = take(io::stdin(), |null| rustix::stdio::dup2_stdin(null))?;
+    let socket = take(io::stdin(), rustix::stdio::dup2_stdin)?;
     // Out of the terminal's reach: a Ctrl-C is the user's to pass on. Fails only for the leader of a group.
     let _ = setsid();
     let mut supervisor = Supervisor::new(socket)?;
@@ -50,7 +50,6 @@ fn begin(socket: &UnixStream) -> io::Result<(Pid, UnixStream)> {
     let mut command = Command::new("/proc/self/exe");
     command.arg0(NAME).args([wire::VERSION, INNER]);
     command.stdin(OwnedFd::from(socket.try_clone()?)).stdout(OwnedFd::from(theirs));
-    #[expect(clippy::zombie_processes, reason = "waited for by its id, among the orphans")]
     let child = command.stderr(Stdio::null()).spawn()?;
     Ok((Pid::from_child(&child), link))
 }

@@ -67,6 +67,7 @@ fn besides(dir: &Path) -> Vec<String> {
 
 /// Runs this test again in a process of its own, which is killed at the step; false if it came to its end before.
 fn is_killed_at(step: usize, test: &str, dir: &Path) -> bool {
+    #[allow(clippy::disallowed_methods, reason = "a test starts itself")]
     let mut again = Command::new(std::env::current_exe().unwrap());
     again.args(["--exact", test]).env(AT, step.to_string()).env(DIR, dir);
     !again.output().unwrap().status.success()
