@@ -121,14 +121,9 @@ fn git(env: &Environment) -> Finding {
         )
         .hint("install git")
     };
-    let Ok(path) = which::which_in("git", env.get("PATH"), "/") else { return missing() };
-    let mut command = Command::new(&path);
-    command.arg("--version").env_clear().stdin(Stdio::null()).stderr(Stdio::null());
-    match command.output() {
-        Ok(output) if output.status.success() => {
-            let line = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-            Finding::ok(about, format!("{line} ({})", path.display()))
-        }
-        _ => Finding::new(Level::Warning, about, format!("{} does not run", path.display())),
+    let Some(path) = git::program(env, None) else { return missing() };
+    match git::version(&path) {
+        Ok(line) => Finding::ok(about, format!("{line} ({})", path.display())),
+        Err(_) => Finding::new(Level::Warning, about, format!("{} does not run", path.display())),
     }
 }
