@@ -13,6 +13,8 @@ mod object;
 mod repository;
 mod snapshot;
 mod stat;
+#[cfg(test)]
+mod tests;
 mod tree;
 mod walk;
 mod work;

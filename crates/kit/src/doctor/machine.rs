@@ -2,6 +2,7 @@
 
 use super::{Finding, Level};
 use crate::Environment;
+use crate::handover::git;
 use crate::journal::Journal;
 use crate::supervise::{self, Start};
 use belay_agents::StopPlan;
@@ -9,7 +10,6 @@ use belay_trace::Containment;
 use rustix::fs::{Access, access};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use tokio::sync::mpsc;
 
 /// Where belay keeps what it writes.

@@ -212,7 +212,8 @@ impl<'a> Comparer<'a> {
                 Ok(true) => self.folder(path, known, &walked.trees),
                 Err(error) if is_gone(&error) => {
                     let is_left_out = known.stat.is_none()
-                        && tree.is_some_and(|tree| tree.index.leaves_out(&path[tree.prefix.len()..]));
+                        && tree
+                            .is_some_and(|tree| tree.index.leaves_out(&path[tree.prefix.len()..]));
                     if !is_left_out {
                         self.gone(path, known);
                     }
@@ -230,7 +231,8 @@ impl<'a> Comparer<'a> {
     }
 
     fn gone(&mut self, path: &[u8], known: &'a Known) {
-        self.changes.insert(path.to_owned(), Change { letter: 'D', before: Some(known), after: None });
+        self.changes
+            .insert(path.to_owned(), Change { letter: 'D', before: Some(known), after: None });
     }
 
     /// A folder is where a file or a submodule was.
@@ -239,8 +241,7 @@ impl<'a> Comparer<'a> {
             return self.gone(path, known);
         }
         // One that is not checked out is as it should be.
-        let is_checked_out =
-            trees.iter().any(|tree| tree.prefix.strip_suffix(b"/") == Some(path));
+        let is_checked_out = trees.iter().any(|tree| tree.prefix.strip_suffix(b"/") == Some(path));
         if is_checked_out {
             let change = Change { letter: 'M', before: None, after: None };
             self.changes.insert(path.to_owned(), change);
@@ -283,9 +284,9 @@ fn differences(
         for (number, names) in wanted {
             let Some(repository) = before.repositories.get(number) else { continue };
             // Without git the names of the files are all there is.
-            let read = patience.check().and_then(|()| {
-                Git::over(&program, repository, env)?.blobs(&names, FILE_BYTES_MAX)
-            });
+            let read = patience
+                .check()
+                .and_then(|()| Git::over(&program, repository, env)?.blobs(&names, FILE_BYTES_MAX));
             blobs.extend(read.unwrap_or_default());
         }
     }
@@ -295,13 +296,13 @@ fn differences(
             break;
         }
         let (old, new) = (change.before, change.after.as_ref());
-        if old.is_none() && new.is_none() || matches!(new, Some((_, None))) && old.is_none() {
+        let new_text = new.and_then(|(_, text)| text.clone());
+        let old_text = old.and_then(|known| old_text(before, known, &blobs, new_text.as_deref()));
+        if old_text.is_none() && new_text.is_none() {
             continue;
         }
-        let new_text = new.and_then(|(_, text)| text.as_deref());
-        let old_text = old.map(|known| old_text(before, known, &blobs, new_text));
-        let old = old.map(|known| Side { kind: known.kind, text: old_text.flatten() });
-        let new = new.map(|(kind, text)| Side { kind: *kind, text: text.clone() });
+        let old = old.map(|known| Side { kind: known.kind, text: old_text });
+        let new = new.map(|(kind, _)| Side { kind: *kind, text: new_text });
         diff.file(path, old, new);
     }
     diff.finish()

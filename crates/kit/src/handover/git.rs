@@ -208,7 +208,8 @@ impl Git {
         for line in String::from_utf8_lossy(&sizes).lines() {
             let Some((name, size)) = line.split_once(' ') else { continue };
             // Instead of its size git says of one that it does not have that it is missing.
-            if let Some(size) = size.parse().ok().filter(|size: &u64| *size <= bytes_max.min(room)) {
+            if let Some(size) = size.parse().ok().filter(|size: &u64| *size <= bytes_max.min(room))
+            {
                 room -= size;
                 wanted.extend([name, "\n"]);
             }
@@ -221,7 +222,8 @@ impl Git {
         let mut rest = &printed[..];
         while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
             let line = str::from_utf8(&rest[..end]).ok().and_then(|line| line.split_once(' '));
-            let parsed = line.and_then(|(name, size)| Some((Oid::from_hex(name)?, size.parse().ok()?)));
+            let parsed =
+                line.and_then(|(name, size)| Some((Oid::from_hex(name)?, size.parse().ok()?)));
             let Some((name, size)) = parsed else { break };
             let Some((content, behind)) = rest[end + 1..].split_at_checked(size) else { break };
             blobs.insert(name, content.to_owned());
@@ -238,4 +240,3 @@ impl Drop for Git {
         let _ = fs::remove_dir_all(&self.folder);
     }
 }
-

@@ -86,8 +86,10 @@ fn user_excludes(env: &Environment) -> Option<PathBuf> {
     let home = env.get("HOME").map(PathBuf::from);
     let config = env.get("XDG_CONFIG_HOME").filter(|dir| !dir.is_empty()).map(PathBuf::from);
     let config = config.or_else(|| Some(home.as_ref()?.join(".config")));
-    let files =
-        [home.map(|home| home.join(".gitconfig")), config.as_ref().map(|dir| dir.join("git/config"))];
+    let files = [
+        home.map(|home| home.join(".gitconfig")),
+        config.as_ref().map(|dir| dir.join("git/config")),
+    ];
     let mut named = files.into_iter().flatten().filter_map(|file| {
         config_value(&small_text(&file), "core", "excludesfile").map(PathBuf::from)
     });

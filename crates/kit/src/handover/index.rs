@@ -257,7 +257,8 @@ impl<'a> Bytes<'a> {
         let mut value = usize::from(byte & 0x7f);
         while byte & 0x80 != 0 {
             byte = self.take(1)?[0];
-            value = value.checked_add(1)?.checked_mul(0x80)?.checked_add(usize::from(byte & 0x7f))?;
+            value =
+                value.checked_add(1)?.checked_mul(0x80)?.checked_add(usize::from(byte & 0x7f))?;
         }
         Some(value)
     }

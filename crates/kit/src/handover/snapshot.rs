@@ -54,7 +54,10 @@ pub(super) enum Content {
     /// An object of a repository, by its number.
     Blob(Oid, usize),
     /// A part of the file of kept texts.
-    Kept { at: u64, bytes: usize },
+    Kept {
+        at: u64,
+        bytes: usize,
+    },
     /// Where a link leads.
     Target(Vec<u8>),
     /// The commit of a submodule.
@@ -120,7 +123,8 @@ impl Snapshot {
     fn commit(&mut self, tree: &Tree, program: &Path, env: &Environment) -> io::Result<()> {
         let git = Git::over(program, &tree.repository, env)?;
         let Some(head) = git.head()? else { return Ok(()) };
-        if let Some(known) = tree.prefix.strip_suffix(b"/").and_then(|top| self.files.get_mut(top)) {
+        if let Some(known) = tree.prefix.strip_suffix(b"/").and_then(|top| self.files.get_mut(top))
+        {
             // The commit of a submodule that is checked out is the one that should be.
             if matches!(known.content, Content::Commit(should) if should == head) {
                 self.files.remove(&tree.prefix[..tree.prefix.len() - 1]);
@@ -238,7 +242,8 @@ impl Kept {
 /// A file that no one else can open, and that is gone when this process is.
 fn nameless() -> io::Result<File> {
     let path = std::env::temp_dir().join(format!("belay-kept-{}", Uuid::now_v7()));
-    let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
+    let file =
+        OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
     // Before anything is in it.
     fs::remove_file(path)?;
     Ok(file)

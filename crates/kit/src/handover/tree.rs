@@ -82,16 +82,13 @@ impl Changes {
     }
 }
 
-
 impl Base {
     /// Begins to look at the folder, while the agent starts.
     pub(crate) fn begin(folder: Option<&Path>, env: &Arc<Environment>) -> Self {
         let (env, began) = (Arc::clone(env), Arc::default());
         let taken = folder.map(|folder| {
             let (folder, env, began) = (folder.to_owned(), Arc::clone(&env), Arc::clone(&began));
-            let look = move |patience: &Patience| {
-                Snapshot::take(&folder, &env, patience, &began)
-            };
+            let look = move |patience: &Patience| Snapshot::take(&folder, &env, patience, &began);
             Taken::UnderWay(Look::begin(look))
         });
         Self { taken, env, began }
@@ -134,6 +131,25 @@ impl Base {
         let compared = tokio::time::timeout(limits::LOOK, look.result()).await;
         let compared = compared.unwrap_or_else(|_| Err(TOO_LONG.to_owned()));
         Changes::of(compared, RUN, began.is_some())
+    }
+}
+
+#[cfg(test)]
+impl Base {
+    /// Waits for the snapshot, however long it takes.
+    pub(super) async fn complete(&mut self) {
+        assert!(self.wait(limits::LOOK_MAX).await);
+    }
+
+    /// Looks at a folder after something was done to it by an agent that had its prompt.
+    pub(super) fn late(folder: &Path, env: &Arc<Environment>, act: impl FnOnce()) -> Self {
+        let began = Arc::new(OnceLock::from(stat::now()));
+        act();
+        let taken = {
+            let (folder, env, began) = (folder.to_owned(), Arc::clone(env), Arc::clone(&began));
+            Look::begin(move |patience: &Patience| Snapshot::take(&folder, &env, patience, &began))
+        };
+        Self { taken: Some(Taken::UnderWay(taken)), env: Arc::clone(env), began }
     }
 }
 

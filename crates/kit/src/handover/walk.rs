@@ -39,7 +39,9 @@ pub(super) struct Patience {
 impl Patience {
     pub(super) fn check(&self) -> io::Result<()> {
         match self.is_abandoned.load(Ordering::Relaxed) || Instant::now() > self.until {
-            true => Err(io::Error::new(io::ErrorKind::TimedOut, "the folder takes too long to look at")),
+            true => {
+                Err(io::Error::new(io::ErrorKind::TimedOut, "the folder takes too long to look at"))
+            }
             false => Ok(()),
         }
     }
