@@ -142,4 +142,6 @@ fn the_arrows_run_one_way() {
         assert!(!trace.contains(name), "belay-trace depends on {name}");
     }
     assert!(!trace.contains("belay-agents"));
+    let supervise = dependencies("belaykit-supervise");
+    assert!(!supervise.iter().any(|name| name.starts_with("belay")), "{supervise:?}");
 }

@@ -19,6 +19,7 @@ struct Options {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
+    belaykit::init();
     let options = parse(env::args().skip(1))?;
     let candidate = options.provider.map_or_else(|| "claude-code".parse(), Ok)?;
     let mut request = RunRequest::new(options.prompt);

@@ -4,6 +4,7 @@ use belaykit::{Claude, Client, Codex, Event, RunRequest};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    belaykit::init();
     let client = Client::new(Claude::new().model("sonnet")).env(std::env::vars_os());
     let request = RunRequest::new("Write a small Go function that reverses a string.");
     let answer = client.run(request.max_turns(3)).await?;

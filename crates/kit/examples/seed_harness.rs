@@ -5,6 +5,7 @@ use std::time::Duration;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
+    belaykit::init();
     let mut run = Client::new(Claude::new()).env(std::env::vars_os()).start("Explain ownership");
     let stop = run.interrupter();
     tokio::spawn(async move {

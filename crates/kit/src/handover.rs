@@ -4,7 +4,19 @@
 //! both as text, marked as what it is: words of another program, which are no orders.
 
 mod brief;
+mod compare;
+mod diff;
+pub(crate) mod git;
+mod ignored;
+mod index;
+mod object;
+mod repository;
+mod snapshot;
+mod stat;
+#[cfg(test)]
+mod tests;
 mod tree;
+mod walk;
 mod work;
 
 pub(crate) use self::tree::{Base, Changes};
@@ -54,7 +66,7 @@ pub fn handoff(
         }
     }
     let nowhere = || Changes::unknown("nobody knows where the run worked");
-    let changes = folder.map_or_else(nowhere, tree::uncommitted);
+    let changes = folder.map_or_else(nowhere, |folder| tree::uncommitted(folder, env));
     let redactor = Redactor::new(&Redaction::default(), env, None);
     work.brief(task, &from, &failure, &changes, &redactor)
 }

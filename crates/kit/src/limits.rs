@@ -236,9 +236,22 @@ pub const CONTROL_PATIENCE: Duration = Duration::from_secs(5);
 /// whose clock was set, finds out this soon.
 pub const WALL_CLOCK: Duration = Duration::from_secs(30);
 
-/// How long an agent of a chain may be kept waiting while belay looks at its folder, so that it can tell what was
-/// changed if the next one has to go on. What takes longer is told as not known.
+/// How long an agent's prompt may wait until belay has looked at the folder, so that it can tell what was changed if
+/// another agent has to go on: a tenth of a second is not noticed. What takes longer goes on beside the agent.
+pub const LOOK_BEFORE_PROMPT: Duration = Duration::from_millis(100);
+
+/// How long an agent of a chain may be kept waiting while belay looks at what was changed. What takes longer is told
+/// as not known.
 pub const LOOK: Duration = Duration::from_secs(5);
+
+/// How long a thread looks at a folder before it gives up by itself: a million files on a slow disk.
+pub const LOOK_MAX: Duration = Duration::from_secs(60);
+
+/// How long git may take for one answer out of its objects: it has a second's work at most.
+pub const GIT: Duration = Duration::from_secs(3);
+
+/// How often is looked whether a folder was looked at.
+pub const LOOK_POLL: Duration = Duration::from_millis(1);
 
 /// How many responses of an attempt are priced one by one; what is beyond is priced as a sum. Nobody has seen an
 /// attempt with a tenth of it.

@@ -37,11 +37,6 @@ pub(crate) fn resolve(
     Ok(native(launch, &found).unwrap_or(found))
 }
 
-/// A program of this name on the PATH, never in the current folder.
-pub(crate) fn on_path(name: &str, env: &Environment) -> Option<PathBuf> {
-    on(env.get("PATH")?, name)
-}
-
 /// A program of this name in one of the absolute folders of a PATH.
 pub(crate) fn on(paths: &OsStr, name: &str) -> Option<PathBuf> {
     // A relative entry of the PATH would make the current folder decide what is run.

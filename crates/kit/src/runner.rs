@@ -40,6 +40,7 @@ use belay_agents::{AttemptEnd, Transport};
 use belay_trace::{
     Event, Failure, FailureKind, Level, Phase, RunResult, RunStarted, Start, StopReason, Usage,
 };
+use belaykit_supervise as supervise;
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -298,6 +299,9 @@ impl Runner {
                 .as_ref()
                 .and_then(|context| context.traceparent()),
             process: self.publisher.journal.process(),
+            containment: Some(incoming::level(supervise::expected(
+                self.client.supervisor.as_deref(),
+            ))),
         }));
         if let Some(words) = self.publisher.journal.unlocked() {
             self.publisher.event(Event::notice(Level::Warn, "journal_lock", words));

@@ -33,10 +33,11 @@ mod wire;
 use rustix::process::{Pid, Signal};
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, Write as _};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, Once, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::unix::pipe;
@@ -56,6 +57,9 @@ pub use self::tool::{Finished, Tool};
 pub const MARK: &str = "BELAY_RUN_ID";
 
 static INITIALIZED: AtomicBool = AtomicBool::new(false);
+
+/// The supervisor that was given last, for tools that are given none: whoever looks at a folder for a client.
+static GIVEN: Mutex<Option<PathBuf>> = Mutex::new(None);
 
 /// Lets this program be its own supervisor. Call it first in `main`.
 ///
@@ -124,6 +128,9 @@ impl Supervisor {
             others: candidates(given),
             why_not: Vec::new(),
         };
+        if let Some(given) = given {
+            *GIVEN.lock().unwrap_or_else(PoisonError::into_inner) = Some(given.to_owned());
+        }
         supervisor.next();
         supervisor
     }
@@ -149,10 +156,37 @@ impl Supervisor {
             return self.why_not.join("; ");
         }
         match cfg!(target_os = "linux") {
-            true => "the program does not call init() first in main".to_owned(),
+            true => "the program does not call belaykit::init() first in main".to_owned(),
             false => "this system has no subreaper".to_owned(),
         }
     }
+}
+
+/// How surely what is started now will be ended, as far as that is known before.
+pub fn expected(given: Option<&Path>) -> Containment {
+    let can = !candidates(given).is_empty() && tree::is_ours();
+    if can { Containment::Subreaper } else { Containment::ProcessGroup }
+}
+
+/// Says once, on standard error, that what is started here is held less surely than it could be.
+fn warn_once(why: &str) {
+    static SAID: Once = Once::new();
+    SAID.call_once(|| {
+        // Standard error that is closed has nobody who would read it.
+        let _ = writeln!(
+            io::stderr(),
+            "belaykit: what an agent starts may outlive it, and all of it this program: {why}"
+        );
+    });
+}
+
+/// The programs that can be supervisors of a tool.
+fn tool_candidates(given: Option<&Path>) -> Vec<PathBuf> {
+    let mut all = candidates(given);
+    if all.is_empty() {
+        all.extend(GIVEN.lock().unwrap_or_else(PoisonError::into_inner).clone());
+    }
+    all
 }
 
 /// The programs that can be supervisors here, the best first.
@@ -411,7 +445,9 @@ impl Hold {
                 }
             }
         }
-        Ok((Self::Direct(Direct::start(start, pipes)?), Some(supervisor.why())))
+        let why = supervisor.why();
+        warn_once(&why);
+        Ok((Self::Direct(Direct::start(start, pipes)?), Some(why)))
     }
 
     #[cfg(not(target_os = "linux"))]

@@ -3,7 +3,7 @@
 //! It never takes longer than it may, nor prints more than is read of it; what it has started ends with it.
 
 use crate::limits::{KILLED_AGAIN, READ_BYTES, SWEEP_ANSWER};
-use crate::{Exit, MARK, Pipes, Start, candidates, children, mark, tree};
+use crate::{Exit, MARK, Pipes, Start, children, mark, tool_candidates, tree};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -307,7 +307,7 @@ impl Hold {
         let mut start = tool.start_with(&run_id);
         start.env.push((MARK.into(), run_id.clone().into()));
         #[cfg(target_os = "linux")]
-        for program in candidates(tool.supervisor.as_deref()) {
+        for program in tool_candidates(tool.supervisor.as_deref()) {
             match Supervised::start(&program, &start, &pipes) {
                 Ok(supervised) => return Ok(Self::Supervised(supervised)),
                 Err(NotSupervised::Program(error)) => return Err(error),
@@ -316,7 +316,7 @@ impl Hold {
             }
         }
         #[cfg(not(target_os = "linux"))]
-        let _ = candidates(None);
+        let _ = tool_candidates(None);
         Ok(Self::Direct(Direct::start(&start, pipes)?))
     }
 

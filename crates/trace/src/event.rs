@@ -118,6 +118,9 @@ pub struct RunStarted {
     /// The process that works on the run: others ask whether it lives.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub process: Option<RunProcess>,
+    /// How surely everything that its agents start will be ended; each attempt says it once more when it knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub containment: Option<Containment>,
 }
 
 /// The process that works on a run, so that whoever sees its journal, on this machine or on another one, can tell

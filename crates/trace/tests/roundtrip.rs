@@ -132,6 +132,7 @@ fn events() -> Vec<Event> {
                 start: 99,
                 locked: true,
             }),
+            containment: Some(Containment::ProcessGroup),
         }),
         Event::AttemptStarted(AttemptStarted {
             transport: "dialogue".into(),

@@ -1,8 +1,9 @@
 //! What all agents need of a machine.
 
 use super::{Finding, Level};
+use crate::handover::git;
 use crate::journal::Journal;
-use crate::{Environment, limits, program};
+use crate::{Environment, limits};
 use belaykit_supervise::{Containment, Output, Process, Start, Supervisor, Tool};
 use rustix::fs::{Access, access};
 use std::io;
@@ -120,7 +121,7 @@ async fn git(env: &Environment, supervisor: Option<&Path>) -> Finding {
         )
         .hint("install git")
     };
-    let Some(path) = program::on_path("git", env) else { return missing() };
+    let Some(path) = git::program(env, None) else { return missing() };
     let tool = Tool::new(&path, limits::VERSION).args(["--version"]).supervisor(supervisor);
     match tool.finished().await {
         Ok(finished) if finished.is_success() => {

@@ -16,6 +16,7 @@ const DIFF_BYTES_MAX: usize = 16 << 10;
 const DOINGS_MAX: usize = 40;
 const DOING_BYTES_MAX: usize = 300;
 const FILES_MAX: usize = 200;
+const UNSEEN_MAX: usize = 20;
 const WORDS_BYTES_MAX: usize = 2 << 10;
 
 /// Beginnings of commands that reach beyond this machine: done twice, they are done twice for everybody.
@@ -102,24 +103,33 @@ impl Work {
     }
 
     fn write_changes(&self, text: &mut String, changes: &Changes) {
-        let files = match &changes.files {
+        let since = changes.since;
+        match &changes.files {
             Err(why) => {
                 let _ = writeln!(text, "\nWhich files were changed is not known: {why}.");
                 return;
             }
-            Ok(files) if files.is_empty() => {
-                let _ = writeln!(text, "\nThere are no changes {}.", changes.since);
-                return;
+            Ok(files) if files.is_empty() && changes.unseen.is_empty() => {
+                let _ = writeln!(text, "\nThere are no changes {since}.");
             }
-            Ok(files) => files,
-        };
-        let since = changes.since;
-        let _ = writeln!(text, "\nFiles with changes {since} (A added, M modified, D deleted):");
-        for (letter, path) in files.iter().take(FILES_MAX) {
-            let _ = writeln!(text, "  {letter} {}", one_line(path));
+            Ok(files) if files.is_empty() => {
+                let _ = writeln!(text, "\nIn what was looked at, no changes {since} were found.");
+            }
+            Ok(files) => write_files(text, files, since),
         }
-        if let Some(more) = files.len().checked_sub(FILES_MAX).filter(|more| *more > 0) {
-            let _ = writeln!(text, "  and {more} more");
+        if changes.is_late {
+            text.push_str(
+                "The agent was at work before the folder had been looked at. What is marked ? changed in that time: \
+                 whether before or after it began is not known. A file that git does not track and that was removed \
+                 in that time is not listed.\n",
+            );
+        }
+        if !changes.unseen.is_empty() {
+            text.push_str("Not looked at:\n");
+            write_some(text, changes.unseen.iter().map(|path| one_line(path)), UNSEEN_MAX);
+        }
+        if changes.has_ignored {
+            text.push_str("Files that git ignores were not looked at.\n");
         }
     }
 
@@ -164,6 +174,27 @@ impl Work {
                 let _ = writeln!(text, "  $ {}", head(command, DOING_BYTES_MAX));
             }
         }
+    }
+}
+
+fn write_files(text: &mut String, files: &[(char, String)], since: &str) {
+    let _ = write!(text, "\nFiles with changes {since} (A added, M modified, D deleted");
+    if files.iter().any(|(letter, _)| *letter == '?') {
+        text.push_str(", ? not certain");
+    }
+    text.push_str("):\n");
+    let lines = files.iter().map(|(letter, path)| format!("{letter} {}", one_line(path)));
+    write_some(text, lines, FILES_MAX);
+}
+
+/// Writes the first lines, and how many there are more.
+fn write_some(text: &mut String, lines: impl ExactSizeIterator<Item = String>, max: usize) {
+    let more = lines.len().saturating_sub(max);
+    for line in lines.take(max) {
+        let _ = writeln!(text, "  {line}");
+    }
+    if more > 0 {
+        let _ = writeln!(text, "  and {more} more");
     }
 }
 

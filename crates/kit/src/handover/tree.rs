@@ -1,63 +1,50 @@
 //! What a folder was like before a run, and what has become of it.
 //!
-//! In a git repository it is a tree object, made with an index of its own: neither the user's index nor a file of
-//! his is touched, and what he had not committed is in it. Elsewhere, and where that would store too much, it is a
-//! list of files with their sizes and times.
+//! It is looked at on threads of its own, which are left alone when a disk does not answer: nothing waits for them,
+//! a run's end least of all.
 
-use crate::limits;
-use std::collections::BTreeMap;
-use std::ffi::OsStr;
-use std::fs;
+use super::compare::{Comparison, compare};
+use super::snapshot::Snapshot;
+use super::stat::{self, Time};
+use super::walk::Patience;
+use crate::{Environment, limits};
 use std::io;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::SystemTime;
-use tokio::task::JoinHandle;
-use uuid::Uuid;
-
-/// How many files a folder may have for its list to be made: beyond it the list costs more than it helps.
-const FILES_MAX: usize = 50_000;
-
-/// How much that git does not have yet may be stored for the tree.
-const STORED_BYTES_MAX: u64 = 64 << 20;
-
-/// How much of a diff is read.
-const DIFF_BYTES_MAX: usize = 256 << 10;
-
-/// Folders that nobody hands over: what is built or installed, and git's own.
-const PASSED_OVER: [&str; 6] = [".git", "node_modules", "target", ".venv", "__pycache__", ".belay"];
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread;
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
 
 /// The folder as it was when the run began, or will be known shortly.
 #[derive(Debug, Default)]
 pub(crate) struct Base {
-    folder: Option<PathBuf>,
     taken: Option<Taken>,
+    env: Arc<Environment>,
+    /// When the agent got its prompt, if the folder was not looked at by then.
+    began: Arc<OnceLock<Time>>,
 }
 
 #[derive(Debug)]
 enum Taken {
-    UnderWay(JoinHandle<Snapshot>),
-    Done(Snapshot),
-}
-
-#[derive(Clone, Debug)]
-enum Snapshot {
-    /// The id of a tree object.
-    Git {
-        top: PathBuf,
-        tree: String,
-    },
-    Files(BTreeMap<PathBuf, (u64, Option<SystemTime>)>),
-    None(String),
+    UnderWay(Look<Snapshot>),
+    Done(Result<Arc<Snapshot>, String>),
 }
 
 /// What has changed since.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Changes {
-    /// A letter as git has it (A, M, D) and the path below the folder; or why they are not known.
+    /// A letter as git has it (A, M, D) and the path below the top of the repository or below the folder; or why they
+    /// are not known. A question mark is for what may have been changed before it was looked at.
     pub(crate) files: Result<Vec<(char, String)>, String>,
     /// The diff, or its beginning; nothing outside of git.
     pub(crate) diff: String,
+    /// What was not looked at.
+    pub(crate) unseen: Vec<String>,
+    /// Whether there are files that git ignores, which are not looked at either.
+    pub(crate) has_ignored: bool,
+    /// Whether the agent was at work before the folder was looked at.
+    pub(crate) is_late: bool,
     /// Since when.
     pub(crate) since: &'static str,
 }
@@ -70,212 +57,174 @@ const COMMIT: &str = "that are not committed";
 
 impl Changes {
     pub(super) fn unknown(why: &str) -> Self {
-        Self { files: Err(why.to_owned()), diff: String::new(), since: RUN }
+        Self {
+            files: Err(why.to_owned()),
+            diff: String::new(),
+            unseen: Vec::new(),
+            has_ignored: false,
+            is_late: false,
+            since: RUN,
+        }
+    }
+
+    /// True if a file is known not to be what it was.
+    pub(crate) fn is_certain(&self) -> bool {
+        self.files.as_ref().is_ok_and(|files| files.iter().any(|(letter, _)| *letter != '?'))
+    }
+
+    fn of(compared: Result<Comparison, String>, since: &'static str, is_late: bool) -> Self {
+        match compared {
+            Ok(Comparison { files, diff, unseen, has_ignored }) => {
+                Self { files: Ok(files), diff, unseen, has_ignored, is_late, since }
+            }
+            Err(why) => Self { since, ..Self::unknown(&why) },
+        }
     }
 }
 
 impl Base {
-    /// Begins to look at the folder, on a thread of its own: an agent takes as long to start.
-    pub(crate) fn begin(folder: Option<&Path>) -> Self {
-        let Some(folder) = folder.map(Path::to_owned) else { return Self::default() };
-        let looked_at = folder.clone();
-        let task = tokio::task::spawn_blocking(move || snapshot(&looked_at));
-        Self { folder: Some(folder), taken: Some(Taken::UnderWay(task)) }
+    /// Begins to look at the folder, while the agent starts.
+    pub(crate) fn begin(folder: Option<&Path>, env: &Arc<Environment>) -> Self {
+        let (env, began) = (Arc::clone(env), Arc::default());
+        let taken = folder.map(|folder| {
+            let (folder, env, began) = (folder.to_owned(), Arc::clone(&env), Arc::clone(&began));
+            let look = move |patience: &Patience| Snapshot::take(&folder, &env, patience, &began);
+            Taken::UnderWay(Look::begin(look))
+        });
+        Self { taken, env, began }
     }
 
-    /// Waits until the folder was looked at: before an agent may change it. One that takes too long is given up.
+    /// Waits until the folder was looked at, before an agent may change it; but not for long. What takes longer goes
+    /// on beside the agent, and what it may have changed by then is told as uncertain.
     pub(crate) async fn ready(&mut self) {
-        if let Some(Taken::UnderWay(task)) = &mut self.taken {
-            let before = match tokio::time::timeout(limits::LOOK, task).await {
-                Ok(Ok(before)) => before,
-                _ => Snapshot::None("the folder is too large to look at".to_owned()),
-            };
-            self.taken = Some(Taken::Done(before));
+        if !self.wait(limits::LOOK_BEFORE_PROMPT).await {
+            let _ = self.began.set(stat::now());
         }
+    }
+
+    /// Waits for the snapshot, and says whether it is there.
+    async fn wait(&mut self, patience: Duration) -> bool {
+        if let Some(Taken::UnderWay(look)) = &mut self.taken {
+            let Ok(before) = tokio::time::timeout(patience, look.result()).await else {
+                return false;
+            };
+            self.taken = Some(Taken::Done(before.map(Arc::new)));
+        }
+        true
     }
 
     /// What has changed since.
     pub(crate) async fn changes(&mut self) -> Changes {
-        self.ready().await;
-        let (Some(folder), Some(Taken::Done(before))) = (self.folder.clone(), &self.taken) else {
+        if !self.wait(limits::LOOK).await {
+            self.taken = Some(Taken::Done(Err(TOO_LONG.to_owned())));
+        }
+        let Some(Taken::Done(before)) = &self.taken else {
             return Changes::unknown("nobody looked at the folder before");
         };
-        let before = before.clone();
-        let compared = tokio::task::spawn_blocking(move || compare(&folder, &before));
-        match tokio::time::timeout(limits::LOOK, compared).await {
-            Ok(Ok(changes)) => changes,
-            _ => Changes::unknown("the folder is too large to look at"),
-        }
+        let before = match before {
+            Ok(before) => Arc::clone(before),
+            Err(why) => return Changes::unknown(why),
+        };
+        let (began, env) = (self.began.get().copied(), Arc::clone(&self.env));
+        let look = move |patience: &Patience| compare(&before, began, &env, patience);
+        let mut look = Look::begin(look);
+        let compared = tokio::time::timeout(limits::LOOK, look.result()).await;
+        let compared = compared.unwrap_or_else(|_| Err(TOO_LONG.to_owned()));
+        Changes::of(compared, RUN, began.is_some())
+    }
+}
+
+#[cfg(test)]
+impl Base {
+    /// Waits for the snapshot, however long it takes.
+    pub(super) async fn complete(&mut self) {
+        assert!(self.wait(limits::LOOK_MAX).await);
+    }
+
+    /// Looks at a folder after something was done to it by an agent that had its prompt.
+    pub(super) fn late(folder: &Path, env: &Arc<Environment>, act: impl FnOnce()) -> Self {
+        let began = Arc::new(OnceLock::from(stat::now()));
+        act();
+        let taken = {
+            let (folder, env, began) = (folder.to_owned(), Arc::clone(env), Arc::clone(&began));
+            Look::begin(move |patience: &Patience| Snapshot::take(&folder, &env, patience, &began))
+        };
+        Self { taken: Some(Taken::UnderWay(taken)), env: Arc::clone(env), began }
     }
 }
 
 /// What is in a folder and not in its last commit, for a run whose beginning nobody has seen.
-pub(super) fn uncommitted(folder: &Path) -> Changes {
-    let changes = git(folder, &["rev-parse", "--show-toplevel"]).and_then(|top| {
-        let top = PathBuf::from(line(&top));
-        // Before the first commit there is nothing.
-        let head = git(&top, &["rev-parse", "--verify", "--quiet", "HEAD^{tree}"]);
-        let head = head.map_or_else(|_| EMPTY_TREE.to_owned(), |head| line(&head));
-        git_compare(&top, &head)
+pub(super) fn uncommitted(folder: &Path, env: &Environment) -> Changes {
+    let (folder, env) = (folder.to_owned(), env.clone());
+    let look = Look::begin(move |patience: &Patience| {
+        let before = Snapshot::committed(&folder, &env, patience)?;
+        compare(&before, None, &env, patience)
     });
-    match changes {
-        Ok(changes) => Changes { since: COMMIT, ..changes },
-        Err(_) => Changes::unknown("the folder is no git repository"),
-    }
+    Changes::of(look.wait(limits::LOOK), COMMIT, false)
 }
 
-/// git's name for a tree without files.
-const EMPTY_TREE: &str = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
+const TOO_LONG: &str = "the folder takes too long to look at";
 
-fn snapshot(folder: &Path) -> Snapshot {
-    if let Some(snapshot) = git_snapshot(folder) {
-        return snapshot;
-    }
-    let mut files = BTreeMap::new();
-    match list(folder, folder, &mut files) {
-        Ok(()) => Snapshot::Files(files),
-        Err(error) => Snapshot::None(error.to_string()),
-    }
+/// How many threads may look at folders at once: those that a dead disk holds stay.
+const LOOKS_MAX: usize = 256;
+
+static LOOKS: AtomicUsize = AtomicUsize::new(0);
+
+/// A thread that looks at something, and that can be abandoned.
+#[derive(Debug)]
+struct Look<T> {
+    result: oneshot::Receiver<io::Result<T>>,
+    is_abandoned: Arc<AtomicBool>,
 }
 
-fn compare(folder: &Path, before: &Snapshot) -> Changes {
-    match before {
-        Snapshot::None(why) => Changes::unknown(why),
-        Snapshot::Git { top, tree } => {
-            git_compare(top, tree).unwrap_or_else(|error| Changes::unknown(&error.to_string()))
+impl<T: Send + 'static> Look<T> {
+    fn begin(look: impl FnOnce(&Patience) -> io::Result<T> + Send + 'static) -> Self {
+        let (done, result) = oneshot::channel();
+        let is_abandoned = Arc::new(AtomicBool::new(false));
+        let until = Instant::now() + limits::LOOK_MAX;
+        let patience = Patience { until, is_abandoned: Arc::clone(&is_abandoned) };
+        if LOOKS.fetch_add(1, Ordering::Relaxed) >= LOOKS_MAX {
+            LOOKS.fetch_sub(1, Ordering::Relaxed);
+            // Without its sender the result is that nothing is known.
+            return Self { result, is_abandoned };
         }
-        Snapshot::Files(before) => {
-            let mut now = BTreeMap::new();
-            if let Err(error) = list(folder, folder, &mut now) {
-                return Changes::unknown(&error.to_string());
-            }
-            let name = |path: &PathBuf| path.to_string_lossy().into_owned();
-            let gone = before.keys().filter(|path| !now.contains_key(*path));
-            let gone = gone.map(|path| ('D', name(path)));
-            let there = now.iter().filter_map(|(path, state)| match before.get(path) {
-                None => Some(('A', name(path))),
-                Some(had) if had != state => Some(('M', name(path))),
-                Some(_) => None,
-            });
-            let mut files: Vec<_> = there.chain(gone).collect();
-            files.sort_by(|(_, a), (_, b)| a.cmp(b));
-            Changes { files: Ok(files), diff: String::new(), since: RUN }
+        let work = move || {
+            let _ = done.send(look(&patience));
+            LOOKS.fetch_sub(1, Ordering::Relaxed);
+        };
+        if thread::Builder::new().name("belay-look".to_owned()).spawn(work).is_err() {
+            LOOKS.fetch_sub(1, Ordering::Relaxed);
+        }
+        Self { result, is_abandoned }
+    }
+
+    async fn result(&mut self) -> Result<T, String> {
+        match (&mut self.result).await {
+            Ok(result) => result.map_err(|error| error.to_string()),
+            Err(_) => Err("the folder cannot be looked at".to_owned()),
         }
     }
-}
 
-/// Every file below a folder, with its size and time. Links are not followed.
-fn list(
-    top: &Path,
-    folder: &Path,
-    files: &mut BTreeMap<PathBuf, (u64, Option<SystemTime>)>,
-) -> io::Result<()> {
-    let mut folders = vec![folder.to_owned()];
-    while let Some(folder) = folders.pop() {
-        // A folder that may not be read is nobody's work.
-        let Ok(entries) = fs::read_dir(&folder) else { continue };
-        for entry in entries.flatten() {
-            let name = entry.file_name();
-            let Ok(meta) = entry.metadata() else { continue };
-            if meta.is_dir() {
-                if !PASSED_OVER.iter().any(|passed| name == OsStr::new(passed)) {
-                    folders.push(entry.path());
+    /// Waits without a runtime.
+    fn wait(mut self, patience: Duration) -> Result<T, String> {
+        let until = Instant::now() + patience;
+        loop {
+            match self.result.try_recv() {
+                Ok(result) => return result.map_err(|error| error.to_string()),
+                Err(oneshot::error::TryRecvError::Closed) => {
+                    return Err("the folder cannot be looked at".to_owned());
                 }
-                continue;
+                Err(oneshot::error::TryRecvError::Empty) if Instant::now() > until => {
+                    return Err(TOO_LONG.to_owned());
+                }
+                Err(oneshot::error::TryRecvError::Empty) => thread::sleep(limits::LOOK_POLL),
             }
-            if files.len() == FILES_MAX {
-                return Err(io::Error::other(format!(
-                    "the folder has more than {FILES_MAX} files"
-                )));
-            }
-            let path = entry.path();
-            let path = path.strip_prefix(top).unwrap_or(&path).to_owned();
-            files.insert(path, (meta.len(), meta.modified().ok()));
         }
     }
-    Ok(())
 }
 
-fn git_snapshot(folder: &Path) -> Option<Snapshot> {
-    let top = git(folder, &["rev-parse", "--show-toplevel"]).ok()?;
-    let top = PathBuf::from(line(&top));
-    is_small(&top)?;
-    let tree = write_tree(&top).ok()?;
-    Some(Snapshot::Git { top, tree })
-}
-
-/// What git would have to store is little. Build products that nobody ignores can be gigabytes.
-fn is_small(top: &Path) -> Option<()> {
-    let status = git(top, &["status", "--porcelain", "-z", "--untracked-files=all"]).ok()?;
-    let entries = status.split(|byte| *byte == 0).filter(|entry| entry.len() > 3);
-    let mut bytes = 0;
-    for (n, entry) in entries.enumerate() {
-        let path = top.join(String::from_utf8_lossy(&entry[3..]).as_ref());
-        bytes += fs::symlink_metadata(path).map_or(0, |meta| meta.len());
-        if n > FILES_MAX || bytes > STORED_BYTES_MAX {
-            return None;
-        }
+impl<T> Drop for Look<T> {
+    fn drop(&mut self) {
+        self.is_abandoned.store(true, Ordering::Relaxed);
     }
-    Some(())
-}
-
-/// The folder as a tree object, by way of an index that nobody else uses.
-fn write_tree(top: &Path) -> io::Result<String> {
-    let dir = git(top, &["rev-parse", "--absolute-git-dir"])?;
-    let dir = PathBuf::from(line(&dir));
-    let index = dir.join(format!("belay-index-{}", Uuid::now_v7()));
-    // The user's index knows which files are as they were; without it every file is read.
-    if dir.join("index").exists() {
-        fs::copy(dir.join("index"), &index)?;
-    }
-    let tree = with_index(top, &index, &["add", "--all"])
-        .and_then(|_| with_index(top, &index, &["write-tree"]));
-    let _ = fs::remove_file(&index);
-    Ok(line(&tree?))
-}
-
-fn git_compare(top: &Path, before: &str) -> io::Result<Changes> {
-    let now = write_tree(top)?;
-    let names = git(top, &["diff", "--no-renames", "--name-status", "-z", before, &now])?;
-    let mut words = names.split(|byte| *byte == 0).map(String::from_utf8_lossy);
-    let mut files = Vec::new();
-    while let (Some(letter), Some(path)) = (words.next(), words.next()) {
-        files.push((letter.chars().next().unwrap_or('M'), path.into_owned()));
-    }
-    let mut diff =
-        git(top, &["diff", "--no-renames", "--no-color", "--no-ext-diff", before, &now])?;
-    diff.truncate(DIFF_BYTES_MAX);
-    let diff = String::from_utf8_lossy(&diff).into_owned();
-    Ok(Changes { files: Ok(files), diff, since: RUN })
-}
-
-fn git(folder: &Path, args: &[&str]) -> io::Result<Vec<u8>> {
-    output(command(folder).args(args))
-}
-
-fn with_index(folder: &Path, index: &Path, args: &[&str]) -> io::Result<Vec<u8>> {
-    output(command(folder).env("GIT_INDEX_FILE", index).args(args))
-}
-
-/// git, with nothing in it that a repository could make it start.
-fn command(folder: &Path) -> Command {
-    let mut command = Command::new("git");
-    command.arg("-C").arg(folder);
-    command.args(["-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"]);
-    command.env("GIT_OPTIONAL_LOCKS", "0").env("GIT_TERMINAL_PROMPT", "0").env("LC_ALL", "C");
-    command.stdin(Stdio::null()).stderr(Stdio::null());
-    command
-}
-
-fn output(command: &mut Command) -> io::Result<Vec<u8>> {
-    let output = command.output()?;
-    if output.status.success() {
-        Ok(output.stdout)
-    } else {
-        Err(io::Error::other("git could not look at the folder"))
-    }
-}
-
-fn line(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).trim_end_matches(['\n', '\r']).to_owned()
 }

@@ -135,8 +135,7 @@ impl Chain {
         }
         let changes = self.base.changes().await;
         let before = self.changes.replace(changes.clone());
-        let is_known = changes.files.as_ref().is_ok_and(|files| !files.is_empty());
-        if is_known && before.is_none_or(|before| before != changes) {
+        if changes.is_certain() && before.is_none_or(|before| before != changes) {
             self.work.has_changed_something();
             if let Some(last) = self.summaries.last_mut() {
                 last.effects = self.work.effects();
@@ -193,7 +192,7 @@ impl Runner {
     /// Carries the request to an end: by the first candidate, and by those after it when it fails.
     pub(super) async fn candidates(&mut self, caller: &mut Caller) -> AttemptEnd {
         if self.chain.agents.len() > 1 {
-            self.chain.base = handover::Base::begin(self.request.cwd.as_deref());
+            self.chain.base = handover::Base::begin(self.request.cwd.as_deref(), &self.client.env);
         }
         let mut last = AttemptEnd::default();
         let mut next = self.decide(caller, State::first).await;
@@ -228,12 +227,15 @@ impl Runner {
             }
             // Whatever has stopped the attempt has not stopped the run.
             caller.stops = 0;
-            self.chain.look_again().await;
+            let looked = caller.meanwhile(self.chain.look_again()).await;
             if failure.kind == FailureKind::ContextOverflow && self.chain.has_others() {
                 self.chain.measure(end.model.as_deref()).await;
             }
             let session = end.session_id.as_deref().filter(|_| has_spoken(&end.usage));
-            next = self.after(failure, session, caller).await;
+            next = match looked {
+                Ok(()) => self.after(failure, session, caller).await,
+                Err(stopped) => Err(stopped),
+            };
             if !is_same_agent {
                 last.session_id = None;
             }
@@ -299,7 +301,7 @@ impl Runner {
                 self.publisher.event(Event::Waiting(waiting));
                 self.publisher.flush().await;
                 caller.rest_until(until).await?;
-                self.chain.look_after_a_wait().await;
+                caller.meanwhile(self.chain.look_after_a_wait()).await?;
                 if let Some(failure) = self.still_down(to, caller).await? {
                     return Ok(Went::Down(failure));
                 }
@@ -319,13 +321,18 @@ impl Runner {
                 return Ok(Went::End);
             }
         };
-        self.prepare(start, last).await;
+        self.prepare(start, last, caller).await?;
         self.queue_up(caller).await?;
         Ok(Went::On)
     }
 
     /// The request of the attempt that comes.
-    async fn prepare(&mut self, start: Start, last: &AttemptEnd) {
+    async fn prepare(
+        &mut self,
+        start: Start,
+        last: &AttemptEnd,
+        caller: &mut Caller,
+    ) -> Result<(), Stopped> {
         let to = self.chain.state.current();
         let from = self.chain.summaries.last().map(|_| self.from());
         let mut request = self.chain.original.clone();
@@ -344,7 +351,7 @@ impl Runner {
                 let task = &self.chain.original.prompt;
                 let changes = match self.chain.changes.clone() {
                     Some(changes) => changes,
-                    None => self.chain.base.changes().await,
+                    None => caller.meanwhile(self.chain.base.changes()).await?,
                 };
                 let failure = last.failure.clone().unwrap_or_else(unknown);
                 request.session = Session::New;
@@ -387,6 +394,7 @@ impl Runner {
         if self.request != self.chain.original {
             self.publisher.journal.attempt_request(self.attempts + 1, &self.request);
         }
+        Ok(())
     }
 }
 

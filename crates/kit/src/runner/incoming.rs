@@ -31,7 +31,12 @@ pub(super) fn exit(exit: supervise::Exit) -> Exit {
 
 /// How surely everything that a process starts is ended, as its events say it.
 pub(super) fn containment(process: &Process) -> Containment {
-    match process.containment() {
+    level(process.containment())
+}
+
+/// The same, of no process.
+pub(super) fn level(containment: supervise::Containment) -> Containment {
+    match containment {
         supervise::Containment::Subreaper => Containment::Subreaper,
         supervise::Containment::ProcessGroup => Containment::ProcessGroup,
     }

@@ -26,6 +26,7 @@ mod session_lock;
 mod slots;
 mod stops;
 mod streams;
+mod tools;
 mod toy_agent;
 mod traces;
 mod two;

@@ -5,6 +5,7 @@ use crate::limits;
 use belay_agents::AttemptEnd;
 use belay_trace::{Failure, FailureKind, StopReason};
 use jiff::Timestamp;
+use std::pin::pin;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -39,13 +40,22 @@ pub(super) fn stopped(mut last: AttemptEnd, reason: StopReason) -> AttemptEnd {
 impl Caller {
     /// Waits, and listens meanwhile.
     pub(in crate::runner) async fn rest(&mut self, until: Instant) -> Result<(), Stopped> {
+        self.meanwhile(tokio::time::sleep_until(until)).await
+    }
+
+    /// Waits for something, which is given up when the run is stopped or its time is up.
+    pub(super) async fn meanwhile<T>(
+        &mut self,
+        work: impl Future<Output = T>,
+    ) -> Result<T, Stopped> {
+        let mut work = pin!(work);
         // What is said meanwhile is for the next attempt.
         let mut kept = Vec::new();
         let rested = loop {
             let command = tokio::select! {
                 biased;
                 command = self.next() => command,
-                () = tokio::time::sleep_until(until) => break Ok(()),
+                done = &mut work => break Ok(done),
             };
             match command {
                 Command::Stop(reason) => {
