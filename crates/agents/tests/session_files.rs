@@ -5,7 +5,7 @@ use crate::watch::Dialect;
 use belay_agents::{
     Action, AttemptEnd, Doubt, Exit, Input, Out, Protocol, RunRequest, Standing, TimerId,
 };
-use belay_trace::{Event, FailureKind};
+use belay_trace::{Event, FailureKind, Usage};
 use std::fs;
 use std::path::PathBuf;
 
@@ -187,6 +187,95 @@ fn what_the_stream_says_late_is_not_told_twice() {
             assert!(talk.ends().iter().all(|end| end.failure.is_none()), "{of}");
             assert_eq!(talk.ends().last().unwrap().answer, "Done.", "{of}");
         }
+    }
+}
+
+/// What all ends together have used, in tokens and money.
+fn used(talk: &Talk) -> (u64, u64, Option<f64>) {
+    let mut sum = Usage::default();
+    talk.ends().iter().for_each(|end| sum.add(&end.usage));
+    let (input, output) = (sum.input_tokens, sum.output_tokens);
+    (input.unwrap_or_default(), output.unwrap_or_default(), sum.total_cost_usd)
+}
+
+#[test]
+fn a_turn_that_both_end_is_paid_for_once() {
+    for recorded in Recorded::all() {
+        let healthy = used(&Talk::after(&recorded, recorded.len()));
+        for inputs in 1..=recorded.len() {
+            let of = format!("{:?}, silent behind {inputs}", recorded.dialect);
+            let mut talk = Talk::after(&recorded, inputs);
+            talk.doubted(Doubt::Silent, &recorded.file);
+            talk.feed(&recorded, inputs..recorded.len());
+            assert_eq!(used(&talk), healthy, "{of}");
+        }
+    }
+}
+
+#[test]
+fn an_end_that_the_file_has_told_is_awaited_no_longer() {
+    for recorded in Recorded::all().filter(Recorded::tells_the_end) {
+        for inputs in 1..recorded.len() {
+            let of = format!("{:?}, silent behind {inputs}", recorded.dialect);
+            let mut talk = Talk::after(&recorded, inputs);
+            if !talk.ends().is_empty() || !talk.doubted(Doubt::Silent, &recorded.file) {
+                continue;
+            }
+            let timers = talk.out.actions.iter().filter_map(|action| match action {
+                Action::Timer(id, _) if id.awaits_end() => Some(*id),
+                _ => None,
+            });
+            for timer in timers.collect::<Vec<_>>() {
+                talk.step(Input::Timer(timer));
+            }
+            let talk = talk.killed();
+            let [end] = talk.ends()[..] else { panic!("{of}: {:?}", talk.ends()) };
+            assert_eq!((end.answer.as_str(), &end.failure), ("Done.", &None), "{of}");
+        }
+    }
+}
+
+#[test]
+fn a_turn_behind_one_that_the_file_has_ended_may_fail() {
+    let recorded = Recorded::all().next().unwrap();
+    let at = recorded.len() / 2;
+    let id = Talk::after(&recorded, at).out.actions.iter().find_map(|action| match action {
+        Action::Emit(emitted) => match &emitted.event {
+            Event::SessionStarted(session) => Some(session.session_id.clone()),
+            _ => None,
+        },
+        _ => None,
+    });
+    let of_session = |line: &str| line.replace("SESSION", id.as_deref().unwrap());
+    let failed = of_session(
+        r#"{"type":"result","subtype":"success","is_error":true,"result":"API Error: 529 Overloaded","api_error_status":529,"session_id":"SESSION"}"#,
+    );
+    let words = of_session(
+        r#"{"type":"assistant","session_id":"SESSION","message":{"id":"m9","model":"m","content":[{"type":"text","text":"More."}]}}"#,
+    );
+    for lines in [vec![&failed], vec![&words, &failed]] {
+        let mut talk = Talk::after(&recorded, at);
+        talk.doubted(Doubt::Silent, &recorded.file);
+        assert_eq!(talk.ends().len(), 1);
+        lines.iter().for_each(|line| talk.step(Input::Stdout(line.as_bytes())));
+        let ends = talk.ends();
+        assert!(ends[1].failure.is_some(), "{ends:?}");
+        let opened = talk.out.actions.iter().filter(|it| matches!(it, Action::TurnOpened)).count();
+        assert_eq!(opened, lines.len() - 1);
+    }
+}
+
+#[test]
+fn words_that_the_file_alone_knows_are_what_was_reached() {
+    let gemini = Recorded::all().find(|recorded| !recorded.tells_the_end()).unwrap();
+    for inputs in 1..gemini.len() {
+        let mut talk = Talk::after(&gemini, inputs);
+        if gemini.has_answered(inputs) || !talk.doubted(Doubt::Gone, &gemini.file) {
+            continue;
+        }
+        let talk = talk.killed();
+        let [end] = talk.ends()[..] else { panic!("{inputs}") };
+        assert_eq!((end.answer.as_str(), end.failure.is_some()), ("Done.", true), "{inputs}");
     }
 }
 

@@ -119,6 +119,52 @@ impl Usage {
         }
     }
 
+    /// What these figures have beyond earlier ones of the same sum.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        let beyond = |now: Option<u64>, before: Option<u64>| {
+            now.map(|now| now.saturating_sub(before.unwrap_or_default()))
+        };
+        let cost = |now: Option<f64>, before: Option<f64>| {
+            now.map(|now| (now - before.unwrap_or_default()).max(0.0))
+        };
+        let mut models = self.models.clone();
+        for (name, part) in &mut models {
+            let Some(before) = earlier.models.get(name) else { continue };
+            for (mine, theirs) in [
+                (&mut part.input_tokens, before.input_tokens),
+                (&mut part.output_tokens, before.output_tokens),
+                (&mut part.cache_read_input_tokens, before.cache_read_input_tokens),
+                (&mut part.cache_creation_input_tokens, before.cache_creation_input_tokens),
+            ] {
+                *mine = mine.saturating_sub(theirs);
+            }
+            part.cost_usd = cost(part.cost_usd, before.cost_usd);
+        }
+        Self {
+            input_tokens: beyond(self.input_tokens, earlier.input_tokens),
+            output_tokens: beyond(self.output_tokens, earlier.output_tokens),
+            cache_read_input_tokens: beyond(
+                self.cache_read_input_tokens,
+                earlier.cache_read_input_tokens,
+            ),
+            cache_creation_input_tokens: beyond(
+                self.cache_creation_input_tokens,
+                earlier.cache_creation_input_tokens,
+            ),
+            total_cost_usd: cost(self.total_cost_usd, earlier.total_cost_usd),
+            num_turns: beyond(self.num_turns, earlier.num_turns),
+            duration_ms: self.duration_ms,
+            reasoning_output_tokens: beyond(
+                self.reasoning_output_tokens,
+                earlier.reasoning_output_tokens,
+            ),
+            cost_source: self.cost_source,
+            partial: self.partial,
+            models,
+        }
+    }
+
     /// Takes a later report of the same attempt. One that says nothing of money leaves what an earlier turn has
     /// cost, as a lower bound.
     pub fn update(&mut self, report: Self) {
@@ -194,6 +240,17 @@ mod tests {
 
     fn usage(input: u64, cost: Option<f64>, cost_source: CostSource) -> Usage {
         Usage { input_tokens: Some(input), total_cost_usd: cost, cost_source, ..Usage::default() }
+    }
+
+    #[test]
+    fn what_was_counted_is_not_counted_again() {
+        let (one, two) =
+            (usage(3, Some(0.5), CostSource::Reported), usage(5, Some(0.25), CostSource::Reported));
+        let mut sum = one.clone();
+        sum.add(&two);
+        assert_eq!(sum.since(&one), two);
+        assert_eq!(sum.since(&Usage::default()), sum);
+        assert_eq!(one.since(&sum), usage(0, Some(0.0), CostSource::Reported));
     }
 
     #[test]

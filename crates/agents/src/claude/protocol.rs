@@ -634,10 +634,14 @@ impl Claude {
         let streamed = self.streams.get(&parent).is_some_and(|stream| stream.message_id == id);
         if !streamed {
             self.retract(&parent, out);
+            let model = line.message.model.clone();
             let is_new = self.announce(id.clone(), line.message.model, &parent, out);
             if let Some(tokens) = line.message.usage {
                 // Repeated on every line of the message; its output count is only a beginning.
-                self.meter.response_began(id.as_deref(), tokens);
+                let is_first = self.meter.response_began(id.as_deref(), tokens);
+                if is_first && parent.is_some() {
+                    self.tell_response(id.clone(), model, &parent, out);
+                }
             }
             if is_new {
                 self.meter.response_arrived();
@@ -900,8 +904,25 @@ impl Claude {
     }
 
     fn tell_usage(&self, out: &mut Out) {
+        self.tell_usage_under(None, out);
+    }
+
+    fn tell_usage_under(&self, parent: Option<ToolId>, out: &mut Out) {
         let usage = self.meter.since_the_start();
-        out.event(Event::Usage(UsageReport { usage }));
+        out.event_under(parent, Event::Usage(UsageReport { usage }));
+    }
+
+    /// A response of a subagent's, of which no pieces come: what it has used so far counts before its turn has ended.
+    fn tell_response(
+        &self,
+        message_id: Option<String>,
+        model: Option<String>,
+        parent: &Option<ToolId>,
+        out: &mut Out,
+    ) {
+        let began = Event::TurnStarted(TurnStarted { message_id, model });
+        out.event_under(parent.clone(), began);
+        self.tell_usage_under(parent.clone(), out);
     }
 
     fn context(&mut self, used_tokens: u64, out: &mut Out) {

@@ -29,10 +29,14 @@ impl Meter {
         Self { resumed, ..Self::default() }
     }
 
-    pub(super) fn response_began(&mut self, message_id: Option<&str>, tokens: Tokens) {
-        if let Some(id) = message_id {
-            self.responses.entry(id.to_owned()).or_insert(tokens);
+    /// True for one that was not known.
+    pub(super) fn response_began(&mut self, message_id: Option<&str>, tokens: Tokens) -> bool {
+        let Some(id) = message_id else { return false };
+        let is_new = !self.responses.contains_key(id);
+        if is_new {
+            self.responses.insert(id.to_owned(), tokens);
         }
+        is_new
     }
 
     pub(super) fn response_ended(&mut self, message_id: Option<&str>, tokens: Tokens, main: bool) {

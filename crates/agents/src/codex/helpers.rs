@@ -256,27 +256,7 @@ impl Helpers {
 
     /// What they have used since the last turn was reported.
     pub(super) fn unreported(&self) -> Usage {
-        let (now, before) = (self.usage(), &self.reported);
-        let beyond = |now: Option<u64>, before: Option<u64>| {
-            now.map(|now| now.saturating_sub(before.unwrap_or_default()))
-        };
-        Usage {
-            input_tokens: beyond(now.input_tokens, before.input_tokens),
-            output_tokens: beyond(now.output_tokens, before.output_tokens),
-            cache_read_input_tokens: beyond(
-                now.cache_read_input_tokens,
-                before.cache_read_input_tokens,
-            ),
-            cache_creation_input_tokens: beyond(
-                now.cache_creation_input_tokens,
-                before.cache_creation_input_tokens,
-            ),
-            reasoning_output_tokens: beyond(
-                now.reasoning_output_tokens,
-                before.reasoning_output_tokens,
-            ),
-            ..Usage::default()
-        }
+        self.usage().since(&self.reported)
     }
 
     fn set_parent(&mut self, thread: &str, parent: &str) {

@@ -73,8 +73,10 @@ pub(crate) struct Witnessed {
     told: Told,
     file: File,
     doubt: Option<Doubt>,
-    /// The file has ended the turn.
+    /// The file has ended the turn, of whose end the stream has said nothing yet.
     has_ended: bool,
+    /// What the file has said that the turn has used, until the stream's own figures come.
+    counted: Usage,
 }
 
 /// What was told so far, whoever has told it first.
@@ -140,6 +142,7 @@ impl Witnessed {
             file: File::default(),
             doubt: None,
             has_ended: false,
+            counted: Usage::default(),
         }
     }
 }
@@ -149,28 +152,32 @@ impl Protocol for Witnessed {
         match input {
             Input::Doubt(doubt) => self.doubted(doubt, out),
             Input::SessionFile { since, lines } => self.file_read(since, lines, out),
+            // The file has told the end that is awaited.
+            Input::Timer(id) if self.has_ended && id.awaits_end() => {}
             _ => {
                 let before = out.actions.len();
                 if let Input::Session(id) = input {
                     self.session_id = Some(id.to_owned());
                 }
                 self.driver.step(input, out);
-                let is_exit = matches!(input, Input::Exit(_));
-                if self.told.by_file || self.has_ended {
-                    let new = out.actions.split_off(before);
-                    let mut got_on = false;
-                    for action in new {
-                        match self.kept(action, is_exit) {
-                            Some(action) => out.actions.push(action),
-                            None => got_on = !is_exit,
+                let mut got_on = false;
+                for action in out.actions.split_off(before) {
+                    match self.kept(action, input) {
+                        Some(action) => {
+                            if self.begins_another(&action) {
+                                self.opened();
+                                out.turn_opened();
+                            }
+                            out.actions.push(action);
                         }
-                    }
-                    if got_on {
-                        out.progress();
+                        None => got_on = !matches!(input, Input::Exit(_)),
                     }
                 }
                 for action in &out.actions[before..] {
                     self.heard(action);
+                }
+                if got_on {
+                    out.progress();
                 }
             }
         }
@@ -183,13 +190,11 @@ impl Witnessed {
         let emitted = match action {
             Action::Emit(emitted) => emitted,
             Action::TurnEnded(_) => {
-                self.is_open = false;
+                (self.is_open, self.has_ended) = (false, false);
+                self.counted = Usage::default();
                 return;
             }
-            Action::TurnOpened => {
-                (self.is_open, self.opened_at) = (true, self.told.words.len());
-                return;
-            }
+            Action::TurnOpened => return self.opened(),
             _ => return,
         };
         match &emitted.event {
@@ -216,11 +221,30 @@ impl Witnessed {
         }
     }
 
+    fn opened(&mut self) {
+        (self.is_open, self.has_ended) = (true, false);
+        self.opened_at = self.told.words.len();
+    }
+
+    /// True for what is in no turn but one behind that which the file has ended.
+    fn begins_another(&self, action: &Action) -> bool {
+        let Action::Emit(Emitted { event, parent_tool_id: None }) = action else { return false };
+        let is_new = match event {
+            Event::ToolCall(_) => true,
+            Event::Text(text) => !text.text.trim().is_empty(),
+            _ => false,
+        };
+        self.has_ended && is_new
+    }
+
     /// What the stream says, without what the file has told first.
-    fn kept(&mut self, action: Action, is_exit: bool) -> Option<Action> {
+    fn kept(&mut self, action: Action, input: Input<'_>) -> Option<Action> {
         match action {
-            // A turn that the file has ended is not ended by the end of the process.
-            Action::TurnEnded(end) if self.has_ended && (is_exit || end.failure.is_some()) => None,
+            Action::TurnEnded(end) if self.has_ended && is_no_news(&end, input) => None,
+            Action::TurnEnded(end) => {
+                Some(Action::TurnEnded(Box::new(self.completed(*end, input))))
+            }
+            action if !self.told.by_file && !self.has_ended => Some(action),
             Action::Emit(Emitted { event: Event::Text(text), parent_tool_id: None }) => {
                 let rest = self.told.beyond_the_file(text.text)?;
                 let event = Event::Text(Text { text: rest, ..text });
@@ -238,6 +262,17 @@ impl Witnessed {
                 (!is_told).then_some(Action::Emit(emitted))
             }
             action => Some(action),
+        }
+    }
+
+    /// The end that the stream has told, with what the file alone knows, and without what the file has told already.
+    fn completed(&self, end: AttemptEnd, input: Input<'_>) -> AttemptEnd {
+        let is_lost = matches!(input, Input::Exit(_)) && end.failure.is_some();
+        let reached = self.file.words.trim();
+        let usage = end.usage.since(&self.counted);
+        match is_lost && self.told.by_file && !reached.is_empty() {
+            true => AttemptEnd { answer: reached.to_owned(), usage, ..end },
+            false => AttemptEnd { usage, ..end },
         }
     }
 
@@ -393,12 +428,24 @@ impl Witnessed {
             Said { failure, words, reached, acted, ended: Some((name, why)), ..Said::default() };
         let end = said.end(out);
         (self.has_ended, self.is_open) = (true, false);
+        self.counted = self.file.usage.clone();
         out.turn_ended(AttemptEnd {
             session_id: self.session_id.clone(),
             model: self.model.clone(),
             usage: self.file.usage.clone(),
             ..end
         });
+    }
+}
+
+/// True for an end of the turn that the file has ended which says nothing more of it: the process is gone, was told to
+/// go, or has not said how it ended.
+fn is_no_news(end: &AttemptEnd, input: Input<'_>) -> bool {
+    match &end.failure {
+        Some(failure) => {
+            failure.kind == FailureKind::Interrupted || !matches!(input, Input::Stdout(_))
+        }
+        None => matches!(input, Input::Exit(_)),
     }
 }
 

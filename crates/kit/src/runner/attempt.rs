@@ -505,7 +505,12 @@ impl Attempt<'_> {
                     let words = "the agent began something after its answer and did not finish it";
                     self.runner.publisher.event(Event::notice(Level::Warn, "late", words));
                 }
-                Action::TurnEnded(end) => self.turn_ended(*end),
+                Action::TurnEnded(end) => {
+                    if is_lost(&end, input) {
+                        self.bill.was_lost();
+                    }
+                    self.turn_ended(*end);
+                }
                 Action::TurnOpened => self.background.turn_opened(),
                 Action::Http { id, method, path, body } => {
                     self.doubt.iter_mut().for_each(|doubt| doubt.is_asked = true);
@@ -605,7 +610,11 @@ impl Attempt<'_> {
         if cuts || self.background.was_cut() {
             self.bill.was_cut();
         }
-        if let Some(names) = self.background.give_up().filter(|_| failure.is_none()) {
+        let given_up = self.background.give_up();
+        if self.background.has_cut_work() {
+            self.bill.was_lost();
+        }
+        if let Some(names) = given_up.filter(|_| failure.is_none()) {
             let agent = self.runner.client.agent.name();
             let words = format!("{agent} ended while {names} still ran");
             self.runner.publisher.event(Event::notice(Level::Warn, "background", words));
@@ -749,6 +758,16 @@ impl Attempt<'_> {
         }));
         end
     }
+}
+
+/// True for a turn that its agent did not live to end: what its last response has used, nobody has said.
+fn is_lost(end: &AttemptEnd, input: Input<'_>) -> bool {
+    let kind = end.failure.as_ref().map(|failure| failure.kind);
+    matches!(input, Input::Exit(_))
+        && matches!(
+            kind,
+            Some(FailureKind::Crashed | FailureKind::Protocol | FailureKind::Interrupted)
+        )
 }
 
 /// What it means that a program which was found does not start, and in words.

@@ -34,6 +34,8 @@ pub(super) struct Bill {
     window: Option<(String, Option<(u64, ContextSource)>)>,
     /// Work was cut off after the agent's last report of what it has used.
     was_cut: bool,
+    /// A response was under way, or may have been, of which no report comes: whatever is known is a lower bound.
+    is_lower_bound: bool,
 }
 
 impl Bill {
@@ -52,12 +54,18 @@ impl Bill {
             sum: Tokens::default(),
             window: None,
             was_cut: false,
+            is_lower_bound: false,
         }
     }
 
     /// Work that ran beside the agent's turns was cut off: what it has used may be in no report.
     pub(super) fn was_cut(&mut self) {
         self.was_cut = true;
+    }
+
+    /// A response was cut off, or the end of its turn, and with it what it has used.
+    pub(super) fn was_lost(&mut self) {
+        self.is_lower_bound |= self.has_begun;
     }
 
     /// True if the stream has shown responses that the agent's reports leave out.
@@ -142,6 +150,7 @@ impl Bill {
         let sum = tokens(usage).unwrap_or_default();
         let tokens = sum.beyond(self.sum);
         self.sum = sum;
+        self.has_begun |= tokens.total() > 0;
         if tokens.total() > 0 && self.responses.len() < limits::RESPONSES_MAX {
             let of_call = parent.and_then(|call| self.of_calls.get(call));
             let model = of_call.or(self.model.as_ref()).cloned();
@@ -249,9 +258,12 @@ impl Bill {
             part.cost_source = Some(part.source());
         }
         if is_priced(usage) {
+            if self.is_lower_bound {
+                lower(usage);
+            }
             return;
         }
-        usage.partial |= self.has_begun && !is_whole;
+        usage.partial |= self.is_lower_bound || (self.has_begun && !is_whole);
         let main = end.model.as_deref().or(self.model.as_deref());
         let Some(tokens) = tokens(usage) else { return };
         if usage.models.is_empty() {
@@ -344,6 +356,15 @@ impl Bill {
             Some((rest, false)) => (Some(cost + rest), CostSource::Partial),
             None => (None, CostSource::Unknown),
         }
+    }
+}
+
+/// Makes a lower bound of what the agent has told.
+fn lower(usage: &mut Usage) {
+    usage.partial = true;
+    usage.cost_source = CostSource::Partial;
+    for part in usage.models.values_mut() {
+        part.cost_source = Some(CostSource::Partial);
     }
 }
 

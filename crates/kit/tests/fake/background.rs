@@ -35,10 +35,23 @@ fn results(seen: &Seen) -> Vec<&AttemptResult> {
 
 #[track_caller]
 fn used(seen: &Seen, input: u64, output: u64, cost: f64) {
+    assert_eq!(figures(seen, input, output, cost), (CostSource::Reported, false));
+}
+
+/// A response was cut off, and nobody says what it has cost.
+#[track_caller]
+fn used_at_least(seen: &Seen, input: u64, output: u64, cost: f64) {
+    assert_eq!(figures(seen, input, output, cost), (CostSource::Partial, true));
+    let parts = seen.result().usage.models.values();
+    assert!(parts.into_iter().all(|part| part.cost_source == Some(CostSource::Partial)));
+}
+
+#[track_caller]
+fn figures(seen: &Seen, input: u64, output: u64, cost: f64) -> (CostSource, bool) {
     let usage = &seen.result().usage;
     assert_eq!((usage.input_tokens, usage.output_tokens), (Some(input), Some(output)));
     assert!((usage.total_cost_usd.unwrap() - cost).abs() < 1e-9, "{usage:#?}");
-    assert_eq!((usage.cost_source, usage.partial), (CostSource::Reported, false));
+    (usage.cost_source, usage.partial)
 }
 
 async fn recorded(name: &str, transport: Transport) -> Seen {
@@ -114,6 +127,22 @@ async fn a_turn_that_begins_behind_the_end_of_another_is_part_of_the_attempt() {
     }
 }
 
+#[tokio::test]
+async fn a_later_turn_that_is_lost_makes_the_cost_a_lower_bound() {
+    let all = lines("claude-code", SUBAGENT);
+    let begun = all.iter().rposition(|line| line.contains(r#""subtype":"init""#)).unwrap();
+    assert!(begun > first_turn(SUBAGENT).len());
+    for exit in [Exit::Code(0), Exit::Signal(Signal::Kill)] {
+        let play = Play::lines(all[..=begun].to_vec()).exit(exit);
+        let play = Play { wait_for_stdin: WaitForStdin::Line, ..play };
+        let stage = Stage::new("claude", &play);
+        let seen = run(&stage.claude(), "p").await;
+        assert!(seen.result().is_error);
+        let usage = &seen.result().usage;
+        assert_eq!((usage.cost_source, usage.partial), (CostSource::Partial, true));
+    }
+}
+
 /// Longer than a process may linger that has nothing open.
 #[tokio::test]
 async fn an_open_task_is_waited_for_and_shown_once() {
@@ -147,6 +176,7 @@ async fn what_is_open_is_stopped_at_the_first_result_if_that_is_asked() {
         let [notice] = seen.notices("background")[..] else { panic!("{:#?}", seen.records) };
         assert!(notice.starts_with(words), "{notice}");
         assert_eq!(results(&seen).len(), 1);
+        assert_eq!(seen.result().usage.partial, name == SUBAGENT, "a command asks no model");
         let mut shown = Vec::new();
         let mut logger = Logger::new(&mut shown).waits(false);
         seen.records.iter().for_each(|record| logger.record(record));
@@ -258,7 +288,7 @@ async fn a_subagent_at_its_limit_has_stalled() {
     assert_eq!(failure.kind, FailureKind::Stalled, "{failure}");
     assert!(failure.message.contains("`review`"), "{failure}");
     assert_eq!(seen.result().result, FIRST);
-    used(&seen, 1700, 92, 0.01524);
+    used_at_least(&seen, 1700, 92, 0.01524);
     assert_eq!(seen.notices("background").len(), 1);
 }
 
@@ -271,11 +301,13 @@ async fn an_agent_that_dies_before_its_subagent_is_done_has_crashed() {
     assert_eq!(seen.result().result, FIRST);
     let told: Vec<_> = results(&seen).iter().map(|result| result.provisional).collect();
     assert_eq!(told, [true, false]);
+    used_at_least(&seen, 1700, 92, 0.01524);
 
     let dies = Play::lines(first_turn("q-background-command-print"));
     let play = Play { wait_for_stdin: WaitForStdin::Line, ..dies };
     let seen = run(&Stage::new("claude", &play).claude(), "p").await;
     assert_eq!(seen.answer(), "I have started it.");
+    assert!(!seen.result().usage.partial, "a command asks no model");
     assert_eq!(seen.notices("background").len(), 1);
 }
 
@@ -299,7 +331,7 @@ async fn an_interrupt_during_the_wait_ends_the_run_with_its_cost() {
         let seen = finish_after(records, run).await;
         assert_eq!(seen.failure().kind, FailureKind::Interrupted);
         assert_eq!(seen.result().result, FIRST);
-        used(&seen, 1700, 92, 0.01524);
+        used_at_least(&seen, 1700, 92, 0.01524);
         assert!(seen.took < Duration::from_secs(9), "{:?}", seen.took);
     }
 }
@@ -310,7 +342,7 @@ async fn the_time_of_a_run_is_up_during_the_wait_too() {
     let request = RunRequest::new("p").timeout(Duration::from_secs(1));
     let seen = run(&stage.claude(), request).await;
     assert_eq!(seen.failure().kind, FailureKind::Deadline);
-    used(&seen, 1700, 92, 0.01524);
+    used_at_least(&seen, 1700, 92, 0.01524);
 }
 
 #[tokio::test]

@@ -1,10 +1,10 @@
 //! An agent whose stream does not tell how its turn ended, and its session file does.
 #![expect(clippy::unwrap_used, reason = "the helpers of a test may panic like the test itself")]
 
-use crate::fake_run::{Seen, Stage, run, supervisor};
-use belay_testkit::fake_agent::Play;
-use belaykit::trace::Effects;
-use belaykit::{Claude, Client, FailureKind, Policy, RunRequest};
+use crate::fake_run::{Seen, Stage, lines, run, supervisor};
+use belay_testkit::fake_agent::{Exit, Play, Signal, WaitForStdin};
+use belaykit::trace::{CostSource, Effects};
+use belaykit::{Claude, Client, FailureKind, OpenCode, Pi, Policy, RunRequest, Transport};
 use std::fs;
 
 /// The beginning of a script that plays Claude: a command whose result is printed, and the file of its session.
@@ -85,6 +85,32 @@ async fn a_tool_that_the_file_alone_knows_is_an_effect() {
     });
     assert!(calls.clone().any(|args| args.contains("deploy")), "{seen:#?}");
     assert_eq!(seen.attempt_ended().effects, Effects::Possible);
+}
+
+/// What the response behind the tool has cost, nobody has said.
+#[tokio::test]
+async fn an_agent_that_is_killed_in_mid_turn_leaves_a_lower_bound() {
+    let clients = [
+        ("opencode", "step_finish", Client::new(OpenCode::new())),
+        ("pi", "tool_execution_end", Client::new(Pi::new())),
+    ];
+    for (agent, last, client) in clients {
+        let mut said = lines(agent, "b-shell");
+        let last = format!(r#""type":"{last}""#);
+        let end = said.iter().position(|line| line.contains(&last)).unwrap();
+        said.truncate(end + 1);
+        for exit in [Exit::Signal(Signal::Kill), Exit::Code(0)] {
+            let play = Play::lines(said.clone()).exit(exit);
+            let play = Play { wait_for_stdin: WaitForStdin::Eof, ..play };
+            let stage = Stage::new(agent, &play);
+            let client = client.clone().policy(Policy::single()).transport(Transport::Print);
+            let seen = run(&client.supervisor(supervisor()).env(stage.env()), "p").await;
+            assert!(seen.result().is_error, "{seen:#?}");
+            let usage = &seen.result().usage;
+            assert!(usage.total_cost_usd.unwrap() > 0.0, "{agent}");
+            assert_eq!((usage.cost_source, usage.partial), (CostSource::Partial, true), "{agent}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -220,7 +220,9 @@ fn what_is_open_is_stopped_at_the_first_result_if_that_is_asked(stage: &Stage) {
     let began = Instant::now();
     let played = stage.play(script, full().background(Background::Stop));
     played.answered(FIRST);
-    played.used(stage.way, 2);
+    // What the subagent has asked its model, nobody has paid for by then.
+    played.used_at_least(2);
+    assert!(played.outcome().usage.partial, "{played:#?}");
     assert!(began.elapsed() < seconds(10), "{played:#?}");
     let [words] = played.warned()[..] else { panic!("{played:#?}") };
     assert!(words.starts_with("stopped the subagent `review`"), "{words}");
@@ -296,3 +298,18 @@ fn a_report_may_ask_for_a_permission(stage: &Stage) {
     assert_eq!(fs::read_to_string(stage.file("asked.txt")).unwrap(), "asked\n");
 }
 on!(a_report_may_ask_for_a_permission: claude);
+
+fn the_limit_on_the_cost_counts_what_a_subagent_uses(stage: &Stage) {
+    // Sonnet 4.5: 3, 15, 0.3 and 3.75 dollars a million.
+    let of_one = 0.0087;
+    let step = Reply::new().shell("python3 -c 'import time; time.sleep(1)'").usage(TOKENS);
+    let script = Script::new()
+        .when("SUB-PROMPT", vec![step; 30])
+        .reply(subagent(said("Start."), "review", "SUB-PROMPT"))
+        .reply(said(FIRST));
+    let played = stage.play(script, full().max_cost_usd(4.5 * of_one));
+    let error = played.failed(FailureKind::LimitReached);
+    assert!(error.failure().message.contains("(max_cost)"), "{played:#?}");
+    assert!(played.requests.len() <= 9, "{} requests", played.requests.len());
+}
+on!(the_limit_on_the_cost_counts_what_a_subagent_uses: claude, claude_print);

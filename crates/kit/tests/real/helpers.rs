@@ -3,7 +3,7 @@
 
 use crate::real_run::{Played, Stage, TOKENS, Way, counted, on, times};
 use belay_testkit::model_server::{Reply, Script};
-use belaykit::{Background, Permissions, RunRequest};
+use belaykit::{Background, FailureKind, Permissions, RunRequest};
 use serde_json::json;
 use std::fs;
 
@@ -89,3 +89,22 @@ fn a_helper_is_stopped_where_background_work_is(stage: &Stage) {
     assert_eq!(stage.way, Way::Codex);
 }
 on!(a_helper_is_stopped_where_background_work_is: codex);
+
+/// What a response of [`TOKENS`] costs with this model.
+const OF_ONE: f64 = 0.014_55;
+
+fn the_limit_on_the_cost_counts_what_a_helper_uses(stage: &Stage) {
+    let step = Reply::new().shell("python3 -c 'import time; time.sleep(1)'").usage(TOKENS);
+    let spawn = json!({"message": "HELP", "task_name": "count"});
+    let wait = Reply::new().tool("wait_agent", json!({"timeout_ms": 60_000})).usage(TOKENS);
+    let script = Script::new()
+        .for_helpers(vec![step; 30])
+        .reply(said("I ask a helper.").tool("spawn_agent", spawn))
+        .reply(wait)
+        .reply(said(FINAL));
+    let played = stage.play(script, request().max_cost_usd(4.5 * OF_ONE));
+    let error = played.failed(FailureKind::LimitReached);
+    assert!(error.failure().message.contains("(max_cost)"), "{played:#?}");
+    assert!(played.requests.len() <= 9, "{} requests", played.requests.len());
+}
+on!(the_limit_on_the_cost_counts_what_a_helper_uses: codex, codex_exec);

@@ -22,6 +22,8 @@ pub(super) struct Background {
     has_begun: bool,
     /// The last task has ended behind the turn, and the turn that reports it has not begun.
     owes_report: bool,
+    /// A task that asks a model was not waited for to its end.
+    has_cut_work: bool,
 }
 
 /// A task that is open.
@@ -55,6 +57,7 @@ impl Background {
             tasks: Vec::new(),
             has_begun: false,
             owes_report: false,
+            has_cut_work: false,
         }
     }
 
@@ -145,8 +148,20 @@ impl Background {
     /// Waits for no task any longer; `None` if there was none.
     pub(super) fn give_up(&mut self) -> Option<String> {
         let names = names(self.waited_for().map(|open| &open.task))?;
+        self.stops();
         self.tasks.iter_mut().for_each(|open| open.given_up = true);
         Some(names)
+    }
+
+    /// Whatever is open is about to be stopped.
+    pub(super) fn stops(&mut self) {
+        let cuts_work = self.waited_for().any(|open| !open.is_command());
+        self.has_cut_work |= cuts_work;
+    }
+
+    /// True if a subagent, or what else asks a model, was cut off: what its last response has used is in no report.
+    pub(super) fn has_cut_work(&self) -> bool {
+        self.has_cut_work
     }
 
     /// True if a task is open that is waited for no longer.

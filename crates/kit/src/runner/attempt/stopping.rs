@@ -59,6 +59,7 @@ impl Attempt<'_> {
         let rung = if self.has_spoken { Rung::first(self.plan) } else { Rung::Kill };
         let haste = Haste::of(reason);
         let cuts = self.background.has_tasks() || self.background.owes_report();
+        self.background.stops();
         let is_last_turn_over = self.end.is_some() && !self.background.works();
         let (reason, failure, climb) = (Some(reason), None, None);
         let stop = Stop { reason, words, failure, rung, haste, climb, cuts, is_last_turn_over };
@@ -117,6 +118,7 @@ impl Attempt<'_> {
         if begins && is_over && self.is_stopping() {
             // What it has asked of the model by now, nobody will report.
             self.bill.was_cut();
+            self.bill.was_lost();
             self.finish_process();
         }
     }
