@@ -246,7 +246,7 @@ fn check_steered(way: &str, by: StoppedBy) {
     };
     let Some(bench) = bench else { return };
     // OpenCode takes long to start on a loaded machine.
-    let timeout = if way == "opencode" { "25s" } else { "9s" };
+    let timeout = if way == "opencode" { "45s" } else { "9s" };
     let args: &[&str] = if by == StoppedBy::Timeout { &["--timeout", timeout] } else { &[] };
     let mut belay = bench.belay(args).spawn().unwrap();
     let mut events = Vec::new();
