@@ -5,11 +5,12 @@
 //! shares no more than the objects and the refs. What a partial clone lacks is missing then, and not fetched.
 
 use super::object::{HashKind, Oid};
+use super::patience::Patience;
 use super::repository::Repository;
 use super::stat;
+use super::temp_folder;
 use crate::journal::files::private_dir;
 use crate::{Environment, limits};
-use rustix::process::{Pid, Signal, kill_process_group};
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs;
@@ -31,7 +32,8 @@ const BLOBS_BYTES_MAX: u64 = 32 << 20;
 
 /// The program, and where it runs.
 #[derive(Debug)]
-pub(crate) struct Git {
+pub(super) struct Git<'a> {
+    patience: &'a Patience,
     program: PathBuf,
     folder: PathBuf,
     vars: Vec<(&'static str, OsString)>,
@@ -53,16 +55,17 @@ pub(crate) fn program(env: &Environment, folder: Option<&Path>) -> Option<PathBu
     found.find(|path| is_outside(path) && path.parent().is_some_and(is_outside))
 }
 
-/// Runs a program that looks something up, and returns what it prints. It and what it has started are killed at the
-/// deadline, or when it prints too much.
+/// Runs a program that looks something up, and returns what it prints. It and what it has started are killed when it
+/// takes too long, prints too much, or is not wanted any more.
 ///
 /// # Errors
-/// When it cannot be started, is too late or prints too much, or fails.
-pub(crate) fn output(command: &mut Command, input: Vec<u8>, until: Instant) -> io::Result<Vec<u8>> {
+/// When it cannot be started, is killed, or fails.
+fn output(command: &mut Command, input: Vec<u8>, patience: &Patience) -> io::Result<Vec<u8>> {
+    patience.check()?;
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).process_group(0);
-    let mut child = command.spawn()?;
+    let mut child = patience.spawn(command)?;
     let (mut stdin, stdout) = (child.stdin.take(), child.stdout.take());
-    // Neither thread is waited for: whatever holds the pipes open, they are no one's business then.
+    // Neither thread is waited for: the one who holds their pipes open may never end.
     thread::Builder::new().name("belay-git-in".to_owned()).spawn(move || {
         if let Some(stdin) = &mut stdin {
             // A program that does not read has its reasons.
@@ -76,26 +79,29 @@ pub(crate) fn output(command: &mut Command, input: Vec<u8>, until: Instant) -> i
         let read = pipe.try_for_each(|mut pipe| pipe.read_to_end(&mut bytes).map(drop));
         let _ = done.send(read.map(|()| bytes));
     })?;
-    let left = |until: Instant| until.saturating_duration_since(Instant::now());
-    let read = output.recv_timeout(left(until));
+    let until = patience.until.min(Instant::now() + limits::GIT);
+    let read = output.recv_timeout(until.saturating_duration_since(Instant::now()));
     let is_whole = matches!(&read, Ok(Ok(bytes)) if bytes.len() as u64 <= OUTPUT_BYTES_MAX);
+    // One that has closed its output ends at once.
     let mut status = None;
-    // Having closed its output it is as good as gone.
     while is_whole && status.is_none() && Instant::now() < until {
-        status = child.try_wait()?;
+        status = patience.ended(&mut child)?;
         if status.is_none() {
             thread::sleep(limits::GIT_POLL);
         }
     }
-    if status.is_none() {
-        if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
-            let _ = kill_process_group(pid, Signal::KILL);
-        }
+    let Some(status) = status else {
+        patience.kill();
         // A process that a dead disk holds is not waited for.
-        thread::Builder::new().name("belay-git-end".to_owned()).spawn(move || child.wait())?;
+        let patience = patience.clone();
+        thread::Builder::new().name("belay-git-end".to_owned()).spawn(move || {
+            while matches!(patience.ended(&mut child), Ok(None)) {
+                thread::sleep(limits::GIT_POLL);
+            }
+        })?;
         return Err(io::Error::new(io::ErrorKind::TimedOut, "git took too long"));
-    }
-    match status.is_some_and(|status| status.success()) {
+    };
+    match status.success() {
         true => read.map_err(io::Error::other)?,
         false => Err(io::Error::other("git failed")),
     }
@@ -105,7 +111,7 @@ pub(crate) fn output(command: &mut Command, input: Vec<u8>, until: Instant) -> i
 pub(crate) fn version(program: &Path) -> io::Result<String> {
     let mut command = Command::new(program);
     command.arg("--version").current_dir("/").env_clear();
-    let line = output(&mut command, Vec::new(), Instant::now() + limits::GIT)?;
+    let line = output(&mut command, Vec::new(), &Patience::new(limits::GIT))?;
     Ok(String::from_utf8_lossy(&line).trim().to_owned())
 }
 
@@ -116,16 +122,15 @@ pub(super) struct Committed {
     pub(super) oid: Oid,
 }
 
-impl Git {
+impl<'a> Git<'a> {
     /// git over the objects of a repository.
     pub(super) fn over(
         program: &Path,
         repository: &Repository,
         env: &Environment,
+        patience: &'a Patience,
     ) -> io::Result<Self> {
-        let temp = env.get("TMPDIR").map(PathBuf::from).filter(|path| path.is_absolute());
-        let temp = temp.unwrap_or_else(|| PathBuf::from("/tmp"));
-        let folder = temp.join(format!("belay-git-{}", Uuid::now_v7()));
+        let folder = temp_folder(env).join(format!("belay-git-{}", Uuid::now_v7()));
         private_dir(&folder)?;
         let git = Self {
             vars: vec![
@@ -148,6 +153,7 @@ impl Git {
             ],
             program: program.to_owned(),
             folder,
+            patience,
         };
         git.make(repository)?;
         Ok(git)
@@ -177,7 +183,7 @@ impl Git {
         let mut command = Command::new(&self.program);
         command.args(args).current_dir(&self.folder).env_clear();
         command.envs(self.vars.iter().map(|(name, value)| (name, value)));
-        output(&mut command, input.as_bytes().to_vec(), Instant::now() + limits::GIT)
+        output(&mut command, input.as_bytes().to_vec(), self.patience)
     }
 
     /// The commit that is checked out, or nothing before the first one.
@@ -234,7 +240,7 @@ impl Git {
     }
 }
 
-impl Drop for Git {
+impl Drop for Git<'_> {
     fn drop(&mut self) {
         // No link is followed.
         let _ = fs::remove_dir_all(&self.folder);

@@ -86,6 +86,7 @@ pub(super) fn open_root(path: &Path) -> io::Result<OwnedFd> {
 /// Opens a regular file in a folder. A pipe or device in its place is neither waited for nor touched.
 pub(super) fn open_file(folder: impl AsFd, name: &CStr) -> io::Result<File> {
     let is_regular = |kind| matches!(kind, Kind::File | Kind::Executable);
+    // A device can be woken by being opened.
     if !is_regular(Stat::at(&folder, name)?.kind) {
         return Err(not_regular());
     }
@@ -114,7 +115,9 @@ pub(super) fn read(path: &Path, bytes_max: u64) -> io::Result<(Vec<u8>, Stat)> {
 
 /// Reads a file whole, and says what it was like behind the last byte.
 pub(super) fn read_file(file: &File, bytes_max: u64) -> io::Result<(Vec<u8>, Stat)> {
-    let mut bytes = Vec::new();
+    // With room for all of it and the end, it is read at once.
+    let size = file.metadata().map_or(0, |data| data.len()).min(bytes_max);
+    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or_default() + 64);
     file.take(bytes_max + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > bytes_max {
         return Err(io::Error::from(io::ErrorKind::FileTooLarge));
