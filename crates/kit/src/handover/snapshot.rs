@@ -173,6 +173,9 @@ struct Taker {
 
 impl Taker {
     fn see(&mut self, found: &Found<'_>) {
+        if let Some(tree) = found.tree.filter(|_| self.files.is_empty()) {
+            self.files.reserve(tree.index.len());
+        }
         let mut stat = found.stat;
         let content = match (stat.kind, found.tree) {
             (Kind::Link, _) => found.target().map_or(Content::Unknown, Content::Target),

@@ -83,11 +83,12 @@ pub(super) fn open_root(path: &Path) -> io::Result<OwnedFd> {
     Ok(rustix::fs::open(path, flags, Mode::empty())?)
 }
 
-/// Opens a regular file in a folder. A pipe or device in its place is neither waited for nor touched.
-pub(super) fn open_file(folder: impl AsFd, name: &CStr) -> io::Result<File> {
+/// Opens a regular file in a folder, which was of this kind a moment ago. A pipe or device in its place is neither
+/// waited for nor touched.
+pub(super) fn open_file(folder: impl AsFd, name: &CStr, kind: Kind) -> io::Result<File> {
     let is_regular = |kind| matches!(kind, Kind::File | Kind::Executable);
     // A device can be woken by being opened.
-    if !is_regular(Stat::at(&folder, name)?.kind) {
+    if !is_regular(kind) {
         return Err(not_regular());
     }
     // It may have been replaced since.

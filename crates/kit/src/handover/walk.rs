@@ -84,7 +84,7 @@ impl<'a> Found<'a> {
     }
 
     pub(super) fn open(&self) -> io::Result<std::fs::File> {
-        open_file(self.folder, self.name)
+        open_file(self.folder, self.name, self.stat.kind)
     }
 
     /// Where a link leads.
@@ -271,7 +271,7 @@ impl Walk<'_> {
         }
         // A folder alone may hold a hundred thousand.
         self.seen += 1;
-        if self.seen % 256 == 0 {
+        if self.seen.is_multiple_of(256) {
             self.patience.check()?;
         }
         see(&Found { path: &path, stat, tree, entry, folder: open, name });
