@@ -1,13 +1,12 @@
 //! The one place that starts git, and what it is asked: what a commit holds, and what an object contains.
 //!
 //! No file of a repository can make git start anything here. It never sees the repository's configuration, its
-//! hooks, its attributes or its work tree: it runs in an empty repository of its own, in a private folder, which
-//! shares no more than the objects and the refs. What a partial clone lacks is missing then, and not fetched.
+//! hooks, its attributes, its refs or its work tree: it runs in an empty repository of its own, in a private folder,
+//! which shares the objects and nothing else. What a partial clone lacks is missing then, and not fetched.
 
 use super::object::{HashKind, Oid};
 use super::patience::Patience;
 use super::repository::Repository;
-use super::stat;
 use super::temp_folder;
 use crate::journal::files::private_dir;
 use crate::{Environment, limits};
@@ -15,7 +14,6 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -167,16 +165,14 @@ impl<'a> Git<'a> {
             }
         };
         fs::write(self.folder.join("config"), config)?;
-        // A HEAD that cannot be read names no commit.
-        let head = stat::read(&repository.dir.join("HEAD"), 4096).map(|(head, _)| head);
-        let none = || b"ref: refs/heads/none\n".to_vec();
-        fs::write(self.folder.join("HEAD"), head.unwrap_or_else(|_| none()))?;
-        symlink(repository.common.join("refs"), self.folder.join("refs"))?;
-        let packed = repository.common.join("packed-refs");
-        if packed.is_file() {
-            symlink(packed, self.folder.join("packed-refs"))?;
+        fs::write(self.folder.join("HEAD"), "ref: refs/heads/none\n")?;
+        private_dir(&self.folder.join("refs"))?;
+        // git would wait for a pipe here.
+        let alternates = repository.common.join("objects/info/alternates");
+        match fs::metadata(alternates) {
+            Ok(data) if !data.is_file() => Err(io::Error::other("the objects cannot be read")),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     fn run(&self, args: &[&str], input: &str) -> io::Result<Vec<u8>> {
@@ -184,12 +180,6 @@ impl<'a> Git<'a> {
         command.args(args).current_dir(&self.folder).env_clear();
         command.envs(self.vars.iter().map(|(name, value)| (name, value)));
         output(&mut command, input.as_bytes().to_vec(), self.patience)
-    }
-
-    /// The commit that is checked out, or nothing before the first one.
-    pub(super) fn head(&self) -> io::Result<Option<Oid>> {
-        let line = self.run(&["cat-file", "--batch-check=%(objectname)"], "HEAD\n")?;
-        Ok(Oid::from_hex(String::from_utf8_lossy(&line).trim()))
     }
 
     /// The files of a commit.

@@ -123,8 +123,8 @@ impl Snapshot {
         env: &Environment,
         patience: &Patience,
     ) -> io::Result<()> {
+        let Some(head) = tree.repository.head()? else { return Ok(()) };
         let git = Git::over(program, &tree.repository, env, patience)?;
-        let Some(head) = git.head()? else { return Ok(()) };
         if let Some(known) = tree.prefix.strip_suffix(b"/").and_then(|top| self.files.get_mut(top))
         {
             // The commit of a submodule that is checked out is the one that should be.

@@ -1,6 +1,7 @@
 //! What the file system says about a file, and reading what is there without being caught by what is no file.
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, fstat, openat, statat};
+use rustix::io::Errno;
 use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -141,4 +142,10 @@ pub(super) fn find(root: impl AsFd, path: &[u8]) -> io::Result<(OwnedFd, CString
         }
         folder = open_folder(&folder, &name)?;
     }
+}
+
+/// Whether nothing is there, or no folder on the way to it.
+pub(super) fn is_gone(error: &io::Error) -> bool {
+    let errno = Errno::from_io_error(error);
+    matches!(errno, Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP))
 }

@@ -6,7 +6,7 @@ use super::ignored::Rules;
 use super::index::{Entry, Index};
 use super::patience::Patience;
 use super::repository::Repository;
-use super::stat::{Kind, Stat, find, open_file, open_folder, open_root, read_file};
+use super::stat::{Kind, Stat, find, is_gone, open_file, open_folder, open_root, read_file};
 use crate::Environment;
 use rustix::fs::{Dir, FileType, readlinkat};
 use std::ffi::{CStr, CString, OsStr};
@@ -285,11 +285,4 @@ pub(super) fn shown(path: &[u8]) -> String {
         [] => "the folder itself".to_owned(),
         _ => String::from_utf8_lossy(path).into_owned(),
     }
-}
-
-/// Whether nothing is there, or no folder on the way to it.
-pub(super) fn is_gone(error: &io::Error) -> bool {
-    use rustix::io::Errno;
-    let errno = Errno::from_io_error(error);
-    matches!(errno, Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP))
 }

@@ -75,6 +75,25 @@ fn a_repository_before_its_first_commit_has_only_new_files() {
 }
 
 #[test]
+fn a_commit_is_found_under_every_name() {
+    let scene = Scene::initialized(&["-b", "team/topic"]);
+    scene.write("a.txt", "changed\n");
+    for args in [
+        &["pack-refs", "--all"][..],
+        &["symbolic-ref", "refs/heads/alias", "refs/heads/team/topic"],
+        &["symbolic-ref", "HEAD", "refs/heads/alias"],
+        &["checkout", "-q", "--detach"],
+        &["checkout", "-q", "-b", "other"],
+    ] {
+        scene.git(args);
+        assert_eq!(files(&scene.uncommitted()), ["M a.txt"], "{args:?}");
+    }
+    // Before its first commit a branch has none.
+    scene.git(&["symbolic-ref", "HEAD", "refs/heads/new"]);
+    assert_eq!(files(&scene.uncommitted()), ["A a.txt", "A src/b.txt"]);
+}
+
+#[test]
 fn a_work_tree_whose_repository_is_elsewhere_is_read() {
     let mut scene = Scene::repository();
     let tree = scene.path("tree");
