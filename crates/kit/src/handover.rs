@@ -10,6 +10,7 @@ pub(crate) mod git;
 mod ignored;
 mod index;
 mod object;
+mod patience;
 mod repository;
 mod snapshot;
 mod stat;
@@ -24,7 +25,13 @@ pub(crate) use self::work::Work;
 use crate::redact::Redactor;
 use crate::{Environment, Redaction};
 use belay_trace::{Event, Failure, FailureKind, Record};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// Where files may be that are no one's work.
+fn temp_folder(env: &Environment) -> PathBuf {
+    let named = env.get("TMPDIR").map(PathBuf::from).filter(|path| path.is_absolute());
+    named.unwrap_or_else(|| PathBuf::from("/tmp"))
+}
 
 /// What an agent is told that goes on in its own session.
 pub(crate) fn go_on(kind: FailureKind) -> String {

@@ -242,7 +242,7 @@ pub const LOOK_BEFORE_PROMPT: Duration = Duration::from_millis(100);
 
 /// How long an agent of a chain may be kept waiting while belay looks at what was changed. What takes longer is told
 /// as not known.
-pub const LOOK: Duration = Duration::from_secs(5);
+pub const LOOK: Duration = Duration::from_secs(10);
 
 /// How long a thread looks at a folder before it gives up by itself: a million files on a slow disk.
 pub const LOOK_MAX: Duration = Duration::from_secs(60);

@@ -3,12 +3,14 @@
 use super::diff::{self, Side};
 use super::git::{self, Git};
 use super::object::Oid;
+use super::patience::Patience;
 use super::snapshot::{Content, FILE_BYTES_MAX, Known, Snapshot, is_blob};
-use super::stat::{Kind, Time};
-use super::walk::{Found, Patience, Tree, Walked, is_gone, look_at, shown, walk};
+use super::stat::{Kind, Time, is_gone};
+use super::walk::{Found, Tree, Walked, look_at, shown, walk};
 use crate::Environment;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
+use std::sync::Arc;
 
 /// How many changed files are shown with their changes, and how much of their new text is held for that.
 const SHOWN_MAX: usize = 500;
@@ -43,14 +45,7 @@ pub(super) fn compare(
         held: 0,
         hashed: 0,
     };
-    let mut late = Ok(());
-    let mut walked = walk(&before.root, env, patience, &mut |found| {
-        if late.is_ok() {
-            late = patience.check();
-            comparer.see(found);
-        }
-    })?;
-    late?;
+    let mut walked = walk(&before.root, env, patience, &mut |found| comparer.see(found))?;
     comparer.rest(&mut walked, patience)?;
     let Comparer { changes, .. } = comparer;
     let name = |(path, change): (&Vec<u8>, &Change<'_>)| (change.letter, shown(path));
@@ -91,7 +86,7 @@ impl<'a> Comparer<'a> {
     fn see(&mut self, found: &Found<'_>) {
         let Some((path, known)) = self.before.files.get_key_value(found.path) else {
             // Whether it was there when the agent began is not known of a file that was not when it was looked for.
-            let is_new = !self.before.missing.iter().any(|missing| missing == found.path);
+            let is_new = !self.before.missing.contains(found.path);
             self.add(if is_new { 'A' } else { '?' }, found, None, None);
             return;
         };
@@ -236,7 +231,7 @@ impl<'a> Comparer<'a> {
     }
 
     /// A folder is where a file or a submodule was.
-    fn folder(&mut self, path: &[u8], known: &'a Known, trees: &[std::sync::Arc<Tree>]) {
+    fn folder(&mut self, path: &[u8], known: &'a Known, trees: &[Arc<Tree>]) {
         if !matches!(known.content, Content::Commit(_)) {
             return self.gone(path, known);
         }
@@ -284,9 +279,9 @@ fn differences(
         for (number, names) in wanted {
             let Some(repository) = before.repositories.get(number) else { continue };
             // Without git the names of the files are all there is.
-            let read = patience
-                .check()
-                .and_then(|()| Git::over(&program, repository, env)?.blobs(&names, FILE_BYTES_MAX));
+            let read = patience.check().and_then(|()| {
+                Git::over(&program, repository, env, patience)?.blobs(&names, FILE_BYTES_MAX)
+            });
             blobs.extend(read.unwrap_or_default());
         }
     }

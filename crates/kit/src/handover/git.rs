@@ -1,12 +1,13 @@
 //! The one place that starts git, and what it is asked: what a commit holds, and what an object contains.
 //!
 //! No file of a repository can make git start anything here. It never sees the repository's configuration, its
-//! hooks, its attributes or its work tree: it runs in an empty repository of its own, in a private folder, which
-//! shares no more than the objects and the refs. What a partial clone lacks is missing then, and not fetched.
+//! hooks, its attributes, its refs or its work tree: it runs in an empty repository of its own, in a private folder,
+//! which shares the objects and nothing else. What a partial clone lacks is missing then, and not fetched.
 
 use super::object::{HashKind, Oid};
+use super::patience::Patience;
 use super::repository::Repository;
-use super::stat;
+use super::temp_folder;
 use crate::journal::files::private_dir;
 use crate::{Environment, limits};
 use belaykit_supervise::{Exit, Tool};
@@ -14,7 +15,6 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
@@ -26,7 +26,8 @@ const BLOBS_BYTES_MAX: u64 = 32 << 20;
 
 /// The program, and where it runs.
 #[derive(Debug)]
-pub(crate) struct Git {
+pub(super) struct Git<'a> {
+    patience: &'a Patience,
     program: PathBuf,
     folder: PathBuf,
     vars: Vec<(&'static str, OsString)>,
@@ -55,16 +56,15 @@ pub(super) struct Committed {
     pub(super) oid: Oid,
 }
 
-impl Git {
+impl<'a> Git<'a> {
     /// git over the objects of a repository.
     pub(super) fn over(
         program: &Path,
         repository: &Repository,
         env: &Environment,
+        patience: &'a Patience,
     ) -> io::Result<Self> {
-        let temp = env.get("TMPDIR").map(PathBuf::from).filter(|path| path.is_absolute());
-        let temp = temp.unwrap_or_else(|| PathBuf::from("/tmp"));
-        let folder = temp.join(format!("belay-git-{}", Uuid::now_v7()));
+        let folder = temp_folder(env).join(format!("belay-git-{}", Uuid::now_v7()));
         private_dir(&folder)?;
         let git = Self {
             vars: vec![
@@ -87,6 +87,7 @@ impl Git {
             ],
             program: program.to_owned(),
             folder,
+            patience,
         };
         git.make(repository)?;
         Ok(git)
@@ -100,33 +101,27 @@ impl Git {
             }
         };
         fs::write(self.folder.join("config"), config)?;
-        // A HEAD that cannot be read names no commit.
-        let head = stat::read(&repository.dir.join("HEAD"), 4096).map(|(head, _)| head);
-        let none = || b"ref: refs/heads/none\n".to_vec();
-        fs::write(self.folder.join("HEAD"), head.unwrap_or_else(|_| none()))?;
-        symlink(repository.common.join("refs"), self.folder.join("refs"))?;
-        let packed = repository.common.join("packed-refs");
-        if packed.is_file() {
-            symlink(packed, self.folder.join("packed-refs"))?;
+        fs::write(self.folder.join("HEAD"), "ref: refs/heads/none\n")?;
+        private_dir(&self.folder.join("refs"))?;
+        // git would wait for a pipe here.
+        let alternates = repository.common.join("objects/info/alternates");
+        match fs::metadata(alternates) {
+            Ok(data) if !data.is_file() => Err(io::Error::other("the objects cannot be read")),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     fn run(&self, args: &[&str], input: &str) -> io::Result<Vec<u8>> {
+        self.patience.check()?;
         let tool = Tool::new(&self.program, limits::GIT).args(args).cwd(&self.folder);
         let vars = self.vars.iter().map(|(name, value)| (*name, value));
-        let done = tool.env(vars).stdin(input).output_max(OUTPUT_BYTES_MAX).run()?;
+        let tool = tool.env(vars).stdin(input).output_max(OUTPUT_BYTES_MAX);
+        let done = tool.run_while(|| self.patience.check().is_ok())?;
         match done.exit {
             Some(Exit::Code(0)) if !done.is_cut => Ok(done.stdout),
             None => Err(io::Error::new(io::ErrorKind::TimedOut, "git took too long")),
             _ => Err(io::Error::other("git failed")),
         }
-    }
-
-    /// The commit that is checked out, or nothing before the first one.
-    pub(super) fn head(&self) -> io::Result<Option<Oid>> {
-        let line = self.run(&["cat-file", "--batch-check=%(objectname)"], "HEAD\n")?;
-        Ok(Oid::from_hex(String::from_utf8_lossy(&line).trim()))
     }
 
     /// The files of a commit.
@@ -177,7 +172,7 @@ impl Git {
     }
 }
 
-impl Drop for Git {
+impl Drop for Git<'_> {
     fn drop(&mut self) {
         // No link is followed.
         let _ = fs::remove_dir_all(&self.folder);

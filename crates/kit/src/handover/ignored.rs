@@ -1,7 +1,7 @@
 //! Which files git ignores, by rules that are read and applied in this process.
 
 use super::repository::{Repository, config_value, small_text};
-use super::stat::{open_file, read_file};
+use super::stat::{Stat, open_file, read_file};
 use crate::Environment;
 use ignore::Match;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
@@ -42,7 +42,9 @@ impl Rules {
         name: &CStr,
         path: &[u8],
     ) -> Arc<Self> {
-        let read = open_file(folder, name).and_then(|file| read_file(&file, BYTES_MAX));
+        let read = Stat::at(&folder, name)
+            .and_then(|stat| open_file(&folder, name, stat.kind))
+            .and_then(|file| read_file(&file, BYTES_MAX));
         match read {
             Ok((bytes, _)) => {
                 Self::new(path, &String::from_utf8_lossy(&bytes), Some(Arc::clone(self)))

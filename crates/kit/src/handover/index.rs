@@ -56,29 +56,41 @@ impl Index {
             entries = link.merge(raw(&shared(&link.shared)?, hash)?.entries, entries)?;
         }
         let mut index = Self { written, ..Self::default() };
+        index.entries.reserve(entries.len());
+        let mut folder = Vec::new();
         for (path, entry) in entries {
-            index.insert(path, entry);
+            index.insert(path, entry, &mut folder);
         }
         Some(index)
     }
 
-    fn insert(&mut self, path: Vec<u8>, entry: Entry) {
+    /// Takes in an entry; `last` is the folder of the one before, which is the same as often as not.
+    fn insert(&mut self, path: Vec<u8>, entry: Entry, last: &mut Vec<u8>) {
         if entry.mode == FOLDER {
             self.sparse_folders.push(path);
             return;
         }
-        let mut above = match entry.mode {
+        let folder = match entry.mode {
             SUBMODULE => Some(&path[..]),
             _ => parent(&path),
         };
-        // The folders above one that is known are known.
-        while let Some(folder) = above.filter(|folder| !self.folders.contains(*folder)) {
-            self.folders.insert(folder.to_owned());
-            above = parent(folder);
+        if let Some(folder) = folder.filter(|folder| last != folder) {
+            let mut above = Some(folder);
+            // The folders above one that is known are known.
+            while let Some(folder) = above.filter(|folder| !self.folders.contains(*folder)) {
+                self.folders.insert(folder.to_owned());
+                above = parent(folder);
+            }
+            folder.clone_into(last);
         }
         if entry.mode != SUBMODULE {
             self.entries.insert(path, entry);
         }
+    }
+
+    /// How many files are tracked.
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
     }
 
     pub(super) fn get(&self, path: &[u8]) -> Option<&Entry> {

@@ -1,15 +1,19 @@
 //! Where a git repository keeps what, found without git.
 
 use super::index::Index;
-use super::object::HashKind;
-use super::stat;
+use super::object::{HashKind, Oid};
+use super::stat::{self, is_gone};
 use std::ffi::OsStr;
 use std::fs;
+use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 /// How large a file may be that says where something is, or how it is set.
 const SMALL_BYTES_MAX: u64 = 1 << 20;
+
+/// How large the list of packed branches and tags may be: half a million of them.
+const PACKED_BYTES_MAX: u64 = 64 << 20;
 
 /// How large an index may be: 5 million files.
 const INDEX_BYTES_MAX: u64 = 512 << 20;
@@ -63,12 +67,58 @@ impl Repository {
         Some(Self { top: top.to_owned(), dir, common, hash, has_modes, excludes })
     }
 
+    /// The commit that is checked out, or nothing before the first one.
+    pub(super) fn head(&self) -> io::Result<Option<Oid>> {
+        let unreadable = || io::Error::other("the commit that is checked out cannot be read");
+        let mut text = self.pointer(&self.dir.join("HEAD"))?.ok_or_else(unreadable)?;
+        // A branch may be another name of a branch.
+        for _ in 0..5 {
+            let Some(name) = text.strip_prefix("ref:").map(str::trim) else { break };
+            if !name.starts_with("refs/") || name.split('/').any(|part| part == "..") {
+                return Err(unreadable());
+            }
+            let own = self.pointer(&self.dir.join(name))?;
+            let found = match own {
+                Some(text) => Some(text),
+                None => self.pointer(&self.common.join(name))?,
+            };
+            let Some(next) = found.map_or_else(|| self.packed(name), |text| Ok(Some(text)))? else {
+                return Ok(None);
+            };
+            text = next;
+        }
+        Oid::from_hex(text.trim()).map(Some).ok_or_else(unreadable)
+    }
+
+    /// What a file says that names a commit or another such file, if it is there.
+    fn pointer(&self, path: &Path) -> io::Result<Option<String>> {
+        match stat::read(path, 4096) {
+            Ok((text, _)) => Ok(Some(String::from_utf8_lossy(&text).into_owned())),
+            // A folder has the place of a branch that is packed, if there are branches below its name.
+            Err(error) if is_gone(&error) || path.is_dir() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The commit of a branch that has no file of its own.
+    fn packed(&self, name: &str) -> io::Result<Option<String>> {
+        let path = self.common.join("packed-refs");
+        let (text, _) = match stat::read(&path, PACKED_BYTES_MAX) {
+            Err(error) if is_gone(&error) => return Ok(None),
+            read => read?,
+        };
+        let mut lines =
+            text.split(|byte| *byte == b'\n').filter_map(|line| str::from_utf8(line).ok());
+        let found = lines.find_map(|line| line.strip_suffix(name)?.strip_suffix(' '));
+        Ok(found.map(str::to_owned))
+    }
+
     /// What git has noted of the files; nothing where it cannot be read.
     pub(super) fn index(&self) -> Index {
         let Ok((bytes, stat)) = stat::read(&self.dir.join("index"), INDEX_BYTES_MAX) else {
             return Index::default();
         };
-        let shared = |name: &super::object::Oid| {
+        let shared = |name: &Oid| {
             let path = self.dir.join(format!("sharedindex.{name}"));
             Some(stat::read(&path, INDEX_BYTES_MAX).ok()?.0)
         };

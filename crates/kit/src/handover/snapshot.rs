@@ -5,11 +5,13 @@
 
 use super::git::{self, Git};
 use super::object::Oid;
+use super::patience::Patience;
 use super::repository::Repository;
 use super::stat::{self, Kind, Stat, Time};
-use super::walk::{Found, Patience, Tree, Walked, walk};
+use super::temp_folder;
+use super::walk::{Found, Tree, Walked, walk};
 use crate::Environment;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
@@ -33,7 +35,7 @@ pub(super) struct Snapshot {
     /// Those whose objects are named, and their tops below the root.
     pub(super) repositories: Vec<Repository>,
     /// Tracked files that were not there. Kept only if an agent was at work by then.
-    pub(super) missing: Vec<Vec<u8>>,
+    pub(super) missing: HashSet<Vec<u8>>,
     pub(super) unseen: Vec<String>,
     kept: Option<File>,
 }
@@ -74,16 +76,10 @@ impl Snapshot {
         began: &OnceLock<Time>,
     ) -> io::Result<Self> {
         let (root, _) = root(folder)?;
-        let mut taker = Taker { kept: Kept::default(), read: 0, files: HashMap::new() };
-        let mut late = Ok(());
-        let walked = walk(&root, env, patience, &mut |found| {
-            if late.is_ok() {
-                late = patience.check();
-                taker.see(found);
-            }
-        })?;
-        late?;
-        let mut missing = Vec::new();
+        let kept = Kept { temp: temp_folder(env), file: None, bytes: 0 };
+        let mut taker = Taker { kept, read: 0, files: HashMap::new() };
+        let walked = walk(&root, env, patience, &mut |found| taker.see(found))?;
+        let mut missing = HashSet::new();
         if began.get().is_some() {
             for tree in &walked.trees {
                 let paths = tree.index.expected().map(|path| [&tree.prefix[..], path].concat());
@@ -113,16 +109,22 @@ impl Snapshot {
         debug_assert!(trees.first().is_some_and(|tree| tree.repository.top == repository.top));
         for tree in &trees {
             patience.check()?;
-            snapshot.commit(tree, &program, env)?;
+            snapshot.commit(tree, &program, env, patience)?;
             snapshot.repositories.push(tree.repository.clone());
         }
         Ok(snapshot)
     }
 
     /// Takes in what is checked out in one work tree.
-    fn commit(&mut self, tree: &Tree, program: &Path, env: &Environment) -> io::Result<()> {
-        let git = Git::over(program, &tree.repository, env)?;
-        let Some(head) = git.head()? else { return Ok(()) };
+    fn commit(
+        &mut self,
+        tree: &Tree,
+        program: &Path,
+        env: &Environment,
+        patience: &Patience,
+    ) -> io::Result<()> {
+        let Some(head) = tree.repository.head()? else { return Ok(()) };
+        let git = Git::over(program, &tree.repository, env, patience)?;
         if let Some(known) = tree.prefix.strip_suffix(b"/").and_then(|top| self.files.get_mut(top))
         {
             // The commit of a submodule that is checked out is the one that should be.
@@ -171,6 +173,9 @@ struct Taker {
 
 impl Taker {
     fn see(&mut self, found: &Found<'_>) {
+        if let Some(tree) = found.tree.filter(|_| self.files.is_empty()) {
+            self.files.reserve(tree.index.len());
+        }
         let mut stat = found.stat;
         let content = match (stat.kind, found.tree) {
             (Kind::Link, _) => found.target().map_or(Content::Unknown, Content::Target),
@@ -217,8 +222,8 @@ fn without_returns(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// The texts that git does not have.
-#[derive(Default)]
 struct Kept {
+    temp: PathBuf,
     file: Option<File>,
     bytes: u64,
 }
@@ -230,7 +235,7 @@ impl Kept {
         }
         let file = match &mut self.file {
             Some(file) => file,
-            none => none.insert(nameless()?),
+            none => none.insert(nameless(&self.temp)?),
         };
         let at = self.bytes;
         file.write_all_at(text, at)?;
@@ -240,8 +245,8 @@ impl Kept {
 }
 
 /// A file that no one else can open, and that is gone when this process is.
-fn nameless() -> io::Result<File> {
-    let path = std::env::temp_dir().join(format!("belay-kept-{}", Uuid::now_v7()));
+fn nameless(temp: &Path) -> io::Result<File> {
+    let path = temp.join(format!("belay-kept-{}", Uuid::now_v7()));
     let file =
         OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
     // Before anything is in it.

@@ -1,6 +1,7 @@
 //! What the file system says about a file, and reading what is there without being caught by what is no file.
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, fstat, openat, statat};
+use rustix::io::Errno;
 use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -83,10 +84,12 @@ pub(super) fn open_root(path: &Path) -> io::Result<OwnedFd> {
     Ok(rustix::fs::open(path, flags, Mode::empty())?)
 }
 
-/// Opens a regular file in a folder. A pipe or device in its place is neither waited for nor touched.
-pub(super) fn open_file(folder: impl AsFd, name: &CStr) -> io::Result<File> {
+/// Opens a regular file in a folder, which was of this kind a moment ago. A pipe or device in its place is neither
+/// waited for nor touched.
+pub(super) fn open_file(folder: impl AsFd, name: &CStr, kind: Kind) -> io::Result<File> {
     let is_regular = |kind| matches!(kind, Kind::File | Kind::Executable);
-    if !is_regular(Stat::at(&folder, name)?.kind) {
+    // A device can be woken by being opened.
+    if !is_regular(kind) {
         return Err(not_regular());
     }
     // It may have been replaced since.
@@ -114,7 +117,9 @@ pub(super) fn read(path: &Path, bytes_max: u64) -> io::Result<(Vec<u8>, Stat)> {
 
 /// Reads a file whole, and says what it was like behind the last byte.
 pub(super) fn read_file(file: &File, bytes_max: u64) -> io::Result<(Vec<u8>, Stat)> {
-    let mut bytes = Vec::new();
+    // With room for all of it and the end, it is read at once.
+    let size = file.metadata().map_or(0, |data| data.len()).min(bytes_max);
+    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or_default() + 64);
     file.take(bytes_max + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > bytes_max {
         return Err(io::Error::from(io::ErrorKind::FileTooLarge));
@@ -137,4 +142,10 @@ pub(super) fn find(root: impl AsFd, path: &[u8]) -> io::Result<(OwnedFd, CString
         }
         folder = open_folder(&folder, &name)?;
     }
+}
+
+/// Whether nothing is there, or no folder on the way to it.
+pub(super) fn is_gone(error: &io::Error) -> bool {
+    let errno = Errno::from_io_error(error);
+    matches!(errno, Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP))
 }

@@ -4,13 +4,13 @@
 //! a run's end least of all.
 
 use super::compare::{Comparison, compare};
+use super::patience::Patience;
 use super::snapshot::Snapshot;
 use super::stat::{self, Time};
-use super::walk::Patience;
 use crate::{Environment, limits};
 use std::io;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -174,28 +174,27 @@ static LOOKS: AtomicUsize = AtomicUsize::new(0);
 #[derive(Debug)]
 struct Look<T> {
     result: oneshot::Receiver<io::Result<T>>,
-    is_abandoned: Arc<AtomicBool>,
+    patience: Patience,
 }
 
 impl<T: Send + 'static> Look<T> {
     fn begin(look: impl FnOnce(&Patience) -> io::Result<T> + Send + 'static) -> Self {
         let (done, result) = oneshot::channel();
-        let is_abandoned = Arc::new(AtomicBool::new(false));
-        let until = Instant::now() + limits::LOOK_MAX;
-        let patience = Patience { until, is_abandoned: Arc::clone(&is_abandoned) };
+        let patience = Patience::new(limits::LOOK_MAX);
+        let of_thread = patience.clone();
         if LOOKS.fetch_add(1, Ordering::Relaxed) >= LOOKS_MAX {
             LOOKS.fetch_sub(1, Ordering::Relaxed);
             // Without its sender the result is that nothing is known.
-            return Self { result, is_abandoned };
+            return Self { result, patience };
         }
         let work = move || {
-            let _ = done.send(look(&patience));
+            let _ = done.send(look(&of_thread));
             LOOKS.fetch_sub(1, Ordering::Relaxed);
         };
         if thread::Builder::new().name("belay-look".to_owned()).spawn(work).is_err() {
             LOOKS.fetch_sub(1, Ordering::Relaxed);
         }
-        Self { result, is_abandoned }
+        Self { result, patience }
     }
 
     async fn result(&mut self) -> Result<T, String> {
@@ -225,6 +224,6 @@ impl<T: Send + 'static> Look<T> {
 
 impl<T> Drop for Look<T> {
     fn drop(&mut self) {
-        self.is_abandoned.store(true, Ordering::Relaxed);
+        self.patience.abandon();
     }
 }

@@ -4,8 +4,9 @@
 
 use super::ignored::Rules;
 use super::index::{Entry, Index};
+use super::patience::Patience;
 use super::repository::Repository;
-use super::stat::{Kind, Stat, find, open_file, open_folder, open_root, read_file};
+use super::stat::{Kind, Stat, find, is_gone, open_file, open_folder, open_root, read_file};
 use crate::Environment;
 use rustix::fs::{Dir, FileType, readlinkat};
 use std::ffi::{CStr, CString, OsStr};
@@ -14,8 +15,6 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
 
 /// How many files that git does not track a folder may have: beyond it they cost more to look at than they help.
 const FILES_MAX: usize = 50_000;
@@ -29,24 +28,6 @@ const DEPTH_MAX: usize = 100;
 /// Folders that nobody hands over where git does not say what is ignored: what is built or installed.
 const PASSED_OVER: [&str; 5] = ["node_modules", "target", ".venv", "__pycache__", ".belay"];
 
-/// Until when a look may take, and whether its result is still wanted.
-#[derive(Clone, Debug)]
-pub(super) struct Patience {
-    pub(super) until: Instant,
-    pub(super) is_abandoned: Arc<AtomicBool>,
-}
-
-impl Patience {
-    pub(super) fn check(&self) -> io::Result<()> {
-        match self.is_abandoned.load(Ordering::Relaxed) || Instant::now() > self.until {
-            true => {
-                Err(io::Error::new(io::ErrorKind::TimedOut, "the folder takes too long to look at"))
-            }
-            false => Ok(()),
-        }
-    }
-}
-
 /// One work tree on the way.
 #[derive(Debug)]
 pub(super) struct Tree {
@@ -56,6 +37,17 @@ pub(super) struct Tree {
     pub(super) prefix: Vec<u8>,
     /// Its number among all of the walk.
     pub(super) number: usize,
+}
+
+impl Tree {
+    /// What git has noted of a path below the root of the walk.
+    fn entry(&self, path: &[u8]) -> Option<&Entry> {
+        self.index.get(path.strip_prefix(&self.prefix[..])?)
+    }
+
+    fn has_folder(&self, path: &[u8]) -> bool {
+        path.strip_prefix(&self.prefix[..]).is_some_and(|path| self.index.has_folder(path))
+    }
 }
 
 /// What a walk has seen besides files.
@@ -74,6 +66,7 @@ pub(super) struct Found<'a> {
     pub(super) path: &'a [u8],
     pub(super) stat: Stat,
     pub(super) tree: Option<&'a Tree>,
+    entry: Option<&'a Entry>,
     folder: &'a OwnedFd,
     name: &'a CStr,
 }
@@ -81,8 +74,7 @@ pub(super) struct Found<'a> {
 impl<'a> Found<'a> {
     /// What git has noted of it, and whether that still holds.
     pub(super) fn noted(&self) -> Option<(&'a Entry, bool)> {
-        let tree = self.tree?;
-        let entry = tree.index.get(self.path.strip_prefix(&tree.prefix[..])?)?;
+        let (tree, entry) = self.tree.zip(self.entry)?;
         Some((entry, tree.index.is_unchanged(entry, &self.stat)))
     }
 
@@ -92,7 +84,7 @@ impl<'a> Found<'a> {
     }
 
     pub(super) fn open(&self) -> io::Result<std::fs::File> {
-        open_file(self.folder, self.name)
+        open_file(self.folder, self.name, self.stat.kind)
     }
 
     /// Where a link leads.
@@ -110,7 +102,8 @@ pub(super) fn look_at<T>(
 ) -> io::Result<T> {
     let (folder, name) = find(open_root(root)?, path)?;
     let stat = Stat::at(&folder, &name)?;
-    Ok(see(&Found { path, stat, tree, folder: &folder, name: &name }))
+    let entry = tree.and_then(|tree| tree.entry(path));
+    Ok(see(&Found { path, stat, tree, entry, folder: &folder, name: &name }))
 }
 
 /// A folder that is still to be looked at.
@@ -128,7 +121,9 @@ struct Folder {
 struct Walk<'a> {
     root: &'a Path,
     env: &'a Environment,
+    patience: &'a Patience,
     folders: Vec<Folder>,
+    seen: usize,
     untracked: usize,
     walked: Walked,
 }
@@ -151,7 +146,8 @@ pub(super) fn walk(
         depth: 0,
     };
     let walked = Walked::default();
-    let mut walk = Walk { root, env, folders: vec![first], untracked: 0, walked };
+    let mut walk =
+        Walk { root, env, patience, folders: vec![first], seen: 0, untracked: 0, walked };
     while let Some(folder) = walk.folders.pop() {
         patience.check()?;
         walk.folder(folder, see)?;
@@ -232,12 +228,10 @@ impl Walk<'_> {
             let Ok(seen) = Stat::at(open, name) else { return Ok(()) };
             stat = Some(seen).filter(|stat| stat.kind != Kind::Folder);
         }
-        let own = folder.tree.as_ref().and_then(|tree| path.strip_prefix(&tree.prefix[..]));
-        let index = folder.tree.as_ref().map(|tree| &tree.index);
-        let is_tracked = own.zip(index).is_some_and(|(own, index)| match stat {
-            None => index.has_folder(own),
-            Some(_) => index.get(own).is_some(),
-        });
+        let tree = folder.tree.as_deref();
+        let entry = tree.filter(|_| stat.is_some()).and_then(|tree| tree.entry(&path));
+        let is_tracked =
+            entry.is_some() || stat.is_none() && tree.is_some_and(|tree| tree.has_folder(&path));
         let is_ignored = folder.is_ignored
             || !is_tracked
                 && folder.rules.as_ref().is_some_and(|rules| rules.ignore(&path, stat.is_none()));
@@ -275,8 +269,12 @@ impl Walk<'_> {
             let why = format!("the folder has more than {FILES_MAX} files{whose}");
             return Err(io::Error::other(why));
         }
-        let tree = folder.tree.as_deref();
-        see(&Found { path: &path, stat, tree, folder: open, name });
+        // A folder alone may hold a hundred thousand.
+        self.seen += 1;
+        if self.seen.is_multiple_of(256) {
+            self.patience.check()?;
+        }
+        see(&Found { path: &path, stat, tree, entry, folder: open, name });
         Ok(())
     }
 }
@@ -287,11 +285,4 @@ pub(super) fn shown(path: &[u8]) -> String {
         [] => "the folder itself".to_owned(),
         _ => String::from_utf8_lossy(path).into_owned(),
     }
-}
-
-/// Whether nothing is there, or no folder on the way to it.
-pub(super) fn is_gone(error: &io::Error) -> bool {
-    use rustix::io::Errno;
-    let errno = Errno::from_io_error(error);
-    matches!(errno, Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP))
 }

@@ -1,13 +1,15 @@
 //! What comes after a failure, with agents that fail as they are told.
 #![expect(clippy::unwrap_used, reason = "the helpers of a test may panic like the test itself")]
 
-use crate::fake_run::{ANSWER, finish_after, lines, pid, read_to, run};
+use crate::fake_run::{
+    ANSWER, finish_after, is_running, lines, patiently, pid, read_to, run, wait_until,
+};
 use crate::two::{Two, attempts, codex_answers, failovers, recorded};
 use belay_testkit::fake_agent::{Exit, FakeAgent, Pause, Play, Until, WaitForStdin};
 use belaykit::trace::{Effects, Start, StopReason};
 use belaykit::{
     Claude, Client, Codex, Copilot, Event, FailureKind, OnEffects, OnLimit, OpenCode, Pi, Policy,
-    Rule, Transport,
+    Rule, Transport, limits,
 };
 use rustix::process::{Pid, Signal, kill_process};
 use std::process::Command;
@@ -320,4 +322,73 @@ async fn a_session_is_never_named_under_another_agent() {
     let result = seen.result();
     assert!(result.attempts[0].session_id.is_some());
     assert_eq!((result.attempts[1].agent.as_str(), &result.session_id), ("codex", &None));
+}
+
+/// A repository whose files are committed, and a run in it that has come to its first tool.
+async fn in_a_tool(
+    two: &Two,
+    prepare: impl FnOnce(),
+) -> (Vec<belaykit::trace::Record>, belaykit::Run) {
+    let project = two.stage.path("project");
+    std::fs::write(project.join("a.txt"), "committed\n").unwrap();
+    let identity = ["-c", "user.name=t", "-c", "user.email=t@t"];
+    for args in [&["init", "-q"][..], &["add", "-A"], &["commit", "-qm", "begin"]] {
+        let mut git = Command::new("git");
+        assert!(git.current_dir(&project).args(identity).args(args).status().unwrap().success());
+    }
+    prepare();
+    let client = two.client().policy(Policy::default().max_retries(0));
+    let mut run = client.start(two.request());
+    let records = read_to(&mut run, "tool_call").await;
+    (records, run)
+}
+
+#[tokio::test]
+async fn pipes_in_the_place_of_rules_stop_no_chain() {
+    let two = Two::new(&Play { linger_ms: 60_000, ..dies_in_a_tool() }, &codex_answers());
+    let project = two.stage.path("project");
+    let pipes = |names: &[&str]| {
+        for name in names {
+            assert!(Command::new("mkfifo").arg(project.join(name)).status().unwrap().success());
+        }
+    };
+    let rules = || pipes(&[".gitignore", ".git/info/attributes"]);
+    let (records, run) = in_a_tool(&two, rules).await;
+    pipes(&[".gitattributes"]);
+    std::fs::write(project.join("a.txt"), "half\n").unwrap();
+    kill_process(Pid::from_raw(pid(&records).cast_signed()).unwrap(), Signal::KILL).unwrap();
+    let seen = finish_after(records, run).await;
+    assert_eq!(seen.answer(), ANSWER);
+    let brief = two.codex.log().stdin().join("\n");
+    for words in ["A .gitattributes", "M a.txt", "-committed\n+half\n"] {
+        assert!(brief.contains(words), "{words}: {brief}");
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_looks_at_its_folder_hears_a_stop() {
+    let two = Two::new(&Play { linger_ms: 60_000, ..dies_in_a_tool() }, &codex_answers());
+    let (records, run) = in_a_tool(&two, || {}).await;
+    let (git, pids) = (two.stage.path("git"), two.stage.path("pids"));
+    let script = "#!/bin/sh\n/bin/sleep 600 &\necho $$ $! > PIDS.new\nmv PIDS.new PIDS\nwait\n";
+    std::fs::write(&git, script.replace("PIDS", pids.to_str().unwrap())).unwrap();
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&git, executable).unwrap();
+    std::fs::write(two.stage.path("project/a.txt"), "half\n").unwrap();
+    kill_process(Pid::from_raw(pid(&records).cast_signed()).unwrap(), Signal::KILL).unwrap();
+    patiently(async {
+        while !pids.exists() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+    run.interrupter().interrupt();
+    let seen = finish_after(records, run).await;
+    assert_eq!(seen.outcome.as_ref().unwrap_err().kind(), FailureKind::Interrupted);
+    assert_eq!(seen.count("failover"), 0);
+    assert!(seen.took < limits::GIT, "{:?}", seen.took);
+    for pid in std::fs::read_to_string(pids).unwrap().split_whitespace() {
+        let pid = pid.parse().unwrap();
+        wait_until("git has ended", || !is_running(pid));
+    }
 }

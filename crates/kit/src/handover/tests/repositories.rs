@@ -75,6 +75,25 @@ fn a_repository_before_its_first_commit_has_only_new_files() {
 }
 
 #[test]
+fn a_commit_is_found_under_every_name() {
+    let scene = Scene::initialized(&["-b", "team/topic"]);
+    scene.write("a.txt", "changed\n");
+    for args in [
+        &["pack-refs", "--all"][..],
+        &["symbolic-ref", "refs/heads/alias", "refs/heads/team/topic"],
+        &["symbolic-ref", "HEAD", "refs/heads/alias"],
+        &["checkout", "-q", "--detach"],
+        &["checkout", "-q", "-b", "other"],
+    ] {
+        scene.git(args);
+        assert_eq!(files(&scene.uncommitted()), ["M a.txt"], "{args:?}");
+    }
+    // Before its first commit a branch has none.
+    scene.git(&["symbolic-ref", "HEAD", "refs/heads/new"]);
+    assert_eq!(files(&scene.uncommitted()), ["A a.txt", "A src/b.txt"]);
+}
+
+#[test]
 fn a_work_tree_whose_repository_is_elsewhere_is_read() {
     let mut scene = Scene::repository();
     let tree = scene.path("tree");
@@ -431,4 +450,56 @@ fn a_repository_of_someone_else_is_read() {
         return;
     }
     changes_are_told(&scene);
+}
+
+/// Whether a process is there, and is no corpse that no one has taken in.
+fn is_alive(pid: &str) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'))
+}
+
+#[test]
+fn a_git_that_hangs_is_killed_when_no_one_waits_and_when_it_is_too_late() {
+    let mut scene = Scene::repository();
+    let bin = scene.path("bin");
+    fs::create_dir(&bin).unwrap();
+    let pids = scene.path("pids");
+    let script = "#!/bin/sh\n/bin/sleep 600 &\necho $$ $! > PIDS.new\nmv PIDS.new PIDS\nwait\n";
+    fs::write(bin.join("git"), script.replace("PIDS", pids.to_str().unwrap())).unwrap();
+    fs::set_permissions(bin.join("git"), fs::Permissions::from_mode(0o755)).unwrap();
+    scene.var("PATH", format!("{}:/usr/bin:/bin", bin.display()));
+    let started = || {
+        while !pids.exists() {
+            std::thread::yield_now();
+        }
+        let text = fs::read_to_string(&pids).unwrap();
+        fs::remove_file(&pids).unwrap();
+        text.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let gone = |pids: &[String]| {
+        while pids.iter().any(|pid| is_alive(pid)) {
+            std::thread::yield_now();
+        }
+    };
+    // Too late: what git has is missing, and the rest is told.
+    let changes = scene.during(|| scene.write("a.txt", "changed\n"));
+    assert_eq!(files(&changes), ["M a.txt"]);
+    gone(&started());
+    // Whoever has waited is gone.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let hanging = runtime.block_on(async {
+        let mut base = super::Base::begin(Some(&scene.file("")), &scene.env());
+        base.complete().await;
+        scene.write("src/b.txt", "changed\n");
+        tokio::select! {
+            _ = base.changes() => panic!("git hangs"),
+            pids = async {
+                while !pids.exists() {
+                    tokio::task::yield_now().await;
+                }
+                started()
+            } => pids,
+        }
+    });
+    gone(&hanging);
 }
