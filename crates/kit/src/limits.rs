@@ -185,6 +185,10 @@ pub const REPORT: Duration = Duration::from_secs(2 * 60);
 /// that the agent left behind may hold them open for ever.
 pub const DRAIN: Duration = Duration::from_secs(1);
 
+/// How long what the agent has printed is still read for somebody who has asked twice to stop: of the two seconds that
+/// this may take, the agent has one, and the sweep of what it left behind half of one.
+pub const DRAIN_INSISTED: Duration = Duration::from_millis(300);
+
 /// How many more reads of the pipes are taken in after the agent is gone than were waiting then, if that takes
 /// longer than [`DRAIN`]: sixteen empty the largest pipe that Linux gives to anybody, and a program left behind
 /// could fill it for ever.

@@ -333,6 +333,7 @@ impl Attempt<'_> {
             };
             if let Some((_, drain)) = &mut exited {
                 drain.waited(waiting.elapsed(), matches!(happening, Happening::Heard(_)));
+                drain.hurry(caller.stops);
                 // What is gone does not linger, also if its result is read only now.
                 self.linger = None;
             }
@@ -405,6 +406,10 @@ impl Attempt<'_> {
         stdout.finish(|line| self.line(line, Pipe::Stdout));
         stderr.finish(|line| self.line(line, Pipe::Stderr));
         self.open_gates(false);
+        if exited.is_some_and(|(_, drain)| drain.was_cut_short()) && pipes_open > 0 {
+            let words = "a stop was asked for again: what the agent has printed last was not read";
+            self.runner.publisher.event(Event::notice(Level::Warn, "unread", words));
+        }
         let exit = exited.map_or(Exit::Code(-1), |(exit, _)| exit);
         self.hear_the_session().await;
         self.input(Input::Exit(exit));

@@ -12,6 +12,8 @@ pub(super) struct Drain {
     reads_left: usize,
     /// Until then any number of reads is taken in.
     floods_from: Instant,
+    /// When it is over, read or not: somebody insists.
+    ends_at: Option<Instant>,
 }
 
 impl Drain {
@@ -21,7 +23,24 @@ impl Drain {
             patience: limits::DRAIN,
             reads_left: reads_waiting + limits::DRAIN_READS_MAX,
             floods_from: Instant::now() + limits::DRAIN,
+            ends_at: None,
         }
+    }
+
+    /// Keeps to the time that somebody has who has asked to stop this often: twice, or more.
+    pub(super) fn hurry(&mut self, stops: u32) {
+        let time = match stops {
+            0 | 1 => return,
+            2 => limits::DRAIN_INSISTED,
+            _ => Duration::ZERO,
+        };
+        let end = Instant::now() + time;
+        self.ends_at = Some(self.ends_at.map_or(end, |known| known.min(end)));
+    }
+
+    /// True when it was over before everything was read.
+    pub(super) fn was_cut_short(&self) -> bool {
+        self.ends_at.is_some_and(|end| Instant::now() >= end)
     }
 
     /// Takes note of something that came after a wait of this length; of a read if it was one.
@@ -32,18 +51,39 @@ impl Drain {
 
     /// When a wait that begins now has to end.
     pub(super) fn deadline(&self) -> Instant {
-        Instant::now() + self.patience
+        let end = Instant::now() + self.patience;
+        self.ends_at.map_or(end, |hurried| hurried.min(end))
     }
 
     /// True when nothing more is read.
     pub(super) fn is_over(&self) -> bool {
-        self.patience.is_zero() || (self.reads_left == 0 && Instant::now() >= self.floods_from)
+        self.was_cut_short()
+            || self.patience.is_zero()
+            || (self.reads_left == 0 && Instant::now() >= self.floods_from)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_insists_waits_for_nothing_that_was_printed() {
+        let mut drain = Drain::begin(1_000_000);
+        drain.hurry(1);
+        tokio::time::advance(limits::DRAIN * 10).await;
+        assert!(!drain.is_over());
+        drain.hurry(2);
+        assert!(!drain.is_over());
+        tokio::time::advance(limits::DRAIN_INSISTED / 2).await;
+        drain.hurry(2);
+        tokio::time::advance(limits::DRAIN_INSISTED / 2).await;
+        assert!(drain.is_over());
+
+        let mut drain = Drain::begin(1_000_000);
+        drain.hurry(3);
+        assert!(drain.is_over());
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_pipe_that_is_silent_is_given_up() {

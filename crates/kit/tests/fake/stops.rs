@@ -126,6 +126,20 @@ async fn a_second_interrupt_does_not_wait_for_the_first() {
     assert!(seen.took < Duration::from_secs(3), "{:?}", seen.took);
 }
 
+/// More than can be read while somebody waits who has asked three times.
+#[tokio::test]
+async fn a_flood_is_not_read_to_its_end_for_somebody_who_insists() {
+    let init = lines("claude-code", "a-text").remove(0);
+    let flood = format!(
+        "trap '' INT TERM; read -r p; printf '%s\\n' '{init}'; exec yes '{{\"type\":\"x\"}}'"
+    );
+    let stage = Stage::script(&Play::default(), "claude", &flood);
+    let seen = interrupt(&stage, 3).await;
+    assert_eq!(seen.failure().kind, FailureKind::Interrupted);
+    assert_eq!(seen.notices("unread").len(), 1, "{:?}", seen.names().last());
+    assert!(seen.attempt_ended().forced);
+}
+
 #[tokio::test]
 async fn a_third_interrupt_kills() {
     let stage = Stage::new("claude", &Play { ignore: STUBBORN.into(), ..hanging() });

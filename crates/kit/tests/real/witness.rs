@@ -3,9 +3,10 @@
 
 use crate::real_run::{Played, Stage, TOKENS, on};
 use belay_testkit::model_server::{ModelServer, Reply, Script};
-use belaykit::{IdleLimits, Permissions, RunRequest};
+use belaykit::{IdleLimits, Permissions, Policy, RunRequest};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::time::Duration;
 
 /// The events are lost while this runs.
@@ -16,14 +17,18 @@ fn deployed() -> Script {
     Script::new().reply(deploy).reply(Reply::text("Deployed version 7.").usage(TOKENS))
 }
 
+fn executable(path: &Path, text: &str) {
+    fs::write(path, text).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
 /// Runs a deployment behind a proxy that loses the events of the server.
 fn behind_proxy(stage: &Stage, mode: &str, request: RunRequest) -> Played {
     let program = stage.program.program.to_string_lossy();
     let proxy = include_str!("events_cut.py");
     let proxy = proxy.replace("@PROGRAM@", &program).replace("@MODE@", mode);
     let path = stage.sandbox.home().join("opencode");
-    fs::write(&path, proxy).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    executable(&path, &proxy);
     let server = ModelServer::start(deployed()).unwrap();
     let client = stage.client(&server).program(path);
     stage.play_on(&server, &client, request, |_, _| {})
@@ -57,6 +62,50 @@ fn events_that_fall_silent_in_a_tool_are_doubted(stage: &Stage) {
     has_deployed_once(stage, &behind_proxy(stage, "silent", request));
 }
 on!(events_that_fall_silent_in_a_tool_are_doubted: opencode);
+
+/// Runs a deployment behind a relay that loses the end of what the agent prints, its answer included.
+fn behind_relay(stage: &Stage, mode: &str) -> Played {
+    let program = stage.program.program.to_string_lossy();
+    let relay = include_str!("relay.py");
+    let relay = relay.replace("@PROGRAM@", &program).replace("@MODE@", mode);
+    let path = stage.sandbox.home().join("relay");
+    executable(&path, &relay.replace("@WORD@", "Deployed"));
+    let script = Script::new()
+        .reply(Reply::text("I deploy.").shell("echo x >> deployed").usage(TOKENS))
+        .reply(Reply::text("Deployed").usage(TOKENS))
+        .forever(Reply::text("Once more").usage(TOKENS));
+    let server = ModelServer::start(script).unwrap();
+    let client = stage.client(&server).policy(Policy::default()).program(path);
+    let mut idle = IdleLimits::default();
+    (idle.model, idle.tool) = (Some(Duration::from_secs(30)), Some(Duration::from_secs(30)));
+    let request = RunRequest::new("PROMPT").permissions(Permissions::Full).idle(idle);
+    stage.play_on(&server, &client, request, |_, _| {})
+}
+
+#[track_caller]
+fn has_answered_from_its_file(stage: &Stage, played: &Played) {
+    played.answered("Deployed");
+    assert_eq!(fs::read_to_string(stage.file("deployed")).unwrap(), "x\n");
+    assert_eq!((played.requests.len(), played.of_type("attempt_started").len()), (2, 1));
+    let counts =
+        ["tool_call", "tool_result", "attempt_result"].map(|name| played.of_type(name).len());
+    assert_eq!(counts, [1, 1, 1], "{played:#?}");
+    assert_eq!(played.said(), "I deploy.Deployed");
+    let usage = &played.outcome().usage;
+    assert_eq!(usage.output_tokens, Some(2 * TOKENS.output), "{played:#?}");
+    assert!(!usage.partial, "{played:#?}");
+    assert!(played.notices().iter().any(|(code, _)| *code == "witness"), "{played:#?}");
+}
+
+fn an_agent_that_is_killed_before_its_answer_is_seen_has_answered(stage: &Stage) {
+    has_answered_from_its_file(stage, &behind_relay(stage, "killed"));
+}
+on!(an_agent_that_is_killed_before_its_answer_is_seen_has_answered: claude, codex, pi, qwen, copilot; claude_print, codex_exec, pi_print);
+
+fn an_answer_that_the_stream_loses_is_no_stall(stage: &Stage) {
+    has_answered_from_its_file(stage, &behind_relay(stage, "silent"));
+}
+on!(an_answer_that_the_stream_loses_is_no_stall: claude; claude_print, codex, codex_exec, pi, pi_print, qwen, copilot);
 
 /// Keeps what an agent has printed and written down, for `recordings/`.
 fn a_session_is_recorded(stage: &Stage) {
