@@ -1,5 +1,6 @@
 //! The commands of this repository's developers: `cargo xtask test` is all that CI runs.
 
+mod attack;
 mod fuzz;
 mod phoenix;
 mod reliability;
@@ -20,6 +21,7 @@ cargo xtask test --all [NAME]
 cargo xtask agents   install the pinned real agents into target/agents (needs Node and npm)
 cargo xtask bench    the cost of belay as ratios: parsing, and a whole run against its bare pipe
 cargo xtask fuzz     every fuzz target for --seconds N (10), or only the named TARGETs
+cargo xtask attack   git, pipes, floods, kills and stops in every order, on the fake agent and on real ones
 cargo xtask phoenix  two real agents in one trace, seen in a real Phoenix (needs Python; 850 MB)
 cargo xtask reliability [--long]
                      the fault tests in a release build, and their figures as docs/reliability.md has them";
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
         Some("test") => tiers::test(env::args().skip(2)),
         Some("agents") => agents(),
         Some("bench") => bench(),
+        Some("attack") => attack::run(),
         Some("phoenix") => phoenix::run(),
         Some("fuzz") => fuzz(env::args().skip(2)),
         Some("reliability") => reliability::run(env::args().any(|arg| arg == "--long")),

@@ -10,7 +10,14 @@ use belay_trace::{Event, EvidenceSource, Failure, Level};
 pub(crate) struct StderrTail {
     error: Option<String>,
     last: Option<String>,
+    /// How many bytes have become events.
+    shown: usize,
+    is_flood: bool,
 }
+
+/// How much of it becomes events: more than anybody reads. A flood stands in the log of inputs once, and not a second
+/// time in every list of events.
+const SHOWN_BYTES_MAX: usize = 256 << 10;
 
 /// Long enough for any message, short enough to keep in a failure.
 const EVIDENCE_CHARS_MAX: usize = 2000;
@@ -26,7 +33,14 @@ impl StderrTail {
                 self.error = Some(kept.clone());
             }
             self.last = Some(kept);
-            out.event(Event::notice(Level::Info, "stderr", text));
+            if self.shown < SHOWN_BYTES_MAX {
+                self.shown += text.len();
+                out.event(Event::notice(Level::Info, "stderr", text));
+            } else if !self.is_flood {
+                self.is_flood = true;
+                let words = "standard error goes on; the rest of it is in the journal only";
+                out.event(Event::notice(Level::Warn, "stderr_flood", words));
+            }
         }
     }
 
@@ -41,5 +55,33 @@ impl StderrTail {
             Some(text) => failure.with(EvidenceSource::Text, "stderr", text),
             None => failure,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::Action;
+
+    #[test]
+    fn a_flood_is_shown_once_and_its_last_line_is_known() {
+        let (mut tail, mut out) = (StderrTail::default(), Out::default());
+        for n in 0..10_000 {
+            tail.line(format!("line {n:095}").as_bytes(), &mut out);
+        }
+        let codes: Vec<_> = out
+            .actions
+            .iter()
+            .filter_map(|action| match action {
+                Action::Emit(emitted) => match &emitted.event {
+                    Event::Notice(notice) => Some(notice.code.as_str()),
+                    _ => None,
+                },
+                _ => None,
+            })
+            .collect();
+        assert_eq!(codes.iter().filter(|code| **code == "stderr_flood").count(), 1);
+        assert!(codes.len() * 100 < SHOWN_BYTES_MAX + 300);
+        assert!(tail.words().is_some_and(|words| words.ends_with("9999")));
     }
 }

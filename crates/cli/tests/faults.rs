@@ -13,6 +13,7 @@ mod idle;
 mod killed;
 mod limited;
 mod many;
+mod namespaces;
 mod observers;
 mod pause;
 mod plays;

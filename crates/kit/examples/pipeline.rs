@@ -6,7 +6,7 @@
 use belaykit::{Candidate, Client, Logger, TraceConfig, TraceDir};
 use std::io;
 
-#[tokio::main(flavor = "current_thread")]
+#[tokio::main]
 async fn main() -> anyhow::Result<()> {
     belaykit::init();
     let mut args = std::env::args().skip(1);

@@ -1,7 +1,7 @@
 //! Writes the journal of a run: inputs and records, on disk before anyone sees them.
 //!
-//! The format is `belay_trace::journal`'s. A journal that can no longer be written costs the run nothing but
-//! the journal: it says so once, and tries no more than to say how the run ended.
+//! The format is `belay_trace::journal`'s. A journal that cannot be written costs the run nothing but the journal: it
+//! says so once, is tried again from time to time, and says what is missing.
 
 mod blobs;
 pub(crate) mod files;

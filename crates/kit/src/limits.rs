@@ -154,6 +154,16 @@ pub const TRACE_PAUSE: Duration = Duration::from_secs(2);
 /// a second, and nobody wants to pay for it all the time.
 pub const TRACE_SHARE: u32 = 20;
 
+/// How much of an agent's standard error is kept in an attempt. Behind it only the last lines are heard, which may say
+/// why it fails.
+pub const STDERR_BYTES_MAX: u64 = 64 << 20;
+
+/// How many of those lines, and how long each may be.
+pub const STDERR_LAST_LINES: usize = 20;
+
+/// How long an agent may live that has closed its standard output: it is about to end, or nothing more is heard of it.
+pub const STDOUT_CLOSED: Duration = Duration::from_secs(3);
+
 /// How long an agent's own interrupt may take. Claude and Codex need less than 0.1 s; a loaded machine more.
 pub const STOP_NATIVE: Duration = Duration::from_secs(5);
 

@@ -7,6 +7,7 @@
 mod answers;
 mod any_agent;
 mod bench;
+mod deaths;
 mod doctor;
 mod notify;
 mod runs;

@@ -1,42 +1,70 @@
-//! What is still told to a journal that could not be written any more: how the run ended.
+//! What is still told to a journal that could not be written: all of it as soon as that can be done again, with a mark
+//! where something is missing, and in any case how the run ended.
 
 use belay_trace::journal::FIELD_BYTES_MAX;
-use belay_trace::{BlobRef, Event, Record};
+use belay_trace::{BlobRef, Event, LogDegraded, Record};
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-/// The events of a journal that is lost.
+/// How long a disk is left alone that could not be written.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// The events of a journal that could not be written.
 ///
-/// A disk that is full may have room again when the run ends, if only that of the batch that did not fit. Without
-/// its result the run would look as if belay had crashed.
+/// A disk that is full may have room again in a minute, or when the run ends, if only that of the batch that did not
+/// fit. Without its result the run would look as if belay had crashed. The inputs of the attempt are lost: what is
+/// written from here on can be read, and not replayed.
 #[derive(Debug)]
 pub(super) struct LastWords {
     events: Arc<File>,
     /// How much of the file is whole lines.
     len: u64,
+    /// The number of the first event that is missing, and how many are.
+    missing: Option<(u64, u64)>,
+    /// When the next event is tried; at once, when the last one could be written.
+    retry: Instant,
 }
 
 impl LastWords {
     /// Takes what is half written out of the file, which makes room.
     pub(super) fn of(events: Arc<File>, len: u64) -> Self {
-        let words = Self { events, len };
+        let words = Self { events, len, missing: None, retry: Instant::now() + RETRY };
         words.cut();
         words
     }
 
-    /// Writes those of the records that say how the run stands, if there is room.
+    /// Writes the records if the disk may take them again, and tries those that say how the run stands in any case.
     pub(super) fn write(&mut self, records: &mut [Record]) {
         for record in records {
             let tells = matches!(
                 record.event,
                 Event::LogDegraded(_) | Event::AttemptEnded(_) | Event::Result(_)
             );
+            let now = Instant::now();
+            let is_tried = tells || now >= self.retry;
             // Whoever can do nothing about it has been told already.
-            if tells && let Err(_lost) = self.line(record) {
-                self.cut();
+            if !is_tried || self.mark(record).and_then(|()| self.line(record)).is_err() {
+                let (_, count) = self.missing.get_or_insert((record.seq, 0));
+                *count += 1;
+                if is_tried {
+                    self.cut();
+                    self.retry = now + RETRY;
+                }
             }
         }
+    }
+
+    /// Says what is missing before this record, in the place of the first one that is.
+    fn mark(&mut self, before: &Record) -> io::Result<()> {
+        let Some((seq, count)) = self.missing else { return Ok(()) };
+        let message =
+            format!("the journal could not be written for a while: {count} events are missing");
+        let event = Event::LogDegraded(LogDegraded { message });
+        self.line(&mut Record { seq, event, raw: None, blobs: Vec::new(), ..before.clone() })?;
+        self.missing = None;
+        Ok(())
     }
 
     fn line(&mut self, record: &mut Record) -> io::Result<()> {
@@ -83,8 +111,26 @@ mod tests {
         assert_eq!(records, before);
         let text = std::fs::read_to_string(path).unwrap();
         let lines: Vec<_> = text.lines().collect();
-        assert_eq!((lines.len(), lines[0]), (2, "{}"));
-        let stored = Record::from_line(lines[1].as_bytes()).unwrap();
+        assert_eq!((lines.len(), lines[0]), (3, "{}"));
+        assert!(lines[1].contains("1 events are missing"), "{}", lines[1]);
+        let stored = Record::from_line(lines[2].as_bytes()).unwrap();
         assert_eq!((stored.event.type_name(), stored.blobs.len()), ("result", 1));
+    }
+
+    #[test]
+    fn a_disk_that_takes_events_again_gets_them_behind_a_mark() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("events.jsonl");
+        let mut words = LastWords::of(Arc::new(private_file(&path).unwrap()), 0);
+        let record = |seq| Record { seq, ..Record::new("r", Event::notice(Level::Info, "n", "n")) };
+        words.write(&mut [record(3), record(4)]);
+        words.retry = Instant::now();
+        words.write(&mut [record(5), record(6)]);
+        let text = std::fs::read_to_string(path).unwrap();
+        let stored: Vec<_> =
+            text.lines().map(|line| Record::from_line(line.as_bytes()).unwrap()).collect();
+        let seqs: Vec<_> =
+            stored.iter().map(|record| (record.seq, record.event.type_name())).collect();
+        assert_eq!(seqs, [(3, "log_degraded"), (5, "notice"), (6, "notice")]);
     }
 }

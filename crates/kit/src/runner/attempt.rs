@@ -2,6 +2,7 @@
 
 mod background;
 mod doubt;
+mod flood;
 mod gates;
 mod limited;
 mod steering;
@@ -9,6 +10,7 @@ mod stopping;
 
 use self::background::Background;
 use self::doubt::{Doubt, SessionLook};
+use self::flood::Flood;
 use self::gates::{Asked, Gates, Pipe};
 use self::stopping::Stop;
 use super::account::{self, Account, Homes};
@@ -203,6 +205,8 @@ impl Runner {
             passed: None,
             asked: HashMap::new(),
             forced: false,
+            flood: Flood::default(),
+            silent: None,
             began,
             _files: args,
             _temp_folder: temp_folder,
@@ -289,6 +293,10 @@ struct Attempt<'a> {
     /// The arguments of tools that the agent asks for, redacted and as it wrote them.
     asked: HashMap<String, Asked>,
     forced: bool,
+    /// What the agent prints to standard error.
+    flood: Flood,
+    /// When it is ended, because nothing more can be heard of it.
+    silent: Option<Instant>,
     began: Instant,
     _files: FileArgs,
     _temp_folder: Option<TempFolder>,
@@ -336,6 +344,7 @@ impl Attempt<'_> {
                 drain.hurry(caller.stops);
                 // What is gone does not linger, also if its result is read only now.
                 self.linger = None;
+                self.silent = None;
             }
             match happening {
                 Happening::Asked(Command::Stop(reason)) => self.asked_to_stop(caller, reason, None),
@@ -367,9 +376,11 @@ impl Attempt<'_> {
                 Happening::Heard(Incoming::Printed(Output::Stderr(bytes))) => {
                     stderr.push(&bytes, |line| self.line(line, Pipe::Stderr));
                 }
-                Happening::Heard(Incoming::Printed(Output::StdoutEnd | Output::StderrEnd)) => {
+                Happening::Heard(Incoming::Printed(Output::StdoutEnd)) => {
                     pipes_open -= 1;
+                    self.silent = self.silent_since_now();
                 }
+                Happening::Heard(Incoming::Printed(Output::StderrEnd)) => pipes_open -= 1,
                 Happening::Heard(Incoming::Http(id, status, body)) => {
                     let body = self.runner.publisher.redactor.bytes(&body).into_owned();
                     self.input(Input::Http { id, status, body: &body });
@@ -405,6 +416,7 @@ impl Attempt<'_> {
 
         stdout.finish(|line| self.line(line, Pipe::Stdout));
         stderr.finish(|line| self.line(line, Pipe::Stderr));
+        self.end_flood();
         self.open_gates(false);
         if exited.is_some_and(|(_, drain)| drain.was_cut_short()) && pipes_open > 0 {
             let words = "a stop was asked for again: what the agent has printed last was not read";
@@ -444,7 +456,7 @@ impl Attempt<'_> {
             let publisher = &mut self.runner.publisher;
             let raw = publisher.journal.oversized(line.bytes);
             publisher.event_from(raw, None, Event::OversizedLine(OversizedLine { bytes }));
-        } else {
+        } else if pipe != Pipe::Stderr || self.flood.admits(line.bytes) {
             self.gated(pipe, line.bytes);
         }
         self.has_spoken |= pipe == Pipe::Stdout;

@@ -16,6 +16,7 @@ mod notify;
 mod observers;
 mod oteltap;
 mod otlp;
+mod programs;
 mod redact;
 mod requests;
 mod resets;

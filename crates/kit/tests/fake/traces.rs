@@ -6,7 +6,6 @@ use belaykit::trace::{Node, NodeStatus, NodeType, SessionStart, TraceEnd, TraceS
 use belaykit::{
     CompletionRecord, Observer, ObserverError, Record, RunRequest, TraceConfig, TraceDir, limits,
 };
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
@@ -304,21 +303,10 @@ async fn finish_quietly(run: belaykit::Run) {
     assert!(patiently(run.outcome()).await.is_err());
 }
 
-/// The example, which `cargo test` has built; where it built this file alone, it is built here.
-fn pipeline() -> PathBuf {
-    let deps = std::env::current_exe().unwrap();
-    let program = deps.parent().unwrap().with_file_name("examples").join("pipeline");
-    if !program.exists() {
-        let build = ["build", "--quiet", "--package", "belaykit", "--example", "pipeline"];
-        assert!(Command::new(env!("CARGO")).args(build).status().unwrap().success());
-    }
-    program
-}
-
 #[test]
 fn the_example_of_a_pipeline_leaves_one_trace_with_its_two_phases() {
     let stage = Stage::new("claude", &answer());
-    let mut command = Command::new(pipeline());
+    let mut command = Command::new(crate::programs::example("pipeline"));
     command.args(["claude", "climbing"]).current_dir(stage.dir.path()).stdin(Stdio::null());
     let output = command.env_clear().envs(stage.env()).output().unwrap();
     let (stdout, stderr) =

@@ -138,6 +138,13 @@ impl Attempt<'_> {
         }
     }
 
+    /// Standard output is closed: how long an agent may live of which nothing more can be heard. A server is heard
+    /// elsewhere, and one that is to end is ended anyway.
+    pub(super) fn silent_since_now(&self) -> Option<Instant> {
+        let is_heard = self.server.is_some() || self.stop.is_some() || self.end.is_some();
+        (!is_heard).then(|| Instant::now() + limits::STDOUT_CLOSED)
+    }
+
     fn take(&mut self, rung: Rung) {
         if let Some(stop) = &mut self.stop {
             stop.rung = rung;
@@ -192,7 +199,11 @@ impl Attempt<'_> {
         self.doubt.iter_mut().for_each(|doubt| doubt.shift(time));
         let climb = self.stop.as_mut().and_then(|stop| stop.climb.as_mut());
         let timers = self.timers.iter_mut().map(|(at, _)| at);
-        timers.chain(climb).chain(self.linger.as_mut()).for_each(|at| *at += time);
+        timers
+            .chain(climb)
+            .chain(self.linger.as_mut())
+            .chain(self.silent.as_mut())
+            .for_each(|at| *at += time);
     }
 
     /// The next moment at which something is due.
@@ -212,6 +223,7 @@ impl Attempt<'_> {
         timers
             .chain(climb)
             .chain(self.linger)
+            .chain(self.silent)
             .chain(idle)
             .chain(drained)
             .chain(self.gates.deadline())
@@ -233,6 +245,11 @@ impl Attempt<'_> {
             self.runner.publisher.event(Event::notice(Level::Warn, "lingers", words));
             self.forced |= self.stop.is_none();
             self.finish_process();
+        }
+        if self.silent.is_some_and(|at| at <= now) {
+            self.silent = None;
+            let message = "the agent has closed its standard output and does not end";
+            self.alarm = Some(Alarm::Fail(Failure::new(FailureKind::Protocol, message)));
         }
         // What has come before a timer ran out, the driver hears first: what is held, and what is not read yet.
         let unread = has_unread.then_some(now + limits::UNREAD);
