@@ -526,6 +526,7 @@ impl Attempt<'_> {
                     if is_lost(&end, input) {
                         self.bill.was_lost();
                     }
+                    self.bill.turn_ended(&end, matches!(input, Input::SessionFile { .. }));
                     self.turn_ended(*end);
                 }
                 Action::TurnOpened => self.background.turn_opened(),

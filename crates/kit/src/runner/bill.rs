@@ -36,6 +36,8 @@ pub(super) struct Bill {
     was_cut: bool,
     /// A response was under way, or may have been, of which no report comes: whatever is known is a lower bound.
     is_lower_bound: bool,
+    /// The last turn was ended by the session's file, and what it has used stands in no report.
+    is_unreported: bool,
 }
 
 impl Bill {
@@ -55,6 +57,7 @@ impl Bill {
             window: None,
             was_cut: false,
             is_lower_bound: false,
+            is_unreported: false,
         }
     }
 
@@ -68,8 +71,16 @@ impl Bill {
         self.is_lower_bound |= self.has_begun;
     }
 
-    /// True if the stream has shown responses that the agent's reports leave out.
+    /// A turn has ended; by its session's file, if not by the agent's stream.
+    pub(super) fn turn_ended(&mut self, end: &AttemptEnd, is_by_file: bool) {
+        self.is_unreported = is_by_file && tokens(&end.usage).is_none();
+    }
+
+    /// True if there were responses that the agent's reports leave out.
     fn is_short(&self, usage: &Usage) -> bool {
+        if self.is_unreported && usage.total_cost_usd.is_some() {
+            return true;
+        }
         let reported = tokens(usage).unwrap_or_default();
         let is_lower_bound = usage.cost_source == CostSource::Partial;
         self.was_cut && (is_lower_bound || self.sum.beyond(reported).total() > 0)
@@ -203,7 +214,7 @@ impl Bill {
         set_tokens(&mut end.usage, known.or_more(seen));
         end.usage.models.clear();
         (end.usage.total_cost_usd, end.usage.cost_source) = (None, CostSource::Unknown);
-        end.usage.partial = true;
+        end.usage.partial |= self.was_cut || account.is_empty();
         self.settle_reported(end, account);
         if end.usage.total_cost_usd < reported.total_cost_usd {
             end.usage.models = reported.models;

@@ -87,6 +87,22 @@ async fn a_tool_that_the_file_alone_knows_is_an_effect() {
     assert_eq!(seen.attempt_ended().effects, Effects::Possible);
 }
 
+/// The first turn has a result, and the file alone tells the second one.
+#[tokio::test]
+async fn a_turn_that_the_file_has_ended_is_paid_for_behind_one_that_was_reported() {
+    let result = r#"{"type":"result","subtype":"success","is_error":false,"result":"One.","num_turns":1,"session_id":"s1111111","total_cost_usd":0.5,"modelUsage":{"m":{"inputTokens":3,"outputTokens":5,"costUSD":0.5}}}"#;
+    let init = r#"{"type":"system","subtype":"init","session_id":"s1111111","model":"m"}"#;
+    let then = format!(
+        "words y '\"end_turn\"' One.; say '{result}'; say '{init}'; words z '\"end_turn\"' Made.; kill -9 $$"
+    );
+    let (_stage, seen) = claude(&then).await;
+    assert_eq!(seen.answer(), "Made.");
+    let usage = &seen.result().usage;
+    assert_eq!((usage.input_tokens, usage.output_tokens), (Some(6), Some(10)), "{seen:#?}");
+    // Nobody knows the price of the model.
+    assert_eq!((usage.total_cost_usd, usage.cost_source), (Some(0.5), CostSource::Partial));
+}
+
 /// What the response behind the tool has cost, nobody has said.
 #[tokio::test]
 async fn an_agent_that_is_killed_in_mid_turn_leaves_a_lower_bound() {

@@ -64,22 +64,25 @@ fn events_that_fall_silent_in_a_tool_are_doubted(stage: &Stage) {
 on!(events_that_fall_silent_in_a_tool_are_doubted: opencode);
 
 /// Runs a deployment behind a relay that loses the end of what the agent prints, its answer included.
-fn behind_relay(stage: &Stage, mode: &str) -> Played {
+fn behind_relay(stage: &Stage, mode: &str, script: Script) -> Played {
     let program = stage.program.program.to_string_lossy();
     let relay = include_str!("relay.py");
     let relay = relay.replace("@PROGRAM@", &program).replace("@MODE@", mode);
     let path = stage.sandbox.home().join("relay");
     executable(&path, &relay.replace("@WORD@", "Deployed"));
-    let script = Script::new()
-        .reply(Reply::text("I deploy.").shell("echo x >> deployed").usage(TOKENS))
-        .reply(Reply::text("Deployed").usage(TOKENS))
-        .forever(Reply::text("Once more").usage(TOKENS));
-    let server = ModelServer::start(script).unwrap();
+    let server =
+        ModelServer::start(script.forever(Reply::text("Once more").usage(TOKENS))).unwrap();
     let client = stage.client(&server).policy(Policy::default()).program(path);
     let mut idle = IdleLimits::default();
     (idle.model, idle.tool) = (Some(Duration::from_secs(30)), Some(Duration::from_secs(30)));
     let request = RunRequest::new("PROMPT").permissions(Permissions::Full).idle(idle);
     stage.play_on(&server, &client, request, |_, _| {})
+}
+
+/// The model deploys once, and says so.
+fn deploys() -> Script {
+    let deploy = Reply::text("I deploy.").shell("echo x >> deployed").usage(TOKENS);
+    Script::new().reply(deploy).reply(Reply::text("Deployed").usage(TOKENS))
 }
 
 #[track_caller]
@@ -98,14 +101,34 @@ fn has_answered_from_its_file(stage: &Stage, played: &Played) {
 }
 
 fn an_agent_that_is_killed_before_its_answer_is_seen_has_answered(stage: &Stage) {
-    has_answered_from_its_file(stage, &behind_relay(stage, "killed"));
+    has_answered_from_its_file(stage, &behind_relay(stage, "killed", deploys()));
 }
 on!(an_agent_that_is_killed_before_its_answer_is_seen_has_answered: claude, codex, pi, qwen, copilot; claude_print, codex_exec, pi_print);
 
 fn an_answer_that_the_stream_loses_is_no_stall(stage: &Stage) {
-    has_answered_from_its_file(stage, &behind_relay(stage, "silent"));
+    has_answered_from_its_file(stage, &behind_relay(stage, "silent", deploys()));
 }
 on!(an_answer_that_the_stream_loses_is_no_stall: claude; claude_print, codex, codex_exec, pi, pi_print, qwen, copilot);
+
+/// The first turn was reported with its cost; the second one, and what the subagent has used, stand in the files alone.
+fn a_report_that_the_stream_loses_is_paid_for(stage: &Stage) {
+    let input = serde_json::json!({
+        "description": "deploy", "prompt": "SUB-PROMPT", "subagent_type": "general-purpose",
+        "run_in_background": true,
+    });
+    let script = Script::new()
+        .when("SUB-PROMPT", Reply::text("SUB REPORT").usage(TOKENS).delay(Duration::from_secs(1)))
+        .reply(Reply::text("I delegate.").tool("Task", input).usage(TOKENS))
+        .reply(Reply::text("It is under way.").usage(TOKENS))
+        .reply(Reply::text("Deployed").usage(TOKENS));
+    let played = behind_relay(stage, "killed", script);
+    let outcome = played.answered("Deployed");
+    assert_eq!((played.requests.len(), played.of_type("attempt_started").len()), (4, 1));
+    assert_eq!(outcome.usage.output_tokens, Some(4 * TOKENS.output), "{played:#?}");
+    let cost = outcome.usage.total_cost_usd.unwrap();
+    assert!((cost - 4.0 * 0.0087).abs() < 1e-9, "{cost}: {played:#?}");
+}
+on!(a_report_that_the_stream_loses_is_paid_for: claude; claude_print);
 
 /// Keeps what an agent has printed and written down, for `recordings/`.
 fn a_session_is_recorded(stage: &Stage) {

@@ -21,12 +21,15 @@ pub(super) type StoppedBy = watch::Receiver<Option<SignalKind>>;
 /// A second signal this soon is the same wish: a terminal and a script that both pass on one Ctrl-C.
 const SAME_WISH: Duration = Duration::from_millis(200);
 
-/// How long belay may take to end for somebody who has asked twice, whatever hangs: the agent has half of it for its
-/// cost and its result.
-const TWICE: Duration = Duration::from_secs(2);
+/// The clock of somebody who has asked more than once.
+const TICK: Duration = Duration::from_millis(20);
+
+/// How long belay may take to end for somebody who has asked twice, whatever hangs: nearly two seconds, of which the
+/// agent has one for its cost and its result.
+const TWICE_TICKS: u32 = 95;
 
 /// How long for somebody who has asked three times: the kill is under way.
-const THRICE: Duration = Duration::from_millis(300);
+const THRICE_TICKS: u32 = 15;
 
 /// How long the agent may take to be frozen before we stand still ourselves.
 const FREEZE: Duration = Duration::from_millis(200);
@@ -102,17 +105,16 @@ fn insist(signals: impl Iterator<Item = SignalKind>) -> io::Result<()> {
     }
     thread::Builder::new().name("belay-insist".to_owned()).spawn(move || {
         let mut wishes: Vec<Instant> = Vec::new();
-        let (mut first, mut end) = (0, None::<Instant>);
+        let (mut first, mut left) = (0, None::<u32>);
         loop {
-            let patience = end.map(|end| end.saturating_duration_since(Instant::now()));
-            // A time of zero is none.
-            let patience = patience.map(|patience| patience.max(Duration::from_millis(1)));
-            let _ = heard.set_read_timeout(patience);
+            let _ = heard.set_read_timeout(left.map(|_| TICK));
             let came = matches!(heard.read(&mut [0; 64]), Ok(1..));
-            let now = Instant::now();
-            if end.is_some_and(|end| now >= end) {
+            // In ticks, each of which is late on a machine that has far too much to do: so is all else here.
+            left = left.map(|ticks| ticks.saturating_sub(u32::from(!came)));
+            if left == Some(0) {
                 std::process::exit(128 + first);
             }
+            let now = Instant::now();
             let is_news = wishes.last().is_none_or(|last| now.duration_since(*last) >= SAME_WISH);
             if !came || !is_news {
                 continue;
@@ -121,10 +123,10 @@ fn insist(signals: impl Iterator<Item = SignalKind>) -> io::Result<()> {
                 first = i32::try_from(latest.load(Ordering::Relaxed)).unwrap_or_default();
             }
             wishes.push(now);
-            end = match wishes.len() {
+            left = match wishes.len() {
                 1 => None,
-                2 => Some(now + TWICE),
-                _ => Some(now + THRICE),
+                2 => Some(TWICE_TICKS),
+                _ => Some(THRICE_TICKS),
             };
         }
     })?;
