@@ -74,7 +74,7 @@ mod tests {
             .iter()
             .filter_map(|action| match action {
                 Action::Emit(emitted) => match &emitted.event {
-                    Event::Notice(notice) => Some(notice.code.as_str()),
+                    Event::Notice(notice) => notice.code.as_deref(),
                     _ => None,
                 },
                 _ => None,

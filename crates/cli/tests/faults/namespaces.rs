@@ -39,7 +39,7 @@ fn a_proc_of_another_namespace_is_the_weaker_level_and_the_agent_is_ended_all_th
     // `/proc` stays that of this machine; the first process of the namespace is not belay.
     let script = r#""$@" & wait $!; /bin/sleep 1"#;
     let way = ["/usr/bin/unshare", "--pid", "--fork", "/bin/sh", "-c", script, "sh"];
-    let mut belay = Belay::start(by_way_of(&scene, &way));
+    let belay = Belay::start(by_way_of(&scene, &way));
     belay.wait_for("tool_call");
     let all = processes();
     let is_belay = |p: &&Process| {
@@ -68,7 +68,7 @@ fn as_the_first_process_belay_takes_in_orphans() {
     let play = Who::Claude.busy(&scene.bench.path(""));
     scene.bench.agent("claude", &play);
     let way = ["/usr/bin/unshare", "--pid", "--fork", "--mount-proc", "--kill-child"];
-    let mut belay = Belay::start(by_way_of(&scene, &way));
+    let belay = Belay::start(by_way_of(&scene, &way));
     belay.wait_for("tool_call");
     let first = || {
         let all = processes();

@@ -1,5 +1,4 @@
 //! Traces and sessions as a program makes them, and what observers are told of them.
-#![expect(clippy::unwrap_used, reason = "the helpers of a test may panic like the test itself")]
 
 use crate::fake_run::{ANSWER, Stage, answer, finish, patiently, run};
 use belaykit::trace::{Node, NodeStatus, NodeType, SessionStart, TraceEnd, TraceStart, read_file};
