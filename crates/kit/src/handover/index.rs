@@ -10,6 +10,9 @@ use std::collections::{HashMap, HashSet};
 /// Limits how many entries an index may have: ten times the largest repositories known.
 const ENTRIES_MAX: usize = 5_000_000;
 
+/// Limits what all paths together weigh: one of version 4 may repeat a long beginning with every entry.
+const PATHS_BYTES_MAX: usize = 512 << 20;
+
 /// The files that git tracks in one work tree.
 #[derive(Debug, Default)]
 pub(super) struct Index {
@@ -183,9 +186,10 @@ fn raw(bytes: &[u8], hash: HashKind) -> Option<Raw> {
     };
     let count = usize::try_from(bytes.number()?).ok().filter(|count| *count <= ENTRIES_MAX)?;
     let mut entries: Vec<Named> = Vec::new();
-    let mut path = Vec::new();
+    let (mut path, mut room) = (Vec::new(), PATHS_BYTES_MAX);
     for _ in 0..count {
         let entry = bytes.entry(version, hash, &mut path)?;
+        room = room.checked_sub(path.len())?;
         entries.push((path.clone(), entry));
     }
     let mut link = None;
@@ -291,7 +295,11 @@ impl<'a> Bytes<'a> {
             position = end;
             for _ in 0..literals {
                 let word = self.long()?;
-                set.extend((0..64).filter(|bit| word >> bit & 1 == 1).map(|bit| position + bit));
+                set.extend(
+                    (0..64)
+                        .filter(|bit| word >> bit & 1 == 1)
+                        .map(|bit| position.saturating_add(bit)),
+                );
                 position = position.saturating_add(64);
             }
         }

@@ -1,5 +1,7 @@
 //! Every kind of repository, of file and of path.
 
+use super::super::index::Index;
+use super::super::object::HashKind;
 use super::{Scene, bytes, files, git, try_git};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -392,6 +394,32 @@ fn a_damaged_index_or_head_costs_no_names() {
         assert_eq!(files(&changes), ["M a.txt"], "{name} {text}");
         scene.uncommitted();
         scene.assert_clean();
+    }
+}
+
+#[test]
+fn no_damage_to_an_index_is_a_panic() {
+    let mut random = fastrand::Rng::with_seed(19);
+    for args in [&["--index-version", "2"][..], &["--index-version", "4"], &["--split-index"]] {
+        let scene = Scene::repository();
+        scene.git(&[&["update-index"], args].concat());
+        scene.write("a.txt", "changed\n");
+        scene.git(&["add", "a.txt"]);
+        let index = fs::read(scene.file(".git/index")).unwrap();
+        let shared = fs::read_dir(scene.file(".git")).unwrap().flatten().find_map(|entry| {
+            let is_shared = entry.file_name().to_string_lossy().starts_with("sharedindex.");
+            is_shared.then(|| fs::read(entry.path()).unwrap())
+        });
+        for _ in 0..20_000 {
+            let mut index = index.clone();
+            for _ in 0..random.usize(1..6) {
+                let at = random.usize(..index.len());
+                index[at] = random.u8(..);
+            }
+            index.truncate(random.usize(..index.len() * 2));
+            let kind = if random.bool() { HashKind::Sha1 } else { HashKind::Sha256 };
+            Index::parse(&index, (0, 0), kind, |_| shared.clone());
+        }
     }
 }
 
