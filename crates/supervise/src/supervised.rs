@@ -97,20 +97,18 @@ impl Supervised {
 
     /// Waits for the report on what the program left behind.
     pub(crate) async fn sweep(&mut self, leave_running: bool) -> Vec<LeftProcess> {
-        if let Some(found) = self.swept.take() {
-            return found;
-        }
+        // Until the supervisors are gone as well.
         let swept = timeout(SWEEP_ANSWER, async {
-            loop {
-                match self.reports.recv().await {
-                    Some(Report::Swept { found }) => return Some(found),
-                    Some(Report::Lost { why }) => self.lost = Some(why),
-                    Some(_) => {}
-                    None => return None,
+            while let Some(report) = self.reports.recv().await {
+                match report {
+                    Report::Swept { found } => self.swept = Some(found),
+                    Report::Lost { why } => self.lost = Some(why),
+                    _ => {}
                 }
             }
         });
-        match swept.await {
+        let swept = swept.await.map(|()| self.swept.take());
+        match swept {
             Ok(Some(found)) => found,
             // Both were killed.
             Ok(None) if !leave_running => {
@@ -218,13 +216,14 @@ impl Listening {
                 }
             }
         }
-        drop(self.sender);
         // It has said its last word; what is left is to take it in.
         if timeout(SWEEP_ANSWER, self.outer.wait()).await.is_err() {
             let _ = self.outer.start_kill();
             let _ = self.outer.wait().await;
         }
         children::forget(self.outer_id);
+        // The supervisors are gone.
+        drop(self.sender);
     }
 }
 

