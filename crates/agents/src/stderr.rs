@@ -17,7 +17,7 @@ pub(crate) struct StderrTail {
 
 /// How much of it becomes events: more than anybody reads. A flood stands in the log of inputs once, and not a second
 /// time in every list of events.
-const SHOWN_BYTES_MAX: usize = 64 << 10;
+const SHOWN_BYTES_MAX: usize = 256 << 10;
 
 /// Long enough for any message, short enough to keep in a failure.
 const EVIDENCE_CHARS_MAX: usize = 2000;

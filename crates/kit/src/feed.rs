@@ -9,14 +9,13 @@
 mod piece;
 
 pub(crate) use self::piece::{Piece, Stored};
+use crate::aside::{self, Aside};
 use crate::limits::{FEED_BYTES_MAX, FEED_RECORDS_MAX};
 use belay_trace::{Event, LogDegraded, Record};
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
-use tokio::runtime::Handle;
-use tokio::task::JoinHandle;
 
 /// The end where records go in; the feed ends when it is dropped.
 #[derive(Debug)]
@@ -28,13 +27,12 @@ pub(crate) struct Feed {
 #[derive(Debug)]
 pub(crate) struct FeedReader {
     shared: Arc<Shared>,
-    runtime: Handle,
     /// Read from the journal, and next to be handed out.
     ready: VecDeque<Result<Record, String>>,
     /// A piece of the journal that comes next.
     piece: Option<Piece>,
     /// The same piece, being read on a thread where that may block.
-    loading: Option<JoinHandle<piece::Loaded>>,
+    loading: Option<Aside<piece::Loaded>>,
     /// The run and number of the record that was handed out last.
     last: Option<(String, u64)>,
 }
@@ -71,12 +69,11 @@ enum Next {
     End,
 }
 
-/// A new feed. Must be called within a tokio runtime, whose threads read the journal for async readers.
+/// A new feed.
 pub(crate) fn feed() -> (Feed, FeedReader) {
     let shared = Arc::new(Shared::default());
     let reader = FeedReader {
         shared: Arc::clone(&shared),
-        runtime: Handle::current(),
         ready: VecDeque::new(),
         piece: None,
         loading: None,
@@ -168,15 +165,15 @@ impl FeedReader {
                 self.loading = None;
                 let piece = self.piece.take();
                 match (loaded, piece) {
-                    (Ok(loaded), _) => self.take_in(loaded),
-                    // The runtime is gone and its threads with it; what was written can still be read.
-                    (Err(_), Some(piece)) => self.take_in(piece.load()),
-                    (Err(_), None) => {}
+                    (Some(loaded), _) => self.take_in(loaded),
+                    // What was written can still be read.
+                    (None, Some(piece)) => self.take_in(piece.load()),
+                    (None, None) => {}
                 }
                 continue;
             }
             if let Some(piece) = self.piece.clone() {
-                self.loading = Some(self.runtime.spawn_blocking(move || piece.load()));
+                self.loading = Some(aside::begin(move || piece.load()));
                 continue;
             }
             let mut state = self.shared.lock();

@@ -156,7 +156,7 @@ pub const TRACE_SHARE: u32 = 20;
 
 /// How much of an agent's standard error is kept in an attempt. Behind it only the last lines are heard, which may say
 /// why it fails.
-pub const STDERR_BYTES_MAX: u64 = 4 << 20;
+pub const STDERR_BYTES_MAX: u64 = 3 << 20;
 
 /// How many of those lines, and how long each may be.
 pub const STDERR_LAST_LINES: usize = 20;

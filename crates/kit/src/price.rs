@@ -5,6 +5,7 @@ mod names;
 
 pub use self::file::BadPrices;
 use self::file::{ModelPrice, PriceFile};
+use crate::aside;
 use belay_agents::{Response, Tokens};
 use belay_trace::ContextSource;
 use genai_prices::{Calculator, PriceCalculation, PriceRequest, Usage, UsageKey};
@@ -14,7 +15,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
-use tokio::runtime::Handle;
 
 /// What models cost. Cheap to clone.
 ///
@@ -145,10 +145,8 @@ impl Prices {
 
     /// Decodes the list prices, which takes some 30 ms, on a thread where that hurts nobody.
     pub(crate) fn warm_up(&self) {
-        if !self.is_ready()
-            && let Ok(runtime) = Handle::try_current()
-        {
-            drop(runtime.spawn_blocking(decode));
+        if !self.is_ready() {
+            drop(aside::begin(decode));
         }
     }
 
@@ -161,7 +159,7 @@ impl Prices {
     pub(crate) async fn ready(&self) {
         if !self.is_ready() {
             // A panic there would come again where the price is asked for.
-            let _ = tokio::task::spawn_blocking(decode).await;
+            let _ = aside::begin(decode).await;
         }
     }
 

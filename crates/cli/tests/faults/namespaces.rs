@@ -103,7 +103,7 @@ fn as_the_first_process_belay_takes_in_orphans() {
 #[test]
 fn with_few_files_processes_or_memory_a_run_says_what_is_missing() {
     let limits =
-        ["--nofile=6", "--nofile=9", "--as=30000000", "--nproc=1", "--nproc=3", "--nproc=5"];
+        ["--nofile=6", "--nofile=9", "--as=60000000", "--nproc=1", "--nproc=3", "--nproc=5"];
     for limit in limits {
         let scene = Scene::new();
         scene.bench.agent("claude", &recorded("a-text"));

@@ -1,5 +1,6 @@
 //! When what was written is made to survive a loss of power, without the run's loop waiting for the disk.
 
+use crate::aside;
 use crate::limits::SYNC_AFTER;
 use belay_trace::{Event, Record};
 use std::fs::File;
@@ -182,8 +183,8 @@ impl Files {
     /// Syncs on a thread where that may take its time.
     async fn sync_elsewhere(self: &Arc<Self>) -> io::Result<()> {
         let files = Arc::clone(self);
-        let synced = tokio::task::spawn_blocking(move || files.sync());
-        synced.await.unwrap_or_else(|_| Err(io::Error::other("the async runtime is shut down")))
+        let synced = aside::begin(move || files.sync()).await;
+        synced.unwrap_or_else(|| Err(io::Error::other("the sync has failed badly")))
     }
 
     fn sync(&self) -> io::Result<()> {

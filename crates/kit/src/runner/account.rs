@@ -3,6 +3,7 @@
 //! Only below the folder that the agent's environment names, and through no link: what an agent leaves there is
 //! not always the user's own work.
 
+use crate::aside;
 use crate::limits;
 use belay_agents::{Agent, Response, SessionFiles};
 use jiff::Timestamp;
@@ -59,10 +60,10 @@ pub(super) async fn read(
     since: Timestamp,
 ) -> Account {
     let session_id = session_id.to_owned();
-    let reading = tokio::task::spawn_blocking(move || read_all(&*agent, &homes, session_id, since));
+    let reading = aside::begin(move || read_all(&*agent, &homes, session_id, since));
     match tokio::time::timeout(limits::ACCOUNT, reading).await {
-        Ok(Ok(account)) => account,
-        Ok(Err(_)) | Err(_) => Account::default(),
+        Ok(Some(account)) => account,
+        Ok(None) | Err(_) => Account::default(),
     }
 }
 
@@ -116,14 +117,14 @@ pub(super) async fn news(
 ) -> (Vec<u8>, ReadSoFar) {
     let before = read.clone();
     let Some(files) = agent.session_files(&session_id) else { return (Vec::new(), before) };
-    let reading = tokio::task::spawn_blocking(move || {
+    let reading = aside::begin(move || {
         let file = homes.sessions(&files).and_then(|folder| find(&folder, &files));
         let lines = file.map(|file| read.news(&file, &files));
         (lines.unwrap_or_default(), read)
     });
     match tokio::time::timeout(limits::ACCOUNT, reading).await {
-        Ok(Ok(news)) => news,
-        Ok(Err(_)) | Err(_) => (Vec::new(), before),
+        Ok(Some(news)) => news,
+        Ok(None) | Err(_) => (Vec::new(), before),
     }
 }
 

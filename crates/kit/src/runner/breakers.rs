@@ -2,6 +2,7 @@
 
 use super::chain::{Stopped, now, own_model, unknown};
 use super::{Caller, Runner};
+use crate::aside;
 use crate::breaker::{
     Breakers, Claim, Consequence, Found, Key, Probe, Scope, State, Tripped, consequence,
     fingerprint,
@@ -180,7 +181,7 @@ impl Watch {
         };
         // What cannot be noted is not known to others, and costs this run nothing. The right to try ends only when
         // others can see what came of it.
-        let noted = tokio::task::spawn_blocking(move || {
+        let noted = aside::begin(move || {
             let noted = note();
             drop(probes);
             noted

@@ -7,6 +7,7 @@ pub(super) use self::rest::Stopped;
 use self::rest::stopped;
 use super::breakers::{Shut, Watch};
 use super::{Caller, Runner};
+use crate::aside;
 use crate::failover::{Ended, Link, Next, Now, Open, State};
 use crate::handover;
 use belay_agents::{Agent, AttemptEnd, Capability, RunRequest, Session, Support};
@@ -161,7 +162,7 @@ impl Chain {
             })
             .collect();
         let prices = self.client.prices.clone();
-        let listed = tokio::task::spawn_blocking(move || {
+        let listed = aside::begin(move || {
             let window = |model: String| Some(prices.context_window(&model)?.0);
             models.into_iter().map(|model| model.and_then(window)).collect()
         });

@@ -50,7 +50,10 @@ impl Terminal {
         let pid = Pid::from_child(&child);
         // On a thread that nobody waits for: the program may never end.
         let (sender, mut ended) = tokio::sync::oneshot::channel();
-        thread::spawn(move || sender.send(wait(pid)));
+        thread::Builder::new()
+            .name("belay-wait".to_owned())
+            .spawn(move || sender.send(wait(pid)))
+            .map_err(|error| Fail::local(format!("cannot wait for the agent: {error}")))?;
         let ended = loop {
             tokio::select! {
                 ended = &mut ended => break ended,
