@@ -21,7 +21,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 /// What is redacted: by default the values of the client's variables whose names say that they are secret
 /// (`…_KEY`, `…TOKEN`, `…PASSWORD`, …) and what looks like a key, token or password of some 30 well-known sorts.
@@ -109,19 +109,25 @@ struct Ready {
     /// Beginnings of secrets, and the number of the rule of each.
     starts: AhoCorasick,
     rules: Vec<usize>,
-    patterns: Vec<Regex>,
+    /// One for each rule, built when its beginning is first seen: a short run sees none.
+    patterns: Vec<OnceLock<Regex>>,
+}
+
+impl Ready {
+    fn pattern(&self, rule: usize) -> &Regex {
+        self.patterns[rule].get_or_init(|| {
+            let mut builder = RegexBuilder::new(&format!("^(?:{})", RULES[rule].pattern));
+            builder.unicode(false).build().expect("a test builds every rule")
+        })
+    }
 }
 
 static READY: LazyLock<Ready> = LazyLock::new(|| {
     let starts = RULES.iter().enumerate();
     let starts = starts.flat_map(|(n, rule)| rule.starts.iter().map(move |start| (n, *start)));
     let (rules, starts): (Vec<_>, Vec<_>) = starts.unzip();
-    let patterns = RULES.iter().map(|rule| {
-        let mut builder = RegexBuilder::new(&format!("^(?:{})", rule.pattern));
-        builder.unicode(false).build().expect("a test builds every rule")
-    });
     let starts = AhoCorasick::new(starts).expect("there are few rules");
-    Ready { starts, rules, patterns: patterns.collect() }
+    Ready { starts, rules, patterns: RULES.iter().map(|_| OnceLock::new()).collect() }
 });
 
 /// Finds and replaces secrets; the default one does not. Cheap to clone.
@@ -272,7 +278,7 @@ impl Redactor {
         let ready = &*READY;
         for start in ready.starts.find_overlapping_iter(text) {
             let n = ready.rules[start.pattern()];
-            if let Some(at) = whole(&RULES[n], &ready.patterns[n], text, start.start()) {
+            if let Some(at) = whole(&RULES[n], ready.pattern(n), text, start.start()) {
                 all.push(Found { at, name: RULES[n].name });
             }
         }

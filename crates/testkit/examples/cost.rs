@@ -51,7 +51,29 @@ fn main() -> Result<(), Box<dyn Error>> {
         speed(plain),
         ratio(bare, plain)
     );
+    crowd(&belay, &small, dir.path())?;
     chain(&belay, dir.path())
+}
+
+/// A thousand processes that sleep, beside a short run.
+fn crowd(belay: &Path, agent: &Path, dir: &Path) -> Result<(), Box<dyn Error>> {
+    let short = || smallest(|| belay_run(belay, agent, dir, &["--no-trace", "--no-journal"]));
+    let alone = short()?.min(short()?);
+    let mut sleepers = Vec::new();
+    for _ in 0..1000 {
+        sleepers.push(Command::new("sleep").arg("300").spawn()?);
+    }
+    let beside = short().and_then(|once| Ok(once.min(short()?)));
+    for mut sleeper in sleepers {
+        sleeper.kill()?;
+        sleeper.wait()?;
+    }
+    let beside = beside?;
+    println!(
+        "one short run beside 1000 other processes: {beside:.2?}, {:.2}x of {alone:.2?} without",
+        ratio(beside, alone)
+    );
+    Ok(())
 }
 
 /// What a chain adds: where its first agent answers, and from a failure to the start of the next one.

@@ -655,6 +655,12 @@ impl Attempt<'_> {
             let message = "the agent ended without saying how its turn ended";
             AttemptEnd::failed(Failure::new(FailureKind::Protocol, message))
         });
+        // Its exit says only that we have ended it.
+        if let (Some(failure), Some(why)) = (&mut end.failure, self.process.lost_supervisor())
+            && failure.kind == FailureKind::Crashed
+        {
+            failure.message = format!("{why}; the agent was ended with all that it had started");
+        }
         // The agent knows only that it was stopped; why is ours to say.
         if let (Some(failure), Some(stop)) = (&mut end.failure, &self.stop)
             && failure.kind == FailureKind::Interrupted
