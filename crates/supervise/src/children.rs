@@ -10,7 +10,7 @@ use rustix::process::{
 use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
-use std::process::{Child, Command};
+use std::process::{Child, Command, ExitStatus};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -24,14 +24,48 @@ fn ours() -> MutexGuard<'static, BTreeSet<u32>> {
     OURS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// A child of this process, which is no orphan as long as somebody has this.
+#[derive(Debug)]
+pub(crate) struct OwnChild {
+    child: tokio::process::Child,
+    id: Option<Pid>,
+}
+
+impl OwnChild {
+    /// Its process id, also when it has ended.
+    pub(crate) fn id(&self) -> Option<Pid> {
+        self.id
+    }
+
+    /// True until it has been waited for: its id may be another's then.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.child.id().is_some()
+    }
+
+    pub(crate) async fn wait(&mut self) -> io::Result<ExitStatus> {
+        self.child.wait().await
+    }
+
+    pub(crate) fn start_kill(&mut self) {
+        // One that has ended needs no kill.
+        let _ = self.child.start_kill();
+    }
+}
+
+impl Drop for OwnChild {
+    fn drop(&mut self) {
+        forget(self.id);
+    }
+}
+
 /// Starts a program. Nobody looks for orphans meanwhile, who would take it for one.
-pub(crate) fn spawn(command: Command, kill_on_drop: bool) -> io::Result<tokio::process::Child> {
+pub(crate) fn spawn(command: Command) -> io::Result<OwnChild> {
     let mut command = tokio::process::Command::from(command);
-    command.kill_on_drop(kill_on_drop);
     let mut ours = ours();
     let child = command.spawn()?;
     ours.extend(child.id());
-    Ok(child)
+    let id = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+    Ok(OwnChild { child, id })
 }
 
 /// As [`spawn`], for who has no runtime.

@@ -1,16 +1,16 @@
 //! A program as our own child, where there is no supervisor.
 
+use crate::children::OwnChild;
 use crate::{Exit, LeftProcess, Pipes, Start, children, mark, tree};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use std::io;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Command, ExitStatus};
-use tokio::process::Child;
 
 /// An agent in a process group of its own.
 #[derive(Debug)]
 pub(crate) struct Direct {
-    child: Child,
+    child: OwnChild,
     pub(crate) agent: Option<Pid>,
     mark: String,
 }
@@ -28,15 +28,14 @@ impl Direct {
         // A group of its own: a Ctrl-C at the terminal goes to belay, which asks the agent in its own words.
         command.process_group(0);
         command.stdin(pipes.stdin).stdout(pipes.stdout).stderr(pipes.stderr);
-        let child = children::spawn(command, true)?;
-        let agent = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        let child = children::spawn(command)?;
+        let agent = child.id();
         Ok(Self { child, agent, mark: mark(start.run_id) })
     }
 
     /// Waits for the agent to end. Can be called again after it was cancelled.
     pub(crate) async fn wait(&mut self) -> Exit {
         let ended = self.child.wait().await;
-        children::forget(self.agent);
         match ended {
             Ok(status) => exit(status),
             // Somebody else has waited for our child; it is gone all the same.
@@ -47,7 +46,7 @@ impl Direct {
     /// Sends a signal to the agent, or to its group.
     pub(crate) fn signal(&self, signal: Signal, group: bool) {
         // The id of an agent that has been waited for may be somebody else's by now.
-        if let (Some(agent), Some(_)) = (self.agent, self.child.id()) {
+        if let Some(agent) = self.agent.filter(|_| self.child.is_ours()) {
             let _ =
                 if group { kill_process_group(agent, signal) } else { kill_process(agent, signal) };
         }
@@ -55,7 +54,7 @@ impl Direct {
 
     /// Sends a signal to the agent and all that is below it.
     pub(crate) fn signal_all(&self, signal: Signal) {
-        if let (Some(agent), Some(_)) = (self.agent, self.child.id()) {
+        if let Some(agent) = self.agent.filter(|_| self.child.is_ours()) {
             let below = tree::below(agent);
             let _ = kill_process_group(agent, signal);
             tree::signal(&below, signal);
@@ -76,6 +75,12 @@ impl Direct {
         } else {
             crate::kill_marked(&self.mark).await
         }
+    }
+}
+
+impl Drop for Direct {
+    fn drop(&mut self) {
+        self.child.start_kill();
     }
 }
 

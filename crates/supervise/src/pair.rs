@@ -69,14 +69,14 @@ pub(crate) fn started(report: Option<Report>) -> Result<(Pid, Pid), NotSupervise
 #[derive(Debug)]
 pub(crate) struct Pair {
     pub(crate) program: PathBuf,
-    pub(crate) outer: tokio::process::Child,
+    pub(crate) outer: children::OwnChild,
     pub(crate) socket: UnixStream,
 }
 
 impl Pair {
     pub(crate) fn start(program: &Path) -> io::Result<Self> {
         let (command, socket) = command(program)?;
-        let outer = children::spawn(command, false)?;
+        let outer = children::spawn(command)?;
         Ok(Self { program: program.to_owned(), outer, socket })
     }
 

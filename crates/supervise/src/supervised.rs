@@ -1,5 +1,6 @@
 //! The user's end of a supervised program.
 
+use crate::children::OwnChild;
 use crate::limits::{START, SWEEP_ANSWER};
 use crate::pair::{self, NotSupervised, Pair};
 use crate::wire::{self, Order, Report};
@@ -13,7 +14,6 @@ use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::process::Child;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -45,7 +45,7 @@ impl Supervised {
         let (child, (lines, orders_out), report) =
             begun.map_err(late).flatten().map_err(NotSupervised::Supervisor)?;
         let (program, inner) = pair::started(report)?;
-        let outer = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        let outer = child.id();
 
         let (orders, orders_in) = mpsc::unbounded_channel();
         tokio::spawn(tell(orders_out, orders_in));
@@ -141,7 +141,7 @@ async fn begin(
     pair: Pair,
     start: &Start<'_>,
     pipes: &Pipes,
-) -> io::Result<(Child, Ends, Option<Report>)> {
+) -> io::Result<(OwnChild, Ends, Option<Report>)> {
     pair.send(pipes)?;
     pair.socket.set_nonblocking(true)?;
     let (reports, mut orders) = UnixStream::from_std(pair.socket)?.into_split();
@@ -174,7 +174,7 @@ async fn tell(mut socket: OwnedWriteHalf, mut orders: mpsc::UnboundedReceiver<Or
 /// Hears what the supervisors report, and whether they live.
 struct Listening {
     lines: Lines<BufReader<OwnedReadHalf>>,
-    outer: Child,
+    outer: OwnChild,
     outer_id: Option<Pid>,
     inner: Pid,
     sender: mpsc::UnboundedSender<Report>,
@@ -218,10 +218,9 @@ impl Listening {
         }
         // It has said its last word; what is left is to take it in.
         if timeout(SWEEP_ANSWER, self.outer.wait()).await.is_err() {
-            let _ = self.outer.start_kill();
+            self.outer.start_kill();
             let _ = self.outer.wait().await;
         }
-        children::forget(self.outer_id);
         // The supervisors are gone.
         drop(self.sender);
     }
@@ -247,7 +246,7 @@ impl Listening {
             let _ = pidfd_send_signal(inner, Signal::KILL);
         }
         if outer_lives {
-            let _ = self.outer.start_kill();
+            self.outer.start_kill();
         }
     }
 }

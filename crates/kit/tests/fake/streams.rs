@@ -7,6 +7,7 @@ use belay_testkit::fake_agent::{Exit, Garbage, Play, Signal, WaitForStdin};
 use belay_testkit::recordings::{self, Direction, Recording};
 use belaykit::trace::{CostSource, EvidenceSource, OversizedLine, Text};
 use belaykit::{Claude, Client, Codex, Event, FailureKind, Record, Usage};
+use std::time::Duration;
 
 type Events = Vec<(Event, Option<belaykit::trace::ToolId>)>;
 
@@ -317,4 +318,16 @@ async fn words_around_the_lines_of_a_wrapped_agent_cost_neither_answer_nor_resul
     let seen = run(&Stage::new("claude", &play).claude(), "p").await;
     assert_eq!(seen.answer(), ANSWER);
     assert_eq!(seen.count("attempt_result"), 1);
+}
+
+/// Nothing more can be heard of it, whatever it does.
+#[tokio::test]
+async fn an_agent_that_closes_its_output_and_lives_on_is_ended_soon() {
+    let init = lines("claude-code", "a-text").remove(0);
+    let script = format!("read -r p; printf '%s\\n' '{init}'; exec >&-; sleep 60");
+    let stage = Stage::script(&Play::default(), "claude", &script);
+    let seen = run(&stage.claude(), "p").await;
+    assert_eq!(seen.failure().kind, FailureKind::Protocol, "{:?}", seen.failure());
+    assert!(seen.failure().message.contains("closed its standard output"), "{:?}", seen.failure());
+    assert!(seen.took < Duration::from_secs(30), "{:?}", seen.took);
 }

@@ -246,11 +246,6 @@ impl Attempt<'_> {
             self.forced |= self.stop.is_none();
             self.finish_process();
         }
-        if self.silent.is_some_and(|at| at <= now) {
-            self.silent = None;
-            let message = "the agent has closed its standard output and does not end";
-            self.alarm = Some(Alarm::Fail(Failure::new(FailureKind::Protocol, message)));
-        }
         // What has come before a timer ran out, the driver hears first: what is held, and what is not read yet.
         let unread = has_unread.then_some(now + limits::UNREAD);
         if let Some(later) = self.gates.deadline().max(unread) {
@@ -268,6 +263,11 @@ impl Attempt<'_> {
             self.watch_turn(now);
         } else if self.stop.is_none() {
             self.watch_background(now);
+        }
+        if self.silent.is_some_and(|at| at <= now) {
+            self.silent = None;
+            let message = "the agent has closed its standard output and does not end";
+            self.alarm = Some(Alarm::Fail(Failure::new(FailureKind::Protocol, message)));
         }
     }
 }
