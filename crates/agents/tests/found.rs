@@ -65,3 +65,14 @@ fn money_beyond_all_measure_stays_a_number() {
     let limit = r#"{"type":"rate_limit_event","rate_limit_info":{"status":"allowed","utilization":1e308,"resetsAt":1e308}}"#;
     check(CLAUDE, &[limit]);
 }
+
+/// The oracle took the success for an invented one.
+#[test]
+fn a_completed_turn_that_shares_its_line_with_words_holds_while_another_runs() {
+    let begins = |turn: &str| {
+        format!(r#"{{"method":"turn/started","params":{{"turn":{{"id":"{turn}"}}}}}}"#)
+    };
+    let ends = r#"{"method":"turn/completed","params":{"turn":{"id":"u","status":"completed"}}}"#;
+    check(&[CodexAppServer], &[&begins("u"), &begins("other"), ends]);
+    check(&[CodexAppServer], &[&begins("u"), &begins("other"), &format!("{ends} words")]);
+}

@@ -463,6 +463,8 @@ const PI_ASIDES: &[&str] = &[
 
 const ASIDES: &[&str] = &[
     "turn/started",
+    // It waits for the other turns of its thread.
+    "turn/completed",
     "turn/diff/",
     "turn/moderation",
     "item/",

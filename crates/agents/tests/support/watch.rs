@@ -250,6 +250,10 @@ impl Watched {
         if self.thread.is_none() {
             self.thread = stated.iter().find_map(|one| one.thread.clone());
         }
+        let stated_successes = count(|one| one.success && !one.needs_whole)
+            + if self.was_whole { count(|one| one.success && one.needs_whole) } else { 0 };
+        // The driver may hold back a success while another turn is running, as on a line of its own.
+        self.is_settled = stated_successes > ends.len() || self.is_settled && ends.is_empty();
         let is_opened = actions.iter().any(|action| matches!(action, Action::TurnOpened));
         self.has_ended |= !ends.is_empty();
         if is_opened || !ends.is_empty() || count(|one| one.ends || one.begins) > 0 {
