@@ -3,13 +3,14 @@
 use crate::fail::Fail;
 use crate::{config, surroundings};
 use belay_trace::journal::{REQUEST_FILE, attempt_request_file};
+use belay_trace::read_regular;
 use belay_trace::{Store, StoredRun};
 use belaykit::RunRequest;
 use clap::Args;
 use std::collections::HashMap;
+use std::env;
 use std::io;
 use std::path::PathBuf;
-use std::{env, fs};
 
 /// The variable that names the folder of the journals.
 const STATE_DIR: &str = "BELAY_STATE_DIR";
@@ -88,7 +89,7 @@ pub(crate) fn request(run: &StoredRun) -> Result<RunRequest, Fail> {
         Fail::local(format!("cannot read the request of run {}: {error}", run.id()))
             .hint(format_args!("it should be in {}", path.display()))
     };
-    let text = fs::read(&path).map_err(|error| unreadable(&error))?;
+    let text = read_regular(&path).map_err(|error| unreadable(&error))?;
     serde_json::from_slice(&text).map_err(|error| unreadable(&error))
 }
 
@@ -110,7 +111,7 @@ pub(crate) fn redacted(request: &RunRequest) -> Option<&'static str> {
 
 /// The request of one attempt of a run, where it differs from the run's.
 pub(crate) fn attempt_request(run: &StoredRun, attempt: u32) -> Option<RunRequest> {
-    let text = fs::read(run.folder().join(attempt_request_file(attempt))).ok()?;
+    let text = read_regular(&run.folder().join(attempt_request_file(attempt))).ok()?;
     serde_json::from_slice(&text).ok()
 }
 

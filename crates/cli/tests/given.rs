@@ -5,6 +5,7 @@ use belay_testkit::fake_agent::Play;
 use insta::assert_snapshot;
 use serde_json::json;
 use std::fs;
+use std::process::Command;
 
 /// A bench with a Claude that must never be started.
 fn with_claude() -> Bench {
@@ -101,7 +102,7 @@ fn a_file_that_is_no_image_is_an_error_before_anything_starts() {
     fs::write(bench.path("project/notes.png"), "no picture").unwrap();
     for (file, want) in [
         ("none.png", "error: the image none.png: No such file or directory (os error 2)"),
-        (".", "error: the image .: no file"),
+        (".", "error: the image .: not a regular file"),
         (
             "notes.png",
             "error: the image notes.png: not an image that models take: PNG, JPEG, GIF or WebP",
@@ -164,4 +165,32 @@ fn the_answer_of_a_wanted_shape_is_the_value_alone() {
     fs::write(bench.path("project/schema.json"), schema.to_string()).unwrap();
     let args = ["run", "--format", "quiet", "--output-schema", "schema.json", "hi"];
     assert_eq!(bench.shown(&args), "exit 0\n--- stdout\n{\"colour\":\"red\"}\n--- stderr\n");
+}
+
+#[test]
+fn a_pipe_that_nothing_writes_to_is_an_error_before_anything_starts() {
+    let bench = with_claude();
+    let pipe = bench.project().join("pipe.png");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let options = ["-f", "--image", "--output-schema", "--mcp-config", "--price-file"];
+    for option in options {
+        let prompt: &[&str] = if option == "-f" { &[] } else { &["hi"] };
+        let shown = bench.shown(&[&["run", option, "pipe.png"], prompt].concat());
+        assert!(shown.starts_with("exit 2\n"), "{option}: {shown}");
+        let is_named =
+            shown.contains("nothing writes to this pipe") || shown.contains("not a regular file");
+        assert!(is_named && shown.contains("pipe.png"), "{option}: {shown}");
+    }
+}
+
+#[test]
+fn a_prompt_may_come_through_a_pipe_that_a_slow_program_fills() {
+    let bench = with_claude();
+    let pipe = bench.project().join("prompt");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let slow = "exec 3>prompt; sleep 6; echo 'say hi' >&3";
+    let mut writer = Command::new("sh").args(["-c", slow]).current_dir(bench.project()).spawn();
+    let shown = bench.shown(&["run", "--dry-run", "-f", "prompt"]);
+    writer.as_mut().unwrap().wait().unwrap();
+    assert!(shown.starts_with("exit 0\n"), "{shown}");
 }

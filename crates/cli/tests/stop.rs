@@ -3,9 +3,11 @@
 use crate::stored::{Bench, claude, hanging, hangs, id, objects, stdout, wait_for, with_claude};
 use belay_testkit::fake_agent::{Pause, Play, Signal, Until};
 use belay_testkit::recordings;
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::process::{Pid, kill_process};
 use serde_json::Value;
 use std::fs;
+use std::io::{PipeWriter, Write as _};
 
 /// The events of the newest run.
 fn events(bench: &Bench) -> Vec<Value> {
@@ -124,4 +126,32 @@ fn words_reach_the_agent_while_it_works() {
     assert!(agent.log().stdin().iter().any(|line| line.contains("spaces")));
     assert!(!bench.newest_run().join("control").exists());
     assert!(bench.shown(&["steer", "latest", " "]).starts_with("exit 2\n"));
+}
+
+/// Writes until the pipe can hold no more.
+fn fill(mut pipe: &PipeWriter) {
+    let flags = fcntl_getfl(pipe).unwrap();
+    fcntl_setfl(pipe, flags | OFlags::NONBLOCK).unwrap();
+    while pipe.write(&[b'x'; 4096]).is_ok() {}
+    fcntl_setfl(pipe, flags).unwrap();
+}
+
+#[test]
+fn whoever_goes_on_asking_does_not_put_the_end_off() {
+    // Standard error that nobody reads keeps the run from its end.
+    let bench = hanging();
+    let (output, full) = std::io::pipe().unwrap();
+    fill(&full);
+    let mut run = bench.belay(&["run", "sleep"]).stderr(full).spawn().unwrap();
+    wait_for("the run", || !bench.runs().is_empty() && count(&bench, "tool_call") == 1);
+    let pid = Pid::from_raw(i32::try_from(run.id()).unwrap()).unwrap();
+    let mut asked = 0;
+    while run.try_wait().unwrap().is_none() {
+        assert!(asked < 40, "it does not end");
+        kill_process(pid, rustix::process::Signal::INT).unwrap();
+        asked += 1;
+        std::thread::sleep(std::time::Duration::from_millis(300));
+    }
+    assert_eq!(run.wait().unwrap().code(), Some(130));
+    drop(output);
 }

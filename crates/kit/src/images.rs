@@ -2,8 +2,8 @@
 
 use crate::limits::IMAGE_BYTES_MAX;
 use belay_agents::{Image, RunRequest};
+use belay_trace::open_regular;
 use belay_trace::{Failure, FailureKind};
-use std::fs::File;
 use std::io::Read as _;
 
 /// Puts the images' content into the request.
@@ -26,11 +26,7 @@ fn read(image: &Image) -> Result<Image, Failure> {
     };
     // An agent has a working directory of its own.
     let absolute = std::path::absolute(path).map_err(|error| wrong(error.to_string()))?;
-    let file = File::open(path).map_err(|error| wrong(error.to_string()))?;
-    let metadata = file.metadata().map_err(|error| wrong(error.to_string()))?;
-    if !metadata.is_file() {
-        return Err(wrong("no file".to_owned()));
-    }
+    let file = open_regular(path).map_err(|error| wrong(error.to_string()))?;
     let mut bytes = Vec::new();
     // It may grow while it is read.
     let read = file.take(IMAGE_BYTES_MAX + 1).read_to_end(&mut bytes);

@@ -26,6 +26,7 @@ mod parts;
 mod progress;
 mod read;
 mod record;
+mod regular;
 mod running;
 mod store;
 mod tail;
@@ -58,6 +59,7 @@ pub use crate::node::{Node, NodeStatus, NodeType};
 pub use crate::overview::{Overview, SESSION_QUEUE};
 pub use crate::read::{Excess, ReadError, read_file, read_latest};
 pub use crate::record::{BlobRef, RawRef, Record, VERSION};
+pub use crate::regular::{open_regular, read_regular};
 pub use crate::running::{
     RUNNING_DIR, RunningMark, dead_runs, is_at_work, is_mark_held, running_file,
 };

@@ -2,6 +2,7 @@
 
 use crate::journal::EVENTS_FILE;
 use crate::liveness;
+use crate::regular::open_regular;
 use crate::store::{RunState, StoredRun};
 use crate::{AttemptResult, Event, Failure, FailureKind, Record, RunProcess, RunResult, Usage};
 use jiff::Timestamp;
@@ -106,7 +107,7 @@ struct Line<'a> {
 
 impl Overview {
     fn read(&mut self, run: &StoredRun) -> io::Result<()> {
-        let mut file = File::open(run.folder().join(EVENTS_FILE))?;
+        let mut file = open_regular(&run.folder().join(EVENTS_FILE))?;
         // Before the journal is read: a run that ends meanwhile has its result in it.
         let held = liveness::held(&file);
         let len = file.metadata()?.len();

@@ -3,9 +3,10 @@
 use crate::journal::{EVENTS_FILE, RUNS_DIR};
 use crate::lines::{Integrity, Lines};
 use crate::liveness::{self, Liveness};
+use crate::regular::open_regular;
 use crate::{Event, FailureKind, Record, RunProcess, RunResult, TraceId};
 use jiff::Timestamp;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write};
 use std::iter;
 use std::path::{Path, PathBuf};
@@ -227,7 +228,7 @@ impl StoredRun {
             Some(RunResult { failure: Some(failure), .. }) => RunState::Failed(failure.kind),
             _ if has_ended => RunState::Answered,
             answer => {
-                let events = File::open(self.folder.join(EVENTS_FILE))?;
+                let events = open_regular(&self.folder.join(EVENTS_FILE))?;
                 let held = liveness::held(&events);
                 let life = liveness::of(held, summary.process.as_ref(), &events);
                 RunState::without_end(life, answer.is_some())
@@ -237,7 +238,7 @@ impl StoredRun {
     }
 
     fn lines(&self) -> io::Result<Lines> {
-        Ok(Lines::new(File::open(self.folder.join(EVENTS_FILE))?))
+        Ok(Lines::new(open_regular(&self.folder.join(EVENTS_FILE))?))
     }
 
     /// Whether its process lives. It holds a lock on its events, which the system takes away when it dies.
@@ -245,7 +246,7 @@ impl StoredRun {
     /// # Errors
     /// When the journal cannot be opened.
     pub fn liveness(&self) -> io::Result<Liveness> {
-        let events = File::open(self.folder.join(EVENTS_FILE))?;
+        let events = open_regular(&self.folder.join(EVENTS_FILE))?;
         let held = liveness::held(&events);
         let mut first = Vec::new();
         BufReader::new((&events).take(FIRST_BYTES_MAX)).read_until(b'\n', &mut first)?;
@@ -318,7 +319,7 @@ mod tests {
         for (id, lines) in runs {
             let folder = state.join(RUNS_DIR).join(id);
             fs::create_dir_all(&folder).unwrap();
-            let mut file = File::create(folder.join(EVENTS_FILE)).unwrap();
+            let mut file = fs::File::create(folder.join(EVENTS_FILE)).unwrap();
             lines.iter().for_each(|line| writeln!(file, "{line}").unwrap());
         }
         let store = Store::new(&state);
@@ -337,7 +338,7 @@ mod tests {
     fn a_run_without_a_result_is_running_while_somebody_holds_it_and_has_crashed_after() {
         let (state, store) = state(&[("a1", &[started(), r#"{"v":1,"cut"#.to_owned()])]);
         let run = store.find("a1").unwrap();
-        let held = File::open(run.folder().join(EVENTS_FILE)).unwrap();
+        let held = fs::fs::File::open(run.folder().join(EVENTS_FILE)).unwrap();
         held.lock().unwrap();
         assert_eq!(run.summary().unwrap().state, RunState::Running);
         drop(held);

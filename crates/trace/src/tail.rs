@@ -1,6 +1,7 @@
 //! The records of a run as they are written.
 
 use crate::journal::EVENTS_FILE;
+use crate::regular::open_regular;
 use crate::{Record, StoredRun};
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
@@ -23,7 +24,7 @@ impl Tail {
     /// # Errors
     /// When the journal cannot be opened.
     pub fn of(run: &StoredRun) -> io::Result<Self> {
-        let file = File::open(run.folder().join(EVENTS_FILE))?;
+        let file = open_regular(&run.folder().join(EVENTS_FILE))?;
         let folder = run.folder().to_owned();
         Ok(Self { file: BufReader::with_capacity(BLOCK, file), folder, pending: Vec::new() })
     }

@@ -6,9 +6,9 @@ use crate::say::{say, warn};
 use crate::stored::{self, StateDir, unreadable};
 use belay_agents::{Candidate, Emitted, Replay as Replayed, RunRequest, Transport};
 use belay_trace::journal::input_file;
+use belay_trace::read_regular;
 use belay_trace::{AttemptStarted, Event, Record, StoredRun, Tail, exit_code};
 use clap::Args;
-use std::fs;
 use std::io::Write as _;
 
 /// Feed a run's inputs to its driver again: the same events, without an agent and without cost.
@@ -146,7 +146,7 @@ fn replayed(
 ) -> Result<Vec<Emitted>, Fail> {
     let candidate: Candidate = attempt.record.agent.parse().map_err(Fail::local)?;
     let transport: Transport = attempt.started.transport.parse().map_err(Fail::local)?;
-    let log = fs::read(run.folder().join(input_file(attempt.number))).map_err(unreadable)?;
+    let log = read_regular(&run.folder().join(input_file(attempt.number))).map_err(unreadable)?;
     let own = stored::attempt_request(run, attempt.number);
     let request = own.as_ref().unwrap_or(request);
     let replayed = Replayed::of(candidate.agent.as_ref(), request, transport, &log);

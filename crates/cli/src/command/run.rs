@@ -3,6 +3,7 @@
 pub(crate) mod ask;
 mod call;
 mod given;
+mod given_file;
 pub(crate) mod job;
 pub(crate) mod options;
 pub(crate) mod otel;

@@ -4,6 +4,7 @@ use super::document::Document;
 use super::mistake::{Mistake, Wrong};
 use super::places::Places;
 use super::setting::Which;
+use belay_trace::read_regular;
 use std::fs::{self, Metadata};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt as _;
@@ -131,7 +132,7 @@ fn text(which: Which, path: &Path) -> io::Result<String> {
         // It names programs that are run.
         return Err(refused("other users can write to it; `chmod o-w` it"));
     }
-    let bytes = fs::read(path)?;
+    let bytes = read_regular(path)?;
     String::from_utf8(bytes).map_err(|error| {
         refused(&format!("it is not UTF-8 (byte {})", error.utf8_error().valid_up_to()))
     })

@@ -3,8 +3,8 @@
 use super::{Examined, Finding, Level, login};
 use crate::{Client, program};
 use belay_agents::{Care, RunRequest, Transport};
+use belay_trace::open_regular;
 use jiff::Timestamp;
-use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
@@ -69,7 +69,7 @@ fn program_of(path: &Path, is_cron: bool) -> Finding {
 /// A script needs its interpreter.
 fn interpreter(path: &Path, paths: Option<&std::ffi::OsStr>) -> Option<Finding> {
     let mut head = Vec::new();
-    File::open(path).ok()?.take(256).read_to_end(&mut head).ok()?;
+    open_regular(path).ok()?.take(256).read_to_end(&mut head).ok()?;
     let line = head.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
     let line = String::from_utf8_lossy(line).trim().to_owned();
     let mut words = line.split_whitespace();

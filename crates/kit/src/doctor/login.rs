@@ -3,6 +3,7 @@
 use super::{Finding, Level};
 use crate::{Environment, breaker};
 use belay_agents::{Account, Agent, Login};
+use belay_trace::read_regular;
 use jiff::Timestamp;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -46,7 +47,7 @@ fn in_file(agent: &dyn Agent, path: &Path, now: Timestamp) -> Option<Finding> {
     if !data.is_file() || data.len() > FILE_BYTES_MAX {
         return problem(format!("{shown} is no login file"));
     }
-    let text = match fs::read(path) {
+    let text = match read_regular(path) {
         Ok(text) => text,
         Err(error) => return problem(format!("{shown} cannot be read: {error}")),
     };

@@ -1,10 +1,11 @@
 //! A user's own prices: `[models."lab/mock-model"]`, `input_usd_per_million = 2.0`, …
 
 use belay_agents::Tokens;
+use belay_trace::open_regular;
 use serde::Deserialize;
 use std::collections::HashMap;
+use std::io;
 use std::path::Path;
-use std::{fs, io};
 
 /// Why a price file is not used: it cannot be read, or something in it is wrong.
 #[derive(Debug, thiserror::Error)]
@@ -38,11 +39,11 @@ const BYTES_MAX: u64 = 4 << 20;
 
 pub(super) fn read(path: &Path) -> Result<String, BadPrices> {
     let unreadable = |cause| BadPrices::Unreadable { name: path.to_string_lossy().into(), cause };
-    let size = fs::metadata(path).map_err(unreadable)?.len();
-    if size > BYTES_MAX {
+    let file = open_regular(path).map_err(unreadable)?;
+    if file.metadata().map_err(unreadable)?.len() > BYTES_MAX {
         return Err(unreadable(io::Error::other("it is longer than any list of prices")));
     }
-    fs::read_to_string(path).map_err(unreadable)
+    io::read_to_string(file).map_err(unreadable)
 }
 
 /// All models of a file, by name.

@@ -1,8 +1,8 @@
 //! Time zones by their names, from tables that are part of the program: a machine may have none.
 
+use belay_trace::read_regular;
 use jiff::tz::{Offset, TimeZone, TimeZoneDatabase};
 use std::ffi::OsStr;
-use std::fs;
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -62,14 +62,14 @@ pub(crate) fn local(tz: Option<&OsStr>) -> Option<TimeZone> {
         return Some(TimeZone::UTC);
     }
     if Path::new(tz).is_absolute() {
-        return TimeZone::tzif("", &fs::read(tz).ok()?).ok();
+        return TimeZone::tzif("", &read_regular(Path::new(tz)).ok()?).ok();
     }
     database().get(tz).or_else(|_| TimeZone::posix(tz)).ok()
 }
 
 #[cfg(unix)]
 fn of_the_machine() -> Option<TimeZone> {
-    match fs::read("/etc/localtime") {
+    match read_regular(Path::new("/etc/localtime")) {
         Ok(table) => TimeZone::tzif("", &table).ok(),
         // As in many a container; everybody's clock shows UTC then.
         Err(_) => Some(TimeZone::UTC),

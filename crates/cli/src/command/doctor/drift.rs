@@ -4,6 +4,7 @@ use crate::fail::Fail;
 use crate::stored::{self, unreadable};
 use belay_agents::{New, Shapes};
 use belay_trace::journal::{Frames, InputKind, input_file};
+use belay_trace::read_regular;
 use belay_trace::{Event, Record, StoredRun, visible_line};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -62,7 +63,7 @@ fn of_run(run: &StoredRun) -> Result<Vec<Drift>, Fail> {
     for (attempt, drift) in &mut attempts {
         let Some(shapes) = Shapes::of_agent(&drift.agent) else { continue };
         // An attempt that could not be started has none.
-        let Ok(log) = fs::read(run.folder().join(input_file(*attempt))) else { continue };
+        let Ok(log) = read_regular(&run.folder().join(input_file(*attempt))) else { continue };
         let frames = Frames::new(&log);
         let said = frames.filter(|it| matches!(it.kind, InputKind::Stdout | InputKind::Sse));
         said.for_each(|frame| drift.line(&shapes, frame.bytes));

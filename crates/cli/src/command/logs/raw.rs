@@ -2,6 +2,7 @@
 
 use belay_trace::StoredRun;
 use belay_trace::journal::{Frames, InputKind, input_file};
+use belay_trace::open_regular;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -55,7 +56,7 @@ impl RawLines {
             // Asked before we read: nothing is added to an attempt when the next one has begun.
             let next = self.folder.join(input_file(self.attempt + 1)).exists();
             if self.file.is_none() {
-                match File::open(self.folder.join(input_file(self.attempt))) {
+                match open_regular(&self.folder.join(input_file(self.attempt))) {
                     Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
                     file => self.file = Some(file?),
                 }

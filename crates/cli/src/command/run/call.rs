@@ -4,8 +4,9 @@
 use super::ask::Program;
 use super::options::{Options, TransportName};
 use crate::notify::Channel;
+use belay_trace::read_regular;
 use serde::{Deserialize, Serialize};
-use std::fs::{self, OpenOptions, Permissions};
+use std::fs::{OpenOptions, Permissions};
 use std::io::Write as _;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
@@ -69,7 +70,7 @@ impl Call {
 
     /// What was noted; nothing for a run that a program of its own has started.
     pub(crate) fn read(folder: &Path) -> Self {
-        let text = fs::read(folder.join(CALL_FILE)).unwrap_or_default();
+        let text = read_regular(&folder.join(CALL_FILE)).unwrap_or_default();
         serde_json::from_slice(&text).unwrap_or_default()
     }
 

@@ -1,12 +1,12 @@
 //! What a request gives the model besides its prompt.
 
+use super::given_file;
 use belaykit::{Image, McpServer, RunRequest};
 use clap::Args;
 use clap::builder::{PathBufValueParser, TypedValueParser as _};
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Servers of tools, images, and the shape of the answer.
@@ -66,7 +66,7 @@ struct McpFile {
 
 fn servers(path: PathBuf) -> Result<BTreeMap<String, McpServer>, String> {
     let variable = |name: &str| std::env::var(name).ok();
-    let text = fs::read_to_string(&path).map_err(|error| said(&path, error))?;
+    let text = given_file::read_to_string(&path).map_err(|error| said(&path, error))?;
     let mut value = serde_json::from_str(&text).map_err(|error| said(&path, error))?;
     expand(&mut value, &variable).map_err(|error| said(&path, error))?;
     let file: McpFile = serde_json::from_value(value).map_err(|error| said(&path, error))?;
@@ -74,7 +74,7 @@ fn servers(path: PathBuf) -> Result<BTreeMap<String, McpServer>, String> {
 }
 
 fn schema(path: PathBuf) -> Result<Value, String> {
-    let text = fs::read_to_string(&path).map_err(|error| said(&path, error))?;
+    let text = given_file::read_to_string(&path).map_err(|error| said(&path, error))?;
     serde_json::from_str(&text).map_err(|error| said(&path, error))
 }
 

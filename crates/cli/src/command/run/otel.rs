@@ -2,6 +2,7 @@
 
 use crate::fail::Fail;
 use crate::surroundings;
+use belay_trace::open_regular;
 use belaykit::{BadOtlp, Client, Freeplay, Otlp, OtlpSettings, TraceContext};
 use clap::Args;
 use std::fs;
@@ -97,7 +98,7 @@ fn headers(path: &Path) -> Result<Vec<(String, String)>, Fail> {
         let words = format!("others can read the headers in {}", path.display());
         return Err(Fail::usage(words).hint(format_args!("chmod 600 {}", path.display())));
     }
-    let text = fs::read_to_string(path).map_err(cannot)?;
+    let text = open_regular(path).and_then(std::io::read_to_string).map_err(cannot)?;
     let lines =
         text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
     let pair = |line: &str| {

@@ -1,5 +1,6 @@
 //! Where the prompt comes from.
 
+use super::given_file;
 use crate::fail::Fail;
 use clap::Args;
 use std::fs;
@@ -81,7 +82,7 @@ fn nonempty(prompt: String, rest: Vec<String>) -> Result<(String, Vec<String>), 
 }
 
 fn from_file(path: &Path) -> Result<String, Fail> {
-    let read = fs::read(path);
+    let read = given_file::read(path);
     let bytes = read.map_err(|error| {
         Fail::usage(format!("cannot read the prompt file {}: {error}", path.display()))
             .hint("check the path; a prompt that begins with `-` stands after `--`")

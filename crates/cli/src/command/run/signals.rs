@@ -21,18 +21,23 @@ pub(super) type StoppedBy = watch::Receiver<Option<SignalKind>>;
 /// A second signal this soon is the same wish: a terminal and a script that both pass on one Ctrl-C.
 const SAME_WISH: Duration = Duration::from_millis(200);
 
-/// The clock of somebody who has asked more than once.
+/// How often the clock of a repeated signal is read.
 const TICK: Duration = Duration::from_millis(20);
 
-/// How long belay may take to end for somebody who has asked twice, whatever hangs: nearly two seconds, of which the
-/// agent has one for its cost and its result.
-const TWICE_TICKS: u32 = 95;
+/// The most that one reading counts: time in which belay itself stands still (Ctrl-Z, a suspended machine) is none of
+/// the agent's.
+const TICK_MAX: Duration = Duration::from_millis(100);
 
-/// How long for somebody who has asked three times: the kill is under way.
-const THRICE_TICKS: u32 = 30;
+/// How long belay may take to end after a second signal, whatever hangs: nearly two seconds, of which the agent has one
+/// for its cost and its result.
+const TWICE: Duration = Duration::from_millis(1800);
+
+/// How long after a third: the kill is under way.
+const THRICE: Duration = Duration::from_millis(500);
 
 /// How long the agent may take to be frozen before we stand still ourselves.
 const FREEZE: Duration = Duration::from_millis(200);
+
 /// Resolves at a signal that comes when the run is over: whoever shows it has been patient long enough.
 pub(super) async fn end_of_patience(mut stopped_by: StoppedBy, interrupter: Interrupter) {
     loop {
@@ -105,16 +110,20 @@ fn insist(signals: impl Iterator<Item = SignalKind>) -> io::Result<()> {
     }
     thread::Builder::new().name("belay-insist".to_owned()).spawn(move || {
         let mut wishes: Vec<Instant> = Vec::new();
-        let (mut first, mut left) = (0, None::<u32>);
+        let (mut first, mut left) = (0, None::<Duration>);
+        let mut read_at = Instant::now();
         loop {
             let _ = heard.set_read_timeout(left.map(|_| TICK));
             let came = matches!(heard.read(&mut [0; 64]), Ok(1..));
-            // In ticks, each of which is late on a machine that has far too much to do: so is all else here.
-            left = left.map(|ticks| ticks.saturating_sub(u32::from(!came)));
-            if left == Some(0) {
-                std::process::exit(128 + first);
-            }
             let now = Instant::now();
+            // What a tick has really taken: the system rounds each one up.
+            let passed = now.duration_since(read_at).min(TICK_MAX);
+            read_at = now;
+            left = left.map(|left| left.saturating_sub(passed));
+            if left == Some(Duration::ZERO) {
+                // Without the usual cleanup, which would write to an output that hangs.
+                signal_hook::low_level::exit(128 + first);
+            }
             let is_news = wishes.last().is_none_or(|last| now.duration_since(*last) >= SAME_WISH);
             if !came || !is_news {
                 continue;
@@ -123,11 +132,13 @@ fn insist(signals: impl Iterator<Item = SignalKind>) -> io::Result<()> {
                 first = i32::try_from(latest.load(Ordering::Relaxed)).unwrap_or_default();
             }
             wishes.push(now);
-            left = match wishes.len() {
-                1 => None,
-                2 => Some(TWICE_TICKS),
-                _ => Some(THRICE_TICKS),
+            let limit = match wishes.len() {
+                1 => continue,
+                2 => TWICE,
+                _ => THRICE,
             };
+            // Whoever goes on asking does not put the end off.
+            left = Some(left.map_or(limit, |left| left.min(limit)));
         }
     })?;
     Ok(())

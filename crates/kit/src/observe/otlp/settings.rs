@@ -8,9 +8,9 @@ use crate::limits::SENDER_TIMEOUT;
 use crate::observe::http::{Http, Plain, Proxies, check_address};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use belay_trace::read_regular;
 use percent_encoding::percent_decode_str;
 use std::fmt;
-use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 use ureq::tls::{PemItem, parse_pem};
@@ -295,7 +295,7 @@ fn roots(env: &Environment) -> Result<Option<Vec<ureq::tls::Certificate<'static>
     for variable in ["OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE"] {
         let Some(path) = text(env, variable) else { continue };
         let wrong = |why: String| BadOtlp::Certificate { variable, path: path.clone(), why };
-        let pem = fs::read(&path).map_err(|error| wrong(error.to_string()))?;
+        let pem = read_regular(path.as_ref()).map_err(|error| wrong(error.to_string()))?;
         let found = parse_pem(&pem).filter_map(|item| match item {
             Ok(PemItem::Certificate(certificate)) => Some(Ok(certificate)),
             Ok(_) => None,
