@@ -4,7 +4,7 @@
 use crate::real_run::{Stage, TOKENS, Way, on};
 use belay_testkit::model_server::{ModelServer, Reply, Script, Tokens};
 use belaykit::trace::CostSource;
-use belaykit::{Decision, Event, Permissions, RunRequest};
+use belaykit::{Decision, Event, Permissions, Record, RunRequest};
 use serde_json::json;
 use std::io::Write;
 use std::sync::{Arc, Mutex};
@@ -166,7 +166,9 @@ fn a_subagent_is_paid_for_once_and_its_events_are_its_own(stage: &Stage) {
     let cost: f64 = outcome.usage.models.values().filter_map(|model| model.cost_usd).sum();
     assert!((cost - outcome.usage.total_cost_usd.unwrap()).abs() < 1e-9);
     // Its responses are no turns of the main thread.
-    assert_eq!(played.of_type("turn_started").len(), 2);
+    let own = |record: &&Record| record.parent_tool_id.is_none();
+    let turns = played.records.iter().filter(own);
+    assert_eq!(turns.filter(|record| record.event.type_name() == "turn_started").count(), 2);
 }
 on!(a_subagent_is_paid_for_once_and_its_events_are_its_own: claude; claude_print);
 
