@@ -10,7 +10,7 @@ use belay_trace::{Event, EvidenceSource, Failure, Level};
 pub(crate) struct StderrTail {
     error: Option<String>,
     last: Option<String>,
-    /// How many bytes have become events.
+    /// How many bytes the events have that were made of it.
     shown: usize,
     is_flood: bool,
 }
@@ -18,6 +18,9 @@ pub(crate) struct StderrTail {
 /// How much of it becomes events: more than anybody reads. A flood stands in the log of inputs once, and not a second
 /// time in every list of events.
 const SHOWN_BYTES_MAX: usize = 256 << 10;
+
+/// What an event has besides its words, in a list of events: a flood of short lines is one as well.
+const EVENT_BYTES: usize = 200;
 
 /// Long enough for any message, short enough to keep in a failure.
 const EVIDENCE_CHARS_MAX: usize = 2000;
@@ -32,15 +35,17 @@ impl StderrTail {
             if is_error && self.error.is_none() {
                 self.error = Some(kept.clone());
             }
-            self.last = Some(kept);
-            if self.shown < SHOWN_BYTES_MAX {
-                self.shown += text.len();
+            self.shown += text.len() + EVENT_BYTES;
+            if self.shown <= SHOWN_BYTES_MAX {
                 out.event(Event::notice(Level::Info, "stderr", text));
             } else if !self.is_flood {
                 self.is_flood = true;
+                // It may be the only line.
+                out.event(Event::notice(Level::Info, "stderr", kept.as_str()));
                 let words = "standard error goes on; the rest of it is in the journal only";
                 out.event(Event::notice(Level::Warn, "stderr_flood", words));
             }
+            self.last = Some(kept);
         }
     }
 
@@ -83,5 +88,19 @@ mod tests {
         assert_eq!(codes.iter().filter(|code| **code == "stderr_flood").count(), 1);
         assert!(codes.len() * 100 < SHOWN_BYTES_MAX + 300);
         assert!(tail.words().is_some_and(|words| words.ends_with("9999")));
+    }
+
+    #[test]
+    fn of_one_line_without_end_the_beginning_is_shown() {
+        let (mut tail, mut out) = (StderrTail::default(), Out::default());
+        tail.line(&vec![b'x'; 1 << 20], &mut out);
+        let shown = out.actions.iter().map(|action| match action {
+            Action::Emit(emitted) => match &emitted.event {
+                Event::Notice(notice) => notice.text.len(),
+                _ => 0,
+            },
+            _ => 0,
+        });
+        assert!(shown.sum::<usize>() < 3000);
     }
 }

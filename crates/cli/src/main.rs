@@ -8,6 +8,7 @@ mod config;
 mod fail;
 mod figures;
 mod fit;
+mod memory;
 mod notify;
 mod page;
 mod runtime;
@@ -22,6 +23,9 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     belaykit::init();
+    if let Err(failure) = memory::fit_into_limit() {
+        return failure.report();
+    }
     // What an agent has started comes to us when both its supervisors are killed.
     belaykit_supervise::adopt_orphans();
     let arguments = match args::Cli::try_parse() {

@@ -8,6 +8,7 @@ use rustix::process::{Pid, kill_process};
 use serde_json::Value;
 use std::fs;
 use std::io::{PipeWriter, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 
 /// The events of the newest run.
 fn events(bench: &Bench) -> Vec<Value> {
@@ -154,4 +155,20 @@ fn whoever_goes_on_asking_does_not_put_the_end_off() {
     }
     assert_eq!(run.wait().unwrap().code(), Some(130));
     drop(output);
+}
+
+#[test]
+fn an_agent_that_closes_its_output_in_mid_turn_is_ended_soon() {
+    let bench = Bench::new();
+    let script = "#!/bin/sh\n\
+        echo '{\"type\":\"thread.started\",\"thread_id\":\"t1\"}'\n\
+        echo '{\"type\":\"turn.started\"}'\n\
+        exec 1>&-\nexec /bin/sleep 300\n";
+    let agent = bench.path("bin/codex");
+    fs::write(&agent, script).unwrap();
+    fs::set_permissions(&agent, fs::Permissions::from_mode(0o755)).unwrap();
+    let began = std::time::Instant::now();
+    let shown = bench.shown(&["run", "-a", "codex", "--transport", "print", "hi"]);
+    assert!(shown.contains("has closed its standard output and does not end"), "{shown}");
+    assert!(began.elapsed() < std::time::Duration::from_secs(60), "{shown}");
 }

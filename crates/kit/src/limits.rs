@@ -158,6 +158,10 @@ pub const TRACE_SHARE: u32 = 20;
 /// why it fails.
 pub const STDERR_BYTES_MAX: u64 = 3 << 20;
 
+/// How much of it is kept where its lines are short, so that the journal of a flood is at most 1.2 times as long as the
+/// flood: their frames and events count as well.
+pub const STDERR_SHORT_BYTES_MAX: u64 = 768 << 10;
+
 /// How many of those lines, and how long each may be.
 pub const STDERR_LAST_LINES: usize = 20;
 

@@ -9,6 +9,7 @@ use rustix::process::{
 };
 use std::collections::BTreeSet;
 use std::io;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -74,6 +75,16 @@ pub(crate) fn spawn_blocking(command: &mut Command) -> io::Result<Child> {
     let child = command.spawn()?;
     ours.insert(child.id());
     Ok(child)
+}
+
+/// Puts this program, with the same arguments and one variable more, in the place of this process. Returns only if that
+/// fails.
+pub fn restart_with(name: &str, value: &str) -> io::Error {
+    let mut args = std::env::args_os();
+    let own = std::env::current_exe().ok().filter(|program| program.is_file());
+    // Also when the program's file has been replaced since it was started.
+    let mut command = Command::new(own.unwrap_or_else(|| "/proc/self/exe".into()));
+    command.arg0(args.next().unwrap_or_default()).args(args).env(name, value).exec()
 }
 
 /// A program that gets this one's terminal, for a person.

@@ -44,7 +44,7 @@ use tokio::net::unix::pipe;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-pub use self::children::{adopt_orphans, foreground, reap_orphans, spawn_foreground};
+pub use self::children::{adopt_orphans, foreground, reap_orphans, restart_with, spawn_foreground};
 use self::direct::Direct;
 use self::limits::{KILLED_AGAIN, READ_BYTES, SWEEP};
 #[cfg(target_os = "linux")]

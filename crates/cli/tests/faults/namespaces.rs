@@ -102,8 +102,9 @@ fn as_the_first_process_belay_takes_in_orphans() {
 /// A sentence and a result, or at least a sentence: no panic and no signal.
 #[test]
 fn with_few_files_processes_or_memory_a_run_says_what_is_missing() {
-    let limits =
-        ["--nofile=6", "--nofile=9", "--as=60000000", "--nproc=1", "--nproc=3", "--nproc=5"];
+    let memory = [55, 60, 70, 80, 100, 150, 300].map(|mb| format!("--as={mb}000000"));
+    let others = ["--nofile=6", "--nofile=9", "--nproc=1", "--nproc=3", "--nproc=5"];
+    let limits = memory.iter().map(String::as_str).chain(others);
     for limit in limits {
         let scene = Scene::new();
         scene.bench.agent("claude", &recorded("a-text"));

@@ -25,8 +25,8 @@ const SAME_WISH: Duration = Duration::from_millis(200);
 const TICK: Duration = Duration::from_millis(20);
 
 /// The most that one reading counts: time in which belay itself stands still (Ctrl-Z, a suspended machine) is none of
-/// the agent's.
-const TICK_MAX: Duration = Duration::from_millis(100);
+/// the agent's. A machine that has far too much to do is late by less.
+const TICK_MAX: Duration = Duration::from_millis(400);
 
 /// How long belay may take to end after a second signal, whatever hangs: nearly two seconds, of which the agent has one
 /// for its cost and its result.

@@ -258,7 +258,10 @@ impl Attempt<'_> {
         for (_, id) in due {
             self.input(Input::Timer(id));
         }
-        // Behind the timers: one of them may end the turn.
+        // Behind the timers: one of them may end the turn. An alarm that is already raised is not taken back.
+        if self.alarm.is_some() {
+            return;
+        }
         if self.stop.is_none() && self.background.works() {
             self.watch_turn(now);
         } else if self.stop.is_none() {
