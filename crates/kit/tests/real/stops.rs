@@ -90,7 +90,10 @@ fn an_interrupt_in_a_tool_ends_the_run_with_its_bill(stage: &Stage) {
         way => played.used(way, 1),
     }
     assert_eq!(played.outcome().text, "I will sleep.");
-    assert_eq!(played.requests.len(), 1);
+    // Once in some runs Codex 0.169.0 tells what the response has used only when its tool has yielded, after ten
+    // seconds, and then it has asked again before we can interrupt it.
+    let most = if stage.way == Way::Codex { 2 } else { 1 };
+    assert!((1..=most).contains(&played.requests.len()), "{:#?}", played.records);
 }
 on!(an_interrupt_in_a_tool_ends_the_run_with_its_bill: claude, codex, opencode, pi, gemini, qwen, copilot; claude_print, codex_exec, pi_print);
 
