@@ -66,7 +66,8 @@ fn wrong(
     let stated = Stated::read(dialect(recording), lines[at]);
     let ends: Vec<bool> = said[at].iter().filter_map(success).collect();
     let as_stated = match ends[..] {
-        [] => !stated.ends,
+        // OpenCode's idle session ends a failed turn only once it has stayed idle.
+        [] => !stated.ends || !whole[at].iter().any(|action| success(action).is_some()),
         // It may count as failed because it no longer says that it has not.
         [success] => {
             let may_fail = path == "/is_error" || stated.needs_whole;
