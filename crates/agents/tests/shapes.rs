@@ -66,7 +66,8 @@ fn wrong(
     let stated = Stated::read(dialect(recording), lines[at]);
     let ends: Vec<bool> = said[at].iter().filter_map(success).collect();
     let as_stated = match ends[..] {
-        [] => !stated.ends,
+        // OpenCode's idle session ends a failed turn only once it has stayed idle.
+        [] => !stated.ends || !whole[at].iter().any(|action| success(action).is_some()),
         // It may count as failed because it no longer says that it has not.
         [success] => {
             let may_fail = path == "/is_error" || stated.needs_whole;
@@ -79,8 +80,14 @@ fn wrong(
     // And over ACP a mode that is not offered is not done without.
     let is_sessionless = path.starts_with("/result/modes")
         || ["/result", "/result/thread", "/result/thread/id", "/result/sessionId"].contains(&path);
-    // A turn of another thread is a subagent's.
-    let of_thread = ["/params/threadId", "/session_id", "/properties/sessionID"];
+    // A turn of another thread is a subagent's, and one of another id was asked for by another client.
+    let of_thread = [
+        "/params/threadId",
+        "/params/turn/id",
+        "/session_id",
+        "/properties",
+        "/properties/sessionID",
+    ];
     let is_anothers = of_thread.contains(&path) && ends.is_empty();
     let as_stated = as_stated || is_sessionless && ends == [false] || is_anothers;
     // What is said of an id cannot be found under another one.
@@ -158,6 +165,11 @@ fn the_app_servers_end_of_a_turn_is_one_whatever_has_become_of_its_details() {
         (r#"{"threadId":"t","turn":{"id":7,"status":"completed"}}"#, true),
         (r#"{"threadId":"t","turn":{"id":"u","status":"completed","durationMs":1.5}}"#, true),
         (r#"{"threadId":7,"turn":{"id":"u","status":"completed"}}"#, true),
+        (r#"{"threadId":"t","turn":{"id":"u","status":"completed","error":[]}}"#, true),
+        (
+            r#"{"threadId":"t","turn":{"id":"u","status":"completed","error":{"message":"x"}}}"#,
+            false,
+        ),
         (r#"{"threadId":7,"turn":{"id":"other","status":"completed"}}"#, false),
         (r#"{"threadId":"t","turn":{"id":"u","status":7}}"#, false),
         (r#"{"threadId":"t","turn":{"id":"u","status":"failed","error":{"message":7}}}"#, false),
@@ -171,6 +183,33 @@ fn the_app_servers_end_of_a_turn_is_one_whatever_has_become_of_its_details() {
             .filter_map(success)
             .collect::<Vec<_>>();
         assert_eq!(ends, [is_success], "{params}");
+    }
+}
+
+/// Its own id was taken for that of another turn, which kept the run open.
+#[test]
+fn a_turn_of_codex_that_starts_unreadably_ends_like_any_other() {
+    let server = recorded::named("codex/t-appserver");
+    let asked = br#"{"id":3,"result":{"turn":{"id":"u"}}}"#;
+    let words = br#"{"method":"item/completed","params":{"threadId":"t","turnId":"u","item":{"id":"i","type":"agentMessage","text":"Yes."}}}"#;
+    let end = br#"{"method":"turn/completed","params":{"threadId":"t","turn":{"id":"u","status":"completed"}}}"#;
+    let opened: [&[u8]; 2] =
+        [br#"{"id":1,"result":{}}"#, br#"{"id":2,"result":{"thread":{"id":"t"}}}"#];
+    for turn in ["null", "7", "[]", "{}", r#"{"id":7}"#, r#"{"id":""}"#] {
+        let begin =
+            format!(r#"{{"method":"turn/started","params":{{"threadId":"t","turn":{turn}}}}}"#);
+        let running = br#"{"method":"turn/started","params":{"threadId":"t","turn":{"id":"u"}}}"#;
+        let starts: [&[&[u8]]; 3] = [
+            &[asked, begin.as_bytes()],
+            &[begin.as_bytes(), asked],
+            &[asked, running, begin.as_bytes()],
+        ];
+        for start in starts {
+            let lines = [&opened, start, &[words, end]].concat();
+            let ends: Vec<_> =
+                answers(&server, &lines)[lines.len() - 1].iter().filter_map(success).collect();
+            assert_eq!(ends, [true], "{turn}");
+        }
     }
 }
 

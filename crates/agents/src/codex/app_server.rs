@@ -276,6 +276,9 @@ impl AppServer {
             Asked::Turn => {
                 let answer: TurnAnswer = decode(result).unwrap_or_default();
                 self.turns.asked_for(&answer.turn.id);
+                if let Some(turn) = self.turn.as_mut().filter(|turn| turn.id.is_empty()) {
+                    turn.id.clone_from(&answer.turn.id);
+                }
                 if self.turn.as_ref().is_some_and(|turn| self.turns.is_other(&turn.id)) {
                     let other = self.turn.take().map(|turn| turn.id).unwrap_or_default();
                     self.turns.started(&other);
@@ -437,7 +440,14 @@ impl AppServer {
         }
         match method {
             "turn/started" => {
-                let note: TurnNote = decode(params)?;
+                let mut note: TurnNote = decode(params)?;
+                if note.turn.id.is_empty() {
+                    // It cannot be told from the run's own turn, and another one would never be seen to end.
+                    if self.turn.is_some() {
+                        return None;
+                    }
+                    note.turn.id = self.turns.own().unwrap_or_default().to_owned();
+                }
                 match self.turns.started(&note.turn.id) {
                     true => self.turn_started(note, out),
                     false => tell_of_another("a turn that this run has not asked for begins", out),
@@ -759,6 +769,7 @@ impl AppServer {
         let Some(note) = self.completed.take() else { return };
         let earlier = self.turn.take().and_then(|turn| turn.failure);
         let failure = match (note.turn.status.as_str(), note.turn.error) {
+            ("completed", Some(error)) if error.is_blank() => None,
             // It cannot both have failed and be completed.
             ("completed", Some(error)) => {
                 Some(self.failure(&error.message, error.codex_error_info.as_ref()))

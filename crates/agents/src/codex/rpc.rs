@@ -151,6 +151,15 @@ pub(super) struct TurnError {
     pub(super) additional_details: Option<String>,
 }
 
+impl TurnError {
+    /// Returns true if nothing in it can be read.
+    pub(super) fn is_blank(&self) -> bool {
+        self.message.is_empty()
+            && self.codex_error_info.is_none()
+            && self.additional_details.is_none()
+    }
+}
+
 #[derive(Debug, Deserialize)]
 pub(super) struct ErrorNote {
     pub(super) error: TurnError,

@@ -32,8 +32,16 @@ impl Turns {
         }
     }
 
+    /// Returns the id of the run's own turn, if it is known.
+    pub(super) fn own(&self) -> Option<&str> {
+        self.ours.as_deref()
+    }
+
     /// Notes that a turn started. Returns true if it is the run's own: the one it asked for, or else the first one.
     pub(super) fn started(&mut self, id: &str) -> bool {
+        if id.is_empty() {
+            return true;
+        }
         let is_ours = self.ours.get_or_insert_with(|| id.to_owned()) == id;
         if !is_ours {
             self.other(id).is_open = true;

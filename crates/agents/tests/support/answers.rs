@@ -45,12 +45,13 @@ pub(crate) fn success(action: &Action) -> Option<bool> {
     }
 }
 
-/// True for what one line says alone. Where a response or a turn begins, sums, and what is open follow from several.
+/// True for what one line says alone. Where a response or a turn begins, sums, what is open
+/// and whether a line says anything new follow from several.
 pub(crate) fn is_of_its_line(action: &Action) -> bool {
     let derived = ["turn_started", "usage", "context", "background_tasks"];
     match action {
         Action::Emit(emitted) => !derived.contains(&emitted.event.type_name()),
-        Action::TurnOpened | Action::Timer(..) => false,
+        Action::TurnOpened | Action::Timer(..) | Action::Progress(_) => false,
         _ => true,
     }
 }

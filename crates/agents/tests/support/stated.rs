@@ -356,7 +356,8 @@ fn is_stop(part: Option<&RawValue>) -> bool {
     reason.as_deref() == Some("stop")
 }
 
-const OPENCODE_ASIDES: &[&str] = &["server.", "session.", "message.", "plugin.", "catalog."];
+const OPENCODE_ASIDES: &[&str] =
+    &["server.", "session.", "message.", "plugin.", "catalog.", "reference.", "integration."];
 
 const DOCKER_AGENT_ASIDES: &[&str] = &[
     "agent_info",
