@@ -165,8 +165,8 @@ mod tests {
         let ids = ["a-11112222", "b-01112222", "c-z01112222", "short", "d-33334444"];
         for id in ids {
             let folder = state.path().join(RUNS_DIR).join(id);
-            fs::create_dir_all(&folder).unwrap();
-            fs::write(folder.join(EVENTS_FILE), "").unwrap();
+            std::fs::create_dir_all(&folder).unwrap();
+            std::fs::write(folder.join(EVENTS_FILE), "").unwrap();
         }
         let store = Store::new(state.path());
         let short = ShortIds::of(&store.runs().unwrap());

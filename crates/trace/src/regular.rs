@@ -32,15 +32,17 @@ mod tests {
 
     #[test]
     fn what_is_no_file_is_not_opened() {
-        let folder = tempfile::tempdir().unwrap();
-        let pipe = folder.path().join("pipe");
-        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-        for path in [&pipe, folder.path(), Path::new("/dev/null")] {
+        let folder = std::env::temp_dir().join(format!("belay-regular-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let (socket, file) = (folder.join("socket"), folder.join("file"));
+        let _socket = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        for path in [socket.as_path(), folder.as_path(), Path::new("/dev/null")] {
             assert_eq!(read_regular(path).unwrap_err().to_string(), "not a regular file");
         }
-        let (file, link) = (folder.path().join("file"), folder.path().join("link"));
+        let link = folder.join("link");
         fs::write(&file, "words").unwrap();
         std::os::unix::fs::symlink(&file, &link).unwrap();
         assert_eq!(read_regular(&link).unwrap(), b"words");
+        fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -338,7 +338,7 @@ mod tests {
     fn a_run_without_a_result_is_running_while_somebody_holds_it_and_has_crashed_after() {
         let (state, store) = state(&[("a1", &[started(), r#"{"v":1,"cut"#.to_owned()])]);
         let run = store.find("a1").unwrap();
-        let held = fs::fs::File::open(run.folder().join(EVENTS_FILE)).unwrap();
+        let held = fs::File::open(run.folder().join(EVENTS_FILE)).unwrap();
         held.lock().unwrap();
         assert_eq!(run.summary().unwrap().state, RunState::Running);
         drop(held);
