@@ -37,7 +37,7 @@ impl Run {
         let marker = format!("belay-death-{way}-{name}-{}", std::process::id());
         let line = format!("sh -c 'while :; do sleep 1; done' {marker}");
         let hidden = format!("env -i setsid {line}");
-        let call = Reply::text("Working.").shell(&format!("{line} & setsid {hidden} & {line}"));
+        let call = Reply::text("Working.").shell(format!("{line} & setsid {hidden} & {line}"));
         let script = Script::new().reply(call.usage(TOKENS));
         let script = script.forever(Reply::text("Never said.").usage(TOKENS));
         let test = format!("deaths::{way}::{name}");
