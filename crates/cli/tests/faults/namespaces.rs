@@ -109,7 +109,8 @@ fn with_few_files_processes_or_memory_a_run_says_what_is_missing() {
         let scene = Scene::new();
         scene.bench.agent("claude", &recorded("a-text"));
         // Root has no limit on processes, so somebody else is asked: nobody.
-        let way = if limit.starts_with("--nproc") {
+        let of_nobody = limit.starts_with("--nproc") && rustix::process::geteuid().is_root();
+        let way = if of_nobody {
             let home = scene.bench.path("");
             let open = Command::new("chmod").args(["-R", "a+rwX"]).arg(&home).status().unwrap();
             assert!(open.success());
@@ -120,6 +121,11 @@ fn with_few_files_processes_or_memory_a_run_says_what_is_missing() {
         let output = by_way_of(&scene, &way).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
         let shown = String::from_utf8_lossy(&output.stdout);
+        // A clone in somebody's own folder is out of reach for nobody.
+        if of_nobody && matches!(output.status.code(), Some(126 | 127)) {
+            eprintln!("SKIPPED {limit}: another user cannot start belay here: {said}");
+            continue;
+        }
         assert!(!said.contains("panicked"), "{limit}: {said}");
         assert!(output.status.code().is_some(), "{limit}: {:?}: {said}", output.status);
         if output.status.code() != Some(0) {
