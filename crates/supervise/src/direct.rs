@@ -4,8 +4,6 @@ use crate::children::OwnChild;
 use crate::{Exit, LeftProcess, Pipes, Start, children, mark, tree};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use std::io;
-use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
-use std::process::{Command, ExitStatus};
 
 /// An agent in a process group of its own.
 #[derive(Debug)]
@@ -17,27 +15,15 @@ pub(crate) struct Direct {
 
 impl Direct {
     pub(crate) fn start(start: &Start<'_>, pipes: Pipes) -> io::Result<Self> {
-        let mut command = Command::new(start.program);
-        command
-            .args(start.args)
-            .env_clear()
-            .envs(start.env.iter().map(|(name, value)| (name, value)));
-        if let Some(cwd) = start.cwd {
-            command.current_dir(cwd);
-        }
-        // A group of its own: a Ctrl-C at the terminal goes to belay, which asks the agent in its own words.
-        command.process_group(0);
-        command.stdin(pipes.stdin).stdout(pipes.stdout).stderr(pipes.stderr);
-        let child = children::spawn(command)?;
+        let child = children::spawn(start.command(pipes))?;
         let agent = child.id();
         Ok(Self { child, agent, mark: mark(start.run_id) })
     }
 
     /// Waits for the agent to end. Can be called again after it was cancelled.
     pub(crate) async fn wait(&mut self) -> Exit {
-        let ended = self.child.wait().await;
-        match ended {
-            Ok(status) => exit(status),
+        match self.child.wait().await {
+            Ok(status) => status.into(),
             // Somebody else has waited for our child; it is gone all the same.
             Err(_) => Exit::Code(-1),
         }
@@ -81,13 +67,5 @@ impl Direct {
 impl Drop for Direct {
     fn drop(&mut self) {
         self.child.start_kill();
-    }
-}
-
-fn exit(status: ExitStatus) -> Exit {
-    match (status.code(), status.signal()) {
-        (Some(code), _) => Exit::Code(code),
-        (None, Some(signal)) => Exit::Signal(signal),
-        (None, None) => Exit::Code(-1),
     }
 }

@@ -35,7 +35,9 @@ use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::os::fd::OwnedFd;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, Once, PoisonError};
 use std::time::Duration;
@@ -91,6 +93,16 @@ pub enum Exit {
     Code(i32),
     /// By this signal.
     Signal(i32),
+}
+
+impl From<ExitStatus> for Exit {
+    fn from(status: ExitStatus) -> Self {
+        match (status.code(), status.signal()) {
+            (Some(code), _) => Self::Code(code),
+            (None, Some(signal)) => Self::Signal(signal),
+            (None, None) => Self::Code(-1),
+        }
+    }
 }
 
 /// A process that was there when what had started it was gone.
@@ -234,6 +246,24 @@ pub struct Start<'a> {
     pub run_id: &'a str,
 }
 
+impl Start<'_> {
+    /// The command of a child of our own, in a process group of its own: a Ctrl-C at the terminal goes to this program,
+    /// which passes it on in its own way.
+    fn command(&self, pipes: Pipes) -> Command {
+        let mut command = Command::new(self.program);
+        command
+            .args(self.args)
+            .env_clear()
+            .envs(self.env.iter().map(|(name, value)| (name, value)));
+        if let Some(cwd) = self.cwd {
+            command.current_dir(cwd);
+        }
+        command.process_group(0);
+        command.stdin(pipes.stdin).stdout(pipes.stdout).stderr(pipes.stderr);
+        command
+    }
+}
+
 /// A running program, its pipes drained from the first byte by tasks of their own.
 #[derive(Debug)]
 pub struct Process {
@@ -271,6 +301,21 @@ pub(crate) struct Pipes {
     stderr: OwnedFd,
 }
 
+impl Pipes {
+    /// Three pipes: the program's ends, and ours of its input, output and errors.
+    fn new() -> io::Result<(Self, [OwnedFd; 3])> {
+        let (stdin_theirs, stdin) = io::pipe()?;
+        let (stdout, stdout_theirs) = io::pipe()?;
+        let (stderr, stderr_theirs) = io::pipe()?;
+        let theirs = Self {
+            stdin: stdin_theirs.into(),
+            stdout: stdout_theirs.into(),
+            stderr: stderr_theirs.into(),
+        };
+        Ok((theirs, [stdin.into(), stdout.into(), stderr.into()]))
+    }
+}
+
 impl Process {
     /// Starts a program. What it prints goes to `inbox`, in order of arrival.
     ///
@@ -283,17 +328,10 @@ impl Process {
         inbox: mpsc::Sender<T>,
     ) -> io::Result<Self> {
         start.env.push((MARK.into(), start.run_id.into()));
-        let (stdin_theirs, stdin) = io::pipe()?;
-        let (stdout, stdout_theirs) = io::pipe()?;
-        let (stderr, stderr_theirs) = io::pipe()?;
-        let pipes = Pipes {
-            stdin: stdin_theirs.into(),
-            stdout: stdout_theirs.into(),
-            stderr: stderr_theirs.into(),
-        };
-        let stdin = pipe::Sender::from_owned_fd(stdin.into())?;
-        let stdout = pipe::Receiver::from_owned_fd(stdout.into())?;
-        let stderr = pipe::Receiver::from_owned_fd(stderr.into())?;
+        let (pipes, [stdin, stdout, stderr]) = Pipes::new()?;
+        let stdin = pipe::Sender::from_owned_fd(stdin)?;
+        let stdout = pipe::Receiver::from_owned_fd(stdout)?;
+        let stderr = pipe::Receiver::from_owned_fd(stderr)?;
         let (hold, why_unsupervised) = Hold::start(&start, supervisor, pipes).await?;
 
         tokio::spawn(drain(stdout, Output::Stdout, Output::StdoutEnd, inbox.clone()));

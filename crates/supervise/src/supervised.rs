@@ -107,15 +107,15 @@ impl Supervised {
                 }
             }
         });
-        let swept = swept.await.map(|()| self.swept.take());
-        match swept {
-            Ok(Some(found)) => found,
+        let is_over = swept.await.is_ok();
+        match self.swept.take() {
+            Some(found) => found,
             // Both were killed.
-            Ok(None) if !leave_running => {
+            None if is_over && !leave_running => {
                 self.be_lost();
                 crate::kill_marked(&self.mark).await
             }
-            _ => Vec::new(),
+            None => Vec::new(),
         }
     }
 

@@ -10,10 +10,9 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus};
+use std::process::Child;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -141,17 +140,8 @@ impl Tool {
     /// The system's, if it cannot be started.
     pub fn run_while(self, is_wanted: impl FnMut() -> bool) -> io::Result<Finished> {
         let until = Instant::now() + self.time;
-        let (stdin_theirs, stdin) = io::pipe()?;
-        let (stdout, stdout_theirs) = io::pipe()?;
-        let (stderr, stderr_theirs) = io::pipe()?;
-        let pipes = Pipes {
-            stdin: stdin_theirs.into(),
-            stdout: stdout_theirs.into(),
-            stderr: stderr_theirs.into(),
-        };
+        let (pipes, [stdin, stdout, stderr]) = Pipes::new()?;
         let hold = Hold::start(&self, pipes)?;
-        let (stdin, stdout, stderr) =
-            (OwnedFd::from(stdin), OwnedFd::from(stdout), OwnedFd::from(stderr));
         for end in [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()] {
             fcntl_setfl(end, fcntl_getfl(end)? | OFlags::NONBLOCK)?;
         }
@@ -462,17 +452,7 @@ struct Direct {
 
 impl Direct {
     fn start(start: &Start<'_>, pipes: Pipes) -> io::Result<Self> {
-        let mut command = Command::new(start.program);
-        command
-            .args(start.args)
-            .env_clear()
-            .envs(start.env.iter().map(|(name, value)| (name, value)));
-        if let Some(cwd) = start.cwd {
-            command.current_dir(cwd);
-        }
-        command.process_group(0);
-        command.stdin(pipes.stdin).stdout(pipes.stdout).stderr(pipes.stderr);
-        let child = children::spawn_blocking(&mut command)?;
+        let child = children::spawn_blocking(&mut start.command(pipes))?;
         let group = Pid::from_child(&child);
         Ok(Self { child, group, mark: mark(start.run_id), exit: None })
     }
@@ -481,7 +461,7 @@ impl Direct {
         if self.exit.is_none() {
             self.exit = match self.child.try_wait() {
                 Ok(None) => None,
-                Ok(Some(status)) => Some(exit(status)),
+                Ok(Some(status)) => Some(status.into()),
                 // Somebody else has waited for our child; it is gone all the same.
                 Err(_) => Some(Exit::Code(-1)),
             };
@@ -504,13 +484,5 @@ impl Direct {
         while self.exit().is_none() && Instant::now() < until {
             thread::sleep(KILLED_AGAIN);
         }
-    }
-}
-
-fn exit(status: ExitStatus) -> Exit {
-    match (status.code(), status.signal()) {
-        (Some(code), _) => Exit::Code(code),
-        (None, Some(signal)) => Exit::Signal(signal),
-        (None, None) => Exit::Code(-1),
     }
 }
