@@ -23,8 +23,8 @@ use crate::agent::{check_name, check_options};
 use crate::mcp;
 use crate::witness::Witnessed;
 use crate::{
-    Account, Agent, Capabilities, Care, Launch, Permissions, Protocol, Response, RunRequest,
-    Session, SessionFiles, StopPlan, Transport, Unsupported,
+    Account, Agent, Capabilities, Care, EffectiveMode, Launch, Permissions, Protocol, Response,
+    RunRequest, Session, SessionFiles, StopPlan, Transport, Unsupported, UserConfig,
 };
 use jiff::Timestamp;
 use preset::Preset;
@@ -170,6 +170,12 @@ impl Agent for Acp {
         self.preset.capabilities
     }
 
+    fn effective_mode(&self, config: &dyn UserConfig, args: &[String]) -> EffectiveMode {
+        let words = self.words().unwrap_or_default();
+        let args: Vec<_> = words.into_iter().skip(1).chain(args.iter().cloned()).collect();
+        self.preset.own_mode.effective(config, &args)
+    }
+
     fn launch(&self, request: &RunRequest, transport: Transport) -> Result<Launch, Unsupported> {
         let preset = self.preset;
         let ignored = check_options(self.name(), preset.capabilities, request)?;
@@ -247,6 +253,7 @@ impl Acp {
         let kept = match request.permissions {
             None | Some(Permissions::Full) => true,
             Some(Permissions::ReadOnly) => modes.read_only.is_some(),
+            Some(Permissions::Ask) => modes.ask.is_some(),
             Some(Permissions::Edit) => modes.edit.is_some(),
         };
         if kept {

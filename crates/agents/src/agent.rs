@@ -2,8 +2,8 @@
 
 use crate::shell_escape;
 use crate::{
-    Account, Capabilities, Capability, Launch, Login, Protocol, Response, RunRequest, Session,
-    SessionFiles, SessionNotes, Support,
+    Account, Capabilities, Capability, EffectiveMode, Launch, Login, Protocol, Response,
+    RunRequest, Session, SessionFiles, SessionNotes, Support, UserConfig,
 };
 use belay_trace::ToolCall;
 use jiff::Timestamp;
@@ -42,6 +42,12 @@ pub trait Agent: fmt::Debug + Send + Sync {
 
     /// What the agent can honour.
     fn capabilities(&self, transport: Transport) -> Capabilities;
+
+    /// What the agent may do in a run without [`RunRequest::permissions`], with these further arguments: by its own
+    /// default, and by the user's configuration of it.
+    fn effective_mode(&self, _config: &dyn UserConfig, _args: &[String]) -> EffectiveMode {
+        EffectiveMode::unknown("an agent whose default belay does not know")
+    }
 
     /// How to start the agent for `request`.
     ///

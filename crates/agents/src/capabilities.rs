@@ -30,6 +30,8 @@ pub enum Capability {
     Effort,
     /// [`Permissions::ReadOnly`](crate::Permissions::ReadOnly) is kept.
     PermitReadOnly,
+    /// [`Permissions::Ask`](crate::Permissions::Ask) is kept.
+    PermitAsk,
     /// [`Permissions::Edit`](crate::Permissions::Edit) is kept.
     PermitEdit,
     /// [`RunRequest::mcp_servers`](crate::RunRequest::mcp_servers).

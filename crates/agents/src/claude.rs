@@ -9,6 +9,7 @@ mod background;
 mod classify;
 mod failures;
 mod limit;
+pub(crate) mod mode;
 mod protocol;
 mod steering;
 mod system;
@@ -24,9 +25,9 @@ use crate::agent::{check_name, check_options};
 use crate::session::is_id;
 use crate::witness::Witnessed;
 use crate::{
-    Account, Agent, Background, Capabilities, Capability, Care, EnvPolicy, Launch, Login,
-    Permissions, Protocol, Response, RunRequest, Session, SessionFiles, StopPlan, Support,
-    Transport, Unsupported, mcp,
+    Account, Agent, Background, Capabilities, Capability, Care, EffectiveMode, EnvPolicy, Launch,
+    Login, Permissions, Protocol, Response, RunRequest, Session, SessionFiles, StopPlan, Support,
+    Transport, Unsupported, UserConfig, mcp,
 };
 use jiff::Timestamp;
 use serde_json::json;
@@ -90,6 +91,7 @@ const CAPABILITIES: Capabilities = Capabilities::new(&[
     (Capability::DisallowedTools, Support::Native),
     (Capability::Effort, Support::Native),
     (Capability::PermitReadOnly, Support::Native),
+    (Capability::PermitAsk, Support::Native),
     (Capability::PermitEdit, Support::Native),
     (Capability::McpServers, Support::Native),
     (Capability::Images, Support::Native),
@@ -161,6 +163,10 @@ impl Agent for Claude {
             Transport::Dialogue => CAPABILITIES,
             Transport::Print | Transport::Interactive => CAPABILITIES_PRINT,
         }
+    }
+
+    fn effective_mode(&self, config: &dyn UserConfig, args: &[String]) -> EffectiveMode {
+        mode::effective(config, args)
     }
 
     fn launch(&self, request: &RunRequest, transport: Transport) -> Result<Launch, Unsupported> {
@@ -292,6 +298,12 @@ impl Claude {
                 for tool in tools::CHANGING {
                     launch.bind("--disallowedTools", tool);
                 }
+            }
+            Some(Permissions::Ask) => {
+                launch.bind("--permission-mode", "default");
+                // A rule that asks stands above the user's own rules that allow.
+                let settings = json!({"permissions": {"ask": tools::ASKED}});
+                launch.bind("--settings", &settings.to_string());
             }
             Some(Permissions::Edit) => launch.bind("--permission-mode", "acceptEdits"),
             Some(Permissions::Full) => launch.arg("--dangerously-skip-permissions"),

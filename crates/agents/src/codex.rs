@@ -16,6 +16,7 @@ mod items;
 mod limits;
 mod mcp;
 mod meter;
+mod mode;
 mod retry;
 mod rollout;
 mod rpc;
@@ -28,9 +29,9 @@ use crate::agent::{check_name, check_options};
 use crate::session::is_id;
 use crate::witness::Witnessed;
 use crate::{
-    Account, Agent, Capabilities, Capability, Care, Effort, EnvPolicy, Launch, Login, Permissions,
-    Protocol, Response, RunRequest, Session, SessionFiles, SessionNotes, StopPlan, Support,
-    Transport, Unsupported,
+    Account, Agent, Capabilities, Capability, Care, EffectiveMode, Effort, EnvPolicy, Launch,
+    Login, Permissions, Protocol, Response, RunRequest, Session, SessionFiles, SessionNotes,
+    StopPlan, Support, Transport, Unsupported, UserConfig,
 };
 use belay_trace::ToolCall;
 use jiff::Timestamp;
@@ -82,6 +83,7 @@ const APP_SERVER: Capabilities = Capabilities::new(&[
     (Capability::DisallowedTools, Support::No),
     (Capability::Effort, Support::Native),
     (Capability::PermitReadOnly, Support::Native),
+    (Capability::PermitAsk, Support::Native),
     (Capability::PermitEdit, Support::Native),
     (Capability::McpServers, Support::Native),
     (Capability::Images, Support::Native),
@@ -109,6 +111,7 @@ const EXEC: Capabilities = Capabilities::new(&[
     (Capability::DisallowedTools, Support::No),
     (Capability::Effort, Support::Native),
     (Capability::PermitReadOnly, Support::Native),
+    (Capability::PermitAsk, Support::Native),
     (Capability::PermitEdit, Support::Native),
     (Capability::McpServers, Support::Native),
     (Capability::Images, Support::Native),
@@ -166,6 +169,10 @@ impl Agent for Codex {
             Transport::Dialogue => APP_SERVER,
             Transport::Print | Transport::Interactive => EXEC,
         }
+    }
+
+    fn effective_mode(&self, config: &dyn UserConfig, args: &[String]) -> EffectiveMode {
+        mode::effective(config, args)
     }
 
     fn launch(&self, request: &RunRequest, transport: Transport) -> Result<Launch, Unsupported> {
@@ -300,7 +307,8 @@ fn bind_effort_and_permissions(launch: &mut Launch, request: &RunRequest) {
     }
     match request.permissions {
         None => {}
-        Some(Permissions::ReadOnly) => launch.bind("--sandbox", "read-only"),
+        // Nobody can be asked in this transport; what the sandbox refuses stays refused.
+        Some(Permissions::ReadOnly | Permissions::Ask) => launch.bind("--sandbox", "read-only"),
         Some(Permissions::Edit) => launch.bind("--sandbox", "workspace-write"),
         Some(Permissions::Full) => launch.arg("--dangerously-bypass-approvals-and-sandbox"),
     }

@@ -19,10 +19,12 @@ pub(crate) mod witness;
 pub(crate) use failures::FAILURES;
 
 use crate::agent::{check_name, check_options};
+use crate::mode::mode_argument;
 use crate::witness::Witnessed;
 use crate::{
-    Account, Agent, Capabilities, Capability, Care, EnvPolicy, Launch, Permissions, Protocol,
-    Response, RunRequest, Session, SessionFiles, StopPlan, Support, Transport, Unsupported,
+    Account, Agent, Capabilities, Capability, Care, EffectiveMode, EnvPolicy, Launch, Permissions,
+    Protocol, Response, RunRequest, Session, SessionFiles, StopPlan, Support, Transport,
+    Unsupported, UserConfig,
 };
 use jiff::Timestamp;
 use std::env::consts::{ARCH, OS};
@@ -68,6 +70,7 @@ const JSON: Capabilities = Capabilities::new(&[
     (Capability::DisallowedTools, Support::Native),
     (Capability::Effort, Support::Native),
     (Capability::PermitReadOnly, Support::Native),
+    (Capability::PermitAsk, Support::Native),
     (Capability::PermitEdit, Support::Native),
     (Capability::McpServers, Support::Native),
     (Capability::Images, Support::Native),
@@ -118,6 +121,16 @@ impl Agent for Copilot {
 
     fn capabilities(&self, _transport: Transport) -> Capabilities {
         JSON
+    }
+
+    fn effective_mode(&self, _config: &dyn UserConfig, args: &[String]) -> EffectiveMode {
+        match mode_argument(args, &["--allow-*", "--deny-*", "--yolo", "--autopilot"]) {
+            Some(arg) => EffectiveMode::of_argument(arg),
+            // What the user once allowed for a folder is kept in a file whose form is not known.
+            None => {
+                EffectiveMode::between(Permissions::Ask, Permissions::Full, "copilot's default")
+            }
+        }
     }
 
     fn launch(&self, request: &RunRequest, transport: Transport) -> Result<Launch, Unsupported> {
@@ -198,8 +211,8 @@ impl Copilot {
 fn permissions(launch: &mut Launch, request: &RunRequest) {
     match request.permissions {
         None => {}
-        // A denial stands above whatever the user's own settings allow.
-        Some(Permissions::ReadOnly) => {
+        // A denial stands above whatever the user's own settings allow; no one can be asked.
+        Some(Permissions::ReadOnly | Permissions::Ask) => {
             launch.bind("--deny-tool", "shell");
             launch.bind("--deny-tool", "write");
         }

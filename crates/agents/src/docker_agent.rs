@@ -72,6 +72,7 @@ const EXEC: Capabilities = Capabilities::new(&[
     (Capability::DisallowedTools, Support::No),
     (Capability::Effort, Support::No),
     (Capability::PermitReadOnly, Support::No),
+    (Capability::PermitAsk, Support::No),
     (Capability::PermitEdit, Support::No),
     (Capability::McpServers, Support::No),
     (Capability::Images, Support::No),
@@ -167,7 +168,7 @@ fn permissions(launch: &mut Launch, request: &RunRequest) -> Result<(), Unsuppor
             launch.arg("--yolo");
             Ok(())
         }
-        Some(Permissions::ReadOnly | Permissions::Edit) => {
+        Some(Permissions::ReadOnly | Permissions::Ask | Permissions::Edit) => {
             let hint =
                 "what docker-agent may do stands in the agent's file: write it there, or use full";
             let agent = DockerAgent::NAME;

@@ -41,6 +41,7 @@ mod launch;
 mod lines;
 mod login;
 mod mcp;
+mod mode;
 mod news;
 mod opencode;
 mod parser;
@@ -74,6 +75,7 @@ pub use crate::launch::{EnvPolicy, Launch, PrivateFile, Server, StopPlan, shell_
 pub use crate::lines::{Line, LineSplitter};
 pub use crate::login::Login;
 pub use crate::mcp::McpServer;
+pub use crate::mode::{EffectiveMode, Unreadable, UserConfig};
 pub use crate::opencode::OpenCode;
 pub use crate::parser::StreamParser;
 pub use crate::pi::Pi;

@@ -10,6 +10,7 @@ mod failures;
 mod heard;
 mod mcp;
 mod meter;
+pub(crate) mod mode;
 mod parts;
 mod rest;
 mod run;
@@ -22,8 +23,9 @@ pub(crate) use failures::FAILURES;
 
 use crate::agent::{check_name, check_options};
 use crate::{
-    Account, Agent, Capabilities, Capability, Care, EnvPolicy, Launch, Login, Permissions,
-    Protocol, RunRequest, Server, Session, StopPlan, Support, Transport, Unsupported,
+    Account, Agent, Capabilities, Capability, Care, EffectiveMode, EnvPolicy, Launch, Login,
+    Permissions, Protocol, RunRequest, Server, Session, StopPlan, Support, Transport, Unsupported,
+    UserConfig,
 };
 use serde_json::json;
 use std::env::consts::{ARCH, OS};
@@ -94,6 +96,7 @@ const SERVE: Capabilities = Capabilities::new(&[
     (Capability::DisallowedTools, Support::No),
     (Capability::Effort, Support::Native),
     (Capability::PermitReadOnly, Support::Native),
+    (Capability::PermitAsk, Support::Native),
     (Capability::PermitEdit, Support::Native),
     (Capability::McpServers, Support::Native),
     (Capability::Images, Support::Native),
@@ -121,6 +124,7 @@ const RUN: Capabilities = Capabilities::new(&[
     (Capability::DisallowedTools, Support::No),
     (Capability::Effort, Support::Native),
     (Capability::PermitReadOnly, Support::Native),
+    (Capability::PermitAsk, Support::Native),
     (Capability::PermitEdit, Support::Native),
     (Capability::McpServers, Support::Native),
     (Capability::Images, Support::Native),
@@ -195,6 +199,10 @@ impl Agent for OpenCode {
             Transport::Dialogue => SERVE,
             Transport::Print | Transport::Interactive => RUN,
         }
+    }
+
+    fn effective_mode(&self, config: &dyn UserConfig, args: &[String]) -> EffectiveMode {
+        mode::effective(config, args)
     }
 
     fn launch(&self, request: &RunRequest, transport: Transport) -> Result<Launch, Unsupported> {
@@ -301,13 +309,14 @@ impl OpenCode {
 
 /// What OpenCode may do, in its own rules; what is beyond them is denied.
 fn rules(request: &RunRequest) -> Option<String> {
-    let edit = match request.permissions? {
-        Permissions::ReadOnly => "deny",
-        Permissions::Edit => "allow",
+    let (edit, beyond) = match request.permissions? {
+        Permissions::ReadOnly => ("deny", "deny"),
+        Permissions::Ask => ("ask", "ask"),
+        Permissions::Edit => ("allow", "deny"),
         Permissions::Full => return None,
     };
     let mut rules =
-        json!({"edit": edit, "bash": "deny", "webfetch": "deny", "external_directory": "deny"});
+        json!({"edit": edit, "bash": beyond, "webfetch": beyond, "external_directory": beyond});
     if request.permissions == Some(Permissions::ReadOnly) {
         for name in request.mcp_servers.keys() {
             rules[format!("{name}_*")] = "ask".into();

@@ -20,10 +20,12 @@ mod wire;
 pub(crate) use failures::FAILURES;
 
 use crate::agent::{check_name, check_options};
+use crate::mode::mode_argument;
 use crate::witness::Witnessed;
 use crate::{
-    Account, Agent, Capabilities, Capability, Care, EnvPolicy, Launch, Login, Permissions,
-    Protocol, RunRequest, Session, SessionFiles, StopPlan, Support, Transport, Unsupported,
+    Account, Agent, Capabilities, Capability, Care, EffectiveMode, EnvPolicy, Launch, Login,
+    Permissions, Protocol, RunRequest, Session, SessionFiles, StopPlan, Support, Transport,
+    Unsupported, UserConfig,
 };
 
 /// Pi, the CLI `pi`.
@@ -87,6 +89,7 @@ const RPC: Capabilities = Capabilities::new(&[
     (Capability::DisallowedTools, Support::Native),
     (Capability::Effort, Support::Native),
     (Capability::PermitReadOnly, Support::Native),
+    (Capability::PermitAsk, Support::No),
     (Capability::PermitEdit, Support::No),
     (Capability::McpServers, Support::Native),
     (Capability::Images, Support::Native),
@@ -160,6 +163,13 @@ impl Agent for Pi {
         match transport {
             Transport::Dialogue => RPC,
             Transport::Print | Transport::Interactive => JSON,
+        }
+    }
+
+    fn effective_mode(&self, _config: &dyn UserConfig, args: &[String]) -> EffectiveMode {
+        match mode_argument(args, &["--tools", "-t", "--no-*", "-nt", "-nbt", "--exclude-tools"]) {
+            Some(arg) => EffectiveMode::of_argument(arg),
+            None => EffectiveMode::known(Permissions::Full, "pi asks no one and has no sandbox"),
         }
     }
 
@@ -261,6 +271,10 @@ fn permissions(launch: &mut Launch, request: &RunRequest) -> Result<(), Unsuppor
             launch.pair("--tools", READ_ONLY);
             launch.arg("--no-mcp");
             Ok(())
+        }
+        Some(Permissions::Ask) => {
+            let hint = "pi asks no one before it acts: use read-only or full";
+            Err(Unsupported { agent: Pi::NAME, option: "permissions", hint: Some(hint) })
         }
         Some(Permissions::Edit) => {
             let hint = "pi cannot keep edits inside the working directory: use read-only or full";

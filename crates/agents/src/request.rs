@@ -217,16 +217,18 @@ impl FromStr for Effort {
     }
 }
 
-/// What an agent may do without being asked further.
+/// What an agent may do without being asked further; the strictest mode is the least.
 ///
 /// A permission that the agent asks for beyond this is denied at once, with an event, unless the caller
 /// answers permission requests itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Permissions {
     /// Look, and change nothing.
     ReadOnly,
+    /// Ask before anything but looking. Without a handler for permissions everything that is asked for is denied.
+    Ask,
     /// Change files in the working directory.
     Edit,
     /// Anything, unasked. Only for machines that may be lost.
@@ -235,12 +237,13 @@ pub enum Permissions {
 
 impl Permissions {
     /// The modes, strictest first.
-    pub const ALL: [Self; 3] = [Self::ReadOnly, Self::Edit, Self::Full];
+    pub const ALL: [Self; 4] = [Self::ReadOnly, Self::Ask, Self::Edit, Self::Full];
 
     /// The name on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::ReadOnly => "read-only",
+            Self::Ask => "ask",
             Self::Edit => "edit",
             Self::Full => "full",
         }
@@ -258,7 +261,9 @@ impl FromStr for Permissions {
 
     fn from_str(name: &str) -> Result<Self, String> {
         let found = Self::ALL.into_iter().find(|permissions| permissions.name() == name);
-        found.ok_or_else(|| format!("`{name}` is no permission mode: use read-only, edit or full"))
+        found.ok_or_else(|| {
+            format!("`{name}` is no permission mode: use read-only, ask, edit or full")
+        })
     }
 }
 

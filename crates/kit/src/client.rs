@@ -4,6 +4,7 @@ use crate::error::UNSUPPORTED;
 use crate::failover::Policy;
 use crate::feed::feed;
 use crate::journal::{Durability, Journal};
+use crate::mode_bound::ModeBound;
 use crate::observe::queue::ObserverHandle;
 use crate::runner::{Command, Runner};
 use crate::schema::Schema;
@@ -361,9 +362,10 @@ impl Client {
         loaded.map_err(|failure| self.error(failure))?;
         let mut missing = None;
         let mut found = false;
+        let bound = ModeBound::of(self, request).map_err(|failure| self.error(failure))?;
         for n in 0..self.chain().count() {
             let turn = self.turn(n);
-            match turn.check_one(request, n) {
+            match turn.check_one(&bound.apply(request, n), n) {
                 Ok(()) => found = true,
                 // Another one may be there.
                 Err(failure) if is_missing(failure.kind) => {

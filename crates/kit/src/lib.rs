@@ -18,6 +18,7 @@ mod interactive;
 mod journal;
 mod json_text;
 pub mod limits;
+mod mode_bound;
 pub mod observe;
 mod price;
 mod program;
@@ -71,9 +72,9 @@ pub use crate::traces::{NotObserved, Phase, Trace, TraceSession};
 pub use belay_agents::Acp;
 pub use belay_agents::{
     AGENTS, Account, Agent, Background, BackgroundParseError, BadIdleLimits, Candidate,
-    Capabilities, Capability, Care, Claude, Codex, Copilot, DockerAgent, Effort, IdleLimits, Image,
-    McpServer, OpenCode, Permissions, Pi, Response, RunRequest, Session, Support, Tokens,
-    Transport, Unsupported, WhenInUse, shell_escape,
+    Capabilities, Capability, Care, Claude, Codex, Copilot, DockerAgent, EffectiveMode, Effort,
+    IdleLimits, Image, McpServer, OpenCode, Permissions, Pi, Response, RunRequest, Session,
+    Support, Tokens, Transport, Unsupported, WhenInUse, shell_escape,
 };
 pub use belay_trace as trace;
 pub use belay_trace::{

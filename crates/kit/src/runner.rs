@@ -240,6 +240,10 @@ impl Runner {
         let ready = check_request(&self.request)
             .and_then(|()| images::load(&mut self.request))
             .and_then(|()| self.read_schema());
+        let ready = match ready {
+            Ok(()) => self.chain.bind(&self.request).await,
+            wrong => wrong,
+        };
         // Before the journal: a session that is in use costs nothing, and leaves nothing behind.
         let ready = match ready {
             Ok(()) => self.claim_session().await,

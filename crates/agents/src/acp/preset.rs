@@ -7,6 +7,7 @@ mod gemini;
 mod generic;
 mod goose;
 mod opencode;
+mod own_mode;
 mod pi_acp;
 mod qwen;
 
@@ -47,6 +48,8 @@ pub(super) struct Preset {
     /// Words of a failure by which a limit is that of one model alone.
     pub(super) model_limits: &'static [&'static str],
     pub(super) modes: Modes,
+    /// What it may do in a run that does not say.
+    pub(super) own_mode: own_mode::OwnMode,
     pub(super) usage: Usage,
     /// Where the agent itself writes down all that was used: better than what its stream tells.
     pub(super) session_file: Option<SessionFile>,
@@ -76,6 +79,7 @@ pub(super) struct Login {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Modes {
     pub(super) read_only: Option<&'static str>,
+    pub(super) ask: Option<&'static str>,
     pub(super) edit: Option<&'static str>,
     pub(super) full: Option<&'static str>,
 }
@@ -84,6 +88,7 @@ impl Modes {
     pub(super) fn of(self, permissions: Option<Permissions>) -> Option<&'static str> {
         match permissions? {
             Permissions::ReadOnly => self.read_only,
+            Permissions::Ask => self.ask,
             Permissions::Edit => self.edit,
             Permissions::Full => self.full,
         }
@@ -238,7 +243,7 @@ impl Preset {
         let trusts = match request.permissions {
             Some(Permissions::Edit | Permissions::Full) => true,
             None => !request.mcp_servers.is_empty(),
-            Some(Permissions::ReadOnly) => false,
+            Some(Permissions::ReadOnly | Permissions::Ask) => false,
         };
         self.trust_flag.filter(|_| trusts)
     }

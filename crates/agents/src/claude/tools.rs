@@ -11,6 +11,10 @@ use std::time::Duration;
 pub(super) const CHANGING: [&str; 6] =
     ["Edit", "Write", "NotebookEdit", "Bash", "PowerShell", "Monitor"];
 
+/// The tools that ask in a run that may do nothing unasked: those, and what reaches the network.
+pub(super) const ASKED: [&str; 8] =
+    ["Edit", "Write", "NotebookEdit", "Bash", "PowerShell", "Monitor", "WebFetch", "WebSearch"];
+
 /// What a tool can do, by the names of 2.1.x; a tool that is not known may do anything.
 pub(super) fn kind(name: &str) -> ToolKind {
     match name {

@@ -343,7 +343,9 @@ impl AppServer {
         let (sandbox, approval) = match request.permissions {
             None => (None, None),
             // On request: what lies beyond is asked for, and the run's policy answers.
-            Some(Permissions::ReadOnly) => (Some("read-only"), Some("on-request")),
+            Some(Permissions::ReadOnly | Permissions::Ask) => {
+                (Some("read-only"), Some("on-request"))
+            }
             Some(Permissions::Edit) => (Some("workspace-write"), Some("on-request")),
             Some(Permissions::Full) => (Some("danger-full-access"), Some("never")),
         };

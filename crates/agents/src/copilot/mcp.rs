@@ -28,7 +28,7 @@ pub(super) fn bind(launch: &mut Launch, request: &RunRequest) -> Result<(), Unsu
     for name in servers.keys() {
         match request.permissions {
             Some(Permissions::ReadOnly) => launch.bind("--deny-tool", name),
-            Some(Permissions::Edit) | None => launch.bind("--allow-tool", name),
+            Some(Permissions::Ask | Permissions::Edit) | None => launch.bind("--allow-tool", name),
             Some(Permissions::Full) => {}
         }
     }

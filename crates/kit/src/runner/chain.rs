@@ -10,6 +10,7 @@ use super::{Caller, Runner};
 use crate::aside;
 use crate::failover::{Ended, Link, Next, Now, Open, State};
 use crate::handover;
+use crate::mode_bound::ModeBound;
 use belay_agents::{Agent, AttemptEnd, Capability, RunRequest, Session, Support};
 use belay_trace::{
     AttemptSummary, Context, Effects, Event, Failure, FailureKind, Interrupted, Level, Retry,
@@ -17,7 +18,11 @@ use belay_trace::{
 };
 use jiff::Timestamp;
 use std::sync::Arc;
-use tokio::time::Instant;
+use std::time::Duration;
+use tokio::time::{Instant, timeout};
+
+/// How long the configuration of agents may take to be read; their files may be on a disk that hangs.
+const CONFIG_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// The chain of one run.
 pub(super) struct Chain {
@@ -30,6 +35,8 @@ pub(super) struct Chain {
     pub(super) shut: Vec<Option<Shut>>,
     /// The request as the caller made it; the runner's own is that of the attempt.
     original: RunRequest,
+    /// What the first candidate may do, which binds the others.
+    bound: ModeBound,
     /// The attempts so far.
     pub(super) summaries: Vec<AttemptSummary>,
     /// What was seen of the work, for whoever takes over.
@@ -63,6 +70,7 @@ impl Chain {
             watch: Watch::new(client, request, run_id),
             shut: Vec::new(),
             original: request.clone(),
+            bound: ModeBound::default(),
             summaries: Vec::new(),
             work: handover::Work::default(),
             base: handover::Base::default(),
@@ -75,6 +83,24 @@ impl Chain {
     /// The request as it is when everything that it names was read.
     pub(super) fn request(&mut self, request: &RunRequest) {
         self.original = request.clone();
+    }
+
+    /// Finds out what the candidates may do, and binds them to what the first one may.
+    pub(super) async fn bind(&mut self, request: &RunRequest) -> Result<(), Failure> {
+        if !self.has_others() {
+            return Ok(());
+        }
+        let (client, request) = (self.client.clone(), request.clone());
+        let looking = aside::begin(move || ModeBound::of(&client, &request));
+        self.bound = match timeout(CONFIG_TIME_MAX, looking).await {
+            Ok(Some(bound)) => bound?,
+            Ok(None) | Err(_) => {
+                let words = "what the agents of the chain may do could not be read from their configuration; \
+                             say it with --permit";
+                return Err(Failure::new(FailureKind::LocalIo, words));
+            }
+        };
+        Ok(())
     }
 
     /// True if the candidate's agent is the one whose turn it is.
@@ -340,6 +366,11 @@ impl Runner {
         request.model = own_model(&self.chain.original, to).map(str::to_owned);
         self.client = self.chain.client.turn(to);
         request = self.client.own(&request);
+        if let Some(mode) = self.chain.bound.mode(to) {
+            request.permissions = Some(mode);
+            let words = self.chain.bound.words(self.client.agent_name(), mode);
+            self.publisher.event(Event::notice(Level::Info, "permit_bound", words));
+        }
         let kind = last.failure.as_ref().map_or(FailureKind::Unknown, |failure| failure.kind);
         match start {
             Start::Resume => {

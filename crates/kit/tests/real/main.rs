@@ -19,6 +19,7 @@ mod journal;
 mod mcp;
 mod otel;
 mod party;
+mod permissions;
 mod pi;
 mod pi_run;
 mod real_run;

@@ -1,6 +1,7 @@
 //! `claude-agent-acp`: Claude Code behind ACP, by the agent SDK.
 
 use super::generic::{CONFINING, PLAIN};
+use super::own_mode::OwnMode;
 use super::{Login, Modes, Preset, Rule, Usage};
 use crate::{Capability, Care, claude};
 
@@ -23,7 +24,8 @@ pub(in crate::acp) static CLAUDE_AGENT_ACP: Preset = Preset {
         tried: Some(("0.100.0", "0.100.0")),
     },
     // The user's own allow rules reach into its `plan`, and there is no way to take tools away.
-    modes: Modes { read_only: None, edit: Some("acceptEdits"), full: None },
+    modes: Modes { read_only: None, ask: None, edit: Some("acceptEdits"), full: None },
+    own_mode: OwnMode::Of(claude::mode::effective),
     // Right for the prompt itself; the title that it asks a model for is told nowhere.
     usage: Usage {
         rule: Rule::PerPrompt,
@@ -33,6 +35,6 @@ pub(in crate::acp) static CLAUDE_AGENT_ACP: Preset = Preset {
     },
     asides: &["_auth/status_update"],
     driver: Some("claude"),
-    capabilities: CONFINING.without(&[Capability::PermitReadOnly]),
+    capabilities: CONFINING.without(&[Capability::PermitReadOnly, Capability::PermitAsk]),
     ..PLAIN
 };

@@ -26,6 +26,7 @@ pub(in crate::acp) static CODEX_ACP: Preset = Preset {
     },
     modes: Modes {
         read_only: Some("read-only"),
+        ask: Some("read-only"),
         edit: Some("workspace-write"),
         full: Some("agent-full-access"),
     },

@@ -1,9 +1,10 @@
 //! `copilot --acp`: GitHub Copilot behind ACP.
 
 use super::generic::{CONFINING, PLAIN};
+use super::own_mode::OwnMode;
 use super::{Login, OwnWords, Preset, Rule, Usage};
 use crate::acp::session_file;
-use crate::{Capability, Care, copilot};
+use crate::{Capability, Care, Permissions, copilot};
 
 /// Measured on 1.0.102 (`docs/agents/acp.md`).
 pub(in crate::acp) static COPILOT: Preset = Preset {
@@ -42,6 +43,11 @@ pub(in crate::acp) static COPILOT: Preset = Preset {
         ..OwnWords::NONE
     },
     driver: Some("copilot"),
-    capabilities: CONFINING.without(&[Capability::PermitReadOnly, Capability::PermitEdit]),
+    capabilities: CONFINING.without(&[
+        Capability::PermitReadOnly,
+        Capability::PermitAsk,
+        Capability::PermitEdit,
+    ]),
+    own_mode: OwnMode::Between(Permissions::Ask, Permissions::Full),
     ..PLAIN
 };

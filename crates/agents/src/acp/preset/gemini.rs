@@ -1,8 +1,9 @@
 //! Gemini CLI.
 
+use super::own_mode::{OwnMode, Settings};
 use super::{Login, Modes, OwnWords, Preset, Quirks, Rule, Usage};
 use crate::acp::{failures, session_file};
-use crate::{Capabilities, Capability, Care, Support};
+use crate::{Capabilities, Capability, Care, Permissions, Support};
 
 /// Measured on 0.61.0 (`docs/agents/gemini.md`).
 pub(in crate::acp) static GEMINI: Preset = Preset {
@@ -52,7 +53,25 @@ pub(in crate::acp) static GEMINI: Preset = Preset {
         log_in: "start gemini and choose a login, or set GEMINI_API_KEY",
         tried: Some(("0.57.0", "0.61.0")),
     },
-    modes: Modes { read_only: Some("plan"), edit: Some("autoEdit"), full: Some("yolo") },
+    modes: Modes {
+        read_only: Some("plan"),
+        ask: Some("default"),
+        edit: Some("autoEdit"),
+        full: Some("yolo"),
+    },
+    own_mode: OwnMode::Settings(Settings {
+        folder: ".gemini",
+        variable: "",
+        names_at: &["/general/defaultApprovalMode", "/tools/approvalMode"],
+        allowed_at: &["/tools/allowed", "/allowedTools"],
+        names: &[
+            ("plan", Permissions::ReadOnly, Permissions::Ask),
+            ("default", Permissions::Ask, Permissions::Ask),
+            ("auto_edit", Permissions::Edit, Permissions::Edit),
+            ("yolo", Permissions::Full, Permissions::Full),
+        ],
+        default: (Permissions::Ask, Permissions::Ask),
+    }),
     usage: Usage { rule: Rule::Quota, input_has_cached: true, thoughts_apart: false, exact: false },
     session_file: Some(session_file::GEMINI),
     failures: &failures::GEMINI,
@@ -83,6 +102,7 @@ pub(in crate::acp) static GEMINI: Preset = Preset {
         (Capability::DisallowedTools, Support::No),
         (Capability::Effort, Support::No),
         (Capability::PermitReadOnly, Support::Native),
+        (Capability::PermitAsk, Support::Native),
         (Capability::PermitEdit, Support::Native),
         (Capability::McpServers, Support::Native),
         (Capability::Images, Support::Native),

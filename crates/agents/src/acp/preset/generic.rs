@@ -1,5 +1,6 @@
 //! Any program that nobody has looked at.
 
+use super::own_mode::OwnMode;
 use super::{Login, Modes, OwnWords, Preset, Quirks, Rule, Usage};
 use crate::acp::failures;
 use crate::{Capabilities, Capability, Care, Support};
@@ -34,7 +35,8 @@ pub(super) const PLAIN: Preset = Preset {
     litter: &[],
     login: Login { home_env: "", home: "", files: &[], variables: KEYS },
     care: Care::NONE,
-    modes: Modes { read_only: None, edit: None, full: None },
+    modes: Modes { read_only: None, ask: None, edit: None, full: None },
+    own_mode: OwnMode::Unknown,
     usage: Usage {
         rule: Rule::PerPrompt,
         input_has_cached: false,
@@ -55,6 +57,7 @@ pub(super) const PLAIN: Preset = Preset {
 /// Who knows nothing of an agent cannot say what it permits itself, or how large its window is.
 pub(super) const GENERIC_CAPABILITIES: Capabilities = CONFINING.without(&[
     Capability::PermitReadOnly,
+    Capability::PermitAsk,
     Capability::PermitEdit,
     Capability::ReportedWindow,
 ]);
@@ -72,6 +75,7 @@ pub(super) const CONFINING: Capabilities = Capabilities::new(&[
     (Capability::DisallowedTools, Support::No),
     (Capability::Effort, Support::No),
     (Capability::PermitReadOnly, Support::Native),
+    (Capability::PermitAsk, Support::Native),
     (Capability::PermitEdit, Support::Native),
     (Capability::McpServers, Support::Native),
     (Capability::Images, Support::Native),

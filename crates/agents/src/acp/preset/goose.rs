@@ -1,6 +1,7 @@
 //! Goose.
 
 use super::generic::GENERIC_CAPABILITIES;
+use super::own_mode::OwnMode;
 use super::{Login, Modes, OwnWords, Preset, Quirks, Rule, Usage};
 use crate::Care;
 use crate::acp::failures;
@@ -45,7 +46,8 @@ pub(in crate::acp) static GOOSE: Preset = Preset {
         log_in: "goose configure",
         tried: None,
     },
-    modes: Modes { read_only: None, edit: None, full: None },
+    modes: Modes { read_only: None, ask: None, edit: None, full: None },
+    own_mode: OwnMode::Unknown,
     usage: Usage {
         rule: Rule::PerPrompt,
         input_has_cached: false,

@@ -1,6 +1,7 @@
 //! `opencode acp`: OpenCode behind ACP.
 
 use super::generic::{CONFINING, PLAIN};
+use super::own_mode::OwnMode;
 use super::{Login, Preset, Quirks, Rule, Usage};
 use crate::{Capability, Care, opencode};
 
@@ -32,6 +33,11 @@ pub(in crate::acp) static OPENCODE: Preset = Preset {
     },
     quirks: Quirks { arguments_come_late: true, ..Quirks::NONE },
     driver: Some("opencode"),
-    capabilities: CONFINING.without(&[Capability::PermitReadOnly, Capability::PermitEdit]),
+    capabilities: CONFINING.without(&[
+        Capability::PermitReadOnly,
+        Capability::PermitAsk,
+        Capability::PermitEdit,
+    ]),
+    own_mode: OwnMode::Of(opencode::mode::effective),
     ..PLAIN
 };

@@ -1,9 +1,10 @@
 //! `pi-acp`: Pi behind ACP, by its RPC mode.
 
 use super::generic::{CONFINING, PLAIN};
+use super::own_mode::OwnMode;
 use super::{Login, OwnWords, Preset, Quirks, Rule, Usage};
 use crate::acp::session_file;
-use crate::{Capability, Care, pi};
+use crate::{Capability, Care, Permissions, pi};
 
 /// Measured on 0.0.34 with Pi 1.5.2 (`docs/agents/acp.md`).
 pub(in crate::acp) static PI_ACP: Preset = Preset {
@@ -47,8 +48,10 @@ pub(in crate::acp) static PI_ACP: Preset = Preset {
     // It takes servers of tools and does nothing with them.
     capabilities: CONFINING.without(&[
         Capability::PermitReadOnly,
+        Capability::PermitAsk,
         Capability::PermitEdit,
         Capability::McpServers,
     ]),
+    own_mode: OwnMode::Between(Permissions::Full, Permissions::Full),
     ..PLAIN
 };

@@ -1,8 +1,9 @@
 //! Qwen Code.
 
+use super::own_mode::{OwnMode, Settings};
 use super::{Login, Modes, OwnWords, Preset, Quirks, Rule, Usage};
 use crate::acp::{failures, session_file};
-use crate::{Capabilities, Capability, Care, Support};
+use crate::{Capabilities, Capability, Care, Permissions, Support};
 
 /// Measured on 0.24.4 (`docs/agents/qwen.md`).
 pub(in crate::acp) static QWEN: Preset = Preset {
@@ -49,7 +50,22 @@ pub(in crate::acp) static QWEN: Preset = Preset {
         log_in: "start qwen and choose a login, or set OPENAI_API_KEY and OPENAI_BASE_URL",
         tried: Some(("0.23.4", "0.24.4")),
     },
-    modes: Modes { read_only: Some("plan"), edit: None, full: Some("yolo") },
+    modes: Modes { read_only: Some("plan"), ask: Some("default"), edit: None, full: Some("yolo") },
+    // Its default lets a model judge what is harmless.
+    own_mode: OwnMode::Settings(Settings {
+        folder: ".qwen",
+        variable: "QWEN_HOME",
+        names_at: &["/tools/approvalMode"],
+        allowed_at: &["/tools/allowed", "/permissions/allow"],
+        names: &[
+            ("plan", Permissions::ReadOnly, Permissions::Ask),
+            ("default", Permissions::Ask, Permissions::Ask),
+            ("auto-edit", Permissions::Edit, Permissions::Full),
+            ("auto", Permissions::Ask, Permissions::Full),
+            ("yolo", Permissions::Full, Permissions::Full),
+        ],
+        default: (Permissions::Ask, Permissions::Full),
+    }),
     // What its classifier of risky commands and its memory have used stands in the file alone.
     usage: Usage {
         rule: Rule::EachResponse,
@@ -76,6 +92,7 @@ pub(in crate::acp) static QWEN: Preset = Preset {
         (Capability::DisallowedTools, Support::No),
         (Capability::Effort, Support::No),
         (Capability::PermitReadOnly, Support::Native),
+        (Capability::PermitAsk, Support::Native),
         (Capability::PermitEdit, Support::No),
         (Capability::McpServers, Support::Native),
         (Capability::Images, Support::Native),
