@@ -59,6 +59,9 @@ impl Resume {
         let when = self.in_use.when();
         let session = session::of_run(&account, self.branch(), when)?;
         let mut request = stored::request(&run)?;
+        if request.permissions.is_none() {
+            request.permissions = account.bound_to(&run);
+        }
         let call = Call::read(run.folder());
         let folder = self.options.ask.cwd.as_deref().or(request.cwd.as_deref());
         let wanted =

@@ -2,7 +2,7 @@
 
 use super::{Examined, Finding, Level, login};
 use crate::{Client, program};
-use belay_agents::{Care, RunRequest, Transport};
+use belay_agents::{Care, EffectiveMode, Permissions, RunRequest, Transport};
 use belay_trace::open_regular;
 use jiff::Timestamp;
 use std::io::Read as _;
@@ -44,7 +44,30 @@ impl Client {
                 .hint(care.install),
         });
         findings.push(login::look(turn.agent.as_ref(), &turn.env, Timestamp::now()));
+        let mode = turn.effective_mode(&RunRequest::new(""));
+        findings.push(permissions(&mode));
         examined
+    }
+}
+
+/// What a run may do that does not say.
+fn permissions(mode: &EffectiveMode) -> Finding {
+    let source = &mode.source;
+    match mode.mode() {
+        Some(Permissions::Full) => {
+            let words = format!("anything, unasked, in a run without --permit ({source})");
+            Finding::new(Level::Note, "permissions", words)
+        }
+        Some(known) => {
+            Finding::ok("permissions", format!("{known} in a run without --permit ({source})"))
+        }
+        None => {
+            let words = format!(
+                "in a run without --permit between {} and {} ({source})",
+                mode.at_least, mode.at_most
+            );
+            Finding::new(Level::Note, "permissions", words)
+        }
     }
 }
 

@@ -30,7 +30,9 @@ fn is_held(from: &'static str, to: &'static str, test: &str) {
     assert!(asked > 0, "{to} was started: {:#?}", seen.records);
     assert!(!sandbox.project().join("marker").exists(), "{to} ran a command: {:#?}", seen.records);
     let bound = seen.records.iter().filter_map(|record| match &record.event {
-        Event::Notice(notice) if notice.code.as_deref() == Some("permit_bound") => Some(&notice.text),
+        Event::Notice(notice) if notice.code.as_deref() == Some("permit_bound") => {
+            Some(&notice.text)
+        }
         _ => None,
     });
     let words: Vec<_> = bound.collect();

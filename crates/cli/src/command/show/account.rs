@@ -7,7 +7,7 @@ use crate::stored::{self, unreadable};
 use belay_trace::{
     AttemptEnded, Event, Failure, Record, RunState, Store, StoredRun, Usage, visible, visible_line,
 };
-use belaykit::Session;
+use belaykit::{Permissions, Session};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -76,6 +76,12 @@ struct Attempt {
 }
 
 impl Account {
+    /// What the agent of the session was held to, since it was not the first of its chain.
+    pub(crate) fn bound_to(&self, run: &StoredRun) -> Option<Permissions> {
+        let its = self.attempts.iter().rev().find(|attempt| attempt.agent == self.agent)?;
+        stored::attempt_request(run, its.attempt)?.permissions
+    }
+
     pub(crate) fn of(store: &Store, run: &StoredRun) -> Result<Self, Fail> {
         let overview = run.overview();
         let mut account = Self {
