@@ -39,6 +39,8 @@ pub struct Client {
     pub(crate) agent: Arc<dyn Agent>,
     /// Who takes over when the agent fails, in order.
     backups: Vec<Arc<dyn Agent>>,
+    /// The agent that the whole chain is held to, if it is not the first one.
+    yardstick: Option<Arc<dyn Agent>>,
     pub(crate) policy: Policy,
     pub(crate) program: Option<PathBuf>,
     /// Programs of agents by their names.
@@ -92,6 +94,7 @@ impl Client {
         Self {
             agent,
             backups: Vec::new(),
+            yardstick: None,
             policy: Policy::default(),
             program: None,
             programs: BTreeMap::new(),
@@ -129,6 +132,14 @@ impl Client {
     #[must_use]
     pub fn or_of(mut self, agent: Arc<dyn Agent>) -> Self {
         self.backups.push(agent);
+        self
+    }
+
+    /// Holds every agent of the chain, the first one too, to what this agent may do in a run that does not say; for a
+    /// chain that somebody else has named. A request's own permissions go before it.
+    #[must_use]
+    pub fn held_to(mut self, agent: Arc<dyn Agent>) -> Self {
+        self.yardstick = Some(agent);
         self
     }
 
@@ -404,6 +415,14 @@ impl Client {
     /// The agents, in order.
     pub(crate) fn chain(&self) -> impl Iterator<Item = &Arc<dyn Agent>> {
         std::iter::once(&self.agent).chain(&self.backups)
+    }
+
+    /// The client of the agent that the chain is held to, and the number of the first candidate that is.
+    pub(crate) fn yardstick(&self) -> (Self, usize) {
+        match self.yardstick.clone() {
+            Some(agent) => (Self { agent, backups: Vec::new(), ..self.clone() }.turn(0), 0),
+            None => (self.turn(0), 1),
+        }
     }
 
     /// The client of one agent of the chain.

@@ -26,19 +26,24 @@ impl ModeBound {
     /// # Errors
     /// A [`Failure`] if a later one can do more than the first, and cannot be kept from it.
     pub(crate) fn of(client: &Client, request: &RunRequest) -> Result<Self, Failure> {
-        if request.permissions.is_some() || client.chain().nth(1).is_none() {
+        if !Self::is_needed(client, request) {
             return Ok(Self::default());
         }
-        let first = client.turn(0);
+        let (first, from) = client.yardstick();
         let own = first.effective_mode(request);
         let bound = own.at_least;
-        let mut modes = vec![None];
-        for n in 1..client.chain().count() {
+        let mut modes = vec![None; from];
+        for n in from..client.chain().count() {
             let turn = client.turn(n);
             modes.push(turn.mode_within(&first, &own, request)?);
         }
         let source = format!("what {} may do: {bound} ({})", first.agent_name(), own.source);
         Ok(Self { modes, source })
+    }
+
+    /// True if the request does not say what may be done, and there is somebody to hold.
+    pub(crate) fn is_needed(client: &Client, request: &RunRequest) -> bool {
+        request.permissions.is_none() && client.chain().nth(client.yardstick().1).is_some()
     }
 
     /// The mode that the candidate gets in place of its own.
@@ -95,7 +100,7 @@ impl Client {
             Err(Failure::new(
                 FailureKind::InvalidRequest,
                 format!(
-                    "{agent} cannot be held to what {named}, the first of the chain, may do without --permit: {mode} \
+                    "{agent} cannot be held to what {named}, the first agent, may do without --permit: {mode} \
                      ({}); {why}. Choose with --permit what all of them may do, or leave {agent} out",
                     bound.source
                 ),

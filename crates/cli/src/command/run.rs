@@ -84,6 +84,7 @@ impl Run {
         request.session = session;
         request.when_in_use = in_use.when();
         let whence = if self.agent.is_empty() { "the configuration" } else { "-a" };
+        self.options.ask.yardstick = config.yardstick().filter(|_| self.agent.is_empty());
         let candidates = config.chain(self.agent)?;
         if candidates.len() > 1 && request.model.is_some() {
             return Err(Fail::usage(format!("--model is for one agent; {whence} names several"))

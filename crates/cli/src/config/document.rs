@@ -3,9 +3,9 @@
 use super::keys::{Common, Notify, Own, RULES, Settings};
 use super::mistake::Mistake;
 use super::read::Reading;
-use super::setting::{At, Entry, InProject, Key, Layer, Row, Which, held, row};
+use super::setting::{At, Entry, InProject, Key, Layer, Origin, Row, Which, held, row};
 use super::value::runs_a_file;
-use belaykit::{AGENTS, FailureKind, Rule};
+use belaykit::{AGENTS, FailureKind, Policy, Rule};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -39,8 +39,14 @@ impl Layer for Profile {
     }
 
     fn held_to(self, user: &Self) -> Self {
+        let built_in = Policy::default();
         let rules = self.rules.into_iter().filter_map(|(kind, rule)| {
-            Some((kind, held(Some(rule), user.rules.get(&kind), InProject::Tighter, "")?))
+            let of_user = user.rules.get(&kind).cloned().unwrap_or_else(|| {
+                let rule = built_in.rule(kind);
+                let json = rule.to_string().into();
+                At { value: rule, json, origin: Origin::BuiltIn, instead_of: None }
+            });
+            Some((kind, held(Some(rule), Some(&of_user), InProject::Tighter, "")?))
         });
         Self { rules: rules.collect(), settings: self.settings.held_to(&user.settings) }
     }

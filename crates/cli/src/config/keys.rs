@@ -1,6 +1,6 @@
 //! Every key, with all that is known of it. `docs/config.md` and the starter file are made of this.
 
-use super::setting::InProject::{AtMost, No, Tighter, Yes};
+use super::setting::InProject::{AtMost, Below, Held, No, Tighter, Unset};
 use super::setting::settings;
 use super::value::{
     Chain, Count, Dollars, File, Folder, Hidden, Names, Positive, PositiveLong, Time, Told,
@@ -34,11 +34,11 @@ settings! {
     /// How a run is made: at the top of a file, or in a profile.
     Settings {
         /// The agents, each with a model after a colon; each one takes over from the one before when that fails.
-        chain: Chain = "chain", Yes, r#"["claude"]"#, r#"["claude:opus", "codex"]"#;
+        chain: Chain = "chain", Held, r#"["claude"]"#, r#"["claude:opus", "codex"]"#;
         /// What the agent may do.
         permit: Permissions = "permit", Tighter, "", r#""edit""#;
         /// How hard the model thinks.
-        effort: Effort = "effort", Yes, "", r#""high""#;
+        effort: Effort = "effort", Tighter, "", r#""high""#;
         /// Leave an option out that the agent lacks, with a notice, instead of failing.
         lenient: bool = "lenient", No("it would let limits be left out"), "false", "true";
         /// Text that is added to the agent's system prompt.
@@ -46,7 +46,7 @@ settings! {
         /// Stop the run when it has taken this long.
         timeout: Time = "timeout", Tighter, "", r#""1h30m""#;
         /// Stop the run when the agent makes no progress for so long.
-        idle_timeout: IdleLimits = "idle_timeout", Tighter, r#""model=15m,tool=30m,start=3m,retry=10m,background=10m""#, r#""tool=2h""#;
+        idle_timeout: IdleLimits = "idle_timeout", AtMost, r#""model=15m,tool=30m,start=3m,retry=10m,background=10m""#, r#""tool=2h""#;
         /// What to do with background tasks that are open when the agent's turn is over.
         background: Background = "background", Tighter, r#""wait""#, r#""stop""#;
         /// Stop after this many model responses.
@@ -60,11 +60,11 @@ settings! {
         /// How often one agent may be tried again.
         max_retries: Count = "policy.max_retries", AtMost, "2", "1";
         /// How often an agent itself may try a request to its model again; without it 2 when another agent could go on.
-        agent_retries: Count = "policy.agent_retries", Yes, "", "1";
+        agent_retries: Count = "policy.agent_retries", Below("2"), "", "1";
         /// What to do when an agent has reached a limit of its account.
         on_limit: OnLimit = "policy.on_limit", Tighter, r#""failover""#, r#""wait""#;
         /// How long to wait for limits to end, in all; without it not at all, or 6h with `on_limit = "wait"`.
-        wait_max: Time = "policy.wait_max", Tighter, "", r#""6h""#;
+        wait_max: Time = "policy.wait_max", Below(r#""0s""#), "", r#""6h""#;
         /// What to do when the agent that failed may have changed something.
         on_effects: OnEffects = "policy.on_effects", Tighter, r#""continue""#, r#""stop""#;
         /// How the run is shown.
@@ -74,11 +74,11 @@ settings! {
         /// When to paint the text format.
         color: Color = "color", No(SHOWN), r#""auto""#, r#""never""#;
         /// The context window in tokens, for agents that do not report theirs.
-        context_window: PositiveLong = "context_window", Yes, "", "200000";
+        context_window: PositiveLong = "context_window", Unset, "", "200000";
         /// Where traces are written.
-        trace_dir: Folder = "trace_dir", Yes, r#"".belay/traces""#, r#"".belay/traces""#;
+        trace_dir: Folder = "trace_dir", Unset, r#"".belay/traces""#, r#"".belay/traces""#;
         /// Write no trace; the journal has all the same.
-        no_trace: bool = "no_trace", Yes, "false", "true";
+        no_trace: bool = "no_trace", Unset, "false", "true";
         /// What a loss of power may cost of the journal.
         durability: DurabilityName = "durability", No(JOURNAL), r#""normal""#, r#""strict""#;
         /// A file with prices of models, which go before list prices.
@@ -100,7 +100,7 @@ settings! {
         /// Its program, instead of looking for it on the PATH.
         program: File = "program", No(RUNS), "", r#""~/bin/codex-next""#;
         /// Its model, where a chain or a command line names none.
-        model: String = "model", Yes, "", r#""gpt-5.5""#;
+        model: String = "model", Unset, "", r#""gpt-5.5""#;
         /// Environment variables that are handed to it, beyond its allow-list; a name may end in `*`.
         pass_env: Names = "pass_env", No("it would hand out what your environment holds"), "[]", r#"["CODEX_API_KEY"]"#;
         /// Arguments for it, before those of the command line.

@@ -10,11 +10,12 @@ use super::value::{Chain, File, Positive};
 use super::{keys, read};
 use crate::fail::Fail;
 use crate::say::warn;
-use belaykit::{AGENTS, Candidate};
+use belaykit::{AGENTS, Agent, Candidate};
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
 use std::env;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The variables that stand for settings.
 const PROFILE: &str = "BELAY_PROFILE";
@@ -51,6 +52,9 @@ pub(crate) struct Config {
     pub(crate) agents: BTreeMap<String, Own>,
     pub(crate) common: keys::Common,
     pub(crate) notify: keys::Notify,
+    /// The agents that the user's own file or the environment names, or else those that are built in: what the first
+    /// of them may do holds a project's chain.
+    own_chain: Option<At<Chain>>,
 }
 
 impl Config {
@@ -99,7 +103,7 @@ impl Config {
         let mut agents = project.agents;
         for (name, own) in user.agents {
             let above = agents.remove(&name).unwrap_or_default();
-            agents.insert(name, above.over(own));
+            agents.insert(name, above.over(own.clone()).held_to(&own));
         }
         let mut config = Self {
             places,
@@ -110,6 +114,7 @@ impl Config {
             agents,
             common: user.common,
             notify: user.notify,
+            own_chain: of_user.settings.chain.clone().or_else(default_chain),
         };
         config.lay_over(variable);
         Ok(config)
@@ -147,6 +152,13 @@ impl Config {
             Ok(self.with_model(candidate?))
         });
         candidates.collect()
+    }
+
+    /// The agent that a chain is held to which a project's file names.
+    pub(crate) fn yardstick(&self) -> Option<Arc<dyn Agent>> {
+        self.profile.settings.chain.as_ref().filter(|chain| chain.origin.is_project())?;
+        let first = self.own_chain.as_ref()?.value.0.first()?;
+        first.parse::<Candidate>().ok().map(|candidate| candidate.agent)
     }
 
     /// The agent with its own model, if none is named.

@@ -31,12 +31,17 @@ impl fmt::Display for Which {
 /// What a project's file may do with a key. It is not the user's own: who clones a project has not read it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum InProject {
-    /// Set it.
-    Yes,
+    /// Set it, where the user's file does not.
+    Unset,
+    /// Set it. Something else keeps it from loosening what the user has: the chain is held to what the user's own
+    /// first agent may do.
+    Held,
     /// Set it; where the user's file says something tighter, that is what holds.
     Tighter,
     /// Tighten it, below what the user's file says or else below what is built in.
     AtMost,
+    /// The same for a key whose built-in value depends on the run: this is the loosest that it can be.
+    Below(&'static str),
     /// Nothing, for this reason.
     No(&'static str),
 }
@@ -165,11 +170,13 @@ pub(super) fn held<T: Value>(
         return Some(wanted);
     }
     let bound = match in_project {
-        InProject::Tighter => of_user.cloned(),
+        InProject::Tighter | InProject::Unset => of_user.cloned(),
         InProject::AtMost => of_user.cloned().or_else(|| self::built_in(built_in)),
-        InProject::Yes | InProject::No(_) => None,
+        InProject::Below(loosest) => of_user.cloned().or_else(|| self::built_in(loosest)),
+        InProject::Held | InProject::No(_) => None,
     };
-    match bound.filter(|bound| wanted.value.is_looser_than(&bound.value)) {
+    let is_fixed = matches!(in_project, InProject::Unset);
+    match bound.filter(|bound| is_fixed || wanted.value.is_looser_than(&bound.value)) {
         Some(bound) => {
             let instead_of = Some(Box::new((wanted.json, wanted.origin)));
             Some(At { instead_of, ..bound })

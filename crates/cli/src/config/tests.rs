@@ -99,8 +99,8 @@ fn keys() -> impl Iterator<Item = (&'static str, &'static Key)> {
 
 #[test]
 fn what_stands_nearer_holds_key_by_key() {
-    let user = "effort = 'low'\nmax_turns = 9\nappend_system_prompt = 'u'\n[profiles.p]\neffort = 'medium'\n";
-    let project = "effort = 'high'\n[profiles.p]\neffort = 'max'\n";
+    let user = "effort = 'max'\nmax_turns = 9\nappend_system_prompt = 'u'\n[profiles.p]\neffort = 'high'\n";
+    let project = "effort = 'medium'\n[profiles.p]\neffort = 'low'\n";
     let check = |user: &str, project: &str, profile, want: &str| {
         let scene = Scene::new(user, project);
         assert_eq!(scene.shown("effort", profile, &[]), want);
@@ -111,10 +111,10 @@ fn what_stands_nearer_holds_key_by_key() {
     };
     let of_project = "project ~/project/.belay/config.toml";
     let of_user = "user ~/.config/belay/config.toml";
-    check(user, project, Some("p"), &format!(r#""max" {of_project}:3, profile p"#));
-    check(user, "effort = 'high'", Some("p"), &format!(r#""medium" {of_user}:5, profile p"#));
-    check(user, project, None, &format!(r#""high" {of_project}:1"#));
-    check(user, "", None, &format!(r#""low" {of_user}:1"#));
+    check(user, project, Some("p"), &format!(r#""low" {of_project}:3, profile p"#));
+    check(user, "effort = 'medium'", Some("p"), &format!(r#""high" {of_user}:5, profile p"#));
+    check(user, project, None, &format!(r#""medium" {of_project}:1"#));
+    check(user, "", None, &format!(r#""max" {of_user}:1"#));
     check("", "", None, "null built-in");
 }
 
@@ -158,6 +158,9 @@ fn rules_and_agents_are_laid_over_each_other_too() {
     assert_eq!(shown("policy.on.refused"), format!(r#""stop" {project}:3"#));
     assert_eq!(shown("policy.on.overloaded"), format!(r#""stop" {user}:3"#));
     assert_eq!(shown("policy.on.network"), format!(r#""retry:1" {project}:2"#));
-    assert_eq!(shown("agents.claude-code.model"), format!(r#""sonnet" {project}:5"#));
+    assert_eq!(
+        shown("agents.claude-code.model"),
+        format!(r#""opus" {user}:5 instead of "sonnet" {project}:5"#)
+    );
     assert_eq!(shown("agents.claude-code.program"), format!(r#""~/.config/belay/c" {user}:6"#));
 }

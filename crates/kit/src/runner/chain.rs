@@ -87,7 +87,7 @@ impl Chain {
 
     /// Finds out what the candidates may do, and binds them to what the first one may.
     pub(super) async fn bind(&mut self, request: &RunRequest) -> Result<(), Failure> {
-        if !self.has_others() {
+        if !ModeBound::is_needed(&self.client, request) {
             return Ok(());
         }
         let (client, request) = (self.client.clone(), request.clone());

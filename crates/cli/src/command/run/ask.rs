@@ -67,6 +67,10 @@ pub(crate) struct Ask {
     #[arg(last = true, value_name = "AGENT ARGS")]
     pub(crate) extra_args: Vec<String>,
 
+    /// The agent that a project's own chain is held to.
+    #[arg(skip)]
+    pub(crate) yardstick: Option<Arc<dyn Agent>>,
+
     /// What the configuration says of agents, by their names.
     #[arg(skip)]
     pub(crate) agents: BTreeMap<String, Own>,
@@ -106,6 +110,7 @@ impl Ask {
     pub(crate) fn client(&self, agents: &[Arc<dyn Agent>]) -> Client {
         let (first, backups) = agents.split_first().expect("a chain has an agent");
         let client = backups.iter().cloned().fold(Client::of(first.clone()), Client::or_of);
+        let client = self.yardstick.iter().cloned().fold(client, Client::held_to);
         let client = client.environment(surroundings::environment(&self.pass_env));
         let is_given = self.program.iter().any(|program| program.agent.is_none());
         let client = self.agents.iter().fold(client, |client, (name, own)| {

@@ -67,12 +67,21 @@ fn table() -> String {
         };
         let in_project = match (key.in_project, key.in_project_alone) {
             (InProject::No(why), _) => format!("no: {why}"),
-            (InProject::Yes, "") => "yes".to_owned(),
-            (InProject::Yes, alone) => alone.to_owned(),
+            (InProject::Unset, "") => "where you do not set it".to_owned(),
+            (InProject::Unset, alone) => format!("{alone}; where you do not set it"),
+            (InProject::Held, _) => {
+                "yes; held to what the first agent of your own may do".to_owned()
+            }
             (InProject::Tighter, "") => "what is tighter, yours or its".to_owned(),
             (InProject::Tighter, alone) => format!("{alone}; what is tighter, yours or its"),
-            (InProject::AtMost, _) => {
+            (InProject::AtMost, "") => {
                 "no more than yours, or else than what is built in".to_owned()
+            }
+            (InProject::AtMost, alone) => {
+                format!("{alone}; no more than yours, or else than what is built in")
+            }
+            (InProject::Below(loosest), _) => {
+                format!("no more than yours, or else than `{loosest}`")
             }
         };
         let doc = key.doc.trim();

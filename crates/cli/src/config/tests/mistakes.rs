@@ -32,7 +32,7 @@ fn a_mistake_is_told_with_its_place_and_the_way_out() {
         "timeout = '-1s'",
         "1:11: this text does not belong here: write a time such as \"90s\", \"10m\" or \"1h30m\"",
     );
-    wrong("permit = 'all'", "1:10: `all` is no permission mode: use read-only, edit or full");
+    wrong("permit = 'all'", "1:10: `all` is no permission mode: use read-only, ask, edit or full");
     wrong(
         "chain = ['claude', 'clod']",
         "1:20: there is no agent `clod`: use claude, claude-code, codex, opencode, pi, copilot, docker, docker-agent, gemini-cli, gemini, qwen-code, qwen, goose, acp",

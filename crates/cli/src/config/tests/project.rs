@@ -2,49 +2,102 @@
 
 use super::*;
 
+/// For each key that a project may set: something tight, something loose, and whether the loose one holds where the
+/// user's file says nothing.
+const KEYS: [(&str, &str, &str, bool); 20] = [
+    ("timeout", r#""10m""#, r#""1h""#, true),
+    ("idle_timeout", r#""tool=5m""#, r#""tool=2h""#, false),
+    ("background", r#""stop""#, r#""wait""#, true),
+    ("effort", r#""low""#, r#""max""#, true),
+    ("max_turns", "3", "1000", true),
+    ("max_cost", "0.5", "500", true),
+    ("max_output_tokens", "100", "200000", true),
+    ("policy.max_attempts", "2", "100", false),
+    ("policy.max_retries", "0", "3", false),
+    ("policy.agent_retries", "0", "50", false),
+    ("policy.on_limit", r#""fail""#, r#""failover""#, true),
+    ("policy.wait_max", r#""1h""#, r#""24h""#, false),
+    ("policy.on_effects", r#""stop""#, r#""continue""#, true),
+    ("policy.on.network", r#""retry:1""#, r#""retry:50,model,agent,wait""#, false),
+    ("policy.on.auth", r#""stop""#, r#""retry:9,agent""#, false),
+    ("agents.codex.max_concurrent", "1", "50", true),
+    // What is neither tight nor loose is the user's, if it is set.
+    ("agents.codex.model", r#""mine""#, r#""its""#, true),
+    ("context_window", "1000", "2000000", true),
+    ("trace_dir", r#"".mine""#, r#"".its""#, true),
+    ("no_trace", "false", "true", true),
+];
+
+/// What holds of a key when the user's and the project's file say this; and whether it is the project's.
+fn holds(key: &str, user: &str, project: &str) -> (String, bool) {
+    let (table, name) = key.rsplit_once('.').map_or(("", key), |(table, name)| (table, name));
+    let table = if table.is_empty() { String::new() } else { format!("[{table}]\n") };
+    let line = |value: &str| match value {
+        "" => String::new(),
+        value => format!("{table}{name} = {value}\n"),
+    };
+    let shown = Scene::new(&line(user), &line(project)).shown(key, None, &[]);
+    let is_project = shown.split(" instead of ").next().unwrap().contains(" project ");
+    assert_eq!(!is_project, shown.contains(" instead of "), "{shown}");
+    (shown, is_project)
+}
+
 #[test]
 fn a_project_tightens_and_never_loosens() {
-    let check = |key: &str, user: &str, project: &str, holds: bool| {
-        let (table, name) = key.rsplit_once('.').map_or(("", key), |(table, name)| (table, name));
-        let table = if table.is_empty() { String::new() } else { format!("[{table}]\n") };
-        let line = |value: &str| match value {
-            "" => String::new(),
-            value => format!("{table}{name} = {value}\n"),
+    for (key, tight, loose, holds_alone) in KEYS {
+        let is_fixed = matches!(in_project(key), InProject::Unset);
+        let (shown, holds_tight) = holds(key, loose, tight);
+        assert_eq!(holds_tight, !is_fixed, "{shown}");
+        let (shown, holds_loose) = holds(key, tight, loose);
+        assert!(!holds_loose, "{shown}");
+        let (shown, holds_beside_nothing) = holds(key, "", loose);
+        assert_eq!(holds_beside_nothing, holds_alone, "{shown}");
+        // Without a word of the user's, limits are not waited for at all.
+        assert_eq!(holds(key, "", tight).1, key != "policy.wait_max", "{key}");
+    }
+    assert!(holds("permit", r#""full""#, r#""read-only""#).1);
+    assert!(holds("policy.on_limit", r#""failover""#, r#""wait""#).1);
+    assert!(!holds("policy.on_limit", r#""wait""#, r#""failover""#).1);
+}
+
+/// What a project may do with a key, by its whole name.
+fn in_project(name: &str) -> InProject {
+    let own = name.strip_prefix("agents.codex.");
+    let known = keys().find(|(table, key)| match own {
+        Some(own) => table.starts_with("[agents") && key.name == own,
+        None => table.is_empty() && key.name == name,
+    });
+    known.map_or(InProject::Tighter, |(_, key)| key.in_project)
+}
+
+#[test]
+fn every_key_that_a_project_may_set_was_tried_in_both_directions() {
+    for (table, key) in keys() {
+        let name = if table.is_empty() {
+            key.name.to_owned()
+        } else {
+            format!("agents.codex.{}", key.name)
         };
-        let shown = Scene::new(&line(user), &line(project)).shown(key, None, &[]);
-        let is_project = shown.split(" instead of ").next().unwrap().contains(" project ");
-        assert_eq!(is_project, holds, "{key}: {user} and {project}: {shown}");
-        assert_eq!(shown.contains(" instead of "), !holds, "{shown}");
-    };
-    for (key, tight, loose) in [
-        ("permit", r#""read-only""#, r#""full""#),
-        ("timeout", r#""10m""#, r#""1h""#),
-        ("idle_timeout", r#""tool=5m""#, r#""tool=2h""#),
-        ("background", r#""stop""#, r#""wait""#),
-        ("max_turns", "3", "4"),
-        ("max_cost", "0.5", "5"),
-        ("max_output_tokens", "100", "200"),
-        ("policy.max_attempts", "2", "3"),
-        ("policy.max_retries", "0", "1"),
-        ("policy.on_limit", r#""fail""#, r#""wait""#),
-        ("policy.on_limit", r#""wait""#, r#""failover""#),
-        ("policy.wait_max", r#""1h""#, r#""6h""#),
-        ("policy.on_effects", r#""stop""#, r#""continue""#),
-        ("policy.on.network", r#""retry:1""#, r#""retry:2""#),
-        ("policy.on.network", r#""stop""#, r#""wait""#),
-    ] {
-        check(key, loose, tight, true);
-        check(key, tight, tight, true);
-        if key != "permit" {
-            check(key, tight, loose, false);
-            check(key, "", tight, true);
+        match key.in_project {
+            // A project says `read-only` or nothing; its chain is held to the user's own.
+            InProject::No(_) | InProject::Held => {}
+            _ if key.name == "permit" => {}
+            _ => assert!(KEYS.iter().any(|(tried, ..)| *tried == name), "{name}"),
         }
     }
-    // Where the user says nothing, what is built in bounds how many agents are started.
-    check("policy.max_attempts", "", "100", false);
-    check("policy.max_retries", "", "3", false);
-    check("max_turns", "", "1000", true);
-    check("idle_timeout", "", r#""tool=2h""#, true);
+}
+
+#[test]
+fn a_chain_that_a_project_names_is_held_to_the_users_own_first_agent() {
+    let yardstick = |user: &str, project: &str, env: &[(&str, &str)]| {
+        let config = Scene::new(user, project).load(None, env);
+        config.yardstick().map(|agent| agent.name())
+    };
+    let project = "chain = ['opencode']\n";
+    assert_eq!(yardstick("", project, &[]), Some("claude-code"));
+    assert_eq!(yardstick("chain = ['codex:a', 'claude']\n", project, &[]), Some("codex"));
+    assert_eq!(yardstick("chain = ['codex']\n", "", &[]), None);
+    assert_eq!(yardstick("", project, &[("BELAY_AGENT", "pi")]), None, "the user has named it");
 }
 
 #[test]

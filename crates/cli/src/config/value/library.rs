@@ -50,7 +50,7 @@ impl Value for Background {
 }
 
 impl Value for Permissions {
-    const FORM: &'static str = r#""read-only", "edit" or "full""#;
+    const FORM: &'static str = r#""read-only", "ask", "edit" or "full""#;
     const IN_PROJECT_ALONE: &'static str = r#"`"read-only"`"#;
 
     fn read(value: &Spanned<DeValue<'_>>, _: &Reading<'_>) -> Result<Self, Mistake> {
@@ -63,8 +63,7 @@ impl Value for Permissions {
     }
 
     fn is_looser_than(&self, other: &Self) -> bool {
-        let place = |mode| Self::ALL.iter().position(|known| *known == mode);
-        place(*self) > place(*other)
+        self > other
     }
 }
 
@@ -73,6 +72,12 @@ impl Value for Effort {
 
     fn read(value: &Spanned<DeValue<'_>>, _: &Reading<'_>) -> Result<Self, Mistake> {
         parsed(value, Self::FORM)
+    }
+
+    /// More thinking costs more.
+    fn is_looser_than(&self, other: &Self) -> bool {
+        let place = |effort| Self::ALL.iter().position(|known| *known == effort);
+        place(*self) > place(*other)
     }
 }
 
