@@ -3,28 +3,38 @@
 //! An agent's line is redacted before the journal notes it and the driver reads it (`redact::gate`), so that whatever
 //! is made of it holds none, and a replay gives the same. What belay says itself is redacted as it is published.
 
+mod assignments;
+mod commands;
 mod gate;
+mod keys;
 mod leaf;
-mod rules;
+mod links;
+mod looks;
+mod names;
+mod nested;
+mod plain;
+mod scan;
+mod tokens;
 mod values;
 
 pub(crate) use self::gate::{Gate, Passed};
-use self::rules::{RULES, Rule, is_example};
+use self::plain::Plain;
+use self::scan::{Scan, Shown, scan};
 use crate::Environment;
 use aho_corasick::{AhoCorasick, MatchKind};
 use belay_agents::RunRequest;
 use belay_trace::{Event, Level};
 use regex::bytes::{Regex, RegexBuilder};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
-use std::sync::{Arc, LazyLock, OnceLock};
+use std::sync::Arc;
 
 /// What is redacted: by default the values of the client's variables whose names say that they are secret
-/// (`…_KEY`, `…TOKEN`, `…PASSWORD`, …) and what looks like a key, token or password of some 30 well-known sorts.
+/// (`…_KEY`, `…TOKEN`, `…PASSWORD`, …) and what looks like a key, token or password of well-known sorts, however tools print it.
 ///
 /// `[redacted:SORT]` stands in its place everywhere: in journals, traces, events, observers, handovers and the
 /// outcome. The agent itself sees its prompt, its environment and its files as they are.
@@ -104,32 +114,6 @@ impl Redaction {
     }
 }
 
-/// The rules, ready to be looked for.
-struct Ready {
-    /// Beginnings of secrets, and the number of the rule of each.
-    starts: AhoCorasick,
-    rules: Vec<usize>,
-    /// One for each rule, built when its beginning is first seen: a short run sees none.
-    patterns: Vec<OnceLock<Regex>>,
-}
-
-impl Ready {
-    fn pattern(&self, rule: usize) -> &Regex {
-        self.patterns[rule].get_or_init(|| {
-            let mut builder = RegexBuilder::new(&format!("^(?:{})", RULES[rule].pattern));
-            builder.unicode(false).build().expect("a test builds every rule")
-        })
-    }
-}
-
-static READY: LazyLock<Ready> = LazyLock::new(|| {
-    let starts = RULES.iter().enumerate();
-    let starts = starts.flat_map(|(n, rule)| rule.starts.iter().map(move |start| (n, *start)));
-    let (rules, starts): (Vec<_>, Vec<_>) = starts.unzip();
-    let starts = AhoCorasick::new(starts).expect("there are few rules");
-    Ready { starts, rules, patterns: RULES.iter().map(|_| OnceLock::new()).collect() }
-});
-
 /// Finds and replaces secrets; the default one does not. Cheap to clone.
 #[derive(Clone, Default)]
 pub(crate) struct Redactor(Option<Arc<Secrets>>);
@@ -165,13 +149,24 @@ struct Edit {
     with: String,
 }
 
-/// The end of a text that may be the beginning of a secret.
+/// The end of a text that may go on as a secret.
 #[derive(Clone, Debug, PartialEq)]
 struct Tail {
-    from: usize,
+    /// From here on the text has to be known when it goes on.
+    context: usize,
+    /// But for this part of it.
+    dispensable: Range<usize>,
+    /// From here on nobody may see it yet.
+    hold: usize,
+    shown: Shown,
     name: String,
-    /// More than what everybody knows of it.
-    has_body: bool,
+}
+
+/// What a text holds, and how it may go on.
+#[derive(Debug, Default)]
+struct Looked<'a> {
+    found: Vec<Found<'a>>,
+    tail: Option<Tail>,
 }
 
 impl Redactor {
@@ -269,34 +264,141 @@ impl Redactor {
 
     /// The secrets in a text, in order.
     fn find<'a>(&'a self, text: &[u8]) -> Vec<Found<'a>> {
-        let Some(secrets) = self.0.as_deref() else { return Vec::new() };
-        let mut all: Vec<Found<'a>> = Vec::new();
-        if let Some(exact) = &secrets.exact {
-            let found = exact.find_iter(text).filter(|m| !is_in_escape(text, m.start()));
-            all.extend(found.map(|m| Found { at: m.range(), name: &secrets.names[m.pattern()] }));
+        self.look(text).found
+    }
+
+    /// The secrets in a text, in order, and how its end may go on.
+    fn look<'a>(&'a self, raw: &[u8]) -> Looked<'a> {
+        let Some(secrets) = self.0.as_deref() else { return Looked::default() };
+        let mut looked = Looked::default();
+        secrets.values_in(raw, &mut looked);
+        let plain = Plain::of(raw);
+        let mut scan_of_plain = scan(&plain.text);
+        nested::look(&plain.text, &mut scan_of_plain);
+        looked.add(&plain, scan_of_plain);
+        if let Cow::Owned(text) = &plain.text
+            && let Some(exact) = &secrets.exact
+        {
+            let found = exact.find_iter(text);
+            looked.found.extend(
+                found.map(|m| Found {
+                    at: plain.raw(&m.range()),
+                    name: &secrets.names[m.pattern()],
+                }),
+            );
         }
-        let ready = &*READY;
-        for start in ready.starts.find_overlapping_iter(text) {
-            let n = ready.rules[start.pattern()];
-            if let Some(at) = whole(&RULES[n], ready.pattern(n), text, start.start()) {
-                all.push(Found { at, name: RULES[n].name });
-            }
+        if let Some(address) = Plain::of_address(raw) {
+            looked.add(&address, scan(&address.text));
         }
         for pattern in &secrets.patterns {
-            for found in pattern.captures_iter(text) {
+            for found in pattern.captures_iter(raw) {
                 let Some(found) = found.get(1).or(found.get(0)) else { continue };
-                let at = within_string(text, found.range());
+                let at = within_string(raw, found.range());
                 if !at.is_empty() {
-                    all.push(Found { at, name: "pattern" });
+                    looked.found.push(Found { at, name: "pattern" });
                 }
             }
         }
-        if all.len() < 2 {
-            return all;
+        looked.merge();
+        let is_json = !looked.found.is_empty()
+            && matches!(raw.first(), Some(b'{' | b'['))
+            && serde_json::from_slice::<IgnoredAny>(raw).is_ok();
+        if is_json {
+            within_strings(raw, &mut looked.found);
         }
-        all.sort_by_key(|found| (found.at.start, std::cmp::Reverse(found.at.end)));
-        let mut merged: Vec<Found<'a>> = Vec::with_capacity(all.len());
-        for found in all {
+        looked.settle();
+        looked
+    }
+}
+
+impl Secrets {
+    /// The values of variables, and the beginning of one at the end.
+    fn values_in<'a>(&'a self, text: &[u8], looked: &mut Looked<'a>) {
+        if let Some(exact) = &self.exact {
+            let found = exact.find_iter(text).filter(|m| !is_in_escape(text, m.start()));
+            looked
+                .found
+                .extend(found.map(|m| Found { at: m.range(), name: &self.names[m.pattern()] }));
+        }
+        let cuts = text.last().and_then(|last| self.cuts.get(usize::from(*last)));
+        for (n, len) in cuts.into_iter().flatten() {
+            let value = &self.values[*n][..*len];
+            let from = text.len().wrapping_sub(*len);
+            // The end of a whole one may be the beginning of another, and is none.
+            let is_of_whole = looked.found.iter().any(|found| found.at.contains(&from));
+            if !text.ends_with(value) || is_in_escape(text, from) || is_of_whole {
+                continue;
+            }
+            // A letter or two in the middle of a word are nothing to wait for.
+            let is_glimpse = *len <= 2 && !is_boundary(text, from);
+            let shown = match len {
+                _ if is_glimpse => Shown::Nothing,
+                0..=3 => Shown::Beginning,
+                4..=6 => Shown::Little,
+                _ => Shown::Body,
+            };
+            let hold = if is_glimpse { text.len() } else { from };
+            let name = self.names[*n].clone();
+            looked.open(Tail { context: from, dispensable: 0..0, hold, shown, name });
+        }
+    }
+}
+
+impl<'a> Looked<'a> {
+    /// Adds what was found in a plain text, where it stands in the raw one.
+    fn add(&mut self, plain: &Plain<'_>, scan: Scan) {
+        let found = scan.found.into_iter();
+        self.found.extend(found.map(|it| Found { at: plain.raw(&it.at), name: it.name }));
+        if let Some(tail) = scan.tail {
+            let is_held = tail.shown > Shown::Nothing;
+            let dispensable = &tail.dispensable;
+            self.open(Tail {
+                context: plain.raw_start(tail.context),
+                dispensable: plain.raw_start(dispensable.start)..plain.raw_start(dispensable.end),
+                hold: if is_held { plain.raw_start(tail.hold) } else { usize::MAX },
+                shown: tail.shown,
+                name: tail.name.to_owned(),
+            });
+        }
+    }
+
+    /// Of two ends that may go on, what both need.
+    fn open(&mut self, tail: Tail) {
+        match &mut self.tail {
+            None => self.tail = Some(tail),
+            Some(had) => {
+                if tail.shown > had.shown || tail.shown == had.shown && tail.hold < had.hold {
+                    had.name = tail.name;
+                }
+                if had.dispensable.is_empty() && had.context >= tail.dispensable.end {
+                    had.dispensable = tail.dispensable;
+                } else if tail.context < had.dispensable.end {
+                    had.dispensable = 0..0;
+                }
+                had.context = had.context.min(tail.context);
+                had.hold = had.hold.min(tail.hold);
+                had.shown = had.shown.max(tail.shown);
+            }
+        }
+    }
+
+    /// What is held does not begin in the middle of a secret.
+    fn settle(&mut self) {
+        let Some(tail) = &mut self.tail else { return };
+        let inside = |found: &&Found<'_>| found.at.start < tail.hold && tail.hold < found.at.end;
+        if let Some(found) = self.found.iter().find(inside) {
+            tail.hold = if tail.shown > Shown::Beginning { found.at.start } else { usize::MAX };
+        }
+    }
+
+    /// Puts secrets that overlap together, in order.
+    fn merge(&mut self) {
+        if self.found.len() < 2 {
+            return;
+        }
+        self.found.sort_by_key(|found| (found.at.start, std::cmp::Reverse(found.at.end)));
+        let mut merged: Vec<Found<'a>> = Vec::with_capacity(self.found.len());
+        for found in self.found.drain(..) {
             match merged.last_mut() {
                 Some(last) if found.at.start < last.at.end => {
                     last.at.end = last.at.end.max(found.at.end);
@@ -304,96 +406,31 @@ impl Redactor {
                 _ => merged.push(found),
             }
         }
-        merged
+        self.found = merged;
     }
-
-    /// A letter or two in the middle of a word that a secret value begins with: too little to wait for, and to be
-    /// remembered.
-    fn glimpse(&self, text: &[u8]) -> usize {
-        let (Some(secrets), Some(last)) = (self.0.as_deref(), text.last()) else { return 0 };
-        let cuts = secrets.cuts.get(usize::from(*last)).into_iter().flatten();
-        let cuts = cuts.filter(|(n, len)| {
-            let value = &secrets.values[*n][..*len];
-            *len <= 2 && text.ends_with(value) && !is_in_escape(text, text.len() - len)
-        });
-        cuts.map(|(_, len)| *len).max().unwrap_or(0)
-    }
-
-    /// The end of a text that may go on as a secret.
-    fn tail(&self, text: &[u8]) -> Option<Tail> {
-        let secrets = self.0.as_deref()?;
-        let last = *text.last()?;
-        let mut tail: Option<Tail> = None;
-        let mut offer = |from: usize, name: &str, has_body: bool| {
-            // Of two that begin together, the one with the longer beginning, which comes later.
-            if tail.as_ref().is_none_or(|tail| from <= tail.from) {
-                tail = Some(Tail { from, name: name.to_owned(), has_body });
-            }
-        };
-        if let Some(cuts) = secrets.cuts.get(usize::from(last)) {
-            for (n, len) in cuts {
-                let value = &secrets.values[*n][..*len];
-                // A letter or two in the middle of a word are no beginning that anybody need wait for.
-                let from = text.len().wrapping_sub(*len);
-                let is_one = |from| *len > 2 && !is_in_escape(text, from);
-                if text.ends_with(value) && (is_one(from) || is_boundary(text, from)) {
-                    offer(from, &secrets.names[*n], *len > 6);
-                }
-            }
-        }
-        for rule in &RULES {
-            for start in rule.starts {
-                for len in (1..start.len()).rev() {
-                    let from = text.len().wrapping_sub(len);
-                    if start.as_bytes()[len - 1] == last
-                        && text.ends_with(&start.as_bytes()[..len])
-                        && (is_boundary(text, from)
-                            || !rule.is_word
-                                && (len > 2 || !start.as_bytes()[0].is_ascii_alphanumeric()))
-                    {
-                        offer(from, rule.name, false);
-                    }
-                }
-            }
-        }
-        let window = text.len().saturating_sub(WINDOW);
-        for start in READY.starts.find_overlapping_iter(&text[window..]) {
-            let (from, to) = (window + start.start(), window + start.end());
-            let rule = &RULES[READY.rules[start.pattern()]];
-            let body = &text[to..];
-            if (!rule.is_word || is_boundary(text, from))
-                && text.len() - from < rule.bytes_max
-                && body.iter().all(|byte| (rule.is_body)(*byte))
-                && (rule.goes_on)(body)
-            {
-                offer(from, rule.name, body.len() > 3);
-            }
-        }
-        tail
-    }
-}
-
-/// How far back an open secret is looked for: the longest is a private key.
-const WINDOW: usize = 16 << 10;
-
-/// Where the secret part of the secret is that begins here.
-fn whole(rule: &Rule, pattern: &Regex, text: &[u8], from: usize) -> Option<Range<usize>> {
-    if rule.is_word && !is_boundary(text, from) {
-        return None;
-    }
-    let to = text.len().min(from + rule.bytes_max + 64);
-    let found = pattern.captures(&text[from..to])?;
-    let secret = found.get(1).or(found.get(0))?;
-    if is_example(secret.as_bytes()) {
-        return None;
-    }
-    Some(from + secret.start()..from + secret.end())
 }
 
 /// True for the second byte of an escape of JSON.
 fn is_in_escape(text: &[u8], at: usize) -> bool {
     let slashes = text[..at].iter().rev().take_while(|byte| **byte == b'\\').count();
     slashes % 2 == 1 && text.get(at).is_some_and(|byte| b"nrtbfu\"\\/".contains(byte))
+}
+
+/// Of what was found in a line of JSON, what stands within one of its strings: it stays JSON.
+fn within_strings(line: &[u8], found: &mut Vec<Found<'_>>) {
+    let is_bare = |quote: &usize| {
+        line[..*quote].iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 0
+    };
+    let mut quotes = memchr::memchr_iter(b'"', line).filter(is_bare);
+    let mut string = 0..0;
+    found.retain_mut(|it| {
+        while string.end <= it.at.start {
+            let (Some(from), Some(to)) = (quotes.next(), quotes.next()) else { return false };
+            string = from + 1..to;
+        }
+        it.at = it.at.start.max(string.start)..it.at.end.min(string.end);
+        !it.at.is_empty()
+    });
 }
 
 /// Of what a caller's pattern has matched, what does not break a line of JSON.
@@ -442,5 +479,7 @@ fn edited(line: &[u8], edits: &[Edit]) -> Vec<u8> {
     out
 }
 
+#[cfg(test)]
+mod corpus;
 #[cfg(test)]
 mod tests;

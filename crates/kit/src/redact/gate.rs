@@ -4,7 +4,8 @@
 //! held until the next piece says what it is, or the text ends, or a moment has passed.
 
 use super::leaf::{Leaf, leaves};
-use super::{Edit, Redactor, Tail, edited, stand_in};
+use super::scan::Shown;
+use super::{Edit, Looked, Redactor, Tail, edited, stand_in};
 use std::collections::HashMap;
 use std::ops::Range;
 use std::time::Duration;
@@ -20,12 +21,12 @@ const HELD_BYTES_MAX: usize = 1 << 20;
 const PATIENCE: Duration = Duration::from_millis(100);
 const PATIENCE_WITH_BODY: Duration = Duration::from_secs(2);
 
-/// How many texts are remembered that ended in the beginning of a secret, and how much of each; there are few at once.
-const GLIMPSES_MAX: usize = 64;
-const GLIMPSE_BYTES_MAX: usize = 16 << 10;
+/// How many texts are remembered that ended where a secret may go on, and how much of each; there are few at once.
+const ENDS_MAX: usize = 64;
+const END_BYTES_MAX: usize = 128 << 10;
 
-/// How many lines a private key may have.
-const KEY_LINES_MAX: usize = 200;
+/// The key of lines that are no objects: they are pieces of one text.
+const LINES: u64 = 0;
 
 /// The gate of one pipe.
 #[derive(Debug)]
@@ -34,12 +35,10 @@ pub(crate) struct Gate {
     held: Vec<Held>,
     held_bytes: usize,
     open: Vec<Open>,
-    /// Of texts that went through, their ends if a secret may begin with them.
-    glimpses: HashMap<u64, Vec<u8>>,
+    /// Of texts that went through, their ends if a secret may go on behind them.
+    ends: HashMap<u64, Vec<u8>>,
     /// When what is held goes through in any case.
     until: Option<Instant>,
-    /// Lines of a private key that may still come.
-    key_lines: usize,
 }
 
 #[derive(Debug)]
@@ -48,16 +47,18 @@ struct Held {
     cuts: Vec<Edit>,
 }
 
-/// A text of which the end may be the beginning of a secret.
+/// A text of which the end is held.
 #[derive(Debug)]
 struct Open {
     key: u64,
     shape: u64,
-    /// The end, from where the secret may begin.
+    /// Its end, from where it has to be known; what of it went through before is in no part.
     text: Vec<u8>,
-    /// Where it stands.
+    /// Where the rest stands.
     parts: Vec<Part>,
     tail: Tail,
+    /// The secrets in what is held, if the text ends here.
+    secrets: Vec<(Range<usize>, String)>,
 }
 
 #[derive(Debug)]
@@ -118,9 +119,8 @@ impl Gate {
             held: Vec::new(),
             held_bytes: 0,
             open: Vec::new(),
-            glimpses: HashMap::new(),
+            ends: HashMap::new(),
             until: None,
-            key_lines: 0,
         }
     }
 
@@ -135,32 +135,29 @@ impl Gate {
             return None;
         }
         let is_object = line.first() == Some(&b'{');
-        if let Some(passed) = (!is_object).then(|| self.key_line(line)).flatten() {
-            return Some(vec![passed]);
-        }
-        let is_short = is_object && line.len() <= PIECE_LINE_BYTES_MAX;
-        let leaves = if is_short { leaves(line) } else { Vec::new() };
-        if self.open.is_empty() && !leaves.iter().any(|leaf| self.begins(leaf, line)) {
-            leaves.iter().for_each(|leaf| self.glimpse(leaf.key, &line[leaf.at.clone()]));
+        let leaves = match line.len() {
+            PIECE_LINE_BYTES_MAX.. => Vec::new(),
+            _ if is_object => leaves(line),
+            len => vec![Leaf { at: 0..len, shape: LINES, key: LINES }],
+        };
+        let is_apart = |leaf: &Leaf| {
+            !self.ends.contains_key(&leaf.key)
+                && self.look(leaf, &line[leaf.at.clone()]).tail.is_none()
+        };
+        if self.open.is_empty() && leaves.iter().all(is_apart) {
             let edits = self.redactor.edits(line);
-            if !is_object && is_cut_key(line) {
-                self.key_lines = KEY_LINES_MAX;
-            }
-            if edits.is_empty() {
-                return None;
-            }
-            return Some(vec![Passed {
-                line: edited(line, &edits),
-                original: line.to_vec(),
-                edits,
-            }]);
+            return (!edits.is_empty()).then(|| {
+                let (line, original) = (edited(line, &edits), line.to_vec());
+                vec![Passed { line, original, edits }]
+            });
         }
 
         let goes_on = leaves.iter().any(|leaf| self.open.iter().any(|o| o.shape == leaf.shape));
         let mut passed = Vec::new();
         if !goes_on && !is_sign_of_life(line) || self.held_bytes + line.len() > HELD_BYTES_MAX {
-            passed = self.finish();
+            passed = self.interrupt();
         }
+        let is_alone = self.held.is_empty() && passed.is_empty();
         self.held_bytes += line.len();
         self.held.push(Held { line: line.to_vec(), cuts: Vec::new() });
         for leaf in leaves {
@@ -170,132 +167,127 @@ impl Gate {
         if goes_on || self.until.is_none() {
             self.wait();
         }
+        if let ([only], true) = (&passed[..], is_alone)
+            && !only.is_changed()
+        {
+            return None;
+        }
         Some(passed)
     }
 
-    /// Nothing more comes, or not to what was begun.
+    /// Nothing more comes: what is held is what it is.
     pub(crate) fn finish(&mut self) -> Vec<Passed> {
         for open in std::mem::take(&mut self.open) {
-            self.give_up(open);
+            self.give_up(open, |_| false);
         }
         self.release()
     }
 
-    /// The time is up: what looks like a good part of a secret is none that anybody may see.
+    /// Something else comes first: what looks like a good part of a secret does not go through.
+    fn interrupt(&mut self) -> Vec<Passed> {
+        for open in std::mem::take(&mut self.open) {
+            self.give_up(open, |shown| shown == Shown::Body);
+        }
+        self.release()
+    }
+
+    /// The time is up: what looks like a part of a secret does not go through.
     pub(crate) fn late(&mut self) -> Vec<Passed> {
         for open in std::mem::take(&mut self.open) {
-            if open.tail.has_body && self.redactor.find(&open.text).is_empty() {
-                cut(&mut self.held, &open.parts, &(0..open.text.len()), &open.tail.name);
-            }
-            self.give_up(open);
+            self.give_up(open, |shown| shown >= Shown::Little);
         }
         self.release()
     }
 
     /// A text is held no longer. Its end stays known: the rest of a secret may come after any pause.
-    fn give_up(&mut self, mut open: Open) {
-        let text = open.text.clone();
-        let all = text.len();
-        self.settle(&mut open, all);
-        if all <= GLIMPSE_BYTES_MAX {
-            self.remember(open.key, text);
+    fn give_up(&mut self, open: Open, is_taken_out: fn(Shown) -> bool) {
+        if is_taken_out(open.tail.shown) {
+            cut(&mut self.held, &open.parts, &(open.tail.hold..open.text.len()), &open.tail.name);
+        } else {
+            for (at, name) in &open.secrets {
+                cut(&mut self.held, &open.parts, at, name);
+            }
         }
+        self.remember(open.key, open.text);
     }
 
     /// Waits for the rest of what has begun, but not for ever.
     fn wait(&mut self) {
-        let has_body = self.open.iter().any(|open| open.tail.has_body);
+        let has_body = self.open.iter().any(|open| open.tail.shown >= Shown::Little);
         let patience = if has_body { PATIENCE_WITH_BODY } else { PATIENCE };
         self.until = (!self.open.is_empty()).then(|| Instant::now() + patience);
     }
 
-    /// True if a piece ends with the beginning of a secret, or ends one that began before.
-    fn begins(&self, leaf: &Leaf, line: &[u8]) -> bool {
-        let content = &line[leaf.at.clone()];
-        let Some(before) = self.glimpses.get(&leaf.key) else {
-            return self.redactor.tail(content).is_some();
-        };
-        let text = [before, content].concat();
-        self.redactor.tail(&text).is_some()
-            || self.redactor.find(&text).iter().any(|found| found.at.start < before.len())
-    }
-
-    fn glimpse(&mut self, key: u64, text: &[u8]) {
-        match self.redactor.glimpse(text) {
-            0 => {
-                self.glimpses.remove(&key);
-            }
-            len => self.remember(key, text[text.len() - len..].to_vec()),
+    /// What a text holds; a line by itself ends with its end.
+    fn look(&self, leaf: &Leaf, text: &[u8]) -> Looked<'_> {
+        if leaf.key == LINES {
+            return self.redactor.look(&[text, b"\n"].concat());
         }
+        self.redactor.look(text)
     }
 
     fn remember(&mut self, key: u64, end: Vec<u8>) {
-        if self.glimpses.len() >= GLIMPSES_MAX {
-            self.glimpses.clear();
+        if end.len() > END_BYTES_MAX {
+            return;
         }
-        self.glimpses.insert(key, end);
+        if self.ends.len() >= ENDS_MAX
+            && let Some(other) = self.ends.keys().next().copied()
+        {
+            self.ends.remove(&other);
+        }
+        self.ends.insert(key, end);
     }
 
     /// The last line that came has a piece of a text.
     fn piece(&mut self, leaf: &Leaf) {
         let held = self.held.len() - 1;
-        let content = &self.held[held].line[leaf.at.clone()];
         let before = self.open.iter().position(|open| open.key == leaf.key);
-        let mut open = match before {
-            Some(n) => self.open.swap_remove(n),
-            None => {
-                let (key, shape) = (leaf.key, leaf.shape);
-                let tail = Tail { from: 0, name: String::new(), has_body: false };
-                let text = self.glimpses.remove(&key).unwrap_or_default();
-                Open { key, shape, text, parts: Vec::new(), tail }
+        let (mut text, mut parts) = match before {
+            Some(n) => {
+                let open = self.open.swap_remove(n);
+                (open.text, open.parts)
             }
+            None => (self.ends.remove(&leaf.key).unwrap_or_default(), Vec::new()),
         };
-        let from = open.text.len();
-        open.text.extend_from_slice(content);
-        open.parts.push(Part { held, at: leaf.at.start, of: from..open.text.len() });
-        match self.tail(&open.text) {
-            None => {
-                let all = open.text.len();
-                self.glimpse(open.key, &open.text);
-                self.settle(&mut open, all);
-            }
-            Some(tail) => {
-                self.settle(&mut open, tail.from);
-                open.tail = Tail { from: 0, ..tail };
-                self.open.push(open);
-            }
+        let from = text.len();
+        text.extend_from_slice(&self.held[held].line[leaf.at.clone()]);
+        parts.push(Part { held, at: leaf.at.start, of: from..text.len() });
+        if leaf.key == LINES {
+            text.push(b'\n');
         }
-    }
 
-    /// The end of a text that may go on as a secret, and is no part of one that is whole.
-    fn tail(&self, text: &[u8]) -> Option<Tail> {
-        let found = self.redactor.find(text);
-        let mut after = 0;
-        loop {
-            let tail = self.redactor.tail(&text[after..])?;
-            let from = after + tail.from;
-            match found.iter().find(|found| found.at.start < from && from < found.at.end) {
-                Some(found) => after = found.at.end,
-                None => return Some(Tail { from, ..tail }),
-            }
+        let Looked { found, tail } = self.redactor.look(&text);
+        let hold = tail.as_ref().map_or(text.len(), |tail| tail.hold.min(text.len()));
+        for found in found.iter().filter(|found| found.at.start < hold) {
+            cut(&mut self.held, &parts, &(found.at.start..found.at.end.min(hold)), found.name);
         }
-    }
-
-    /// What a text is up to here is known: takes the secrets out, and forgets it.
-    fn settle(&mut self, open: &mut Open, upto: usize) {
-        for found in self.redactor.find(&open.text) {
-            // What reaches further goes on.
-            if found.at.end <= upto {
-                let name = found.name.to_owned();
-                cut(&mut self.held, &open.parts, &found.at, &name);
-            }
+        let Some(tail) = tail else { return };
+        // What has to be known moves to the front.
+        let gone = |at: usize| {
+            at - tail.context - if at >= tail.dispensable.end { tail.dispensable.len() } else { 0 }
+        };
+        let secrets = found.iter().filter(|found| found.at.start >= hold);
+        let secrets: Vec<_> = secrets
+            .map(|found| (gone(found.at.start)..gone(found.at.end), found.name.to_owned()))
+            .collect();
+        let end = if tail.dispensable.is_empty() {
+            text[tail.context..].to_vec()
+        } else {
+            [&text[tail.context..tail.dispensable.start], &text[tail.dispensable.end..]].concat()
+        };
+        if hold >= text.len() {
+            self.remember(leaf.key, end);
+            return;
         }
-        open.text.drain(..upto);
-        open.parts.retain(|part| part.of.end > upto);
-        for part in &mut open.parts {
-            part.at += upto.saturating_sub(part.of.start);
-            part.of = part.of.start.saturating_sub(upto)..part.of.end - upto;
+        parts.retain(|part| part.of.end > hold);
+        for part in &mut parts {
+            let from = part.of.start.max(hold);
+            part.at += from - part.of.start;
+            part.of = gone(from)..gone(part.of.end);
         }
+        let tail = Tail { context: 0, dispensable: 0..0, hold: gone(hold), ..tail };
+        let (key, shape) = (leaf.key, leaf.shape);
+        self.open.push(Open { key, shape, text: end, parts, tail, secrets });
     }
 
     /// Lets through what no open text holds.
@@ -324,25 +316,6 @@ impl Gate {
         edits.sort_by_key(|edit| edit.at.start);
         Passed { line: edited(&line, &edits), original: line, edits }
     }
-
-    /// A line of a private key that began on another line.
-    fn key_line(&mut self, line: &[u8]) -> Option<Passed> {
-        self.key_lines = self.key_lines.checked_sub(1)?;
-        let line_of_key = line.trim_ascii();
-        let is_end = line_of_key.starts_with(b"-----END ");
-        let is_body = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/=".contains(byte);
-        let is_header =
-            line_of_key.starts_with(b"Proc-Type:") || line_of_key.starts_with(b"DEK-Info:");
-        if !is_end && !is_header && !line_of_key.iter().all(is_body) {
-            self.key_lines = 0;
-            return None;
-        }
-        if is_end {
-            self.key_lines = 0;
-        }
-        let edits = vec![Edit { at: 0..line.len(), with: stand_in("private-key") }];
-        Some(Passed { line: edited(line, &edits), original: line.to_vec(), edits })
-    }
 }
 
 /// Takes a secret out of the lines that hold its parts; what stands for it stands in the first of them.
@@ -355,12 +328,6 @@ fn cut(held: &mut [Held], parts: &[Part], at: &Range<usize>, name: &str) {
             held[part.held].cuts.push(Edit { at, with: std::mem::take(&mut with) });
         }
     }
-}
-
-/// True for a private key that goes on on the next line.
-fn is_cut_key(line: &[u8]) -> bool {
-    line.trim_ascii_end().ends_with(b"PRIVATE KEY-----")
-        && memchr::memmem::find(line, b"-----BEGIN ").is_some()
 }
 
 /// True for what agents print between two pieces.

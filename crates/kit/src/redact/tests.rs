@@ -1,6 +1,7 @@
 //! Secrets of every sort, wherever they stand and however they come.
 
 use self::secrets::{Planted, is_leaked, pieces, planted};
+use super::tokens::TOKENS;
 use super::*;
 use serde_json::{Value, json};
 use std::ffi::OsString;
@@ -55,14 +56,18 @@ fn joined(lines: &[String]) -> String {
 }
 
 #[test]
-fn every_rule_begins_with_one_of_its_beginnings() {
-    for (n, rule) in RULES.iter().enumerate() {
-        let pattern = READY.pattern(n);
-        assert!(!rule.starts.is_empty() && !pattern.is_match(b""), "{}", rule.name);
+fn every_sort_of_token_can_be_found_and_planted_sorts_are_known() {
+    for token in TOKENS.iter().filter(|token| token.before == 0) {
+        assert!(!token.starts.is_empty() && token.body.start() <= token.body.end(), "{token:?}");
+        let rule = rules();
+        for start in token.starts {
+            let tail =
+                rule.look(start.as_bytes()).tail.expect("the beginning of a token is waited for");
+            assert!(tail.context == 0, "{token:?}");
+        }
     }
     let found: std::collections::BTreeSet<_> = planted(200, 1).iter().map(|it| it.rule).collect();
-    let all = RULES.iter().map(|rule| rule.name).collect();
-    assert_eq!(found, all, "a secret of each sort is planted");
+    assert!(found.len() > 30, "a secret of each sort is planted");
 }
 
 #[test]
@@ -93,7 +98,7 @@ fn a_thousand_planted_secrets_are_found_however_they_come() {
     }
     let recall = 100.0 * (of - missed.len()) as f64 / f64::from(u32::try_from(of).unwrap());
     println!("T26 rules: {} of {of} found, recall {recall:.2} %", of - missed.len());
-    assert!(recall >= 99.5, "{recall}: {missed:#?}");
+    assert!(missed.is_empty(), "{recall}: {missed:#?}");
 }
 
 #[test]
@@ -156,7 +161,7 @@ fn what_only_looks_like_a_secret_stays() {
 #[test]
 fn a_line_without_the_beginning_of_a_secret_goes_through_at_once() {
     let mut gate = Gate::new(with_env(&[("MY_TOKEN", "hunter2-hunter2")]));
-    for text in ["Hello", " world", "Gänse", "x sk", "no hun", "\\", "\"", "a://b/c"] {
+    for text in ["Hello", " world", "Gänse", "x sk", "no hun", "\\", "\"", "a://b/2"] {
         let held = gate.push(delta(text, 1).as_bytes());
         let is_beginning = [" sk", " hun"].iter().any(|end| text.ends_with(end));
         assert_eq!(held.is_some(), is_beginning, "{text}");

@@ -1,0 +1,257 @@
+//! What a name says about its value.
+
+/// What a value is, by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Named {
+    /// People choose it.
+    Password,
+    /// Programs make it: long, and without a meaning.
+    Token,
+    /// A scheme, and what proves who asks.
+    Authorization,
+    /// Names and values of their own.
+    Cookies,
+    /// `user:password` in base64, or a token.
+    Auth,
+}
+
+const PASSWORDS: [&str; 8] =
+    ["password", "passwd", "passphrase", "passwort", "pwd", "pass", "psk", "passcode"];
+const TOKENS: [&str; 8] =
+    ["token", "secret", "apikey", "credential", "credentials", "authtoken", "mnemonic", "pat"];
+
+/// What makes a key a secret one.
+const KEYS: [&str; 37] = [
+    "api",
+    "access",
+    "secret",
+    "private",
+    "encryption",
+    "encrypt",
+    "signing",
+    "sign",
+    "master",
+    "account",
+    "auth",
+    "app",
+    "license",
+    "client",
+    "shared",
+    "service",
+    "deploy",
+    "storage",
+    "subscription",
+    "preshared",
+    "session",
+    "jwt",
+    "hmac",
+    "webhook",
+    "consumer",
+    "admin",
+    "ssh",
+    "write",
+    "ingest",
+    "integration",
+    "application",
+    "server",
+    "wep",
+    "functions",
+    "host",
+    "cookie",
+    "data",
+];
+
+/// What may follow in a name without making it another one.
+const SUFFIXES: [&str; 21] = [
+    "prod",
+    "production",
+    "dev",
+    "development",
+    "stage",
+    "staging",
+    "test",
+    "testing",
+    "live",
+    "sandbox",
+    "base64",
+    "b64",
+    "old",
+    "new",
+    "current",
+    "base",
+    "data",
+    "value",
+    "primary",
+    "secondary",
+    "default",
+];
+
+/// Before these, a token is a place in a list or a kind of word.
+const PUBLIC_TOKENS: [&str; 16] = [
+    "next",
+    "page",
+    "continuation",
+    "pagination",
+    "cancellation",
+    "cancel",
+    "sync",
+    "start",
+    "end",
+    "type",
+    "public",
+    "lex",
+    "eos",
+    "bos",
+    "pad",
+    "stop",
+];
+
+/// The words of a name, small: `dbPassword`, `DB_PASSWORD` and `db-password` are two words.
+fn words(name: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut before = ' ';
+    for char in name.chars() {
+        let is_break = !char.is_ascii_alphanumeric();
+        let is_hump = char.is_ascii_uppercase() && before.is_ascii_lowercase();
+        let is_number = char.is_ascii_digit() && before.is_ascii_alphabetic();
+        if (is_break || is_hump || is_number) && words.last().is_some_and(|word| !word.is_empty()) {
+            words.push(String::new());
+        }
+        if !is_break {
+            words.last_mut().expect("there is one").push(char.to_ascii_lowercase());
+        }
+        before = char;
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+impl Named {
+    /// What the value of this name is; nothing if it is nothing secret.
+    pub(super) fn by(name: &str) -> Option<Self> {
+        let mut words = words(name);
+        while words.len() > 1
+            && words.last().is_some_and(|word| {
+                SUFFIXES.contains(&word.as_str()) || word.bytes().all(|byte| byte.is_ascii_digit())
+            })
+        {
+            words.pop();
+        }
+        let (last, before) = words.split_last()?;
+        let last = last.as_str();
+        let before = before.last().map_or("", String::as_str);
+        let is_one_of = |all: &[&str]| {
+            all.contains(&last) || all.iter().any(|word| word.len() > 4 && last.ends_with(word))
+        };
+        if is_one_of(&PASSWORDS)
+            || last.ends_with("pwd")
+            || last.ends_with("pass")
+                && [
+                    "dbpass",
+                    "userpass",
+                    "rpcpass",
+                    "mypass",
+                    "requirepass",
+                    "storepass",
+                    "keypass",
+                    "truststorepass",
+                ]
+                .contains(&last)
+        {
+            let is_public = [
+                "public", "no", "by", "show", "hide", "forgot", "bypass", "full", "first",
+                "second", "single", "last",
+            ]
+            .contains(&before);
+            let is_pass = last == "pass" && before.is_empty() && name != "pass" && name != "PASS";
+            return (!is_public && !is_pass && last != "bypass").then_some(Self::Password);
+        }
+        if last == "authorization" {
+            return Some(Self::Authorization);
+        }
+        if last == "cookie" {
+            return Some(Self::Cookies);
+        }
+        if name.starts_with("BUNDLE_") && name.contains("__") {
+            return Some(Self::Token);
+        }
+        if last == "auth" {
+            return Some(Self::Auth);
+        }
+        if last == "key" || last == "keys" && name == name.to_uppercase() {
+            let is_secret = KEYS.contains(&before) || name.len() > 4 && name == name.to_uppercase();
+            return is_secret.then_some(Self::Token);
+        }
+        if is_one_of(&TOKENS) {
+            return (!PUBLIC_TOKENS.contains(&before)).then_some(Self::Token);
+        }
+        let is_key = last.ends_with("key")
+            && KEYS.iter().any(|word| last.strip_suffix("key") == Some(*word));
+        let is_key = is_key
+            || ["sharedaccesskey", "secretaccesskey", "clientkey", "accountkey"].contains(&last);
+        is_key.then_some(Self::Token)
+    }
+
+    /// Stands in the place of the value.
+    pub(super) fn stand_in(self) -> &'static str {
+        match self {
+            Self::Password => "password",
+            Self::Token => "secret",
+            Self::Authorization | Self::Auth => "authorization",
+            Self::Cookies => "cookie",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_say_what_their_values_are() {
+        for name in [
+            "password",
+            "DB_PASSWORD",
+            "dbPassword",
+            "PGPASSWORD",
+            "MYSQL_ROOT_PASSWORD_1",
+            "userPWD",
+            "spring.datasource.password",
+            "psk",
+        ] {
+            assert_eq!(Named::by(name), Some(Named::Password), "{name}");
+        }
+        for name in [
+            "apiKey",
+            "API_KEY",
+            "x-api-key",
+            "aws_secret_access_key",
+            "client_secret",
+            "refresh_token",
+            "_authToken",
+            "SECRET_KEY_BASE",
+            "client-key-data",
+            "AccountKey",
+            "MY_KEY",
+        ] {
+            assert_eq!(Named::by(name), Some(Named::Token), "{name}");
+        }
+        for name in [
+            "max_tokens",
+            "tokenizer",
+            "password_hash",
+            "nextPageToken",
+            "key",
+            "primary_key",
+            "publicKey",
+            "author",
+            "compass",
+            "token_type",
+            "keyboard",
+            "monkey",
+            "secretName",
+        ] {
+            assert_eq!(Named::by(name), None, "{name}");
+        }
+    }
+}

@@ -1,0 +1,346 @@
+//! Looks for secrets in a plain text, in one pass, and says how its end may go on.
+
+use super::assignments;
+use super::commands;
+use super::keys;
+use super::links;
+use super::looks::{Makeup, is_mixed, is_placeholder};
+use super::tokens::{Check, Part, TOKENS, Token};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use std::ops::Range;
+use std::sync::LazyLock;
+
+/// A secret, and what stands for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Found {
+    pub(super) at: Range<usize>,
+    pub(super) name: &'static str,
+}
+
+/// How much of a secret the end of a text shows, if it is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Shown {
+    /// What stands before it: a name, a word.
+    Nothing,
+    /// A part of a beginning that is public, and up to three bytes.
+    Beginning,
+    /// Bytes of its own, too few to tell it from other words.
+    Little,
+    /// More than that.
+    Body,
+}
+
+impl Shown {
+    /// So many bytes of a secret's own.
+    pub(super) fn of(bytes: usize) -> Self {
+        match bytes {
+            0..=3 => Self::Beginning,
+            4..=7 => Self::Little,
+            _ => Self::Body,
+        }
+    }
+}
+
+/// The end of a text that may go on as a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Tail {
+    /// From here on the text has to be known when it goes on.
+    pub(super) context: usize,
+    /// But for this part of it.
+    pub(super) dispensable: Range<usize>,
+    /// From here on nobody may see it yet.
+    pub(super) hold: usize,
+    pub(super) shown: Shown,
+    pub(super) name: &'static str,
+}
+
+/// What a text holds.
+#[derive(Debug, Default)]
+pub(super) struct Scan {
+    pub(super) found: Vec<Found>,
+    pub(super) tail: Option<Tail>,
+}
+
+impl Scan {
+    pub(super) fn found(&mut self, at: Range<usize>, name: &'static str) {
+        if !at.is_empty() {
+            self.found.push(Found { at, name });
+        }
+    }
+
+    pub(super) fn open(&mut self, tail: Tail) {
+        match &mut self.tail {
+            None => self.tail = Some(tail),
+            Some(had) => {
+                if tail.shown > had.shown || tail.shown == had.shown && tail.hold < had.hold {
+                    had.name = tail.name;
+                }
+                let is_apart = tail.dispensable.is_empty() && tail.context >= had.dispensable.end;
+                if had.dispensable.is_empty() && had.context >= tail.dispensable.end {
+                    had.dispensable = tail.dispensable;
+                } else if !is_apart {
+                    had.dispensable = 0..0;
+                }
+                had.shown = had.shown.max(tail.shown);
+                had.context = had.context.min(tail.context);
+                had.hold = had.hold.min(tail.hold);
+            }
+        }
+    }
+
+    /// What begins here is a secret if more of it comes.
+    pub(super) fn open_at(
+        &mut self,
+        context: usize,
+        hold: usize,
+        shown: Shown,
+        name: &'static str,
+    ) {
+        self.open(Tail { context, dispensable: 0..0, hold, shown, name });
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Sort {
+    Token(usize),
+    /// A part of a name that may stand before a secret.
+    Name,
+    /// A name of several words.
+    Phrase,
+    Statement,
+    Key,
+    /// The body of a key without its first line.
+    KeyBody,
+    KeyPart,
+    WebKey,
+    Link,
+    Command(usize),
+    Hash,
+    /// What stands beside a password in a form of its own.
+    Place,
+}
+
+struct Literals {
+    automaton: AhoCorasick,
+    all: Vec<(&'static str, Sort)>,
+    /// The same in small letters and in order, for beginnings of beginnings.
+    sorted: Vec<(String, usize)>,
+    longest: usize,
+}
+
+static LITERALS: LazyLock<Literals> = LazyLock::new(|| {
+    let tokens = TOKENS.iter().enumerate();
+    let tokens =
+        tokens.flat_map(|(n, it)| it.starts.iter().map(move |start| (*start, Sort::Token(n))));
+    let commands = commands::COMMANDS.iter().enumerate();
+    let all: Vec<_> = tokens
+        .chain(assignments::WORDS.iter().map(|word| (*word, Sort::Name)))
+        .chain(assignments::PHRASES.iter().map(|word| (*word, Sort::Phrase)))
+        .chain([("identified by ", Sort::Statement)])
+        .chain(links::PLACES.iter().map(|word| (*word, Sort::Place)))
+        .chain(keys::BODIES.iter().map(|word| (*word, Sort::KeyBody)))
+        .chain([("\"kty\"", Sort::WebKey)])
+        .chain(keys::PARTS.iter().map(|word| (*word, Sort::KeyPart)))
+        .chain(keys::MARKERS.iter().map(|word| (*word, Sort::Key)))
+        .chain(links::HASHES.iter().map(|word| (*word, Sort::Hash)))
+        .chain(commands.map(|(n, it)| (it.program, Sort::Command(n))))
+        .chain([("://", Sort::Link)])
+        .collect();
+    let automaton = AhoCorasick::builder()
+        .ascii_case_insensitive(true)
+        .match_kind(MatchKind::Standard)
+        .kind(Some(AhoCorasickKind::DFA))
+        .build(all.iter().map(|(start, _)| start))
+        .expect("there are few words, and short ones");
+    let mut sorted: Vec<_> =
+        all.iter().enumerate().map(|(n, (start, _))| (start.to_ascii_lowercase(), n)).collect();
+    sorted.sort();
+    let longest = all.iter().map(|(start, _)| start.len()).max().unwrap_or_default();
+    Literals { automaton, all, sorted, longest }
+});
+
+/// Looks for secrets of all known sorts.
+pub(super) fn scan(text: &[u8]) -> Scan {
+    let mut scan = Scan::default();
+    let literals = &*LITERALS;
+    let mut named_until = 0;
+    for hit in literals.automaton.find_overlapping_iter(text) {
+        let (start, sort) = literals.all[hit.pattern().as_usize()];
+        let at = hit.range();
+        match sort {
+            Sort::Token(n) => {
+                if text[at.clone()] == *start.as_bytes() {
+                    token(text, at, &TOKENS[n], &mut scan);
+                }
+            }
+            Sort::Name => {
+                if at.start >= named_until {
+                    named_until = assignments::look(text, at, &mut scan);
+                }
+            }
+            Sort::KeyBody if text[at.clone()] == *start.as_bytes() => {
+                keys::bare(text, at, &mut scan);
+            }
+            Sort::KeyPart if text[at.clone()] == *start.as_bytes() => {
+                keys::part(text, at, &mut scan);
+            }
+            Sort::WebKey => keys::web_key(text, at, &mut scan),
+            Sort::KeyBody | Sort::KeyPart => {}
+            Sort::Key => keys::look(text, at, &mut scan),
+            Sort::Link => links::link(text, at, &mut scan),
+            Sort::Hash => links::hash(text, at, &mut scan),
+            Sort::Phrase => assignments::phrase(text, at, &mut scan),
+            Sort::Statement => assignments::statement(text, at, &mut scan),
+            Sort::Place => links::place(text, at, &mut scan),
+            Sort::Command(n) => commands::look(text, at, &commands::COMMANDS[n], &mut scan),
+        }
+    }
+    beginning(text, literals, &mut scan);
+    merge(&mut scan.found);
+    scan
+}
+
+/// The text may end in the middle of a word that a secret begins with.
+fn beginning(text: &[u8], literals: &Literals, scan: &mut Scan) {
+    if let Some(from) = keys::may_begin(text) {
+        scan.open_at(from, text.len(), Shown::Nothing, "private-key");
+    }
+    let from = text.len().saturating_sub(literals.longest - 1);
+    for at in from..text.len() {
+        let end = text[at..].to_ascii_lowercase();
+        let first = literals.sorted.partition_point(|(word, _)| word.as_bytes() < &end[..]);
+        let words = literals.sorted[first..].iter();
+        let words = words.take_while(|(word, _)| word.as_bytes().starts_with(&end));
+        for (_, n) in words.filter(|(word, _)| word.len() > end.len()) {
+            let (word, sort) = literals.all[*n];
+            match sort {
+                Sort::Token(n) => {
+                    let is_same = word.as_bytes().starts_with(&text[at..]);
+                    let token = &TOKENS[n];
+                    if is_same && (token.before > 0 || is_boundary(text, at)) {
+                        // A full stop, or a digit, is nothing to wait for.
+                        let is_held = token.part == Part::All
+                            && (end.len() > 1 || end[0].is_ascii_alphabetic());
+                        let (hold, shown) = match is_held {
+                            true => (at, Shown::Beginning),
+                            false => (text.len(), Shown::Nothing),
+                        };
+                        scan.open_at(
+                            at.saturating_sub(100.min(token.before * 2)),
+                            hold,
+                            shown,
+                            token.name,
+                        );
+                    }
+                }
+                Sort::Name => {
+                    let from = assignments::context(text, at);
+                    scan.open_at(from, text.len(), Shown::Nothing, "password");
+                }
+                Sort::Key => {
+                    // The line's frame is a part of what has to be known.
+                    let from = keys::line_start(text, at);
+                    scan.open_at(from, text.len(), Shown::Nothing, "private-key");
+                }
+                Sort::Hash if at > 0 || end.len() < 3 => {}
+                _ => scan.open_at(at, text.len(), Shown::Nothing, "secret"),
+            }
+        }
+    }
+}
+
+/// True if a word can begin here.
+pub(super) fn is_boundary(text: &[u8], at: usize) -> bool {
+    at.checked_sub(1).is_none_or(|at| !text[at].is_ascii_alphanumeric() && text[at] != b'_')
+}
+
+/// True in the middle of a long run of base64, which has any beginning of a token in it.
+fn is_in_base64(text: &[u8], at: usize) -> bool {
+    let before = &text[at.saturating_sub(24)..at];
+    before.len() == 24
+        && matches!(before[23], b'+' | b'/')
+        && before.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/'))
+        && Makeup::of(before).digits > 0
+}
+
+fn token(text: &[u8], start: Range<usize>, token: &Token, scan: &mut Scan) {
+    let mut from = start.start;
+    if token.before > 0 {
+        let before = text[..from].iter().rev().take(100);
+        from -= before.take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_').count();
+        if start.start - from < token.before {
+            return;
+        }
+    } else if token.part == Part::All && (!is_boundary(text, from) || is_in_base64(text, from)) {
+        return;
+    }
+    let body = &text[start.end..];
+    let longest = body.iter().take(token.body.end() + 1);
+    let mut len = longest.take_while(|byte| token.alphabet.has(**byte)).count();
+    let is_open = len == body.len() && len <= *token.body.end();
+    if !is_open {
+        len -= body[..len].iter().rev().take_while(|byte| **byte == b'.').count();
+    }
+    let body = &body[..len];
+    let secret =
+        if token.part == Part::All { from..start.end + len } else { start.end..start.end + len };
+    if token.body.contains(&len) && fits(token, body, &text[from..start.end + len]) {
+        scan.found(secret.clone(), token.name);
+    }
+    if is_open && (len == 0 || !is_placeholder(body)) {
+        scan.open_at(from, secret.start, Shown::of(len), token.name);
+    }
+}
+
+fn fits(token: &Token, body: &[u8], all: &[u8]) -> bool {
+    if !body.is_empty() && is_placeholder(body) {
+        return false;
+    }
+    let has = |test: fn(&u8) -> bool| body.iter().any(test);
+    let body = if token.before > 0 { all } else { body };
+    let is_mixed = is_mixed(body);
+    let parts = || body.split(|byte| *byte == b'.');
+    match token.check {
+        Check::Mixed => is_mixed,
+        Check::Random => is_mixed && has(u8::is_ascii_uppercase) && has(u8::is_ascii_lowercase),
+        Check::Parts(count) => is_mixed && parts().count() == count,
+        Check::Jwt => {
+            is_mixed && parts().nth(1).is_some_and(|part| part.starts_with(b"ey") && part.len() > 8)
+        }
+        Check::Uuid => is_uuid(body),
+        Check::Key => {
+            let skip = match all[0] {
+                b'L' => 0,
+                b'0' => 2,
+                _ => 1,
+            };
+            let whole = &all[skip..all.len().min(160)];
+            let whole = &whole[..whole.len() / 4 * 4];
+            let decoded = STANDARD_NO_PAD.decode(whole).unwrap_or_default();
+            memchr::memmem::find(&decoded, b"PRIVATE KEY").is_some()
+        }
+    }
+}
+
+pub(super) fn is_uuid(text: &[u8]) -> bool {
+    let groups: Vec<usize> = text.split(|byte| *byte == b'-').map(<[u8]>::len).collect();
+    groups == [8, 4, 4, 4, 12] && text.iter().all(|byte| byte.is_ascii_hexdigit() || *byte == b'-')
+}
+
+/// Puts secrets that overlap together, in order.
+fn merge(found: &mut Vec<Found>) {
+    if found.len() < 2 {
+        return;
+    }
+    found.sort_by_key(|found| (found.at.start, std::cmp::Reverse(found.at.end)));
+    let mut merged: Vec<Found> = Vec::with_capacity(found.len());
+    for next in found.drain(..) {
+        match merged.last_mut() {
+            Some(last) if next.at.start < last.at.end => last.at.end = last.at.end.max(next.at.end),
+            _ => merged.push(next),
+        }
+    }
+    *found = merged;
+}
