@@ -1,6 +1,7 @@
 //! The description of a process to start.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 /// Everything needed to start one agent process; plain data.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -253,6 +254,26 @@ impl Launch {
 /// ```
 pub fn shell_escape(s: &str) -> String {
     format!("'{}'", s.replace('\'', r"'\''"))
+}
+
+/// The same for a path; one that is not UTF-8 is written as bash, zsh and ksh take it: `$'\377 dir'`.
+pub fn shell_escape_path(path: &Path) -> String {
+    if let Some(text) = path.to_str() {
+        return shell_escape(text);
+    }
+    let mut word = "$'".to_owned();
+    for byte in path.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'\'' | b'\\' => word.extend(['\\', char::from(*byte)]),
+            b' '..=b'~' => word.push(char::from(*byte)),
+            // In octal, which ends after three digits.
+            _ => {
+                let _ = write!(word, "\\{byte:03o}");
+            }
+        }
+    }
+    word.push('\'');
+    word
 }
 
 /// Like [`shell_escape`], but leaves a word alone that means itself in every shell.

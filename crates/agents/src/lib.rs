@@ -71,7 +71,9 @@ pub use crate::copilot::Copilot;
 pub use crate::docker_agent::DockerAgent;
 pub use crate::idle::{BadIdleLimits, IdleLimits};
 pub use crate::image::{Image, NotAnImage};
-pub use crate::launch::{EnvPolicy, Launch, PrivateFile, Server, StopPlan, shell_escape};
+pub use crate::launch::{
+    EnvPolicy, Launch, PrivateFile, Server, StopPlan, shell_escape, shell_escape_path,
+};
 pub use crate::lines::{Line, LineSplitter};
 pub use crate::login::Login;
 pub use crate::mcp::McpServer;

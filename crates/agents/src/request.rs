@@ -1,7 +1,7 @@
 //! What a caller asks of an agent.
 
 use crate::{IdleLimits, Image, McpServer};
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -65,7 +65,7 @@ pub struct RunRequest {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub mcp_servers: BTreeMap<String, McpServer>,
     /// The agent's working directory; must exist.
-    #[serde(serialize_with = "readable")]
+    #[serde(with = "belay_trace::stored_path::option")]
     pub cwd: Option<PathBuf>,
     /// How hard the model thinks.
     pub effort: Option<Effort>,
@@ -89,12 +89,6 @@ pub struct RunRequest {
     pub phase: Option<String>,
     /// Turns an option that the agent lacks into a notice instead of an error.
     pub lenient: bool,
-}
-
-/// A path that is not UTF-8 is stored as it is shown: whoever starts from a stored request finds no such folder,
-/// and is told.
-fn readable<S: Serializer>(path: &Option<PathBuf>, serializer: S) -> Result<S::Ok, S::Error> {
-    path.as_ref().map(|path| path.to_string_lossy()).serialize(serializer)
 }
 
 /// Which session a run goes on in.

@@ -80,8 +80,10 @@ fn wrong(
     // And over ACP a mode that is not offered is not done without.
     let is_sessionless = path.starts_with("/result/modes")
         || ["/result", "/result/thread", "/result/thread/id", "/result/sessionId"].contains(&path);
-    // A turn of another thread is a subagent's, and one of another id was asked for by another client.
+    // A turn of another thread is a subagent's, one of another id was asked for by another client, and a response to
+    // a request that was never made ends nothing.
     let of_thread = [
+        "/id",
         "/params/threadId",
         "/params/turn/id",
         "/session_id",

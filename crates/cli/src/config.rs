@@ -13,6 +13,7 @@ pub(crate) mod places;
 mod read;
 mod setting;
 pub(crate) mod starter;
+mod trace_place;
 mod value;
 
 #[cfg(test)]
@@ -20,6 +21,7 @@ mod tests;
 
 pub(crate) use self::layers::{Config, Wanted, check};
 pub(crate) use self::setting::{At, Origin, Row, Which};
+pub(crate) use self::trace_place::TracePlace;
 pub(crate) use self::value::{File, Names};
 
 use crate::say::warn;

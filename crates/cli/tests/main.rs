@@ -16,6 +16,7 @@ mod doctor;
 mod drift;
 #[cfg(target_os = "linux")]
 mod faults;
+mod folders;
 mod given;
 mod hosts;
 mod interactive;

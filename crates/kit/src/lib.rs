@@ -74,7 +74,7 @@ pub use belay_agents::{
     AGENTS, Account, Agent, Background, BackgroundParseError, BadIdleLimits, Candidate,
     Capabilities, Capability, Care, Claude, Codex, Copilot, DockerAgent, EffectiveMode, Effort,
     IdleLimits, Image, McpServer, OpenCode, Permissions, Pi, Response, RunRequest, Session,
-    Support, Tokens, Transport, Unsupported, WhenInUse, shell_escape,
+    Support, Tokens, Transport, Unsupported, WhenInUse, shell_escape, shell_escape_path,
 };
 pub use belay_trace as trace;
 pub use belay_trace::{

@@ -37,6 +37,7 @@ use crate::schema::Schema;
 use crate::session_lock::SessionLocks;
 use crate::{Client, Error, Outcome, RunRequest, Session, images, limits};
 use belay_agents::{AttemptEnd, Transport};
+use belay_trace::stored_path;
 use belay_trace::{
     Event, Failure, FailureKind, Level, Phase, RunResult, RunStarted, Start, StopReason, Usage,
 };
@@ -295,7 +296,7 @@ impl Runner {
         self.publisher.event(Event::RunStarted(RunStarted {
             belay_version: env!("CARGO_PKG_VERSION").to_owned(),
             agents: self.chain.names(),
-            cwd: self.request.cwd.as_ref().map(|cwd| cwd.to_string_lossy().into_owned()),
+            cwd: self.request.cwd.as_deref().map(|cwd| stored_path::to_text(cwd).into_owned()),
             trace_id: self.request.trace_id.clone(),
             traceparent: self
                 .client

@@ -29,6 +29,7 @@ mod record;
 mod regular;
 mod running;
 mod store;
+pub mod stored_path;
 mod tail;
 mod trace_config;
 mod traces;

@@ -349,7 +349,8 @@ impl AppServer {
             Some(Permissions::Edit) => (Some("workspace-write"), Some("on-request")),
             Some(Permissions::Full) => (Some("danger-full-access"), Some("never")),
         };
-        let cwd = request.cwd.as_ref().map(|cwd| cwd.to_string_lossy().into_owned());
+        // It is started there. A path that JSON cannot hold would name another folder.
+        let cwd = request.cwd.as_ref().and_then(|cwd| cwd.to_str().map(str::to_owned));
         let fields = [
             ("cwd", cwd),
             ("approvalPolicy", approval.map(str::to_owned)),

@@ -1,6 +1,7 @@
 //! `belay demo`
 
 use crate::command::play;
+use crate::command::run::options::TRACE_DIR;
 use crate::fail::Fail;
 use crate::page::Page;
 use crate::runtime::block_on;
@@ -18,9 +19,9 @@ use std::path::{Path, PathBuf};
 /// See a run, without any agent, network or account: a recorded one is played.
 #[derive(Debug, Args)]
 pub(crate) struct Demo {
-    /// Where the trace of the run is written.
-    #[arg(long, value_name = "DIR", default_value = ".belay/traces")]
-    trace_dir: PathBuf,
+    /// Where the trace of the run is written [default: .belay/traces].
+    #[arg(long, value_name = "DIR")]
+    trace_dir: Option<PathBuf>,
 
     /// When to paint.
     #[arg(long, value_enum, default_value_t)]
@@ -36,8 +37,13 @@ impl Demo {
         say("Codex is asked first and has used up its limit, so Claude Code goes on.\n");
         let belay = env::current_exe()
             .map_err(|error| Fail::local(format!("cannot find my own program: {error}")))?;
-        let traces = TraceDir::new(&self.trace_dir).map_err(|error| {
-            Fail::usage(format!("cannot write traces to {}: {error}", self.trace_dir.display()))
+        let trace_dir = self.trace_dir.clone().unwrap_or_else(|| TRACE_DIR.into());
+        let traces = match &self.trace_dir {
+            Some(dir) => TraceDir::new(dir),
+            None => TraceDir::in_project("", TRACE_DIR),
+        };
+        let traces = traces.map_err(|error| {
+            Fail::usage(format!("cannot write traces to {}: {error}", trace_dir.display()))
                 .hint("choose another folder with --trace-dir, or go where you may write")
         })?;
         let mut logger = Logger::new(io::stderr()).color(self.color.paints(&io::stderr()));
@@ -54,7 +60,7 @@ impl Demo {
         let outcome = block_on(client.run(request))?
             .map_err(|error| Fail::local(format!("the replay failed: {error}")))?;
 
-        let path = trace_path(&self.trace_dir, &outcome.run_id)?;
+        let path = trace_path(&trace_dir, &outcome.run_id)?;
         let tree = read_file(&path).map_err(Fail::local)?;
         let mut page = Page::new();
         // What cannot be written is remembered by the page.

@@ -6,7 +6,7 @@ use crate::say::{say, warn};
 use crate::stored::{self, StateDir, unreadable};
 use crate::surroundings::environment;
 use belay_trace::{RunState, visible_line};
-use belaykit::{Candidate, handoff, shell_escape};
+use belaykit::{Candidate, handoff, shell_escape_path};
 use clap::Args;
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
@@ -71,8 +71,8 @@ impl Handoff {
             Some(model) => format!("{}:{model}", to.agent.name()),
             None => to.agent.name().to_owned(),
         });
-        let folder = request.cwd.map(|cwd| format!(" -C {}", shell_escape(&cwd.to_string_lossy())));
-        let file = shell_escape(&path.to_string_lossy());
+        let folder = request.cwd.map(|cwd| format!(" -C {}", shell_escape_path(&cwd)));
+        let file = shell_escape_path(path);
         say(format_args!(
             "to go on: belay run -a {}{} -f {file}",
             visible_line(&agent),

@@ -8,9 +8,10 @@ mod rm;
 mod show;
 mod start;
 
+use super::run::Call;
 use crate::config;
 use crate::fail::Fail;
-use crate::stored::ShortIds;
+use crate::stored::{self, ShortIds};
 use crate::surroundings;
 use belay_trace::{
     NoSuchTrace, Node, ReadError, StoredTrace, TraceId, Traces, dead_runs, read_file,
@@ -79,7 +80,11 @@ impl TraceDirFlag {
     /// The trace that a person means by its id.
     fn find(&self, id: &str) -> Result<StoredTrace, Fail> {
         let traces = self.traces();
-        traces.find(id).map_err(|error| {
+        let found = traces.find(id).or_else(|error| match (&error, &self.trace_dir) {
+            (NoSuchTrace::Unclear { matches: 0, .. }, None) => of_run(id).ok_or(error),
+            _ => Err(error),
+        });
+        found.map_err(|error| {
             let hint = match &error {
                 NoSuchTrace::Unclear { matches: 0, .. } if traces.all().is_ok_and(|all| all.is_empty()) => {
                     "there are no traces here yet: belay run \"…\"; others are named with --trace-dir"
@@ -127,6 +132,14 @@ impl TraceDirFlag {
                 .hint("belay reads the traces that it and the Go program write"),
         })
     }
+}
+
+/// The trace of the run with this id, wherever it was written.
+fn of_run(id: &str) -> Option<StoredTrace> {
+    let run = stored::store(None).ok()?.find(id).ok()?;
+    let dir = Call::read(run.folder()).trace_dir?;
+    let trace = stored::request(&run).ok()?.trace_id;
+    Traces::new(dir).find(trace.as_deref().unwrap_or(run.id())).ok()
 }
 
 /// True for what names a file, and no trace.

@@ -1,14 +1,14 @@
 //! Where the configuration meets the command line: it fills in what was not given there, here and nowhere else.
 
+use super::TracePlace;
 use super::keys::{Own, Settings};
 use super::layers::Config;
 use super::setting::At;
 use crate::command::run::ask::Ask;
-use crate::command::run::options::{Options, TRACE_DIR};
+use crate::command::run::options::Options;
 use crate::command::run::otel::OtelFlags;
 use crate::command::run::policy::PolicyFlags;
 use belaykit::Client;
-use std::path::PathBuf;
 
 impl Config {
     /// Fills in what was not given for a new run.
@@ -29,7 +29,12 @@ impl Config {
         if options.trace_dir.is_none() {
             or(&mut options.no_trace, &settings.no_trace, |no| *no);
         }
-        or(&mut options.trace_dir, &settings.trace_dir, |dir| dir.0.clone());
+        if options.trace_dir.is_none() {
+            match self.trace_place() {
+                TracePlace::Users(dir) => options.trace_dir = Some(dir),
+                place => options.project_traces = place,
+            }
+        }
         self.fill_again(options);
     }
 
@@ -64,9 +69,8 @@ impl Config {
     }
 
     /// Where traces are written.
-    pub(crate) fn trace_dir(&self) -> PathBuf {
-        let dir = self.profile.settings.trace_dir.as_ref();
-        dir.map_or_else(|| PathBuf::from(TRACE_DIR), |dir| dir.value.0.clone())
+    pub(crate) fn trace_place(&self) -> TracePlace {
+        self.profile.settings.trace_dir.as_ref().map_or_else(TracePlace::default, TracePlace::of)
     }
 
     /// Tells what is known of the agents.

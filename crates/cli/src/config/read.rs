@@ -4,12 +4,13 @@ use super::document::Document;
 use super::mistake::{Mistake, Wrong};
 use super::places::Places;
 use super::setting::Which;
-use belay_trace::read_regular;
+use crate::say::warn;
+use belay_trace::{read_regular, visible_line};
 use std::fs::{self, Metadata};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use toml::de::DeTable;
 
 /// The longest file: a thousand times what anybody writes by hand.
@@ -66,6 +67,16 @@ pub(super) fn file(
         Which::Project => &places.project,
     };
     for path in candidates {
+        if which == Which::Project && is_link(path) {
+            static WARN: Once = Once::new();
+            WARN.call_once(|| {
+                warn(format_args!(
+                    "{} is a link or lies behind one, and is not read: belay follows no links in a project",
+                    visible_line(&path.to_string_lossy())
+                ));
+            });
+            continue;
+        }
         let text = match text(which, path) {
             Ok(text) => text,
             Err(error) if is_not_there(&error) => continue,
@@ -79,6 +90,12 @@ pub(super) fn file(
         return Ok(Some((path.clone(), document)));
     }
     Ok(None)
+}
+
+/// True for a project's file that is a link, or whose folder is one.
+fn is_link(path: &Path) -> bool {
+    let link = |path: &Path| path.symlink_metadata().is_ok_and(|data| data.is_symlink());
+    link(path) || path.parent().is_some_and(link)
 }
 
 /// Reads the text of a file.

@@ -88,6 +88,15 @@ impl TraceDir {
         Ok(Self { files: TraceFiles::at(dir).open()?, runs: HashMap::new() })
     }
 
+    /// Writes to a folder of a project, which somebody else may have written: no link is followed below `root`.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), and when a part of the way from `root` to the folder is a link.
+    pub fn in_project(root: impl AsRef<Path>, below: impl AsRef<Path>) -> io::Result<Self> {
+        let files = TraceFiles::open_below(root.as_ref(), below.as_ref())?;
+        Ok(Self { files, runs: HashMap::new() })
+    }
+
     /// Where the journals of the runs are, the client's [`state_dir`](crate::Client::state_dir). Then the tree of a run
     /// that was killed, or whose records came faster than they could be taken in, is made from its journal.
     #[must_use]

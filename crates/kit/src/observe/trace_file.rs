@@ -7,11 +7,11 @@ mod folder;
 
 use self::folder::Locked;
 pub(super) use self::folder::Mark;
-use self::folder::check;
+use self::folder::{check, refuse_links};
 use crate::redact::Redactor;
 use crate::{Environment, Redaction};
 use belay_trace::{
-    Fold, Liveness, Node, ReadError, Store, TraceConfig, TraceEnd, TraceId, TraceStart, dead_runs,
+    Fold, Liveness, Node, RUNNING_DIR, ReadError, Store, TraceConfig, TraceEnd, TraceId, TraceStart, dead_runs,
 };
 use jiff::Timestamp;
 use std::io;
@@ -87,6 +87,16 @@ impl TraceFiles {
         Self { dir: dir.into(), real: None, journals: None }
     }
 
+    /// The traces in a folder of a project, which somebody else may have written: no link is followed below `root`.
+    ///
+    /// # Errors
+    /// When a part of the way from `root` to the folder is a link.
+    pub fn in_project(root: impl AsRef<Path>, below: impl AsRef<Path>) -> io::Result<Self> {
+        // And what the folder itself holds.
+        refuse_links(root.as_ref(), &below.as_ref().join(RUNNING_DIR))?;
+        Ok(Self::at(root.as_ref().join(below)))
+    }
+
     /// Where the journals of the runs are, the client's [`state_dir`](crate::Client::state_dir): what a killed run
     /// has not written to its trace stands there.
     #[must_use]
@@ -101,6 +111,21 @@ impl TraceFiles {
         check(&self.dir)?;
         self.real = Some(std::fs::canonicalize(&self.dir)?);
         Ok(self)
+    }
+
+    /// The same for a folder below another one, on whose way there may be no link.
+    pub(super) fn open_below(root: &Path, below: &Path) -> io::Result<Self> {
+        let files = Self::in_project(root, below)?.open()?;
+        // A link that was put there meanwhile.
+        let root = if root.as_os_str().is_empty() { Path::new(".") } else { root };
+        let real = files.real.as_deref();
+        if real != Some(&std::fs::canonicalize(root)?.join(below)) {
+            return Err(io::Error::other(format!(
+                "{} leads elsewhere by now",
+                files.dir.display()
+            )));
+        }
+        Ok(files)
     }
 
     /// The folder.

@@ -4,7 +4,7 @@
 
 use super::chain::Stopped;
 use super::{Caller, Runner};
-use crate::journal::files::{private_dirs, private_file};
+use crate::journal::files::{check_owner, private_dirs, private_file};
 use belay_trace::{Event, Level, lock};
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind};
@@ -58,6 +58,7 @@ impl Runner {
 /// Takes a free place, if there is one.
 fn take(folder: &Path, max: u32) -> io::Result<Option<Slot>> {
     private_dirs(folder)?;
+    check_owner(folder)?;
     for n in 0..max {
         let file = open(folder.join(n.to_string()))?;
         if lock::try_exclusive(&file)? {

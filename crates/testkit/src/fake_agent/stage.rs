@@ -193,7 +193,8 @@ fn start_line(argv: &[OsString]) -> io::Result<LogLine> {
         pid: process::id(),
         argv: argv.iter().skip(1).cloned().map(text).collect(),
         env: std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect(),
-        cwd: std::env::current_dir()?,
+        // The log is text.
+        cwd: text(std::env::current_dir()?.into_os_string()).into(),
     })
 }
 

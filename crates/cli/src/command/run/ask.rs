@@ -129,6 +129,7 @@ impl Ask {
 pub(crate) struct Program {
     /// Whose; that of the first agent if it is not said.
     pub(crate) agent: Option<String>,
+    #[serde(with = "belay_trace::stored_path")]
     pub(crate) path: PathBuf,
 }
 

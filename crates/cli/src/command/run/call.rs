@@ -20,9 +20,11 @@ const CALL_FILE: &str = "call.json";
 pub(crate) struct Call {
     pub(crate) programs: Vec<Program>,
     pub(crate) pass_env: Vec<String>,
+    #[serde(with = "belay_trace::stored_path::option")]
     pub(crate) price_file: Option<PathBuf>,
     pub(crate) profile: Option<String>,
     pub(crate) transport: Option<TransportName>,
+    #[serde(with = "belay_trace::stored_path::option")]
     pub(crate) trace_dir: Option<PathBuf>,
     pub(crate) no_trace: bool,
     pub(crate) notify: Vec<Channel>,
@@ -46,7 +48,7 @@ impl Call {
             price_file: options.price_file.as_deref().map(absolute),
             profile: options.profile.clone(),
             transport: options.transport,
-            trace_dir: Some(absolute(options.traces())),
+            trace_dir: Some(absolute(&options.traces())),
             no_trace: !options.has_trace(),
             notify: options.notify.notify.clone(),
             no_notify: options.notify.no_notify,

@@ -15,7 +15,7 @@ use belay_trace::{Store, exit_code, read_file, visible, visible_line};
 use belaykit::trace::TraceId;
 use belaykit::{
     Agent, Background, Client, Error, Event, FailureKind, Logger, Outcome, Permissions, RunRequest,
-    Session, TraceDir, WhenInUse, shell_escape,
+    Session, TraceDir, WhenInUse, shell_escape, shell_escape_path,
 };
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
@@ -33,7 +33,7 @@ pub(crate) struct Job {
 
 impl Job {
     /// Runs the agent and shows what it does; the number is the exit code.
-    pub(crate) fn carry_out(self) -> Result<u8, Fail> {
+    pub(crate) fn carry_out(mut self) -> Result<u8, Fail> {
         if self.options.interactive_steer {
             steer::check()?;
         }
@@ -170,7 +170,7 @@ impl Job {
     /// The file of the run's trace, if there is one.
     fn trace(&self, outcome: &Outcome) -> Option<PathBuf> {
         let id = self.request.trace_id.as_ref().unwrap_or(&outcome.run_id);
-        let path = TraceDir::path(self.options.traces(), &TraceId::new(id.clone()).ok()?);
+        let path = TraceDir::path(&self.options.traces(), &TraceId::new(id.clone()).ok()?);
         Some(path).filter(|path| self.options.has_trace() && path.exists())
     }
 
@@ -200,7 +200,7 @@ impl Job {
             line = "belay resume".to_owned();
             // The environment still holds what it held.
             if let Some(given) = options.state_dir.as_ref().filter(|_| !stored::is_from_env()) {
-                line.push_str(&format!(" --state-dir {}", shell_escape(&given.to_string_lossy())));
+                line.push_str(&format!(" --state-dir {}", shell_escape_path(given)));
             }
             line.push(' ');
             line.push_str(&stored::short_id(&Store::new(state_dir), &outcome.run_id));
@@ -210,14 +210,14 @@ impl Job {
             return line;
         }
         line = format!("belay run -a {}", outcome.agent);
-        let folder = options.ask.cwd.iter().map(|cwd| ("-C", cwd.to_string_lossy()));
+        let folder = options.ask.cwd.iter().map(|cwd| ("-C", shell_escape_path(cwd)));
         let programs = options.ask.program.iter();
         let own = programs
             .filter(|program| program.agent.as_ref().is_none_or(|agent| *agent == outcome.agent));
-        let programs = own.map(|program| ("--program", program.path.to_string_lossy()));
-        let passed = options.ask.pass_env.iter().map(|name| ("--pass-env", name.as_str().into()));
+        let programs = own.map(|program| ("--program", shell_escape_path(&program.path)));
+        let passed = options.ask.pass_env.iter().map(|name| ("--pass-env", shell_escape(name)));
         for (flag, value) in folder.chain(programs).chain(passed) {
-            line.push_str(&format!(" {flag} {}", shell_escape(&value)));
+            line.push_str(&format!(" {flag} {value}"));
         }
         format!("{line} --resume {} \"…\"", visible_line(session))
     }

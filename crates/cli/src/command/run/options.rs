@@ -4,6 +4,7 @@ use super::ask::{Ask, over};
 use super::given::Given;
 use super::otel::OtelFlags;
 use super::policy::PolicyFlags;
+use crate::config::TracePlace;
 use crate::fail::Fail;
 use crate::notify::NotifyFlags;
 use crate::say::warn;
@@ -132,6 +133,10 @@ pub(crate) struct Options {
     #[arg(skip)]
     pub(crate) configured_state_dir: Option<PathBuf>,
 
+    /// Where traces are written if the user names no folder.
+    #[arg(skip)]
+    pub(crate) project_traces: TracePlace,
+
     /// Keep no journal.
     #[arg(long, help_heading = "Traces")]
     pub(crate) no_journal: bool,
@@ -215,8 +220,47 @@ impl Options {
     }
 
     /// The folder of the traces, whether or not one is written.
-    pub(crate) fn traces(&self) -> &Path {
-        self.trace_dir.as_deref().unwrap_or(Path::new(TRACE_DIR))
+    pub(crate) fn traces(&self) -> PathBuf {
+        self.trace_dir.clone().unwrap_or_else(|| self.project_traces.folder())
+    }
+
+    /// Opens the folder of the traces. One that the user has named has to do; where that of the project cannot be
+    /// written, or leads elsewhere, the trace goes to belay's own folder.
+    fn open_traces(&mut self) -> Result<Option<TraceDir>, Fail> {
+        if let Some(dir) = &self.trace_dir {
+            let cannot = |error| {
+                Fail::usage(format!("cannot write traces to {}: {error}", dir.display()))
+                    .hint("choose another folder with --trace-dir, or run with --no-trace")
+            };
+            return TraceDir::new(dir).map(Some).map_err(cannot);
+        }
+        let folder = self.project_traces.folder();
+        let opened = match &self.project_traces {
+            TracePlace::Users(dir) => TraceDir::new(dir),
+            TracePlace::Projects { root, below } => TraceDir::in_project(root, below),
+        };
+        let error = match opened {
+            Ok(traces) => return Ok(Some(traces)),
+            Err(error) => error,
+        };
+        let shown = folder.display();
+        let instead = self.state_folder().map(|folder| folder.join(STATE_TRACES));
+        let opened = instead.map(|dir| (TraceDir::new(&dir), dir));
+        match opened {
+            Some((Ok(traces), dir)) => {
+                warn(format_args!(
+                    "cannot write traces to {shown}: {error}; this run's trace is in {}",
+                    dir.display()
+                ));
+                self.trace_dir = Some(dir);
+                Ok(Some(traces))
+            }
+            _ => {
+                warn(format_args!("cannot write traces to {shown}: {error}; this run has none"));
+                self.no_trace = Some(true);
+                Ok(None)
+            }
+        }
     }
 
     /// How the run is shown.
@@ -230,7 +274,7 @@ impl Options {
     }
 
     /// The client with its prices, its journal, its trace, and those who are told elsewhere.
-    pub(crate) fn watched(&self, mut client: Client) -> Result<Client, Fail> {
+    pub(crate) fn watched(&mut self, mut client: Client) -> Result<Client, Fail> {
         if let Some(path) = &self.price_file {
             client = client.prices(prices(path)?);
         }
@@ -245,12 +289,8 @@ impl Options {
             None => warn("no HOME and no --state-dir: this run has no journal"),
         }
         client = client.redact(self.redaction()?);
-        if self.has_trace() {
-            let dir = self.traces();
-            let traces = TraceDir::new(dir).map_err(|error| {
-                Fail::usage(format!("cannot write traces to {}: {error}", dir.display()))
-                    .hint("choose another folder with --trace-dir, or run with --no-trace")
-            })?;
+        let traces = if self.has_trace() { self.open_traces()? } else { None };
+        if let Some(traces) = traces {
             client = client.observe(match self.journals() {
                 Some(state_dir) => traces.journals(state_dir),
                 None => traces,
@@ -275,6 +315,9 @@ fn prices(path: &Path) -> Result<Prices, Fail> {
 
 /// Where traces are written by default.
 pub(crate) const TRACE_DIR: &str = ".belay/traces";
+
+/// Where they go in belay's own folder, if they cannot be written there.
+pub(crate) const STATE_TRACES: &str = "traces";
 
 /// How a run is shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]

@@ -2,6 +2,7 @@
 
 use super::state::{lost_words, state_word};
 use crate::{figures, stored};
+use belay_trace::stored_path;
 use belay_trace::{Overview, RunState, StoredRun, visible_line};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
@@ -24,7 +25,7 @@ impl Row {
         let request = stored::request(run).ok();
         if let Some(request) = &request {
             overview.model = overview.model.take().or_else(|| request.model.clone());
-            let cwd = request.cwd.as_ref().map(|cwd| cwd.to_string_lossy().into_owned());
+            let cwd = request.cwd.as_deref().map(|cwd| stored_path::to_text(cwd).into_owned());
             overview.cwd = overview.cwd.take().or(cwd);
         }
         let prompt = request.map(|request| request.prompt).unwrap_or_default();

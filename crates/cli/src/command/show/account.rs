@@ -4,6 +4,7 @@ use super::super::runs::state::{lost_words, state_word};
 use crate::fail::Fail;
 use crate::figures;
 use crate::stored::{self, unreadable};
+use belay_trace::stored_path;
 use belay_trace::{
     AttemptEnded, Event, Failure, Record, RunState, Store, StoredRun, Usage, visible, visible_line,
 };
@@ -120,7 +121,8 @@ impl Account {
             }
             account.model = request.model;
             account.permissions = request.permissions.map(|permissions| permissions.to_string());
-            account.cwd = request.cwd.map(|cwd| cwd.to_string_lossy().into_owned()).or(account.cwd);
+            account.cwd =
+                request.cwd.map(|cwd| stored_path::to_text(&cwd).into_owned()).or(account.cwd);
             account.trace_id = request.trace_id;
             account.prompt = Some(request.prompt);
         }

@@ -1,7 +1,7 @@
 //! `belay trace end`
 
 use super::otlp;
-use super::start::trace_dir;
+use super::start::trace_files;
 use crate::fail::Fail;
 use crate::figures;
 use crate::say::say;
@@ -42,7 +42,7 @@ pub(super) struct End {
 impl End {
     pub(super) fn run(self) -> Result<u8, Fail> {
         let id = TraceId::new(self.id).map_err(Fail::not_found)?;
-        let mut files = TraceFiles::at(trace_dir(self.trace_dir)?);
+        let mut files = trace_files(self.trace_dir)?;
         // Without a home there are no journals, and what was killed is marked and not made whole.
         if let Ok(folder) = self.state_dir.folder() {
             files = files.journals(folder);

@@ -1,6 +1,6 @@
 //! `belay trace start`
 
-use crate::config::{Config, Wanted};
+use crate::config::{Config, TracePlace, Wanted};
 use crate::fail::{Fail, closed_pipe_is_fine};
 use belay_trace::{TraceConfig, exit_code};
 use belaykit::{Environment, Redaction, TraceFiles};
@@ -32,12 +32,12 @@ pub(super) struct Start {
 
 impl Start {
     pub(super) fn run(self) -> Result<u8, Fail> {
-        let dir = trace_dir(self.trace_dir)?;
+        let files = trace_files(self.trace_dir)?;
         let mut config = TraceConfig::new(self.name.unwrap_or_default());
         config.display_name = self.display_name;
         config.metadata = self.meta.into_iter().map(|(key, value)| (key, value.into())).collect();
         let environment = Environment::new(std::env::vars_os());
-        let id = TraceFiles::at(&dir).start(config, &Redaction::default(), &environment);
+        let id = files.start(config, &Redaction::default(), &environment);
         let id =
             id.map_err(|error| Fail::usage(error).hint("choose another folder with --trace-dir"))?;
         closed_pipe_is_fine(writeln!(io::stdout(), "{id}"))?;
@@ -45,12 +45,17 @@ impl Start {
     }
 }
 
-/// Where the traces are: as `belay run` finds it.
-pub(super) fn trace_dir(given: Option<PathBuf>) -> Result<PathBuf, Fail> {
-    match given {
-        Some(dir) => Ok(dir),
-        None => Ok(Config::load(Wanted::default(), None)?.trace_dir()),
+/// The traces of the folder in which `belay run` finds them.
+pub(super) fn trace_files(given: Option<PathBuf>) -> Result<TraceFiles, Fail> {
+    if let Some(dir) = given {
+        return Ok(TraceFiles::at(dir));
     }
+    let (root, below) = match Config::load(Wanted::default(), None)?.trace_place() {
+        TracePlace::Users(dir) => return Ok(TraceFiles::at(dir)),
+        TracePlace::Projects { root, below } => (root, below),
+    };
+    TraceFiles::in_project(root, below)
+        .map_err(|error| Fail::usage(error).hint("choose another folder with --trace-dir"))
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {

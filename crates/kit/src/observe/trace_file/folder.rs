@@ -286,6 +286,26 @@ fn private_at(folder: &File, name: &str) -> io::Result<File> {
     Ok(file.into())
 }
 
+/// Refuses a way from one folder to another on which there is a link.
+pub(in crate::observe) fn refuse_links(root: &Path, below: &Path) -> io::Result<()> {
+    let mut folder = root.to_owned();
+    for part in below.components() {
+        folder.push(part);
+        match fs::symlink_metadata(&folder) {
+            Ok(data) if data.is_symlink() => {
+                return Err(io::Error::other(format!(
+                    "{} is a link, and belay follows none in a project",
+                    folder.display()
+                )));
+            }
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => break,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
 /// Makes the folder if it does not exist, and refuses one that cannot be written to, or into which others could put
 /// their files.
 pub(in crate::observe) fn check(dir: &Path) -> io::Result<()> {
