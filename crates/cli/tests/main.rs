@@ -14,6 +14,7 @@ mod demo;
 mod docs;
 mod doctor;
 mod drift;
+mod environment;
 #[cfg(target_os = "linux")]
 mod faults;
 mod given;

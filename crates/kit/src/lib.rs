@@ -46,7 +46,7 @@ pub mod slack {
 pub use belaykit_supervise::init;
 
 pub use crate::client::{Client, Installed, Plan};
-pub use crate::environment::Environment;
+pub use crate::environment::{EnvMode, Environment};
 pub use crate::error::Error;
 pub use crate::failover::{BadRule, OnEffects, OnLimit, Policy, Rule};
 pub use crate::handover::handoff;
@@ -71,9 +71,9 @@ pub use crate::traces::{NotObserved, Phase, Trace, TraceSession};
 pub use belay_agents::Acp;
 pub use belay_agents::{
     AGENTS, Account, Agent, Background, BackgroundParseError, BadIdleLimits, Candidate,
-    Capabilities, Capability, Care, Claude, Codex, Copilot, DockerAgent, Effort, IdleLimits, Image,
-    McpServer, OpenCode, Permissions, Pi, Response, RunRequest, Session, Support, Tokens,
-    Transport, Unsupported, WhenInUse, shell_escape,
+    Capabilities, Capability, Care, Claude, Codex, Copilot, DockerAgent, Effort, HoldBack,
+    IdleLimits, Image, McpServer, OpenCode, Permissions, Pi, Response, RunRequest, Session,
+    Support, Tokens, Transport, Unsupported, WhenInUse, shell_escape,
 };
 pub use belay_trace as trace;
 pub use belay_trace::{

@@ -29,10 +29,10 @@ pub(super) const PLAIN: Preset = Preset {
     trust_flag: None,
     env: KEYS,
     inner_env: &[],
-    env_denied: &[],
+    loosens: &[],
     set: &[],
     litter: &[],
-    login: Login { home_env: "", home: "", files: &[], variables: KEYS },
+    login: Login { home_env: "", home: "", files: &[], variables: KEYS, clouds: &[] },
     care: Care::NONE,
     modes: Modes { read_only: None, edit: None, full: None },
     usage: Usage {

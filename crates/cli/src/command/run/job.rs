@@ -216,7 +216,8 @@ impl Job {
             .filter(|program| program.agent.as_ref().is_none_or(|agent| *agent == outcome.agent));
         let programs = own.map(|program| ("--program", program.path.to_string_lossy()));
         let passed = options.ask.pass_env.iter().map(|name| ("--pass-env", name.as_str().into()));
-        for (flag, value) in folder.chain(programs).chain(passed) {
+        let mode = options.ask.env.iter().map(|mode| ("--env", mode.name().into()));
+        for (flag, value) in folder.chain(programs).chain(mode).chain(passed) {
             line.push_str(&format!(" {flag} {}", shell_escape(&value)));
         }
         format!("{line} --resume {} \"…\"", visible_line(session))
@@ -226,6 +227,13 @@ impl Job {
         // The text format has said it in its own place.
         if self.options.format() != Format::Text {
             say(format_args!("error: {}", visible_line(&error.to_string())));
+        }
+        let evidence = error.failure().evidence.iter();
+        for held in evidence.filter(|evidence| evidence.name == "env_held_back") {
+            let name = visible_line(&held.value);
+            say(format_args!(
+                "hint: --pass-env {name} lets the agent see it (docs/environment.md)"
+            ));
         }
         // Nothing was tried: a word of another run was enough.
         if error.failure().evidence.iter().any(|evidence| evidence.name == "breaker") {
