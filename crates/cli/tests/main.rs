@@ -25,6 +25,7 @@ mod logs;
 mod notify;
 mod otel;
 mod parse;
+mod piped_input;
 mod prune;
 mod redact;
 mod resume;

@@ -2,6 +2,7 @@
 
 use super::call::Call;
 use super::options::{Format, Options};
+use super::piped_input::PipedInput;
 use super::show::{Screen, View};
 use super::{signals, steer};
 use crate::fail::{Fail, closed_pipe_is_fine};
@@ -28,21 +29,25 @@ pub(crate) struct Job {
     /// Who is asked, and who takes over when he fails.
     pub(crate) agents: Vec<Arc<dyn Agent>>,
     pub(crate) request: RunRequest,
+    /// What joins its prompt.
+    pub(crate) piped: Option<PipedInput>,
     pub(crate) options: Options,
 }
 
 impl Job {
     /// Runs the agent and shows what it does; the number is the exit code.
-    pub(crate) fn carry_out(self) -> Result<u8, Fail> {
+    pub(crate) fn carry_out(mut self) -> Result<u8, Fail> {
         if self.options.interactive_steer {
             steer::check()?;
         }
         let client = self.options.client(&self.agents);
         if self.options.dry_run {
+            self.join_piped()?;
             return self.print_commands(&client);
         }
         // First the request, so that a mistake in it leaves no folder behind; then what those who watch need.
         client.check(&self.request).map_err(|error| with_hint(&error))?;
+        self.join_piped()?;
         let client = self.options.watched(client)?;
         client.check(&self.request).map_err(|error| with_hint(&error))?;
         if self.request.permissions == Some(Permissions::Full) {
@@ -61,6 +66,10 @@ impl Job {
             Ok(_) => exit_code::ANSWERED,
             Err(error) => self.failed(error, stopped_by),
         })
+    }
+
+    fn join_piped(&mut self) -> Result<(), Fail> {
+        self.piped.take().map_or(Ok(()), |piped| piped.join_to(&mut self.request.prompt))
     }
 
     /// Carries the request to its outcome, and says which signal came if one did.
