@@ -1,5 +1,6 @@
 //! Whose money an agent spends: what tells one account from another, without a look at it.
 
+use crate::Cloud;
 use belay_trace::Failure;
 
 /// Where an agent keeps its login, and which variables take its place. Whoever has a file system and an
@@ -19,6 +20,8 @@ pub struct Account {
     /// The variables that say who pays, or where the requests go: keys, tokens, other providers. A trailing `*`
     /// stands for any ending.
     pub variables: &'static [&'static str],
+    /// The clouds that a switch among the variables sends requests to: what goes with it says who pays then.
+    pub clouds: &'static [Cloud],
     /// The part of the login that a model belongs to, where one login holds accounts of several providers.
     pub part: Option<String>,
     /// Words in the evidence of a failure by which the agent says that a limit is that of one model alone.
@@ -102,7 +105,7 @@ mod tests {
             let account = agent.account(None);
             for name in account.variables.iter().chain([&account.home_env]) {
                 let name = name.replace('*', "X");
-                assert!(name.is_empty() || launch.env.passes(&name), "{}: {name}", agent.name());
+                assert!(name.is_empty() || launch.env.is_listed(&name), "{}: {name}", agent.name());
             }
         }
     }

@@ -18,6 +18,7 @@ mod turn;
 mod witness;
 
 pub(crate) use failures::{ACP, GEMINI, GOOSE, QWEN};
+pub(crate) use preset::SESSION_MARKS;
 
 use crate::agent::{check_name, check_options};
 use crate::mcp;
@@ -151,7 +152,7 @@ impl Agent for Acp {
         let account =
             Account::in_file(login.home_env, login.home, login.files).variables(login.variables);
         let (part, model_limits) = (self.command.clone(), self.preset.model_limits);
-        Account { part, model_limits, ..account }
+        Account { part, model_limits, clouds: login.clouds, ..account }
     }
 
     fn logins(&self, file: &[u8]) -> Option<Vec<crate::Login>> {

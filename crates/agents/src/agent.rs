@@ -93,6 +93,12 @@ pub trait Agent: fmt::Debug + Send + Sync {
         None
     }
 
+    /// What root has to say in the environment before the agent takes [`Permissions::Full`](crate::Permissions::Full)
+    /// from it.
+    fn full_needs(&self) -> Option<FullNeeds> {
+        None
+    }
+
     /// How a person logs in, and which versions were tried: what to say to somebody for whom it does not work.
     fn care(&self) -> Care {
         Care::default()
@@ -139,6 +145,18 @@ pub trait Agent: fmt::Debug + Send + Sync {
 
 const SECRET: &str =
     "a value that may be a secret must not stand on a command line; only a run can hand it over";
+
+/// A variable with the value that it must have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FullNeeds {
+    /// Its name.
+    pub variable: &'static str,
+    /// Its value.
+    pub value: &'static str,
+    /// The agent's words for the lack of it.
+    pub refusal: &'static str,
+}
 
 /// What a person needs who takes care of an agent on a machine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -22,12 +22,13 @@ mod witness;
 pub(crate) use failures::FAILURES;
 
 use crate::agent::{check_name, check_options};
+use crate::cloud::OF_CLAUDE;
 use crate::session::is_id;
 use crate::witness::Witnessed;
 use crate::{
-    Account, Agent, Background, Capabilities, Capability, Care, EffectiveMode, EnvPolicy, Launch,
-    Login, Permissions, Protocol, Response, RunRequest, Session, SessionFiles, StopPlan, Support,
-    Transport, Unsupported, UserConfig, mcp,
+    Account, Agent, Background, Capabilities, Capability, Care, EffectiveMode, EnvPolicy,
+    FullNeeds, Launch, Login, Permissions, Protocol, Response, RunRequest, Session, SessionFiles,
+    StopPlan, Support, Transport, Unsupported, UserConfig, mcp,
 };
 use jiff::Timestamp;
 use serde_json::json;
@@ -54,9 +55,41 @@ impl Claude {
     }
 }
 
-/// What Claude Code itself reads from the environment. Variables that an outer Claude session sets for its
-/// children (`CLAUDECODE`, `CLAUDE_CODE_ENTRYPOINT`, `CLAUDE_CODE_SSE_PORT`) are not among them: they make
-/// an inner one believe that it is part of the outer.
+/// What Claude Code sets for its shell, its hooks and its tool servers, and for itself when it starts itself once
+/// more: an inner one that sees it takes itself for a part of the outer session (from its source and its shell,
+/// 2.1.329).
+pub(crate) const SESSION_MARKS: &[&str] = &[
+    "CLAUDECODE",
+    "CLAUDE_CODE_ENTRYPOINT",
+    "CLAUDE_CODE_SSE_PORT",
+    "CLAUDE_CODE_SESSION_*",
+    "CLAUDE_CODE_CHILD_*",
+    "CLAUDE_CODE_EXECPATH",
+    "CLAUDE_CODE_LAUNCHED_BY_SESSION_IDS",
+    "CLAUDE_CODE_BRIDGE_*",
+    "CLAUDE_CODE_MESSAGING_*",
+    "CLAUDE_CODE_RELAUNCH_*",
+    "CLAUDE_CODE_RESUME_INTERRUPTED_TURN*",
+    "CLAUDE_CODE_RESUME_PROMPT",
+    "CLAUDE_CODE_RESUME_REASON",
+    "CLAUDE_CODE_TMUX_*",
+    "CLAUDE_AGENT_SDK_VERSION",
+    "CLAUDE_BG_*",
+    "CLAUDE_BRIDGE_*",
+    "CLAUDE_EFFORT",
+    "CLAUDE_ENV_FILE",
+    "CLAUDE_JOB_DIR",
+    "CLAUDE_PID",
+    "CLAUDE_PLUGIN_ROOT",
+    "CLAUDE_PROJECT_DIR",
+];
+
+/// What would allow more than a request does (from its source, 2.1.329): the second makes every folder a trusted one.
+/// `IS_SANDBOX` and `CLAUDE_CODE_BUBBLEWRAP` pass: they only say where Claude runs, and root needs one of them.
+pub(crate) const LOOSENS: &[&str] =
+    &["CLAUDE_CODE_EVEN_MORE_DANGEROUSLY_SKIP_PERMISSIONS", "CLAUDE_CODE_SANDBOXED"];
+
+/// What Claude Code itself reads: it passes in a clean environment too.
 pub(crate) const ENV: &[&str] = &[
     "ANTHROPIC_*",
     "CLAUDE_CONFIG_DIR",
@@ -139,11 +172,17 @@ impl Agent for Claude {
     fn account(&self, _model: Option<&str>) -> Account {
         let file = &[".credentials.json"];
         let account = Account::in_file("CLAUDE_CONFIG_DIR", ".claude", file).variables(ACCOUNT);
-        Account { model_limits: MODEL_LIMITS, ..account }
+        Account { model_limits: MODEL_LIMITS, clouds: OF_CLAUDE, ..account }
     }
 
     fn logins(&self, file: &[u8]) -> Option<Vec<Login>> {
         account::logins(file)
+    }
+
+    /// "--dangerously-skip-permissions cannot be used with root/sudo privileges for security reasons", and exit 1
+    /// (measured, 2.1.329).
+    fn full_needs(&self) -> Option<FullNeeds> {
+        Some(FullNeeds { variable: "IS_SANDBOX", value: "1", refusal: "root/sudo privileges" })
     }
 
     fn care(&self) -> Care {
@@ -172,7 +211,8 @@ impl Agent for Claude {
     fn launch(&self, request: &RunRequest, transport: Transport) -> Result<Launch, Unsupported> {
         let mut launch = Launch::new("claude");
         launch.ignored = check_options(Self::NAME, self.capabilities(transport), request)?;
-        launch.env = EnvPolicy::with(ENV);
+        launch.env =
+            EnvPolicy { loosens: LOOSENS.to_vec(), clouds: OF_CLAUDE, ..EnvPolicy::with(ENV) };
         // Never SIGTERM before SIGINT: on SIGTERM Claude exits without its result, and the bill is lost.
         launch.stop =
             StopPlan { native: transport == Transport::Dialogue, sigint: true, sigterm: true };
@@ -362,7 +402,7 @@ fn check_rule(option: &'static str, rule: &str) -> Result<(), Unsupported> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Effort;
+    use crate::{Effort, HoldBack};
 
     #[track_caller]
     fn check(request: RunRequest, transport: Transport, want: &str) {
@@ -438,13 +478,17 @@ mod tests {
     }
 
     #[test]
-    fn an_outer_session_is_not_inherited() {
+    fn an_outer_session_and_a_loose_one_are_not_inherited_and_a_login_is() {
         let launch = Claude::new().launch(&RunRequest::new("p"), Transport::Dialogue).unwrap();
-        for name in
-            ["CLAUDECODE", "CLAUDE_CODE_ENTRYPOINT", "CLAUDE_CODE_SSE_PORT", "OPENAI_API_KEY"]
-        {
-            assert!(!launch.env.passes(name), "{name}");
+        let reason = |name| launch.env.holds_back(name, "1");
+        for name in ["CLAUDECODE", "CLAUDE_CODE_ENTRYPOINT", "CLAUDE_CODE_SSE_PORT"] {
+            assert_eq!(reason(name), Some(HoldBack::OuterSession), "{name}");
         }
-        assert!(launch.env.passes("ANTHROPIC_API_KEY"));
+        assert_eq!(reason("CLAUDE_CODE_SANDBOXED"), Some(HoldBack::Permissions));
+        for name in ["ANTHROPIC_API_KEY", "CLAUDE_CODE_USE_BEDROCK", "IS_SANDBOX"] {
+            assert_eq!(reason(name), None, "{name}");
+            assert!(launch.env.is_listed(name), "{name}");
+        }
+        assert!(!launch.env.is_listed("OPENAI_API_KEY"));
     }
 }

@@ -66,8 +66,22 @@ impl Codex {
     }
 }
 
-/// What Codex itself reads from the environment. What an outer Codex sets for its tools
-/// (`CODEX_SANDBOX`, `CODEX_THREAD_ID`) is not among it.
+/// What Codex sets for its commands (from its source and its shell, 0.169.0), and what npm's launcher sets for Codex.
+pub(crate) const SESSION_MARKS: &[&str] = &[
+    "CODEX_SANDBOX*",
+    "CODEX_THREAD_ID",
+    "CODEX_SESSION_ID",
+    "CODEX_TOOL_CALL_ID",
+    "CODEX_CI",
+    "CODEX_PERMISSION_PROFILE",
+    "CODEX_VERSION",
+    "CODEX_NETWORK_*",
+    "CODEX_SNAPSHOT_*",
+    "CODEX_INTERNAL_ORIGINATOR_OVERRIDE",
+    "CODEX_MANAGED_*",
+];
+
+/// What Codex itself reads: it passes in a clean environment too.
 pub(crate) const ENV: &[&str] =
     &["OPENAI_*", "CODEX_HOME", "CODEX_API_KEY", "CODEX_ACCESS_TOKEN", "CODEX_CA_CERTIFICATE"];
 

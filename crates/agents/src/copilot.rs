@@ -51,12 +51,24 @@ impl Copilot {
     }
 }
 
-/// What Copilot itself reads from the environment. `GH_TOKEN` and `GITHUB_TOKEN`, which it would take for a login
-/// too, open more than Copilot and have to be handed over.
+/// What Copilot sets for all that it starts (from its source, 1.0.102).
+pub(crate) const SESSION_MARKS: &[&str] = &[
+    "COPILOT_CLI",
+    "COPILOT_AGENT_SESSION_ID",
+    "COPILOT_LOADER_PID",
+    "COPILOT_DETACHED_*",
+    "COPILOT_RUN_APP",
+    "COPILOT_SUPERVISED",
+];
+
+/// What Copilot itself reads: it passes in a clean environment too. `GH_TOKEN` and `GITHUB_TOKEN`, which it takes for
+/// a login too, open more than Copilot and are not on the list.
 pub(crate) const ENV: &[&str] = &["COPILOT_*", "GH_HOST"];
 
-/// What would allow more than the request does.
-pub(crate) const ENV_DENIED: &[&str] = &["COPILOT_ALLOW_ALL", "COPILOT_ASSISTED_APPROVAL"];
+/// What would allow more than the request does: commands and files unasked, and programs that a repository names
+/// (from its source, 1.0.102).
+pub(crate) const LOOSENS: &[&str] =
+    &["COPILOT_ALLOW_ALL", "COPILOT_ASSISTED_APPROVAL", "GITHUB_COPILOT_PROMPT_MODE_*"];
 
 const JSON: Capabilities = Capabilities::new(&[
     (Capability::StreamingDeltas, Support::Native),
@@ -137,7 +149,7 @@ impl Agent for Copilot {
         let mut launch = Launch::new("copilot");
         launch.ignored = check_options(Self::NAME, JSON, request)?;
         launch.native = native_paths();
-        launch.env = EnvPolicy { deny: ENV_DENIED.to_vec(), ..EnvPolicy::with(ENV) };
+        launch.env = EnvPolicy { loosens: LOOSENS.to_vec(), ..EnvPolicy::with(ENV) };
         // The native program ends its commands on either.
         launch.stop = StopPlan { native: false, sigint: true, sigterm: true };
         let prompt = request.composed_prompt();
@@ -240,6 +252,7 @@ fn native_paths() -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::HoldBack;
     use crate::{Effort, McpServer};
     use serde_json::Value;
 
@@ -274,8 +287,11 @@ mod tests {
         check(with(Permissions::Edit), "--allow-tool=write --deny-tool=shell --disallow-temp-dir");
         check(with(Permissions::Full), "--allow-all");
         let launch = Copilot::new().launch(&"p".into(), Transport::Print).unwrap();
-        assert!(launch.env.passes("COPILOT_HOME") && !launch.env.passes("COPILOT_ALLOW_ALL"));
-        assert!(!launch.env.passes("GITHUB_TOKEN"));
+        for name in ["COPILOT_ALLOW_ALL", "GITHUB_COPILOT_PROMPT_MODE_REPO_HOOKS"] {
+            assert_eq!(launch.env.holds_back(name, "true"), Some(HoldBack::Permissions), "{name}");
+        }
+        assert_eq!(launch.env.holds_back("GITHUB_TOKEN", "t"), None);
+        assert!(launch.env.is_listed("COPILOT_HOME") && !launch.env.is_listed("GITHUB_TOKEN"));
     }
 
     #[test]

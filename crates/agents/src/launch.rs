@@ -1,5 +1,7 @@
 //! The description of a process to start.
 
+use crate::hold_back::{is_listed, is_of_outer_session};
+use crate::{Cloud, HoldBack};
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -69,14 +71,18 @@ impl Server {
     pub const PORT: &'static str = "{belay-port}";
 }
 
-/// Which environment variables an agent sees: an allow-list, so that a secret has to be handed over by name.
+/// Which environment variables an agent sees: all that its user has, but for some that no agent sees; in a clean
+/// environment those that are listed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EnvPolicy {
-    /// Names that are passed on; a trailing `*` stands for any ending.
+    /// Names that pass in a clean environment too; a trailing `*` stands for any ending.
     pub allow: Vec<&'static str>,
-    /// Names that are held back although `allow` has them.
-    pub deny: Vec<&'static str>,
+    /// What would allow the agent more than a request does, and is held back in every environment: `NAME`, `NAME_*`, or
+    /// `NAME=VALUE` where one value alone does.
+    pub loosens: Vec<&'static str>,
+    /// What passes with a switch in a clean environment.
+    pub clouds: &'static [Cloud],
     /// Variables that are set.
     pub set: Vec<(&'static str, String)>,
     /// Variables that are set for a run, and not in a line for a shell, where nobody keeps belay's limits.
@@ -127,17 +133,17 @@ impl EnvPolicy {
         Self { allow, ..Self::default() }
     }
 
-    /// True if the agent sees the variable with this name.
-    pub fn passes(&self, name: &str) -> bool {
-        let listed = |list: &[&str]| list.iter().any(|pattern| matches(pattern, name));
-        listed(&self.allow) && !listed(&self.deny)
+    /// Why the agent does not see this variable in any environment, if it does not.
+    pub fn holds_back(&self, name: &str, value: &str) -> Option<HoldBack> {
+        if is_listed(&self.loosens, name, value) {
+            return Some(HoldBack::Permissions);
+        }
+        is_of_outer_session(name, value).then_some(HoldBack::OuterSession)
     }
-}
 
-fn matches(pattern: &str, name: &str) -> bool {
-    match pattern.strip_suffix('*') {
-        Some(prefix) => name.starts_with(prefix),
-        None => pattern == name,
+    /// True if the variable passes in a clean environment, unless it is held back in every one.
+    pub fn is_listed(&self, name: &str) -> bool {
+        is_listed(&self.allow, name, "")
     }
 }
 
@@ -291,16 +297,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_environment_is_passed_by_name_only() {
-        let policy = EnvPolicy { deny: vec!["FOO_SESSION"], ..EnvPolicy::with(&["FOO_*"]) };
+    fn a_clean_environment_is_a_list_of_names() {
+        let policy = EnvPolicy::with(&["FOO_*"]);
         for name in ["PATH", "LC_ALL", "FOO_KEY"] {
-            assert!(policy.passes(name), "{name}");
+            assert!(policy.is_listed(name), "{name}");
         }
-        for name in
-            ["AWS_SECRET_ACCESS_KEY", "LD_PRELOAD", "NODE_OPTIONS", "FOO_SESSION", "path", "FO"]
-        {
-            assert!(!policy.passes(name), "{name}");
+        for name in ["AWS_SECRET_ACCESS_KEY", "LD_PRELOAD", "NODE_OPTIONS", "path", "FO"] {
+            assert!(!policy.is_listed(name), "{name}");
         }
+    }
+
+    #[test]
+    fn what_loosens_permissions_is_held_back_by_name_or_by_value() {
+        let loosens = vec!["FOO_YOLO", "FOO_ALLOW_*", "FOO_MODE=auto"];
+        let policy = EnvPolicy { loosens, ..EnvPolicy::with(&["FOO_*"]) };
+        let reason = |name, value| policy.holds_back(name, value);
+        for (name, value) in [("FOO_YOLO", ""), ("FOO_ALLOW_ALL", "1"), ("FOO_MODE", "auto")] {
+            assert_eq!(reason(name, value), Some(HoldBack::Permissions), "{name}");
+        }
+        assert_eq!(reason("FOO_MODE", "ask"), None);
+        assert_eq!(reason("CLAUDECODE", "1"), Some(HoldBack::OuterSession));
+        assert_eq!(reason("AWS_SECRET_ACCESS_KEY", "x"), None);
     }
 
     #[test]

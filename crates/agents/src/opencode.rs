@@ -62,8 +62,21 @@ impl OpenCode {
     }
 }
 
-/// What OpenCode and its providers read from the environment. What an outer OpenCode sets for its tools is not
-/// among it.
+/// What OpenCode sets for all that it starts (from its source, 1.18.33), and what its terminal and its editor's
+/// extension set for it.
+pub(crate) const SESSION_MARKS: &[&str] = &[
+    "OPENCODE",
+    "OPENCODE_PID",
+    "OPENCODE_TERMINAL",
+    "OPENCODE_CLIENT",
+    "OPENCODE_ROUTE",
+    "OPENCODE_EDITOR_SSE_PORT",
+    "OPENCODE_WORKSPACE_ID",
+    // Of another server than the one that belay starts.
+    "OPENCODE_SERVER_*",
+];
+
+/// What OpenCode and its providers read: it passes in a clean environment too.
 pub(crate) const ENV: &[&str] = &[
     "OPENCODE_CONFIG",
     "OPENCODE_CONFIG_*",

@@ -50,9 +50,17 @@ impl Pi {
     }
 }
 
-/// What Pi itself reads from the environment. What an outer Pi sets for its tools (`PI_SESSION_ID`,
-/// `PI_CODING_AGENT`) is not among it. Of the providers' keys those are passed that are a name each; the
-/// credentials of whole clouds have to be handed over.
+/// What Pi sets for all that it starts, and for its shell (from its source, 1.5.2).
+pub(crate) const SESSION_MARKS: &[&str] = &[
+    "PI_CODING_AGENT",
+    "PI_SESSION_ID",
+    "PI_SESSION_FILE",
+    "PI_PROVIDER",
+    "PI_MODEL",
+    "PI_REASONING_LEVEL",
+];
+
+/// What Pi itself reads: it passes in a clean environment too. Of the providers' keys those that are a name each.
 pub(crate) const ENV: &[&str] = &[
     "PI_CODING_AGENT_DIR",
     "PI_CODING_AGENT_SESSION_DIR",

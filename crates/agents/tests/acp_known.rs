@@ -1,7 +1,7 @@
 //! Commands that speak ACP and that belay knows: recorded streams of the real programs, read by what is known of each.
 
 use belay_agents::{
-    Acp, Action, Agent, AttemptEnd, Exit, Input, Out, Permissions, RunRequest, Transport,
+    Acp, Action, Agent, AttemptEnd, Exit, HoldBack, Input, Out, Permissions, RunRequest, Transport,
 };
 use belay_trace::{Event, FailureKind as Kind, ToolResult};
 use serde_json::Value;
@@ -233,7 +233,7 @@ fn what_a_command_would_not_keep_is_refused_with_the_driver_that_keeps_it() {
 fn nothing_in_the_environment_allows_copilot_or_codex_more() {
     let denied = |command: &str, variable: &str| {
         let launch = Acp::command(command).launch(&RunRequest::new("p"), Transport::Dialogue);
-        launch.unwrap().env.deny.contains(&variable)
+        launch.unwrap().env.holds_back(variable, "1") == Some(HoldBack::Permissions)
     };
     assert!(denied("copilot --acp", "COPILOT_ALLOW_ALL"));
     assert!(denied("codex-acp", "INITIAL_AGENT_MODE"));

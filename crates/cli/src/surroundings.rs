@@ -1,17 +1,46 @@
 //! What the program takes from its process: environment, folders, terminal. The library takes none of it.
 
-use belaykit::Environment;
+use belaykit::{EnvMode, Environment, HoldBack};
 use clap::ValueEnum;
 use std::env;
 use std::io::IsTerminal;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 
-/// The environment, with the variables that the user names for the agents.
-pub(crate) fn environment(passed: &[String]) -> Environment {
-    let mut environment = Environment::new(env::vars_os());
-    passed.iter().for_each(|name| environment.pass(name));
-    environment
+/// The environment, for whoever looks into it and starts no agent.
+pub(crate) fn environment() -> Environment {
+    Environment::inherit()
+}
+
+/// What the configuration says of the variables that agents see.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct EnvConfig {
+    pub(crate) pass: Vec<String>,
+    pub(crate) hold_back: Vec<String>,
+    /// The variables that hold secrets of belay's own.
+    pub(crate) secrets: Vec<String>,
+}
+
+impl EnvConfig {
+    /// The environment of agents, with the variables that the command line passes.
+    pub(crate) fn environment(&self, mode: EnvMode, passed: &[String]) -> Environment {
+        let mut environment = Environment::inherit().mode(mode);
+        self.pass.iter().chain(passed).for_each(|name| environment.pass(name));
+        self.hold_back.iter().for_each(|name| environment.hold_back(name, HoldBack::Caller));
+        let own = env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+        let own = own.filter(|name| is_own_secret(name));
+        for name in own.chain(self.secrets.iter().cloned()) {
+            environment.hold_back(name, HoldBack::Secret);
+        }
+        environment
+    }
+}
+
+/// True for a variable of belay's that holds a secret, whether or not a setting names it.
+fn is_own_secret(name: &str) -> bool {
+    let words = ["SECRET", "TOKEN", "KEY", "PASSWORD", "WEBHOOK", "HEADERS"];
+    name.strip_prefix("BELAY_")
+        .is_some_and(|rest| rest.split('_').any(|word| words.contains(&word)))
 }
 
 /// Where the journals of runs are kept; `None` on a machine without a home.

@@ -259,7 +259,7 @@ fn a_prompt_on_standard_input_and_another_after_two_dashes() {
     --- stdout
     --- stderr
     error: there are two prompts: standard input, and what follows `--`
-    hint: name one: `-` reads standard input, `< /dev/null` leaves it out
+    hint: name one: `-` reads standard input, `--no-stdin` leaves it out
     "#);
 }
 

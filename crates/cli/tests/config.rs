@@ -192,7 +192,7 @@ fn an_agents_program_arguments_and_variables_are_its_own() {
     let (bench, claude, codex) = both();
     let failing = Play { exit: Exit::Code(1), ..self::claude("h-401") };
     let own = FakeAgent::new(&bench.path("home"), "claude-next", &failing).unwrap();
-    let user = "chain = [\"claude\", \"codex\"]\npolicy.max_attempts = 3\n\
+    let user = "chain = [\"claude\", \"codex\"]\npolicy.max_attempts = 3\nenv.mode = \"clean\"\n\
                 [agents.claude]\nprogram = \"~/claude-next\"\npass_env = [\"OF_CLAUDE\"]\nargs = [\"--add-dir\", \"/x\"]\n\
                 [agents.codex]\nmodel = \"gpt-5.5\"\npass_env = [\"OF_CODEX\"]\nargs = [\"-c\", \"a=1\"]\n";
     write(&bench, USER, user);
@@ -332,6 +332,9 @@ fn what_holds_is_shown_with_where_it_comes_from() {
     policy.on_limit              "failover"         # built-in
     policy.wait_max              -                  # not set
     policy.on_effects            "continue"         # built-in
+    env.mode                     "inherit"          # built-in
+    env.pass                     []                 # built-in
+    env.hold_back                []                 # built-in
     format                       "text"             # built-in
     hide                         ["reasoning"]      # user BENCH/home/.config/belay/config.toml:2
     color                        "auto"             # built-in

@@ -81,7 +81,7 @@ fn an_agent_gets_the_terminal_its_arguments_and_what_a_terminal_needs() {
     }
     assert!(!args.contains("Be brief."), "a system prompt goes in as a private file: {args}");
     assert_eq!(session.line("in "), format!("in {}", bench.project().display()));
-    assert_eq!(session.line("env "), "env ed xterm-256color ..");
+    assert_eq!(session.line("env "), "env ed xterm-256color .s.");
     assert!(
         !bench.path("home/.local/state/belay/runs").exists(),
         "the session is the person's own"

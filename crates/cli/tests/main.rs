@@ -14,6 +14,7 @@ mod demo;
 mod docs;
 mod doctor;
 mod drift;
+mod environment;
 #[cfg(target_os = "linux")]
 mod faults;
 mod folders;
@@ -25,6 +26,7 @@ mod logs;
 mod notify;
 mod otel;
 mod parse;
+mod piped_input;
 mod prune;
 mod redact;
 mod resume;

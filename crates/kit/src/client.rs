@@ -31,9 +31,10 @@ use uuid::Uuid;
 /// Every method that configures a client takes and returns it, so that one run can differ from the others:
 /// `client.clone().on_event(…).run(request)`.
 ///
-/// The library touches no environment variable and no home folder of its own accord: the environment comes in
-/// with [`env`](Self::env), a folder for journals with [`state_dir`](Self::state_dir). Without the latter
-/// there is no journal, and a crash of your program loses the record of its runs.
+/// Its agents see the environment of this process, as under their own programs; [`env`](Self::env) and
+/// [`environment`](Self::environment) give them another one. The library itself keeps to no variable and no home folder
+/// of its own accord: a folder for journals comes in with [`state_dir`](Self::state_dir). Without it there is no
+/// journal, and a crash of your program loses the record of its runs.
 #[derive(Clone)]
 pub struct Client {
     pub(crate) agent: Arc<dyn Agent>,
@@ -84,7 +85,7 @@ impl fmt::Debug for Client {
 }
 
 impl Client {
-    /// A client for one agent, with an empty environment: see [`env`](Self::env).
+    /// A client for one agent, with the environment of this process: see [`env`](Self::env).
     pub fn new(agent: impl Agent + 'static) -> Self {
         Self::of(Arc::new(agent))
     }
@@ -102,7 +103,7 @@ impl Client {
             passed: BTreeMap::new(),
             concurrent: BTreeMap::new(),
             leading_args: Vec::new(),
-            env: Arc::default(),
+            env: Arc::new(Environment::inherit()),
             supervisor: None,
             state_dir: None,
             lock_dir: None,
@@ -150,14 +151,14 @@ impl Client {
         self
     }
 
-    /// The environment in which the agent's program is looked for, and of which the agent sees what its
-    /// allow-list names; usually `std::env::vars_os()`.
+    /// The environment in which the agent's program is looked for, and which the agent sees, but for what is held back
+    /// ([`HoldBack`](crate::HoldBack)); without it, that of this process.
     #[must_use]
     pub fn env(self, vars: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
         self.environment(Environment::new(vars))
     }
 
-    /// Like [`env`](Self::env), with variables passed on by name.
+    /// Like [`env`](Self::env), also with a list of what agents see, and with variables passed on and held back by name.
     #[must_use]
     pub fn environment(mut self, environment: Environment) -> Self {
         self.env = Arc::new(environment);

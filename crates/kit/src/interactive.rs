@@ -4,7 +4,7 @@ use crate::client::check_surroundings;
 use crate::runner::private_files::{FileArgs, PrivateFiles};
 use crate::session_lock::{self, Claim, SessionLocks};
 use crate::temp_folder::TempFolder;
-use crate::{Client, Error, RunRequest, limits, program};
+use crate::{Client, Error, RunRequest, environment, limits, program};
 use belay_agents::{Transport, WhenInUse};
 use belay_trace::{Failure, FailureKind};
 use std::path::Path;
@@ -91,14 +91,18 @@ impl Client {
         })?;
         let files = files.into_args(&launch, &self.leading_args);
         let mut command = belaykit_supervise::foreground(&program);
-        command.args(&files.args).env_clear().envs(self.env.for_person(&launch.env));
+        let mut env = self.env.for_person(&launch.env);
+        environment::move_to(&mut env, request.cwd.as_deref());
+        command.args(&files.args).env_clear().envs(env);
         command.envs(temp_folder.as_ref().map(TempFolder::variable));
         if let Some(cwd) = &request.cwd {
             command.current_dir(cwd);
         }
+        let held = environment::held_back_words(&self.env.held_back(&launch.env));
+        let words = |held| format!("{} does not see {held}", self.agent.name());
         Ok(Interactive {
             command,
-            warnings: Vec::new(),
+            warnings: held.map(words).into_iter().collect(),
             locks: None,
             _files: files,
             _temp_folder: temp_folder,

@@ -47,7 +47,7 @@ pub mod slack {
 pub use belaykit_supervise::init;
 
 pub use crate::client::{Client, Installed, Plan};
-pub use crate::environment::Environment;
+pub use crate::environment::{EnvMode, Environment};
 pub use crate::error::Error;
 pub use crate::failover::{BadRule, OnEffects, OnLimit, Policy, Rule};
 pub use crate::handover::handoff;
@@ -73,8 +73,8 @@ pub use belay_agents::Acp;
 pub use belay_agents::{
     AGENTS, Account, Agent, Background, BackgroundParseError, BadIdleLimits, Candidate,
     Capabilities, Capability, Care, Claude, Codex, Copilot, DockerAgent, EffectiveMode, Effort,
-    IdleLimits, Image, McpServer, OpenCode, Permissions, Pi, Response, RunRequest, Session,
-    Support, Tokens, Transport, Unsupported, WhenInUse, shell_escape, shell_escape_path,
+    HoldBack, IdleLimits, Image, McpServer, OpenCode, Permissions, Pi, Response, RunRequest,
+    Session, Support, Tokens, Transport, Unsupported, WhenInUse, shell_escape, shell_escape_path,
 };
 pub use belay_trace as trace;
 pub use belay_trace::{

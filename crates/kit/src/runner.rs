@@ -13,6 +13,7 @@ mod chain;
 mod completion;
 mod drain;
 mod handler;
+mod held_back;
 mod idle;
 pub(crate) mod incoming;
 mod ladder;
@@ -25,6 +26,7 @@ mod turn_limit;
 
 use self::chain::Chain;
 use self::completion::Completion;
+use self::held_back::HeldBack;
 use self::publish::Publisher;
 use self::session::Awaited;
 use self::slots::Slot;
@@ -185,6 +187,8 @@ pub(crate) struct Runner {
     begun: Option<String>,
     /// What is to be said of a session without a lock.
     unlocked: Option<String>,
+    /// The variables that the agent at work does not see.
+    held_back: HeldBack,
     /// The shape that the answer has to have.
     schema: Option<Arc<Schema>>,
     /// Totals over all attempts.
@@ -213,6 +217,7 @@ impl Runner {
             awaited: None,
             begun: None,
             unlocked: None,
+            held_back: HeldBack::default(),
             schema: None,
             usage: Usage::default(),
             completion,

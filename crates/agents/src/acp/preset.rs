@@ -18,7 +18,25 @@ pub(super) use qwen::QWEN;
 
 use super::session_file::SessionFile;
 use crate::failures::Table;
-use crate::{Capabilities, Care, EnvPolicy, Permissions, RunRequest};
+use crate::{Capabilities, Care, Cloud, EnvPolicy, Permissions, RunRequest};
+
+/// What Gemini CLI and Qwen Code set for their shells, and for themselves when they start themselves once more (from
+/// their sources and their shells, 0.61.0 and 0.24.4).
+pub(crate) const SESSION_MARKS: &[&str] = &[
+    "GEMINI_CLI",
+    "GEMINI_CLI_NO_RELAUNCH",
+    "GEMINI_PTY_INFO",
+    "QWEN_CODE",
+    "QWEN_CODE_NO_RELAUNCH",
+    "QWEN_CODE_SESSION_ID",
+    "QWEN_CODE_PROMPT_ID",
+    "QWEN_CODE_AGENT_ID",
+    "QWEN_CODE_PROJECT_DIR",
+    "QWEN_CODE_LAUNCHER_*",
+    "QWEN_CODE_MESSAGING_*",
+    "QWEN_CODE_PRIVATE_*",
+    "QWEN_CODE_RELAUNCH_*",
+];
 
 /// All that belay knows of one agent beyond the protocol.
 #[derive(Debug)]
@@ -37,7 +55,7 @@ pub(super) struct Preset {
     /// What the agent that it starts reads from there, or the agent that it is in another way.
     pub(super) inner_env: &'static [&'static str],
     /// What would allow more than a request does.
-    pub(super) env_denied: &'static [&'static str],
+    pub(super) loosens: &'static [&'static str],
     /// What is set for it.
     pub(super) set: &'static [(&'static str, &'static str)],
     /// What it leaves among temporary files (see [`Launch::litter`](crate::Launch::litter)).
@@ -73,6 +91,8 @@ pub(super) struct Login {
     pub(super) home: &'static str,
     pub(super) files: &'static [&'static str],
     pub(super) variables: &'static [&'static str],
+    /// Clouds that a switch among the variables sends requests to.
+    pub(super) clouds: &'static [Cloud],
 }
 
 /// The agent's own modes for what a request permits.
@@ -232,7 +252,8 @@ impl Preset {
     pub(super) fn environment(&self) -> EnvPolicy {
         let mut env = EnvPolicy::with(self.env);
         env.allow.extend(self.inner_env);
-        env.deny.extend(self.env_denied);
+        env.loosens.extend(self.loosens);
+        env.clouds = self.login.clouds;
         env.set = self.set.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
         env
     }

@@ -44,7 +44,7 @@ pub(super) fn bind(launch: &mut Launch, request: &RunRequest) -> Result<(), Unsu
                 for (name, value) in env {
                     let other = launch.env.private.iter().find(|(known, _)| known == name);
                     let is_taken = other.is_some_and(|(_, known)| known != value);
-                    if is_taken || launch.env.passes(name) {
+                    if is_taken || launch.env.is_listed(name) {
                         let hint = "`codex exec` hands variables on under their own names: one that Codex reads \
                                     itself, or with two values, needs the dialogue transport";
                         let option = "mcp_servers";

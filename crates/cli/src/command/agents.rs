@@ -3,7 +3,6 @@
 use crate::config::{Config, Wanted};
 use crate::fail::{Fail, closed_pipe_is_fine};
 use crate::runtime::block_on;
-use crate::surroundings;
 use belay_trace::visible_line;
 use belaykit::{AGENTS, Capabilities, Client, Support, Transport};
 use clap::Args;
@@ -65,7 +64,7 @@ async fn rows(config: &Config) -> Vec<Row> {
             capabilities: agent.capabilities(*transport),
         });
         let transports = transports.collect();
-        let mut client = Client::of(agent).environment(surroundings::environment(&[]));
+        let mut client = Client::of(agent).environment(config.environment());
         if let Some(own) = config.agents.get(entry.name) {
             client = own.apply(entry.name, client, true);
         }

@@ -53,7 +53,7 @@ impl Demo {
             .program(&belay)
             .program_of(Claude::new().name(), &belay)
             .leading_args([play::NAME])
-            .environment(surroundings::environment(&[]))
+            .environment(surroundings::environment())
             .observe(traces)
             .on_event(move |record| logger.record(record));
         let request = RunRequest::new("What is in this directory?");

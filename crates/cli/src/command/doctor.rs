@@ -102,7 +102,7 @@ impl Doctor {
     }
 
     async fn examine(&self, config: &Config) -> Result<Report, Fail> {
-        let env = surroundings::environment(&[]);
+        let env = surroundings::environment();
         let state_dir = self.state_dir.clone().or_else(crate::config::state_dir);
         let places = Places {
             state_dir: surroundings::state_dir(state_dir),
@@ -125,7 +125,7 @@ impl Doctor {
         let mut tasks = Vec::new();
         for client in clients {
             let name = client.agent_name().to_owned();
-            let mut client = client.environment(surroundings::environment(&[]));
+            let mut client = client.environment(config.environment());
             if let Some(own) = config.agents.get(name.as_str()) {
                 client = own.apply(&name, client, true);
             }

@@ -56,7 +56,7 @@ impl Handoff {
         }
         let request = stored::request(&run)?;
         let records = run.records().map_err(unreadable)?;
-        let text = handoff(&request.prompt, request.cwd.as_deref(), &environment(&[]), records);
+        let text = handoff(&request.prompt, request.cwd.as_deref(), &environment(), records);
         let Some(path) = &self.output else {
             closed_pipe_is_fine(io::stdout().write_all(text.as_bytes()))?;
             return Ok(0);

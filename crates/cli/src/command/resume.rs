@@ -70,8 +70,12 @@ impl Resume {
         let candidate = config.with_model(session::agent_of(&account, self.agent.take())?);
         let asked = account.session_model().map(str::to_owned);
         request.model = candidate.model.or(asked);
+        let mut piped = None;
         request.prompt = match (self.prompt.named()?, account.how) {
-            (Some(prompt), _) => prompt,
+            (Some(asked), _) => {
+                piped = asked.piped;
+                asked.prompt
+            }
             // One that is at work has ended, perhaps with an answer, before its session is free.
             (None, how @ (RunState::Answered | RunState::Running)) => {
                 let verb =
@@ -100,7 +104,7 @@ impl Resume {
         request.when_in_use = when;
         call.fill(&mut self.options);
         config.fill_again(&mut self.options);
-        Job { agents: vec![candidate.agent], request, options: self.options }.carry_out()
+        Job { agents: vec![candidate.agent], request, piped, options: self.options }.carry_out()
     }
 
     fn branch(&self) -> Branch {

@@ -7,6 +7,7 @@ mod given_file;
 pub(crate) mod job;
 pub(crate) mod options;
 pub(crate) mod otel;
+mod piped_input;
 pub(crate) mod policy;
 pub(crate) mod prompt;
 pub(crate) mod session;
@@ -35,7 +36,7 @@ Examples:
   belay run \"Why does the build fail?\"
   belay run -a codex:gpt-5.5 -C ~/project --permit edit -f task.md
   belay run -a claude:opus -a codex --permit edit \"Fix the failing test.\"
-  git diff | belay run -a claude:sonnet --append-system-prompt \"Review this diff.\" -
+  git diff | belay run -a claude:sonnet \"Review this diff.\"
   belay run --format jsonl \"List the TODOs\" | jq 'select(.type==\"tool_call\")'")]
 pub(crate) struct Run {
     /// The agent, and after a colon its model: claude, codex:gpt-5.5. Given more than once, each one takes over
@@ -59,7 +60,7 @@ impl Run {
         // First of all: with a mistake in a file nothing begins.
         let wanted = Wanted { flag: self.options.profile.as_deref(), noted: None };
         let config = Config::load(wanted, self.options.ask.cwd.as_deref())?;
-        let (prompt, extra_args) = self.prompt.read(&self.options.ask.extra_args)?;
+        let (asked, extra_args) = self.prompt.read(&self.options.ask.extra_args)?;
         let state_dir = self.options.state_dir.clone();
         let in_use = self.session.in_use();
         let session = match self.session.chosen(state_dir)? {
@@ -67,7 +68,7 @@ impl Run {
             Chosen::Run(run, branch) => {
                 let mut options = self.options;
                 options.ask.extra_args = extra_args;
-                let (prompt, fork) = (Prompt::known(prompt), branch == Branch::Copy);
+                let (prompt, fork) = (Prompt::known(asked), branch == Branch::Copy);
                 let mut agents = self.agent.into_iter();
                 let agent = agents.next();
                 if agents.next().is_some() {
@@ -78,7 +79,7 @@ impl Run {
             }
         };
         config.fill(&mut self.options);
-        let mut request = RunRequest::new(prompt).extra_args(extra_args);
+        let mut request = RunRequest::new(asked.prompt).extra_args(extra_args);
         self.options.apply(&mut request);
         request.cwd = Some(self.options.ask.folder(None)?);
         request.session = session;
@@ -95,6 +96,6 @@ impl Run {
             request.model = request.model.or_else(|| alone.agent.model().map(str::to_owned));
         }
         let agents = candidates.into_iter().map(|candidate| candidate.agent).collect();
-        Job { agents, request, options: self.options }.carry_out()
+        Job { agents, request, piped: asked.piped, options: self.options }.carry_out()
     }
 }

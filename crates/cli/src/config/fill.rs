@@ -4,11 +4,13 @@ use super::TracePlace;
 use super::keys::{Own, Settings};
 use super::layers::Config;
 use super::setting::At;
+use super::value::Names;
 use crate::command::run::ask::Ask;
 use crate::command::run::options::Options;
 use crate::command::run::otel::OtelFlags;
 use crate::command::run::policy::PolicyFlags;
-use belaykit::Client;
+use crate::surroundings::EnvConfig;
+use belaykit::{Client, Environment};
 
 impl Config {
     /// Fills in what was not given for a new run.
@@ -76,6 +78,28 @@ impl Config {
     /// Tells what is known of the agents.
     pub(crate) fn surround(&self, ask: &mut Ask) {
         ask.agents.clone_from(&self.agents);
+        or(&mut ask.env, &self.profile.settings.env_mode, |mode| *mode);
+        ask.env_config = self.env();
+    }
+
+    /// Which variables are passed and held back beside what the command line says: those that hold secrets of belay's
+    /// own are named by the settings (`…_env`).
+    pub(crate) fn env(&self) -> EnvConfig {
+        let names = |at: &Option<At<Names>>| at.iter().flat_map(|at| at.value.0.clone()).collect();
+        let settings = &self.profile.settings;
+        let rows = self.rows().into_iter().filter(|row| row.key.ends_with("_env"));
+        let secrets = rows.filter_map(|row| row.value.as_str().map(str::to_owned));
+        EnvConfig {
+            pass: names(&settings.env_pass),
+            hold_back: names(&settings.env_hold_back),
+            secrets: secrets.collect(),
+        }
+    }
+
+    /// What an agent sees that no command line says anything of.
+    pub(crate) fn environment(&self) -> Environment {
+        let mode = self.profile.settings.env_mode.as_ref().map(|at| at.value);
+        self.env().environment(mode.unwrap_or_default(), &[])
     }
 
     fn fill_policy(&self, settings: &Settings, policy: &mut PolicyFlags) {

@@ -7,7 +7,7 @@ use super::value::{
 };
 use crate::command::run::options::{DurabilityName, Format};
 use crate::surroundings::Color;
-use belaykit::{Background, Effort, IdleLimits, OnEffects, OnLimit, Permissions};
+use belaykit::{Background, Effort, EnvMode, IdleLimits, OnEffects, OnLimit, Permissions};
 
 /// Why a project does not say how much is shown.
 const SHOWN: &str = "what you see of a run is yours to say";
@@ -17,6 +17,8 @@ const TOLD: &str = "it would decide who is told of your work";
 const JOURNAL: &str = "the journal is yours";
 /// Why it does not say whom runs are told to.
 const TELLS: &str = "it would tell others what your agents do";
+/// Why it does not say which variables agents see.
+const HANDS_OUT: &str = "it would hand out what your environment holds";
 /// Why it does not say what is started.
 const RUNS: &str = "it would decide which programs run";
 
@@ -67,6 +69,12 @@ settings! {
         wait_max: Time = "policy.wait_max", Below(r#""0s""#), "", r#""6h""#;
         /// What to do when the agent that failed may have changed something.
         on_effects: OnEffects = "policy.on_effects", Tighter, r#""continue""#, r#""stop""#;
+        /// How much of your environment the agents see: all but what is held back, or a list (docs/environment.md).
+        env_mode: EnvMode = "env.mode", Tighter, r#""inherit""#, r#""clean""#;
+        /// Variables that the agents see although they would be held back; a name may end in `*`.
+        env_pass: Names = "env.pass", No(HANDS_OUT), "[]", r#"["MY_GATEWAY_KEY"]"#;
+        /// Variables that no agent sees; a name may end in `*`.
+        env_hold_back: Names = "env.hold_back", No("what agents see is yours to say; a project can set `env.mode`"), "[]", r#"["PROD_*"]"#;
         /// How the run is shown.
         format: Format = "format", No(SHOWN), r#""text""#, r#""text""#;
         /// Parts that the text format leaves out.
@@ -101,8 +109,8 @@ settings! {
         program: File = "program", No(RUNS), "", r#""~/bin/codex-next""#;
         /// Its model, where a chain or a command line names none.
         model: String = "model", Unset, "", r#""gpt-5.5""#;
-        /// Environment variables that are handed to it, beyond its allow-list; a name may end in `*`.
-        pass_env: Names = "pass_env", No("it would hand out what your environment holds"), "[]", r#"["CODEX_API_KEY"]"#;
+        /// Environment variables that it alone sees although they would be held back; a name may end in `*`.
+        pass_env: Names = "pass_env", No(HANDS_OUT), "[]", r#"["CODEX_API_KEY"]"#;
         /// Arguments for it, before those of the command line.
         args: Names = "args", No(RUNS), "[]", r#"["-c", "model_verbosity=low"]"#;
         /// How many of its runs may be at work at once, those of all processes together; the others wait.

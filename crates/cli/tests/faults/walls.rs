@@ -81,10 +81,15 @@ fn an_agent_sees_what_its_list_names_and_what_the_caller_hands_over() {
         "PATH",
     ];
     let own: BTreeSet<String> = own.map(str::to_owned).into();
-    assert_eq!(seen(&[]), own);
+    assert_eq!(seen(&["--env", "clean"]), own);
     let handed = own.iter().cloned().chain(["GITHUB_TOKEN".to_owned()]).collect();
-    assert_eq!(seen(&["--pass-env", "GITHUB_TOKEN"]), handed);
-    figure("S5", &format!("of {} foreign variables, seen by the agent", secrets.len()), 0);
+    assert_eq!(seen(&["--env", "clean", "--pass-env", "GITHUB_TOKEN"]), handed);
+    let foreign = format!("of {} foreign variables, seen in a clean environment", secrets.len());
+    figure("S5", &foreign, 0);
+    let marks = ["CLAUDECODE", "CLAUDE_CODE_ENTRYPOINT"];
+    let inherited = secrets.into_iter().filter(|name| !marks.contains(name));
+    let inherited = inherited.chain(["BELAY_MAX_ATTEMPTS"]).map(str::to_owned);
+    assert_eq!(seen(&[]), own.into_iter().chain(inherited).collect());
 }
 
 #[test]

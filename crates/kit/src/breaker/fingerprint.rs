@@ -22,7 +22,7 @@ pub(crate) fn fingerprint(account: &Account, env: &Environment, place: &[OsStrin
     if let Some(home) = home {
         parts.extend(account.files.iter().map(|file| stamp(&home.join(file)).into_bytes()));
     }
-    for (name, value) in env.of_account(account.variables) {
+    for (name, value) in env.of_account(account) {
         parts.extend([name.as_bytes().to_vec(), value.as_bytes().to_vec()]);
     }
     hash(parts.iter().map(Vec::as_slice))

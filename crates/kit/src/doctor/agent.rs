@@ -1,8 +1,8 @@
 //! One agent: its program, its version, its login.
 
 use super::{Examined, Finding, Level, login};
-use crate::{Client, program};
-use belay_agents::{Care, EffectiveMode, Permissions, RunRequest, Transport};
+use crate::{Client, Environment, environment, program};
+use belay_agents::{Care, EffectiveMode, FullNeeds, Permissions, RunRequest, Transport};
 use belay_trace::open_regular;
 use jiff::Timestamp;
 use std::io::Read as _;
@@ -22,9 +22,10 @@ impl Client {
         let launch = turn.launch(&RunRequest::new(""), Transport::Interactive);
         let found = launch.and_then(|launch| {
             let path = program::resolve(&launch, turn.program.as_deref(), &turn.env)?;
-            Ok((path, turn.env.for_agent(&launch.env)))
+            let held = turn.env.held_back(&launch.env);
+            Ok((path, turn.env.for_agent(&launch.env), held))
         });
-        let (path, env) = match found {
+        let (path, env, held) = match found {
             Ok(found) => found,
             Err(failure) => {
                 let finding = Finding::new(Level::Problem, "program", failure.message);
@@ -46,6 +47,8 @@ impl Client {
         findings.push(login::look(turn.agent.as_ref(), &turn.env, Timestamp::now()));
         let mode = turn.effective_mode(&RunRequest::new(""));
         findings.push(permissions(&mode));
+        findings.extend(environment::held_back_words(&held).map(not_seen));
+        findings.extend(turn.agent.full_needs().and_then(|need| root(need, &turn.env)));
         examined
     }
 }
@@ -69,6 +72,26 @@ fn permissions(mode: &EffectiveMode) -> Finding {
             Finding::new(Level::Note, "permissions", words)
         }
     }
+}
+
+fn not_seen(words: String) -> Finding {
+    Finding::new(Level::Note, "environment", format!("it does not see {words}"))
+        .hint("--pass-env NAME lets it see one (docs/environment.md)")
+}
+
+/// What root is told of an agent that allows it everything under one condition.
+fn root(need: FullNeeds, env: &Environment) -> Option<Finding> {
+    let is_root = rustix::process::geteuid().is_root();
+    let is_met = || env.get(need.variable).is_some_and(|value| value == need.value);
+    (is_root && !is_met()).then(|| {
+        let found =
+            format!("as root it refuses --permit full without {}={}", need.variable, need.value);
+        let hint = format!(
+            "in a sandbox, such as a container: {}={} belay run …",
+            need.variable, need.value
+        );
+        Finding::new(Level::Note, "root", found).hint(hint)
+    })
 }
 
 /// Where cron looks for programs.

@@ -2,7 +2,7 @@
 
 use super::{Finding, Level};
 use crate::{Environment, breaker};
-use belay_agents::{Account, Agent, Login};
+use belay_agents::{Account, Agent, Cloud, Login, Need};
 use belay_trace::read_regular;
 use jiff::Timestamp;
 use std::fs;
@@ -13,8 +13,12 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 
 pub(super) fn look(agent: &dyn Agent, env: &Environment, now: Timestamp) -> Finding {
     let account = agent.account(agent.model());
+    let clouds: Vec<_> = env.clouds(account.clouds).collect();
+    if !clouds.is_empty() {
+        return of_clouds(&clouds, env);
+    }
     let names: Vec<_> = env
-        .of_account(account.variables)
+        .listed(account.variables)
         .into_iter()
         .filter(|(_, value)| !value.is_empty())
         .filter_map(|(name, _)| name.to_str().filter(|name| is_key(name)))
@@ -35,6 +39,41 @@ pub(super) fn look(agent: &dyn Agent, env: &Environment, now: Timestamp) -> Find
         }
         (names, _) => Finding::ok("login", format!("by {}", names.join(", "))),
     }
+}
+
+/// A login with a cloud: what its switch needs, and what of it is not there.
+fn of_clouds(clouds: &[&Cloud], env: &Environment) -> Finding {
+    let (mut missing, mut uncertain) = (Vec::new(), Vec::new());
+    for cloud in clouds {
+        for need in cloud.needs.iter().filter(|need| !is_met(need, env)) {
+            let names = need.variables.join(", ").replace('+', " with ");
+            let words = format!("{} needs {}: one of {names}", cloud.switch, need.what);
+            if need.is_certain { missing.push(words) } else { uncertain.push(words) }
+        }
+    }
+    let names: Vec<_> = clouds.iter().map(|cloud| cloud.name).collect();
+    let by = format!("{}, by {}", names.join(", "), switches(clouds));
+    match (&missing[..], &uncertain[..]) {
+        ([], []) => Finding::ok("login", by),
+        // The role of a machine is a login that nobody can see.
+        ([], uncertain) => {
+            let found = format!("{by}; none found, which a role of the machine may be");
+            Finding::new(Level::Note, "login", found).hint(uncertain.join("; "))
+        }
+        (missing, _) => Finding::new(Level::Warning, "login", format!("{by}, lacks something"))
+            .hint([missing, &uncertain].concat().join("; ")),
+    }
+}
+
+fn switches(clouds: &[&Cloud]) -> String {
+    clouds.iter().map(|cloud| cloud.switch).collect::<Vec<_>>().join(", ")
+}
+
+fn is_met(need: &Need, env: &Environment) -> bool {
+    let is_set = |name: &str| env.get(name).is_some_and(|value| !value.is_empty());
+    let home = env.get("HOME").map(Path::new).filter(|home| home.is_absolute());
+    need.variables.iter().any(|names| names.split('+').all(is_set))
+        || home.is_some_and(|home| need.files.iter().any(|file| home.join(file).exists()))
 }
 
 /// What a file says, if there is one.
@@ -86,7 +125,7 @@ fn file_of(account: &Account, env: &Environment) -> Option<PathBuf> {
 
 /// Where requests go is no login.
 fn is_key(name: &str) -> bool {
-    !["BASE_URL", "CONFIG", "HOME", "HOST", "REGION", "ENDPOINT"]
+    !["BASE_URL", "CONFIG", "HOME", "HOST", "REGION", "ENDPOINT", "CLAUDE_CODE_USE_"]
         .iter()
         .any(|word| name.contains(word))
 }

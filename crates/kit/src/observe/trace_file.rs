@@ -11,7 +11,8 @@ use self::folder::{check, refuse_links};
 use crate::redact::Redactor;
 use crate::{Environment, Redaction};
 use belay_trace::{
-    Fold, Liveness, Node, RUNNING_DIR, ReadError, Store, TraceConfig, TraceEnd, TraceId, TraceStart, dead_runs,
+    Fold, Liveness, Node, RUNNING_DIR, ReadError, Store, TraceConfig, TraceEnd, TraceId,
+    TraceStart, dead_runs,
 };
 use jiff::Timestamp;
 use std::io;

@@ -27,10 +27,10 @@ use super::{Caller, Command, Runner, sleep_until};
 use crate::http::Loopback;
 use crate::redact::Passed;
 use crate::temp_folder::TempFolder;
-use crate::{limits, program, reset, schema};
+use crate::{environment, limits, program, reset, schema};
 use belay_agents::{
-    Action, AttemptEnd, Background as AtTurnEnd, Capability, Exit, Input, Line, LineSplitter, Out,
-    Permissions, Protocol, Response, StopPlan, Support, TimerId, Transport,
+    Action, AttemptEnd, Background as AtTurnEnd, Capability, Exit, FullNeeds, Input, Line,
+    LineSplitter, Out, Permissions, Protocol, Response, StopPlan, Support, TimerId, Transport,
 };
 use belay_trace::{
     AttemptEnded, AttemptResult, AttemptStarted, Decision, DecisionSource, Denial, Event, Failure,
@@ -107,6 +107,7 @@ impl Runner {
             args.args.push(format!("{flag}={id}").into());
         }
         let mut env = self.client.env.for_agent(&launch.env);
+        environment::move_to(&mut env, self.request.cwd.as_deref());
         let name = format!("{}-{}", self.run_id, self.attempts);
         // Where it cannot be made, what is left behind is the agent's.
         let temp_folder = TempFolder::of(&launch, &temp, &name).ok().flatten();
@@ -160,6 +161,9 @@ impl Runner {
             containment: Some(incoming::containment(&process)),
         }));
         // Not before there is an agent: of a request that cannot be run nothing else is to be said.
+        if let Some(event) = self.held_back.note(&self.client, &launch.env) {
+            self.publisher.event(event);
+        }
         if let Some(words) = self.unlocked.take() {
             self.publisher.event(Event::notice(Level::Warn, "session_lock", words));
         }
@@ -222,6 +226,17 @@ impl Runner {
         let tells_all = tells_window && tells(Capability::ReportedCost);
         let bill = Bill::new(client.prices.clone(), self.request.model.clone(), tells_window);
         if tells_all { bill } else { bill.with_list() }
+    }
+}
+
+/// Says what an agent needs that refuses to be allowed everything.
+fn explain_refusal(failure: &mut Failure, needs: Option<FullNeeds>) {
+    let remedy = needs
+        .filter(|needs| failure.message.contains(needs.refusal))
+        .map(|needs| format!("{}={}", needs.variable, needs.value));
+    if let Some(remedy) = remedy.filter(|remedy| !failure.message.contains(remedy)) {
+        let said = failure.message.trim_end_matches('.');
+        failure.message = format!("{said}; in a sandbox, such as a container, set {remedy}");
     }
 }
 
@@ -668,6 +683,8 @@ impl Attempt<'_> {
             stop.explain(failure, &self.runner.request);
         }
         if let Some(failure) = &mut end.failure {
+            self.runner.held_back.explain(failure);
+            explain_refusal(failure, self.runner.client.agent.full_needs());
             let env = &self.runner.client.env;
             reset::complete(failure, Timestamp::now(), || reset::zone::local(env.get("TZ")));
         }

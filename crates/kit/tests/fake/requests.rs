@@ -8,7 +8,8 @@ use crate::fake_run::{
 use belay_testkit::fake_agent::{Play, WaitForStdin};
 use belay_testkit::recordings;
 use belaykit::{
-    Claude, Client, Codex, Environment, Event, FailureKind, Record, RunRequest, blocking,
+    Claude, Client, Codex, EnvMode, Environment, Event, FailureKind, HoldBack, Record, RunRequest,
+    blocking,
 };
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -131,7 +132,7 @@ async fn a_codex_without_app_server_is_run_one_shot() {
 }
 
 #[tokio::test]
-async fn the_agent_sees_what_its_allow_list_names_and_what_is_passed_on() {
+async fn in_a_clean_environment_the_agent_sees_its_list_and_what_is_passed_on() {
     let stage = Stage::new("claude", &answer());
     let path = stage.dir.path().to_str().unwrap().to_owned();
     let vars = [
@@ -150,7 +151,8 @@ async fn the_agent_sees_what_its_allow_list_names_and_what_is_passed_on() {
         ("MY_OTHER", "mine"),
     ];
     let os = |text: &str| OsString::from(text);
-    let mut environment = Environment::new(vars.map(|(name, value)| (os(name), os(value))));
+    let all = Environment::new(vars.map(|(name, value)| (os(name), os(value))));
+    let mut environment = all.clone().mode(EnvMode::Clean);
     environment.pass("MY_K*");
     let request = RunRequest::new("p").max_output_tokens(99);
     let seen = run(&Client::new(Claude::new()).environment(environment), request).await;
@@ -171,6 +173,25 @@ async fn the_agent_sees_what_its_allow_list_names_and_what_is_passed_on() {
     let want: BTreeMap<String, String> =
         want.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
     assert_eq!(stage.agent.log().env(), want);
+    assert!(seen.notices("env_held_back")[0].contains("OPENAI_API_KEY"));
+
+    // In the one that it inherits, all but the marks of an outer session. What would do the fake harm is left out.
+    let mut environment = all;
+    environment.hold_back("LD_PRELOAD", HoldBack::Caller);
+    let request = RunRequest::new("p").max_output_tokens(99);
+    let seen = run(&Client::new(Claude::new()).environment(environment), request).await;
+    let mut want = want;
+    for (name, value) in vars {
+        let is_held_back = ["LD_PRELOAD", "CLAUDECODE", "CLAUDE_CODE_ENTRYPOINT"].contains(&name);
+        if name != "DISABLE_AUTOUPDATER" && !is_held_back {
+            want.insert(name.to_owned(), value.to_owned());
+        }
+    }
+    want.insert("BELAY_RUN_ID".to_owned(), seen.outcome.as_ref().unwrap().run_id.clone());
+    assert_eq!(stage.agent.log().env(), want);
+    let words = "claude-code does not see CLAUDECODE, CLAUDE_CODE_ENTRYPOINT (marks of an outer agent session); LD_PRELOAD \
+                 (held back by configuration)";
+    assert_eq!(seen.notices("env_held_back"), [words]);
 }
 
 #[tokio::test]

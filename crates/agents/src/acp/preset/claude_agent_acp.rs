@@ -17,6 +17,7 @@ pub(in crate::acp) static CLAUDE_AGENT_ACP: Preset = Preset {
         home: ".claude",
         files: &[".credentials.json"],
         variables: claude::ACCOUNT,
+        clouds: crate::cloud::OF_CLAUDE,
     },
     care: Care {
         install: "npm install -g @agentclientprotocol/claude-agent-acp",

@@ -12,12 +12,13 @@ pub(in crate::acp) static CODEX_ACP: Preset = Preset {
     env: &["CODEX_PATH", "CODEX_CONFIG", "MODEL_PROVIDER", "DEFAULT_AUTH_REQUEST", "NO_BROWSER"],
     inner_env: codex::ENV,
     // Its first mode, whatever the request says.
-    env_denied: &["INITIAL_AGENT_MODE"],
+    loosens: &["INITIAL_AGENT_MODE"],
     login: Login {
         home_env: "CODEX_HOME",
         home: ".codex",
         files: &["auth.json"],
         variables: codex::ACCOUNT,
+        clouds: &[],
     },
     care: Care {
         install: "npm install -g @agentclientprotocol/codex-acp",

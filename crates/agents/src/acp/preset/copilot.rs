@@ -13,12 +13,13 @@ pub(in crate::acp) static COPILOT: Preset = Preset {
     args: &["--acp"],
     env: &[],
     inner_env: copilot::ENV,
-    env_denied: copilot::ENV_DENIED,
+    loosens: copilot::LOOSENS,
     login: Login {
         home_env: "COPILOT_HOME",
         home: ".copilot",
         files: &["config.json"],
         variables: copilot::ACCOUNT,
+        clouds: &[],
     },
     care: Care {
         install: "npm install -g @github/copilot@latest",

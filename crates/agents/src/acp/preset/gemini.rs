@@ -29,7 +29,7 @@ pub(in crate::acp) static GEMINI: Preset = Preset {
     // It starts itself once more for more memory: a parent that hears no signal.
     // With a terminal for its commands, their output is a picture of that and never told over ACP.
     inner_env: &[],
-    env_denied: &[],
+    loosens: &[],
     set: &[("GEMINI_CLI_NO_RELAUNCH", "true"), ("GEMINI_PTY_INFO", "child_process")],
     litter: &[],
     login: Login {
@@ -46,6 +46,7 @@ pub(in crate::acp) static GEMINI: Preset = Preset {
             "GOOGLE_GEMINI_BASE_URL",
             "GOOGLE_VERTEX_BASE_URL",
         ],
+        clouds: &[],
     },
     model_limits: &["on this model"],
     care: Care {

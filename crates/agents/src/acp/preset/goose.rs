@@ -24,7 +24,7 @@ pub(in crate::acp) static GOOSE: Preset = Preset {
         "OPENROUTER_API_KEY",
     ],
     inner_env: &[],
-    env_denied: &[],
+    loosens: &[],
     set: &[],
     litter: &[],
     login: Login {
@@ -39,6 +39,7 @@ pub(in crate::acp) static GOOSE: Preset = Preset {
             "GOOGLE_API_KEY",
             "OPENROUTER_API_KEY",
         ],
+        clouds: &[],
     },
     model_limits: &[],
     care: Care {

@@ -18,6 +18,7 @@ pub(in crate::acp) static OPENCODE: Preset = Preset {
         home: ".local/share",
         files: &["opencode/auth.json"],
         variables: opencode::ACCOUNT,
+        clouds: &[],
     },
     care: Care {
         install: "npm install -g opencode-ai@latest",

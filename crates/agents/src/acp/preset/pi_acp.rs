@@ -18,6 +18,7 @@ pub(in crate::acp) static PI_ACP: Preset = Preset {
         home: ".pi/agent",
         files: &["auth.json"],
         variables: pi::ACCOUNT,
+        clouds: &[],
     },
     care: Care {
         install: "npm install -g pi-acp",

@@ -26,7 +26,7 @@ pub(in crate::acp) static QWEN: Preset = Preset {
         "QWEN_HOME",
     ],
     inner_env: &[],
-    env_denied: &[],
+    loosens: &[],
     set: &[("QWEN_CODE_NO_RELAUNCH", "true")],
     litter: &[],
     login: Login {
@@ -42,6 +42,7 @@ pub(in crate::acp) static QWEN: Preset = Preset {
             "ANTHROPIC_BASE_URL",
             "GEMINI_API_KEY",
         ],
+        clouds: &[],
     },
     model_limits: &[],
     // Its `auto-edit` writes everywhere (measured).

@@ -2,8 +2,8 @@
 
 use crate::config::keys::Own;
 use crate::fail::Fail;
-use crate::surroundings;
-use belaykit::{Agent, Candidate, Client, Effort, Permissions, RunRequest};
+use crate::surroundings::EnvConfig;
+use belaykit::{Agent, Candidate, Client, Effort, EnvMode, Permissions, RunRequest};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -58,8 +58,12 @@ pub(crate) struct Ask {
     #[arg(long, value_name = "[AGENT=]PATH", help_heading = "Surroundings")]
     pub(crate) program: Vec<Program>,
 
-    /// Hand an environment variable to the agent, which sees only an allow-list; can be given more than once,
-    /// and may end in `*`.
+    /// How much of your environment the agent sees: inherit, all but what is held back, or clean, a list
+    /// (docs/environment.md) [default: inherit].
+    #[arg(long, value_name = "MODE", help_heading = "Surroundings")]
+    pub(crate) env: Option<EnvMode>,
+
+    /// An environment variable that the agent sees although it would be held back (repeatable); may end in `*`.
     #[arg(long, value_name = "NAME", help_heading = "Surroundings")]
     pub(crate) pass_env: Vec<String>,
 
@@ -74,6 +78,10 @@ pub(crate) struct Ask {
     /// What the configuration says of agents, by their names.
     #[arg(skip)]
     pub(crate) agents: BTreeMap<String, Own>,
+
+    /// And of their environment.
+    #[arg(skip)]
+    pub(crate) env_config: EnvConfig,
 }
 
 impl Ask {
@@ -108,10 +116,16 @@ impl Ask {
 
     /// A client for a chain of agents, whom nobody watches yet.
     pub(crate) fn client(&self, agents: &[Arc<dyn Agent>]) -> Client {
+        self.client_in(agents, &self.env_config)
+    }
+
+    /// The same, where more is said of the environment.
+    pub(crate) fn client_in(&self, agents: &[Arc<dyn Agent>], env: &EnvConfig) -> Client {
         let (first, backups) = agents.split_first().expect("a chain has an agent");
         let client = backups.iter().cloned().fold(Client::of(first.clone()), Client::or_of);
         let client = self.yardstick.iter().cloned().fold(client, Client::held_to);
-        let client = client.environment(surroundings::environment(&self.pass_env));
+        let mode = self.env.unwrap_or_default();
+        let client = client.environment(env.environment(mode, &self.pass_env));
         let is_given = self.program.iter().any(|program| program.agent.is_none());
         let client = self.agents.iter().fold(client, |client, (name, own)| {
             // A program without a name is the first agent's, whatever the configuration says.

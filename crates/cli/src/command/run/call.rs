@@ -5,6 +5,7 @@ use super::ask::Program;
 use super::options::{Options, TransportName};
 use crate::notify::Channel;
 use belay_trace::read_regular;
+use belaykit::EnvMode;
 use serde::{Deserialize, Serialize};
 use std::fs::{OpenOptions, Permissions};
 use std::io::Write as _;
@@ -19,6 +20,7 @@ const CALL_FILE: &str = "call.json";
 #[serde(default)]
 pub(crate) struct Call {
     pub(crate) programs: Vec<Program>,
+    pub(crate) env: Option<String>,
     pub(crate) pass_env: Vec<String>,
     #[serde(with = "belay_trace::stored_path::option")]
     pub(crate) price_file: Option<PathBuf>,
@@ -44,6 +46,12 @@ impl Call {
                 .iter()
                 .map(|program| Program { path: absolute(&program.path), ..program.clone() })
                 .collect(),
+            // What is built in is what the configuration says then.
+            env: options
+                .ask
+                .env
+                .filter(|mode| *mode == EnvMode::Clean)
+                .map(|mode| mode.name().to_owned()),
             pass_env: options.ask.pass_env.clone(),
             price_file: options.price_file.as_deref().map(absolute),
             profile: options.profile.clone(),
@@ -93,6 +101,8 @@ impl Call {
         otel.otel = otel.otel.take().or(self.otel);
         otel.otel_content = otel.otel_content.or(self.otel_content);
         otel.freeplay = otel.freeplay.or(self.freeplay);
+        let mode = self.env.and_then(|mode| mode.parse().ok());
+        options.ask.env = options.ask.env.or(mode);
         for name in self.pass_env {
             if !options.ask.pass_env.contains(&name) {
                 options.ask.pass_env.push(name);

@@ -2,6 +2,7 @@
 
 use super::call::Call;
 use super::options::{Format, Options};
+use super::piped_input::PipedInput;
 use super::show::{Screen, View};
 use super::{signals, steer};
 use crate::fail::{Fail, closed_pipe_is_fine};
@@ -28,6 +29,8 @@ pub(crate) struct Job {
     /// Who is asked, and who takes over when he fails.
     pub(crate) agents: Vec<Arc<dyn Agent>>,
     pub(crate) request: RunRequest,
+    /// What joins its prompt.
+    pub(crate) piped: Option<PipedInput>,
     pub(crate) options: Options,
 }
 
@@ -39,10 +42,12 @@ impl Job {
         }
         let client = self.options.client(&self.agents);
         if self.options.dry_run {
+            self.join_piped()?;
             return self.print_commands(&client);
         }
         // First the request, so that a mistake in it leaves no folder behind; then what those who watch need.
         client.check(&self.request).map_err(|error| with_hint(&error))?;
+        self.join_piped()?;
         let client = self.options.watched(client)?;
         client.check(&self.request).map_err(|error| with_hint(&error))?;
         if self.request.permissions == Some(Permissions::Full) {
@@ -61,6 +66,10 @@ impl Job {
             Ok(_) => exit_code::ANSWERED,
             Err(error) => self.failed(error, stopped_by),
         })
+    }
+
+    fn join_piped(&mut self) -> Result<(), Fail> {
+        self.piped.take().map_or(Ok(()), |piped| piped.join_to(&mut self.request.prompt))
     }
 
     /// Carries the request to its outcome, and says which signal came if one did.
@@ -216,7 +225,8 @@ impl Job {
             .filter(|program| program.agent.as_ref().is_none_or(|agent| *agent == outcome.agent));
         let programs = own.map(|program| ("--program", shell_escape_path(&program.path)));
         let passed = options.ask.pass_env.iter().map(|name| ("--pass-env", shell_escape(name)));
-        for (flag, value) in folder.chain(programs).chain(passed) {
+        let mode = options.ask.env.iter().map(|mode| ("--env", mode.name().to_owned()));
+        for (flag, value) in folder.chain(programs).chain(mode).chain(passed) {
             line.push_str(&format!(" {flag} {value}"));
         }
         format!("{line} --resume {} \"…\"", visible_line(session))
@@ -226,6 +236,13 @@ impl Job {
         // The text format has said it in its own place.
         if self.options.format() != Format::Text {
             say(format_args!("error: {}", visible_line(&error.to_string())));
+        }
+        let evidence = error.failure().evidence.iter();
+        for held in evidence.filter(|evidence| evidence.name == "env_held_back") {
+            let name = visible_line(&held.value);
+            say(format_args!(
+                "hint: --pass-env {name} lets the agent see it (docs/environment.md)"
+            ));
         }
         // Nothing was tried: a word of another run was enough.
         if error.failure().evidence.iter().any(|evidence| evidence.name == "breaker") {

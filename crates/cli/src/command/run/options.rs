@@ -179,7 +179,10 @@ impl Options {
 
     /// A client for the agents, whom nobody watches yet.
     pub(crate) fn client(&self, agents: &[Arc<dyn Agent>]) -> Client {
-        let client = self.ask.client(agents).policy(self.policy.apply(Policy::default()));
+        let mut ask_env = self.ask.env_config.clone();
+        ask_env.secrets.extend(self.otel.secrets().into_iter().map(str::to_owned));
+        let client = self.ask.client_in(agents, &ask_env);
+        let client = client.policy(self.policy.apply(Policy::default()));
         match self.transport {
             Some(TransportName::Print) => client.transport(Transport::Print),
             Some(TransportName::Dialogue) => client.transport(Transport::Dialogue),

@@ -50,7 +50,7 @@ impl OtelFlags {
         let to = self.otel.as_ref().or(self.configured.to.as_ref()).filter(|to| *to != "off");
         let Some(to) = to.map(String::as_str) else { return Ok(None) };
         let to = Some(to).filter(|to| !to.is_empty());
-        let found = OtlpSettings::new(to, &surroundings::environment(&[]));
+        let found = OtlpSettings::new(to, &surroundings::environment());
         let Some(mut settings) = found.map_err(wrong)? else { return Ok(None) };
         // Headers are for where they were written down for, and for nobody else.
         if let (None, Some(path)) = (&self.otel, &self.configured.headers_file) {
@@ -62,16 +62,24 @@ impl OtelFlags {
         Ok(Some(settings.content(content.unwrap_or(false))))
     }
 
+    /// The variables that hold the logins of those who are told.
+    pub(crate) fn secrets(&self) -> Vec<&'static str> {
+        let to = self.otel.as_ref().or(self.configured.to.as_ref()).filter(|to| *to != "off");
+        let otlp = to.map(|to| OtlpSettings::secrets(to)).unwrap_or_default();
+        let freeplay = self.freeplay.or(self.configured.freeplay) == Some(true);
+        otlp.into_iter().chain(freeplay.then_some("FREEPLAY_API_KEY")).collect()
+    }
+
     /// Lets the client tell what it does, and its agents where they stand.
     pub(crate) fn watch(&self, mut client: Client) -> Result<Client, Fail> {
         if self.freeplay.or(self.configured.freeplay) == Some(true) {
-            let freeplay = Freeplay::new(&surroundings::environment(&[]));
+            let freeplay = Freeplay::new(&surroundings::environment());
             client = client.observe(freeplay.map_err(|error| {
                 Fail::usage(error).hint("docs/otel.md has what Freeplay needs")
             })?);
         }
         let Some(settings) = self.settings()? else { return Ok(client) };
-        let context = TraceContext::of(&surroundings::environment(&[]));
+        let context = TraceContext::of(&surroundings::environment());
         Ok(client.observe(Otlp::new(settings)).trace_context(context))
     }
 }

@@ -1,10 +1,10 @@
 //! Where the prompt comes from.
 
 use super::given_file;
+use super::piped_input::{self, PipedInput};
 use crate::fail::Fail;
 use clap::Args;
-use std::fs;
-use std::io::{self, IsTerminal as _, Read as _};
+use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, Args)]
@@ -17,68 +17,93 @@ pub(crate) struct Prompt {
     #[arg(short, long, value_name = "FILE")]
     file: Option<PathBuf>,
 
+    /// Leave standard input alone. Without it, what is piped or redirected into the program joins the prompt:
+    /// git diff | belay run "review this".
+    #[arg(long)]
+    no_stdin: bool,
+
     #[arg(skip)]
-    known: Option<String>,
+    known: Option<Asked>,
+}
+
+/// What is asked, and what is still read that joins it.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) prompt: String,
+    pub(crate) piped: Option<PipedInput>,
 }
 
 impl Prompt {
     /// One that is known already.
-    pub(crate) fn known(prompt: String) -> Self {
-        Self { prompt: None, file: None, known: Some(prompt) }
+    pub(crate) fn known(asked: Asked) -> Self {
+        Self { prompt: None, file: None, no_stdin: false, known: Some(asked) }
     }
 
-    /// The prompt if the command line names one.
-    pub(crate) fn named(&self) -> Result<Option<String>, Fail> {
+    /// The prompt if the command line names one, with what is piped in beside it.
+    pub(crate) fn named(&mut self) -> Result<Option<Asked>, Fail> {
         if self.known.is_some() {
-            return Ok(self.known.clone());
+            return Ok(self.known.take());
         }
         let prompt = match (&self.prompt, &self.file) {
-            (Some(prompt), _) if prompt == "-" => stdin()?,
+            (Some(prompt), _) if prompt == "-" => return self.from_stdin().map(Some),
+            (None, Some(file)) if file == Path::new("-") => return self.from_stdin().map(Some),
             (Some(prompt), _) => prompt.clone(),
-            (None, Some(file)) if file == Path::new("-") => stdin()?,
             (None, Some(file)) => from_file(file)?,
             (None, None) => return Ok(None),
         };
-        nonempty(prompt, Vec::new()).map(|(prompt, _)| Some(prompt))
+        self.beside_stdin(nonempty(prompt)?).map(Some)
+    }
+
+    /// A prompt that standard input joins.
+    fn beside_stdin(&self, prompt: String) -> Result<Asked, Fail> {
+        let piped = if self.no_stdin { None } else { PipedInput::start()? };
+        Ok(Asked { prompt, piped })
+    }
+
+    /// A prompt that standard input is.
+    fn from_stdin(&self) -> Result<Asked, Fail> {
+        if self.no_stdin {
+            return Err(Fail::usage("--no-stdin leaves out the prompt that - reads")
+                .hint("belay run \"PROMPT\" --no-stdin, or - without --no-stdin"));
+        }
+        let prompt = text(piped_input::read_prompt()?, "standard input")?;
+        Ok(Asked { prompt: nonempty(prompt)?, piped: None })
     }
 
     /// The prompt, and what is left of the arguments after `--`: if nothing else names a prompt, the first of
     /// them is it.
-    pub(crate) fn read(&self, after_dashes: &[String]) -> Result<(String, Vec<String>), Fail> {
-        let rest = after_dashes.to_vec();
-        if let Some(prompt) = self.named()? {
-            return Ok((prompt, rest));
+    pub(crate) fn read(&mut self, after_dashes: &[String]) -> Result<(Asked, Vec<String>), Fail> {
+        if let Some(asked) = self.named()? {
+            return Ok((asked, after_dashes.to_vec()));
         }
-        let prompt = match after_dashes.split_first() {
-            Some(_) if stdin_is_piped() => {
+        let asked = match after_dashes.split_first() {
+            // It may be meant as an argument of the agent's.
+            Some(_) if !self.no_stdin && piped_input::is_piped() => {
                 return Err(Fail::usage(
                     "there are two prompts: standard input, and what follows `--`",
                 )
-                .hint("name one: `-` reads standard input, `< /dev/null` leaves it out"));
+                .hint("name one: `-` reads standard input, `--no-stdin` leaves it out"));
             }
-            Some((prompt, rest)) => return nonempty(prompt.clone(), rest.to_vec()),
-            None if io::stdin().is_terminal() => {
+            Some((prompt, rest)) => {
+                let asked = Asked { prompt: nonempty(prompt.clone())?, piped: None };
+                return Ok((asked, rest.to_vec()));
+            }
+            None if self.no_stdin || io::stdin().is_terminal() => {
                 return Err(Fail::usage("there is no prompt")
                     .hint("belay run \"PROMPT\", or -f FILE, or - for standard input"));
             }
-            None => stdin()?,
+            None => self.from_stdin()?,
         };
-        nonempty(prompt, rest)
+        Ok((asked, Vec::new()))
     }
 }
 
-/// True if somebody hands us something: a terminal and /dev/null are devices, a pipe and a file are not.
-fn stdin_is_piped() -> bool {
-    use std::os::unix::fs::FileTypeExt as _;
-    fs::metadata("/dev/stdin").is_ok_and(|stdin| !stdin.file_type().is_char_device())
-}
-
-fn nonempty(prompt: String, rest: Vec<String>) -> Result<(String, Vec<String>), Fail> {
+fn nonempty(prompt: String) -> Result<String, Fail> {
     if prompt.trim().is_empty() {
         return Err(Fail::usage("the prompt is empty")
             .hint("belay run \"PROMPT\", or -f FILE, or - for standard input"));
     }
-    Ok((prompt, rest))
+    Ok(prompt)
 }
 
 fn from_file(path: &Path) -> Result<String, Fail> {
@@ -88,15 +113,6 @@ fn from_file(path: &Path) -> Result<String, Fail> {
             .hint("check the path; a prompt that begins with `-` stands after `--`")
     })?;
     text(bytes, &path.display().to_string())
-}
-
-fn stdin() -> Result<String, Fail> {
-    let mut bytes = Vec::new();
-    let read = io::stdin().lock().read_to_end(&mut bytes);
-    read.map_err(|error| {
-        Fail::usage(format!("cannot read the prompt from standard input: {error}"))
-    })?;
-    text(bytes, "standard input")
 }
 
 /// A prompt is text: an agent that was sent half of it would do half of the work.

@@ -71,7 +71,7 @@ pub(super) fn send_root(tree: &Node, to: Option<String>) {
         Config::load(Wanted { flag: None, noted: None }, None)?.fill_otel(&mut otel);
         let Some(settings) = otel.settings()? else { return Ok(()) };
         let mut export = OtlpExport::new(settings);
-        export.context(&TraceContext::of(&surroundings::environment(&[])));
+        export.context(&TraceContext::of(&surroundings::environment()));
         export.trace(tree);
         export.send(PATIENCE_AT_END).map(drop).map_err(Fail::local)
     };

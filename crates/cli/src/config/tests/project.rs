@@ -4,7 +4,7 @@ use super::*;
 
 /// For each key that a project may set: something tight, something loose, and whether the loose one holds where the
 /// user's file says nothing.
-const KEYS: [(&str, &str, &str, bool); 20] = [
+const KEYS: [(&str, &str, &str, bool); 21] = [
     ("timeout", r#""10m""#, r#""1h""#, true),
     ("idle_timeout", r#""tool=5m""#, r#""tool=2h""#, false),
     ("background", r#""stop""#, r#""wait""#, true),
@@ -20,6 +20,7 @@ const KEYS: [(&str, &str, &str, bool); 20] = [
     ("policy.on_effects", r#""stop""#, r#""continue""#, true),
     ("policy.on.network", r#""retry:1""#, r#""retry:50,model,agent,wait""#, false),
     ("policy.on.auth", r#""stop""#, r#""retry:9,agent""#, false),
+    ("env.mode", r#""clean""#, r#""inherit""#, true),
     ("agents.codex.max_concurrent", "1", "50", true),
     // What is neither tight nor loose is the user's, if it is set.
     ("agents.codex.model", r#""mine""#, r#""its""#, true),

@@ -3,7 +3,7 @@
 use super::{Value, parsed};
 use crate::config::mistake::Mistake;
 use crate::config::read::Reading;
-use belaykit::{Background, Effort, IdleLimits, OnEffects, OnLimit, Permissions, Rule};
+use belaykit::{Background, Effort, EnvMode, IdleLimits, OnEffects, OnLimit, Permissions, Rule};
 use std::time::Duration;
 use toml::Spanned;
 use toml::de::DeValue;
@@ -64,6 +64,18 @@ impl Value for Permissions {
 
     fn is_looser_than(&self, other: &Self) -> bool {
         self > other
+    }
+}
+
+impl Value for EnvMode {
+    const FORM: &'static str = r#""inherit" or "clean""#;
+
+    fn read(value: &Spanned<DeValue<'_>>, _: &Reading<'_>) -> Result<Self, Mistake> {
+        parsed(value, Self::FORM)
+    }
+
+    fn is_looser_than(&self, other: &Self) -> bool {
+        (*self, *other) == (Self::Inherit, Self::Clean)
     }
 }
 

@@ -32,6 +32,16 @@ pub(super) enum Template {
     Basic(&'static str, &'static str),
 }
 
+impl Header {
+    /// The variable that holds the secret of it.
+    pub(super) fn secret(&self) -> Option<&'static str> {
+        match self.value {
+            Template::Fixed(_) => None,
+            Template::Of(_, variable) | Template::Basic(_, variable) => Some(variable),
+        }
+    }
+}
+
 const fn header(name: &'static str, value: Template) -> Header {
     Header { name, value, needed: true }
 }

@@ -2,7 +2,7 @@
 
 use super::metrics::Sums;
 use super::names;
-use super::presets::{PRESETS, Preset, Template};
+use super::presets::{Header, PRESETS, Preset, Template};
 use crate::Environment;
 use crate::limits::SENDER_TIMEOUT;
 use crate::observe::http::{Http, Plain, Proxies, check_address};
@@ -185,6 +185,16 @@ impl OtlpSettings {
         Ok(self)
     }
 
+    /// The variables that hold a login for `to`, which is as in [`new`](Self::new): no agent needs them.
+    pub fn secrets(to: &str) -> Vec<&'static str> {
+        match PRESETS.iter().find(|preset| preset.name == to) {
+            Some(preset) => preset.headers.iter().filter_map(Header::secret).collect(),
+            None => {
+                [COMMON_HEADERS].into_iter().chain(SIGNALS.map(|(_, _, headers)| headers)).collect()
+            }
+        }
+    }
+
     /// Where the spans go; empty if only metrics go anywhere.
     pub fn endpoint(&self) -> &str {
         self.traces.as_ref().map_or("", |traces| &traces.url)
@@ -222,16 +232,19 @@ fn of_preset(preset: &Preset, env: &Environment) -> Result<Target, BadOtlp> {
 
 type Targets = (Option<Target>, Option<Target>);
 
+/// Headers of all signals, and each signal with its own address and headers.
+const COMMON_HEADERS: &str = "OTEL_EXPORTER_OTLP_HEADERS";
+const SIGNALS: [(&str, &str, &str); 2] = [
+    ("traces", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"),
+    ("metrics", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_HEADERS"),
+];
+
 fn of_address(to: Option<&str>, env: &Environment) -> Result<Targets, BadOtlp> {
     let common = "OTEL_EXPORTER_OTLP_ENDPOINT";
     let mut targets = [None, None];
-    let signals = [
-        ("traces", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"),
-        ("metrics", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_HEADERS"),
-    ];
-    for (target, (signal, own, own_headers)) in targets.iter_mut().zip(signals) {
+    for (target, (signal, own, own_headers)) in targets.iter_mut().zip(SIGNALS) {
         let mut headers = Vec::new();
-        for name in ["OTEL_EXPORTER_OTLP_HEADERS", own_headers] {
+        for name in [COMMON_HEADERS, own_headers] {
             pairs(&text(env, name).unwrap_or_default())
                 .for_each(|(name, value)| put(&mut headers, &name, &value));
         }
