@@ -32,6 +32,7 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => return fail::usage(&error),
     };
+    stored::remove_left_private_files();
     match command::dispatch(arguments) {
         Ok(code) => ExitCode::from(code),
         Err(failure) => failure.report(),

@@ -53,10 +53,20 @@ pub(crate) fn store(given: Option<PathBuf>) -> Result<Store, Fail> {
 
 /// belay's own folder.
 pub(crate) fn folder(given: Option<PathBuf>) -> Result<PathBuf, Fail> {
-    surroundings::state_dir(given.or_else(config::state_dir)).ok_or_else(|| {
+    let folder = surroundings::state_dir(given.or_else(config::state_dir)).ok_or_else(|| {
         Fail::usage("there is no HOME to look for journals in")
             .hint("name the folder with --state-dir")
-    })
+    })?;
+    belaykit::remove_left_private_files(Some(&folder), &env::temp_dir());
+    Ok(folder)
+}
+
+/// Removes the secrets that killed runs have left on disk: with every command, whatever it is for.
+pub(crate) fn remove_left_private_files() {
+    let state_dir = surroundings::state_dir(env::var_os(STATE_DIR).map(PathBuf::from));
+    for place in [state_dir.as_deref(), None] {
+        belaykit::remove_left_private_files(place, &env::temp_dir());
+    }
 }
 
 /// The run that a person means.

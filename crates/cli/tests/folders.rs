@@ -1,6 +1,6 @@
 //! Folders that are not what they seem: links, a project that cannot be written, names that are not UTF-8.
 
-use crate::stored::{Bench, id, stdout, with_claude};
+use crate::stored::{Bench, hanging, id, stdout, with_claude};
 use belay_testkit::fake_agent::Play;
 use belay_testkit::recordings;
 use belay_trace::read_file;
@@ -9,7 +9,8 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::process::{Output, Stdio};
+use std::time::Duration;
 
 /// A link that a repository may hold, and where it leads.
 const LINKS: [&str; 3] = [".belay", ".belay/traces", ".belay/traces/.running"];
@@ -135,4 +136,53 @@ fn a_folder_whose_name_is_not_utf_8_is_found_again() {
     let again = fs::read_to_string(bench.newest_run().join("request.json")).unwrap();
     assert!(again.contains("/%FF%20dir\""), "{again}");
     assert_eq!(fs::read_dir(&traces).unwrap().count(), 1, "both runs are in one trace");
+}
+
+/// Kills belay while its agent works, at several moments: what the agent was given in files is gone after the next
+/// command, whatever that is.
+#[test]
+fn nothing_secret_is_left_of_a_killed_run_after_the_next_command() {
+    const SECRET: &str = "s3cr3t-0f-the-server-4711";
+    let with_secret = |folder: &Path| {
+        let all = files(folder).into_iter().filter(|path| path.is_file());
+        all.filter(|path| {
+            let bytes = fs::read(path).unwrap_or_default();
+            bytes.windows(SECRET.len()).any(|window| window == SECRET.as_bytes())
+        })
+        .collect::<Vec<_>>()
+    };
+    let mut seen = 0;
+    for (pause_ms, journal) in
+        [(0, true), (5, true), (30, true), (150, true), (600, true), (600, false)]
+    {
+        let bench = hanging();
+        let config = format!(
+            r#"{{"mcpServers":{{"x":{{"command":"true","env":{{"TOKEN":"{SECRET}"}}}}}}}}"#
+        );
+        fs::write(bench.path("mcp.json"), config).unwrap();
+        let temp = bench.path("temp");
+        fs::create_dir(&temp).unwrap();
+        let file = bench.path("mcp.json");
+        let mut args = vec!["run", "--mcp-config", file.to_str().unwrap(), "go"];
+        if !journal {
+            args.push("--no-journal");
+        }
+        let mut command = bench.belay(&args);
+        command
+            .env("TMPDIR", &temp)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        let mut belay = command.spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(pause_ms));
+        belay.kill().unwrap();
+        belay.wait().unwrap();
+        let home = bench.path("home");
+        seen += with_secret(&home).len() + with_secret(&temp).len();
+        let next = bench.belay(&["agents"]).env("TMPDIR", &temp).output().unwrap();
+        assert_eq!(next.status.code(), Some(0), "{}", stderr(&next));
+        assert_eq!(with_secret(&home), Vec::<PathBuf>::new(), "{pause_ms} ms");
+        assert_eq!(with_secret(&temp), Vec::<PathBuf>::new(), "{pause_ms} ms");
+    }
+    assert!(seen > 0, "some were killed while the file was there");
 }

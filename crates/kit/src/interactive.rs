@@ -1,7 +1,7 @@
 //! A person at the agent's own terminal program.
 
 use crate::client::check_surroundings;
-use crate::runner::private_files::{FileArgs, PrivateFiles};
+use crate::private_files::{self, FileArgs, PrivateFiles};
 use crate::session_lock::{self, Claim, SessionLocks};
 use crate::temp_folder::TempFolder;
 use crate::{Client, Error, RunRequest, environment, limits, program};
@@ -84,9 +84,9 @@ impl Client {
         let temp = self.env.get("TMPDIR").map_or_else(|| Path::new("/tmp"), Path::new);
         let name = Uuid::now_v7().to_string();
         let temp_folder = TempFolder::of(&launch, temp, &name).ok().flatten();
-        let files = PrivateFiles::write(&launch, None, temp, &name);
-        let files = files.map_err(|error| {
-            let message = format!("cannot write to {}: {error}", temp.display());
+        let place = private_files::place(self.state_dir.as_deref(), temp);
+        let files = PrivateFiles::write(&launch, &place, &name).map_err(|error| {
+            let message = format!("cannot write to {}: {error}", place.display());
             Failure::new(FailureKind::LocalIo, message)
         })?;
         let files = files.into_args(&launch, &self.leading_args);

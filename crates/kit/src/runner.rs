@@ -18,7 +18,6 @@ mod idle;
 pub(crate) mod incoming;
 mod ladder;
 mod novelty;
-pub(crate) mod private_files;
 mod publish;
 mod session;
 mod slots;

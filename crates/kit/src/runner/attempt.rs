@@ -21,10 +21,10 @@ use super::idle::{Alarm, IdleWatch};
 use super::incoming::{self, Incoming};
 use super::ladder::Rung;
 use super::novelty::Novelty;
-use super::private_files::{FileArgs, PrivateFiles};
 use super::turn_limit::TurnLimit;
 use super::{Caller, Command, Runner, sleep_until};
 use crate::http::Loopback;
+use crate::private_files::{self, FileArgs, PrivateFiles};
 use crate::redact::Passed;
 use crate::temp_folder::TempFolder;
 use crate::{environment, limits, program, reset, schema};
@@ -98,9 +98,10 @@ impl Runner {
         }
         let program = program::resolve(&launch, self.client.program.as_deref(), &self.client.env)?;
         let temp = self.client.env.get("TMPDIR").map_or_else(|| "/tmp".into(), PathBuf::from);
-        let files =
-            PrivateFiles::write(&launch, self.publisher.journal.folder(), &temp, &self.run_id)
-                .map_err(local_io("cannot write the files of the run"))?;
+        let name = format!("{}-{}", self.run_id, self.attempts);
+        let place = private_files::place(self.client.state_dir.as_deref(), &temp);
+        let files = PrivateFiles::write(&launch, &place, &name)
+            .map_err(local_io("cannot write the files of the run"))?;
         let mut args = files.into_args(&launch, &self.client.leading_args);
         let session = launch.new_session.map(|flag| (flag, Uuid::new_v4().to_string()));
         if let Some((flag, id)) = &session {
@@ -108,7 +109,6 @@ impl Runner {
         }
         let mut env = self.client.env.for_agent(&launch.env);
         environment::move_to(&mut env, self.request.cwd.as_deref());
-        let name = format!("{}-{}", self.run_id, self.attempts);
         // Where it cannot be made, what is left behind is the agent's.
         let temp_folder = TempFolder::of(&launch, &temp, &name).ok().flatten();
         if let Some(folder) = &temp_folder {
