@@ -2,7 +2,7 @@
 
 use crate::lines;
 use crate::protocol::Out;
-use belay_trace::{Event, EvidenceSource, Failure, Level};
+use belay_trace::{Event, EvidenceSource, Failure, Level, plain};
 
 /// Reports each line that an agent prints on its standard error, and remembers the one that says most: the
 /// first that calls itself an error, or else the last.
@@ -28,6 +28,8 @@ const EVIDENCE_CHARS_MAX: usize = 2000;
 impl StderrTail {
     pub(crate) fn line(&mut self, line: &[u8], out: &mut Out) {
         let text = lines::text(line);
+        // Colors are for a terminal, and not its own.
+        let text = plain(&text);
         let text = text.trim_end();
         if !text.is_empty() {
             let kept: String = text.chars().take(EVIDENCE_CHARS_MAX).collect();
@@ -67,6 +69,14 @@ impl StderrTail {
 mod tests {
     use super::*;
     use crate::protocol::Action;
+
+    #[test]
+    fn colors_are_taken_out_and_an_error_is_found_behind_them() {
+        let (mut tail, mut out) = (StderrTail::default(), Out::default());
+        tail.line(b"\x1b[1m\x1b[31mError:\x1b[0m no login\x1b]0;title\x07", &mut out);
+        tail.line(b"bye", &mut out);
+        assert_eq!(tail.words().map(String::as_str), Some("Error: no login"));
+    }
 
     #[test]
     fn a_flood_is_shown_once_and_its_last_line_is_known() {

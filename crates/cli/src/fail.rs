@@ -1,10 +1,12 @@
 //! How the program fails: one line, a way out, a stable exit code (`docs/exit-codes.md`).
 
 use crate::say::say;
+use crate::surroundings::Color;
+use crate::terminal;
 use belay_trace::{exit_code, visible, visible_line};
 use belaykit::{Error, FailureKind};
 use std::fmt::Display;
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Write as _};
 use std::process::ExitCode;
 
 /// Why a command could not be carried out.
@@ -101,8 +103,20 @@ impl Fail {
 
 /// What clap found: help and version on standard output, mistakes on standard error.
 pub(crate) fn usage(error: &clap::Error) -> ExitCode {
-    // Nobody is left to tell when the terminal is gone.
-    let _ = error.print();
+    let (text, colored) = (error.render().to_string(), error.render().ansi().to_string());
+    // Nobody is left to tell when the terminal is gone. A word of the command line may come from anywhere.
+    let _ = match error.use_stderr() {
+        true => {
+            let mut out = terminal::stderr();
+            let text = if Color::Auto.paints(out.handle()) { colored } else { text };
+            out.write_all(text.as_bytes())
+        }
+        false => {
+            let mut out = terminal::stdout();
+            let text = if Color::Auto.paints(out.handle()) { colored } else { text };
+            out.write_all(text.as_bytes())
+        }
+    };
     ExitCode::from(if error.use_stderr() { exit_code::USAGE } else { exit_code::ANSWERED })
 }
 

@@ -16,6 +16,7 @@ mod say;
 mod stored;
 mod surroundings;
 mod table;
+mod terminal;
 mod view;
 
 use clap::Parser as _;

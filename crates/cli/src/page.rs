@@ -1,6 +1,7 @@
 //! What a command prints on standard output: buffered, and sure to say once when it cannot be written.
 
 use crate::fail::{Fail, closed_pipe_is_fine};
+use crate::terminal::{self, Shown};
 use std::cell::RefCell;
 use std::io::{self, BufWriter, Stdout, Write};
 use std::rc::Rc;
@@ -12,13 +13,13 @@ pub(crate) struct Page(Rc<RefCell<Inner>>);
 
 #[derive(Debug)]
 struct Inner {
-    out: Option<BufWriter<Stdout>>,
+    out: Option<BufWriter<Shown<Stdout>>>,
     failed: Option<io::Error>,
 }
 
 impl Page {
     pub(crate) fn new() -> Self {
-        let out = Some(BufWriter::with_capacity(64 << 10, io::stdout()));
+        let out = Some(BufWriter::with_capacity(64 << 10, terminal::stdout()));
         Self(Rc::new(RefCell::new(Inner { out, failed: None })))
     }
 
@@ -38,7 +39,7 @@ impl Page {
         closed_pipe_is_fine(self.0.borrow_mut().failed.take().map_or(Ok(()), Err))
     }
 
-    fn with(&self, write: impl FnOnce(&mut BufWriter<Stdout>) -> io::Result<()>) {
+    fn with(&self, write: impl FnOnce(&mut BufWriter<Shown<Stdout>>) -> io::Result<()>) {
         let inner = &mut *self.0.borrow_mut();
         if let Some(Err(error)) = inner.out.as_mut().map(write) {
             inner.failed = Some(error);

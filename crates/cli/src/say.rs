@@ -1,12 +1,13 @@
 //! Words for people, on standard error. A terminal that is gone, or a full disk behind it, is no reason to
 //! fail: what was to be done is done all the same.
 
+use crate::terminal;
 use std::fmt::Display;
-use std::io::{self, Write as _};
+use std::io::Write as _;
 
 /// A line on standard error.
 pub(crate) fn say(line: impl Display) {
-    let _ = writeln!(io::stderr(), "{line}");
+    let _ = writeln!(terminal::stderr(), "{line}");
 }
 
 /// A line that begins with `warning:`.

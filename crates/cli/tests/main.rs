@@ -39,6 +39,7 @@ mod stop;
 mod stored;
 #[path = "support/svg.rs"]
 mod svg;
+mod terminal;
 mod trace;
 mod trace_docs;
 mod trace_view;

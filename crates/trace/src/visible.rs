@@ -1,5 +1,6 @@
 //! Making what an agent printed harmless on a terminal.
 
+use anstream::adapter::strip_str;
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
@@ -60,6 +61,16 @@ pub fn visible_json(json: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
+/// The text without terminal escapes (colors, titles, cursor movements) and without the characters that [`visible`]
+/// escapes: for whoever reads it as text, such as a model or a program that notifies people.
+pub fn plain(text: &str) -> Cow<'_, str> {
+    if !text.contains(is_hostile) {
+        return Cow::Borrowed(text);
+    }
+    let text = strip_str(text).to_string();
+    Cow::Owned(text.chars().filter(|c| !is_hostile(*c)).collect())
+}
+
 fn is_hostile(c: char) -> bool {
     match c {
         '\n' | '\t' => false,
@@ -87,6 +98,20 @@ fn is_hostile(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_terminal_would_obey_is_gone_from_plain_text() {
+        for (text, want) in [
+            ("\u{1b}[1;31merror:\u{1b}[0m no", "error: no"),
+            ("\u{1b}]0;title\u{7}words", "words"),
+            ("\u{1b}]8;;https://x.test\u{1b}\\link\u{1b}]8;;\u{1b}\\", "link"),
+            ("a\tb\nc", "a\tb\nc"),
+            ("\u{202e}evil\u{200b} \u{7f}ü", "evil ü"),
+            ("10 %\r100 %", "10 %100 %"),
+        ] {
+            assert_eq!(plain(text), want, "{text:?}");
+        }
+    }
 
     #[test]
     fn every_control_character_becomes_visible() {

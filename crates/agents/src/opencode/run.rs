@@ -183,6 +183,7 @@ impl Run {
     /// Beside its log, it says on standard error what it has denied by itself.
     fn stderr(&mut self, line: &[u8], out: &mut Out) {
         let text = String::from_utf8_lossy(line);
+        let text = belay_trace::plain(&text);
         if text.contains(" ref=") && self.log.len() < LOG_LINES_MAX {
             self.log.push(text.clone().into_owned());
         }

@@ -48,7 +48,7 @@ impl Protocol for Printed {
             }
             Input::Stdout(line) => read_line(line, out, self),
             Input::Stderr(line) => {
-                let told = classify::of_stderr(&lines::text(line));
+                let told = classify::of_stderr(&belay_trace::plain(&lines::text(line)));
                 self.told = self.told.take().or(told);
                 self.stderr.line(line, out);
             }

@@ -3,12 +3,13 @@
 use crate::config::{Config, Wanted};
 use crate::fail::{Fail, closed_pipe_is_fine};
 use crate::runtime::block_on;
+use crate::terminal;
 use belay_trace::visible_line;
 use belaykit::{AGENTS, Capabilities, Client, Support, Transport};
 use clap::Args;
 use serde::Serialize;
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
+use std::io::Write as _;
 use std::path::PathBuf;
 
 /// Show the agents: which are here, where, which version, and what belay can do with them.
@@ -50,7 +51,7 @@ impl Agents {
             (false, true) => capabilities(&rows),
             (false, false) => table(&rows),
         };
-        closed_pipe_is_fine(io::stdout().write_all(text.as_bytes()))?;
+        closed_pipe_is_fine(terminal::stdout().write_all(text.as_bytes()))?;
         Ok(0)
     }
 }

@@ -2,9 +2,10 @@
 
 use crate::args::Cli;
 use crate::fail::{Fail, closed_pipe_is_fine};
+use crate::terminal;
 use clap::{Args, CommandFactory as _};
 use clap_complete::Shell;
-use std::io::{self, Write as _};
+use std::io::Write as _;
 
 /// Print completions for a shell.
 #[derive(Debug, Args)]
@@ -17,7 +18,7 @@ impl Completions {
     pub(crate) fn run(self) -> Result<u8, Fail> {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut Cli::command(), "belay", &mut script);
-        closed_pipe_is_fine(io::stdout().write_all(&script))?;
+        closed_pipe_is_fine(terminal::stdout().write_all(&script))?;
         Ok(0)
     }
 }

@@ -7,9 +7,10 @@ use crate::config::places::Places;
 use crate::config::{self, Which};
 use crate::fail::{Fail, closed_pipe_is_fine};
 use crate::page::Page;
+use crate::terminal;
 use belay_trace::{exit_code, visible_line};
 use clap::{Args, Subcommand};
-use std::io::{self, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 /// Show what holds and why, and write first configuration files.
@@ -60,7 +61,7 @@ impl PathOf {
     fn run(self) -> Result<u8, Fail> {
         let path =
             path(&Places::of(None), if self.project { Which::Project } else { Which::User })?;
-        closed_pipe_is_fine(writeln!(io::stdout(), "{}", path.display()))?;
+        closed_pipe_is_fine(writeln!(terminal::stdout(), "{}", path.display()))?;
         Ok(exit_code::ANSWERED)
     }
 }

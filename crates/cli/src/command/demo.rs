@@ -7,13 +7,14 @@ use crate::page::Page;
 use crate::runtime::block_on;
 use crate::say::say;
 use crate::surroundings::{self, Color, columns};
+use crate::terminal;
 use crate::view::{self, Look};
 use belay_trace::view::View;
 use belay_trace::{Node, TraceId, read_file};
 use belaykit::{Agent as _, Claude, Client, Codex, Logger, RunRequest, TraceDir, Transport};
 use clap::Args;
 use std::env;
-use std::io::{self, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 /// See a run, without any agent, network or account: a recorded one is played.
@@ -46,7 +47,8 @@ impl Demo {
             Fail::usage(format!("cannot write traces to {}: {error}", trace_dir.display()))
                 .hint("choose another folder with --trace-dir, or go where you may write")
         })?;
-        let mut logger = Logger::new(io::stderr()).color(self.color.paints(&io::stderr()));
+        let mut logger =
+            Logger::new(terminal::stderr()).color(self.color.paints(terminal::stderr().handle()));
         let client = Client::new(Codex::new())
             .or(Claude::new())
             .transport(Transport::Print)
@@ -66,8 +68,12 @@ impl Demo {
         // What cannot be written is remembered by the page.
         let _ = writeln!(page, "\n{}\n\n{}", outcome.text, summary(&tree));
         let _ = writeln!(page, "trace: {}\n", path.display());
-        let paint = self.color.paints(&io::stdout());
-        let _ = view::print(&tree, Look { width: columns(&io::stdout()), paint }, &mut page);
+        let paint = self.color.paints(terminal::stdout().handle());
+        let _ = view::print(
+            &tree,
+            Look { width: columns(terminal::stdout().handle()), paint },
+            &mut page,
+        );
         let _ = writeln!(page, "\n{NEXT}");
         page.end()?;
         Ok(0)

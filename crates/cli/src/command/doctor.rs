@@ -8,12 +8,13 @@ use crate::config::{Config, Wanted};
 use crate::fail::{Fail, closed_pipe_is_fine};
 use crate::runtime::block_on;
 use crate::surroundings::{self, Color};
+use crate::terminal;
 use belay_trace::exit_code;
 use belaykit::doctor::{self, Examined, Finding, Level, Places};
 use belaykit::{AGENTS, Candidate, Client, RunRequest};
 use clap::Args;
 use serde::Serialize;
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 /// Look at what works on this machine: which agents are there, in which version, whether they look logged in, and
@@ -83,10 +84,10 @@ impl Doctor {
         let text = if self.json {
             serde_json::to_string_pretty(&report).map_err(Fail::local)? + "\n"
         } else {
-            let out = io::stdout();
-            show::text(&report, Color::Auto.paints(&out), out.is_terminal())
+            let out = terminal::stdout();
+            show::text(&report, Color::Auto.paints(out.handle()), out.is_terminal())
         };
-        closed_pipe_is_fine(io::stdout().write_all(text.as_bytes()))?;
+        closed_pipe_is_fine(terminal::stdout().write_all(text.as_bytes()))?;
         Ok(report.exit_code())
     }
 
@@ -97,7 +98,7 @@ impl Doctor {
             true => serde_json::to_string_pretty(&drifts).map_err(Fail::local)? + "\n",
             false => drift::text(&drifts),
         };
-        closed_pipe_is_fine(io::stdout().write_all(text.as_bytes()))?;
+        closed_pipe_is_fine(terminal::stdout().write_all(text.as_bytes()))?;
         Ok(exit_code::ANSWERED)
     }
 

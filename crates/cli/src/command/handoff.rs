@@ -5,11 +5,12 @@ use crate::fail::{Fail, closed_pipe_is_fine};
 use crate::say::{say, warn};
 use crate::stored::{self, StateDir, unreadable};
 use crate::surroundings::environment;
+use crate::terminal;
 use belay_trace::{RunState, visible_line};
 use belaykit::{Candidate, handoff, shell_escape_path};
 use clap::Args;
 use std::fs::OpenOptions;
-use std::io::{self, Write as _};
+use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 
@@ -58,7 +59,7 @@ impl Handoff {
         let records = run.records().map_err(unreadable)?;
         let text = handoff(&request.prompt, request.cwd.as_deref(), &environment(), records);
         let Some(path) = &self.output else {
-            closed_pipe_is_fine(io::stdout().write_all(text.as_bytes()))?;
+            closed_pipe_is_fine(terminal::stdout().write_all(text.as_bytes()))?;
             return Ok(0);
         };
         // It quotes a session, which is nobody else's business.

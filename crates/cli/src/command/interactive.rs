@@ -17,7 +17,7 @@ use belaykit::{
     Candidate, Client, Error, FailureKind, Permissions, RunRequest, Transport, WhenInUse,
 };
 use clap::Args;
-use std::io::{self, Write as _};
+use std::io::Write as _;
 use std::thread;
 use std::time::Duration;
 
@@ -89,7 +89,7 @@ impl Interactive {
             request.extra_args.splice(0..0, own.iter().flat_map(|args| args.value.0.clone()));
             let launch = agent.launch(&request, Transport::Interactive);
             let launch = launch.map_err(Fail::usage)?;
-            closed_pipe_is_fine(writeln!(io::stdout(), "{}", launch.to_shell()))?;
+            closed_pipe_is_fine(writeln!(crate::terminal::stdout(), "{}", launch.to_shell()))?;
             return Ok(0);
         }
         if when == WhenInUse::Queue {

@@ -10,13 +10,14 @@ use crate::page::Page;
 use crate::say::{say, warn};
 use crate::stored::{self, StateDir, unreadable};
 use crate::surroundings::Color;
+use crate::terminal;
 use belay_trace::{Record, RunState, StoredRun, Tail, exit_code, visible_json, visible_line};
 use belaykit::{Logger, Part};
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use serde::Deserialize;
 use std::borrow::Cow;
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::Write as _;
 use std::thread;
 use std::time::Duration;
 
@@ -127,7 +128,7 @@ impl Logs {
     /// Prints the agent's lines; returns how many bytes of an unfinished one are left.
     fn raw(&self, run: &StoredRun, page: &Page) -> Result<usize, Fail> {
         let mut lines = RawLines::of(run, self.n);
-        let terminal = io::stdout().is_terminal();
+        let terminal = terminal::stdout().is_terminal();
         let mut out = page.clone();
         loop {
             let alive = self.follow && is_alive(run);
@@ -151,10 +152,10 @@ impl Logs {
     }
 
     fn view(&self, page: &Page) -> View {
-        let stdout = io::stdout();
+        let stdout = terminal::stdout();
         match self.format {
             Format::Text => {
-                let logger = Logger::new(page.clone()).color(self.color.paints(&stdout));
+                let logger = Logger::new(page.clone()).color(self.color.paints(stdout.handle()));
                 let hide = |logger: Logger<Page>, part: &Part| logger.without(*part);
                 let logger = self.hide.iter().fold(logger, hide);
                 View { look: Look::Text(Box::new(logger)), unreadable: 0 }

@@ -1,6 +1,7 @@
 //! `belay parse`
 
 use crate::fail::Fail;
+use crate::terminal;
 use belay_agents::{
     Agent, AttemptEnd, Candidate, Emitted, Exit, LineSplitter, RunRequest, StreamParser, Transport,
     harness,
@@ -66,7 +67,7 @@ impl Parse {
             },
             parser: None,
             seq: 0,
-            out: io::BufWriter::new(io::stdout().lock()),
+            out: io::BufWriter::new(terminal::stdout_locked()),
         };
         let mut stdin = io::stdin().lock();
         let mut lines = LineSplitter::new(limits::LINE_BYTES_MAX);

@@ -3,6 +3,7 @@
 //! It is started by the same code as a real agent and heard through the same pipes; only the words are old.
 
 use crate::fail::{Fail, closed_pipe_is_fine};
+use crate::terminal;
 use clap::Args;
 use serde_json::Value;
 use std::io::{self, BufRead as _, Read as _, Write as _};
@@ -48,7 +49,7 @@ impl Play {
         for (n, line) in recorded.stdout.lines().enumerate() {
             let due = times.get(n).copied().unwrap_or_default();
             thread::sleep(due.saturating_sub(began.elapsed()));
-            closed_pipe_is_fine(writeln!(io::stdout(), "{line}"))?;
+            closed_pipe_is_fine(writeln!(terminal::stdout(), "{line}"))?;
         }
         // An agent goes when its input is closed.
         let mut rest = Vec::new();

@@ -12,10 +12,11 @@ use crate::page::Page;
 use crate::say::say;
 use crate::stored::{ShortIds, StateDir, unreadable};
 use crate::surroundings::{Color, width};
+use crate::terminal;
 use belay_trace::{Overview, RunState, StoredRun, exit_code};
 use belaykit::Candidate;
 use clap::Args;
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::Write as _;
 
 /// List the runs of this user, newest first: state, agent, cost, tokens, time, age, folder, prompt.
 ///
@@ -62,7 +63,7 @@ impl Runs {
     pub(crate) fn run(self) -> Result<u8, Fail> {
         let runs = self.state_dir.store()?.runs().map_err(unreadable)?;
         let short = ShortIds::of(&runs);
-        let (page, terminal) = (Page::new(), io::stdout().is_terminal());
+        let (page, terminal) = (Page::new(), terminal::stdout().is_terminal());
         let mut out = page.clone();
         let max = if self.all { usize::MAX } else { self.n };
         let mut rows = Vec::new();
@@ -83,9 +84,10 @@ impl Runs {
             rows.push(row);
         }
         if !self.json {
-            let width = width(&io::stdout());
-            let _ =
-                out.write_all(table::of(&rows, width, self.color.paints(&io::stdout())).as_bytes());
+            let width = width(terminal::stdout().handle());
+            let _ = out.write_all(
+                table::of(&rows, width, self.color.paints(terminal::stdout().handle())).as_bytes(),
+            );
         }
         page.end()?;
         if !self.json {

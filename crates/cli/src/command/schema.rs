@@ -1,10 +1,11 @@
 //! `belay schema`
 
 use crate::fail::{Fail, closed_pipe_is_fine};
+use crate::terminal;
 use belay_trace::{Node, Record, RunResult};
 use clap::{Args, ValueEnum};
 use schemars::schema_for;
-use std::io::{self, Write as _};
+use std::io::Write as _;
 
 /// Print the JSON Schema of a format.
 #[derive(Debug, Args)]
@@ -33,7 +34,7 @@ impl Schema {
             Format::Trace => schema_for!(Node),
         };
         let text = serde_json::to_string_pretty(&schema).map_err(Fail::local)?;
-        closed_pipe_is_fine(writeln!(io::stdout(), "{text}"))?;
+        closed_pipe_is_fine(writeln!(terminal::stdout(), "{text}"))?;
         Ok(0)
     }
 }

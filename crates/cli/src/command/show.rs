@@ -7,10 +7,11 @@ use crate::fail::Fail;
 use crate::page::Page;
 use crate::stored::{StateDir, unreadable};
 use crate::surroundings::Color;
+use crate::terminal;
 use belay_trace::{Tail, exit_code};
 use belaykit::Logger;
 use clap::{Args, ValueEnum};
-use std::io::{self, Write as _};
+use std::io::Write as _;
 
 /// Show a run again: what was asked, what happened, how it stands, and its answer.
 ///
@@ -73,7 +74,8 @@ impl Show {
             Format::Text => {
                 let account = Account::of(&store, &run)?;
                 let _ = write!(page, "{}\n\n", account.head());
-                let mut logger = Logger::new(page.clone()).color(self.color.paints(&io::stdout()));
+                let mut logger =
+                    Logger::new(page.clone()).color(self.color.paints(terminal::stdout().handle()));
                 let records = run.records().map_err(unreadable)?;
                 records.take_while(|_| page.is_read()).for_each(|record| logger.record(&record));
                 let _ = write!(page, "\n{}", account.end());

@@ -5,10 +5,11 @@ use super::stop::not_heard;
 use crate::fail::{Fail, closed_pipe_is_fine};
 use crate::say::say;
 use crate::stored::{self, StateDir, unreadable};
+use crate::terminal;
 use belay_trace::{ControlLine, Event, Record, RunState, Steered, Tail, exit_code, visible_line};
 use belaykit::control;
 use clap::Args;
-use std::io::{self, Write as _};
+use std::io::Write as _;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -83,7 +84,7 @@ impl Steer {
                 "the agent has not taken it in yet; `belay logs {short} -f` says when it does"
             )),
         }
-        closed_pipe_is_fine(writeln!(io::stdout(), "run {short} was told"))?;
+        closed_pipe_is_fine(writeln!(terminal::stdout(), "run {short} was told"))?;
         Ok(exit_code::ANSWERED)
     }
 

@@ -3,7 +3,7 @@
 use super::tree::Changes;
 use super::work::{End, What, Work, head, tail};
 use crate::redact::Redactor;
-use belay_trace::{Failure, PlanStatus};
+use belay_trace::{Failure, PlanStatus, plain};
 use std::fmt::Write as _;
 use uuid::Uuid;
 
@@ -55,6 +55,7 @@ impl Work {
         self.write_account(&mut account, failure, changes);
         // The files may hold what the agent never printed. The task is for any agent as it is.
         let account = redactor.text(&account);
+        let account = plain(&account);
         // What the other agent wrote could end a fence that it knows.
         let fence = Uuid::new_v4().simple().to_string();
         format!(

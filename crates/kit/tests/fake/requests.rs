@@ -40,7 +40,7 @@ async fn an_agent_that_cannot_be_started_is_refused() {
     let path = |path: &Path| [("PATH".into(), path.into())];
     let (none, not) = (FailureKind::NotInstalled, FailureKind::NotExecutable);
     for (client, kind, words) in [
-        (claude(), none, "the environment has no PATH"),
+        (claude().env([]), none, "the environment has no PATH"),
         (claude().env(path(dir.path())), none, "`claude` is not on the PATH"),
         (claude().program(dir.path().join("missing")), none, "missing"),
         (claude().program(dir.path()), not, "is not an executable program"),
@@ -254,13 +254,13 @@ async fn look_at_files(client: Client, files: &Files, request: RunRequest) {
     seen.await.unwrap();
 }
 
-fn check_files(files: &Files, folder_stays: bool) {
+fn check_files(files: &Files) {
     let files = std::mem::take(&mut *files.lock().unwrap());
     let seen: Vec<_> = files.iter().map(|(_, mode, content)| (*mode, content.as_str())).collect();
     assert_eq!(seen, [(0o600, "be brief"), (0o600, "and kind")]);
     for (path, ..) in files {
         assert!(path.is_absolute() && !path.exists(), "{}", path.display());
-        assert_eq!(path.parent().unwrap().exists(), folder_stays);
+        assert!(!path.parent().unwrap().exists(), "its folder goes too");
     }
 }
 
@@ -272,17 +272,17 @@ async fn system_prompts_are_private_files_for_the_time_of_the_attempt() {
     for play in [hanging(), Play { linger_ms: 60_000, ..Play::default() }] {
         let stage = Stage::new("claude", &play);
         look_at_files(stage.claude(), &files, request()).await;
-        check_files(&files, false);
+        check_files(&files);
         let state = stage.path("state");
         look_at_files(stage.claude().state_dir(&state), &files, request()).await;
-        check_files(&files, true);
+        check_files(&files);
 
         // An agent in another folder must find them, however the state folder was written.
         let up = "../".repeat(std::env::current_dir().unwrap().components().count());
         let relative = format!("{up}{}", stage.path("state").strip_prefix("/").unwrap().display());
         let client = stage.claude().state_dir(relative);
         look_at_files(client, &files, request().cwd(stage.dir.path())).await;
-        check_files(&files, true);
+        check_files(&files);
         assert!(stage.agent.log().argv().iter().all(|arg| !arg.contains("be brief")));
     }
 

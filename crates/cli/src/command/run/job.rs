@@ -10,6 +10,7 @@ use crate::runtime::block_on;
 use crate::say::{say, warn};
 use crate::stored;
 use crate::surroundings::columns;
+use crate::terminal;
 use crate::view::{self, Look};
 use belay_trace::journal::RUNS_DIR;
 use belay_trace::{Store, exit_code, read_file, visible, visible_line};
@@ -18,7 +19,7 @@ use belaykit::{
     Agent, Background, Client, Error, Event, FailureKind, Logger, Outcome, Permissions, RunRequest,
     Session, TraceDir, WhenInUse, shell_escape, shell_escape_path,
 };
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::signal::unix::SignalKind;
@@ -120,7 +121,8 @@ impl Job {
         match options.format() {
             Format::Text => {
                 let color = options.color.unwrap_or_default();
-                let logger = Logger::new(io::stderr()).color(color.paints(&io::stderr()));
+                let logger = Logger::new(terminal::stderr())
+                    .color(color.paints(terminal::stderr().handle()));
                 let waits = self.request.background == Background::Wait;
                 let logger = logger.waits(waits);
                 let logger = options.hide.iter().fold(logger, |logger, part| logger.without(*part));
@@ -137,9 +139,10 @@ impl Job {
     /// The answer, how to go on, and where the trace is.
     fn show_end(&self, outcome: &Outcome, answered: bool) -> Result<(), Fail> {
         let format = self.options.format();
-        let stdout = io::stdout();
+        let stdout = terminal::stdout();
         // On a terminal the text format has shown the answer already, as it came.
-        let shown = format == Format::Text && stdout.is_terminal() && io::stderr().is_terminal();
+        let shown =
+            format == Format::Text && stdout.is_terminal() && terminal::stderr().is_terminal();
         let wanted = matches!(format, Format::Text | Format::Quiet);
         // Asked for by its shape, the answer is the value, and not the words around it.
         let value = outcome.structured.as_ref().filter(|_| self.request.output_schema.is_some());
@@ -147,7 +150,7 @@ impl Job {
         if wanted && !shown && !answer.is_empty() {
             let text = if stdout.is_terminal() { visible(answer) } else { answer.into() };
             let end = if text.ends_with('\n') { "" } else { "\n" };
-            closed_pipe_is_fine(write!(io::stdout(), "{text}{end}"))?;
+            closed_pipe_is_fine(write!(terminal::stdout(), "{text}{end}"))?;
         }
         if format == Format::Text {
             // A session in which nothing was said is none to go on in.
@@ -190,11 +193,11 @@ impl Job {
         };
         match read_file(&path) {
             Ok(tree) => {
-                let stderr = io::stderr();
-                let paint = self.options.color.unwrap_or_default().paints(&stderr);
-                let look = Look { width: columns(&stderr), paint };
+                let stderr = terminal::stderr();
+                let paint = self.options.color.unwrap_or_default().paints(stderr.handle());
+                let look = Look { width: columns(stderr.handle()), paint };
                 // A terminal that is gone is no reason to fail.
-                let _ = view::print(&tree, look, &mut io::BufWriter::new(stderr.lock()));
+                let _ = view::print(&tree, look, &mut io::BufWriter::new(stderr));
             }
             Err(error) => warn(format_args!("--tree: {}", visible_line(&error.to_string()))),
         }
@@ -282,7 +285,7 @@ impl Job {
             Ok(command) => text.push_str(&command),
             Err(error) => text.push_str(&format!("# not possible: {error}")),
         }
-        closed_pipe_is_fine(writeln!(io::stdout(), "{text}"))?;
+        closed_pipe_is_fine(writeln!(terminal::stdout(), "{text}"))?;
         Ok(exit_code::ANSWERED)
     }
 }

@@ -4,10 +4,11 @@
 
 use super::options::Format;
 use crate::say::warn;
+use crate::terminal::{self, Shown};
 use belay_trace::{Event, Level, Record, visible_json, visible_line};
 use belaykit::Logger;
 use jiff::Timestamp;
-use std::io::{self, BufWriter, IsTerminal as _, Stderr, Stdout, Write as _};
+use std::io::{self, BufWriter, Stderr, Stdout, Write as _};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -74,22 +75,22 @@ pub(super) struct View {
 }
 
 enum Look {
-    Text(Logger<Stderr>),
+    Text(Logger<Shown<Stderr>>),
     /// Every record, or the result alone; nothing once it cannot be written.
     Json {
         format: Format,
-        out: Option<BufWriter<Stdout>>,
+        out: Option<BufWriter<Shown<Stdout>>>,
     },
     Quiet,
 }
 
 impl View {
-    pub(super) fn text(logger: Logger<Stderr>) -> Self {
+    pub(super) fn text(logger: Logger<Shown<Stderr>>) -> Self {
         Self { look: Look::Text(logger), failed: None, countdown: None }
     }
 
     pub(super) fn json(format: Format) -> Self {
-        let out = Some(BufWriter::new(io::stdout()));
+        let out = Some(BufWriter::new(terminal::stdout()));
         Self { look: Look::Json { format, out }, failed: None, countdown: None }
     }
 
@@ -124,7 +125,9 @@ impl View {
             Look::Text(logger) => {
                 logger.record(record);
                 self.countdown = match &record.event {
-                    Event::Waiting(waiting) if io::stderr().is_terminal() => Some(waiting.until),
+                    Event::Waiting(waiting) if terminal::stderr().is_terminal() => {
+                        Some(waiting.until)
+                    }
                     _ => None,
                 };
             }
@@ -144,7 +147,7 @@ impl View {
     }
 
     /// Writes to standard output until that fails once; the agent's work goes on all the same.
-    fn write(&mut self, write: impl FnOnce(&mut BufWriter<Stdout>) -> io::Result<()>) {
+    fn write(&mut self, write: impl FnOnce(&mut BufWriter<Shown<Stdout>>) -> io::Result<()>) {
         let Look::Json { out, .. } = &mut self.look else { return };
         let Some(Err(error)) = out.as_mut().map(write) else { return };
         if let Some(buffer) = out.take() {
@@ -159,22 +162,19 @@ impl View {
 
 /// Shows how long a wait still takes, by the clock on the wall, until something comes or the time is there.
 fn count_down(until: Timestamp, incoming: &UnboundedReceiver<Waiting>) {
-    let mut stderr = io::stderr();
     while incoming.is_empty() && !incoming.is_closed() {
         let left = until.duration_since(Timestamp::now()).as_secs();
         if left <= 0 {
             break;
         }
         let (hours, minutes, seconds) = (left / 3600, left / 60 % 60, left % 60);
-        let _ = write!(stderr, "\r  {hours}:{minutes:02}:{seconds:02} left\x1b[K");
-        let _ = stderr.flush();
+        terminal::rewrite_line(format_args!("  {hours}:{minutes:02}:{seconds:02} left"));
         thread::sleep(TICK);
     }
-    let _ = write!(stderr, "\r\x1b[K");
-    let _ = stderr.flush();
+    terminal::rewrite_line("");
 }
 
-fn write_line(out: &mut BufWriter<Stdout>, record: &Record) -> io::Result<()> {
+fn write_line(out: &mut BufWriter<Shown<Stdout>>, record: &Record) -> io::Result<()> {
     if out.get_ref().is_terminal() {
         // JSON escapes the C0 controls; a terminal obeys others too.
         let text = serde_json::to_string(record)?;

@@ -4,11 +4,12 @@ use super::{TraceDirFlag, otlp};
 use crate::fail::Fail;
 use crate::page::Page;
 use crate::stored::StateDir;
+use crate::terminal;
 use crate::view::{chrome, rows};
 use belay_trace::{Node, exit_code, visible, visible_json};
 use clap::{Args, ValueEnum};
 use std::fs::OpenOptions;
-use std::io::{self, BufWriter, IsTerminal as _, Write};
+use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -69,7 +70,7 @@ impl Export {
         };
         match self.output.as_deref().filter(|path| *path != Path::new("-")) {
             Some(path) => to_file(format, &tree, path)?,
-            None if io::stdout().is_terminal() => {
+            None if terminal::stdout().is_terminal() => {
                 let mut text = Vec::new();
                 write(format, &tree, &mut text).map_err(Fail::local)?;
                 let text = String::from_utf8_lossy(&text);

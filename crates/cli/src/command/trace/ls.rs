@@ -9,12 +9,13 @@ use crate::page::Page;
 use crate::say::say;
 use crate::surroundings::{Color, width};
 use crate::table::{Column, table};
+use crate::terminal;
 use anstyle::{AnsiColor, Style};
 use belay_trace::{exit_code, visible_json};
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use std::borrow::Cow;
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::Write as _;
 
 /// List the traces, the one that was written last first: state, cost, tokens, time, age, phases.
 ///
@@ -96,7 +97,10 @@ impl Ls {
             }
             Format::Text => {
                 let cells: Vec<_> = rows.iter().map(|row| row.cells(now)).collect();
-                let (width, paint) = (width(&io::stdout()), self.color.paints(&io::stdout()));
+                let (width, paint) = (
+                    width(terminal::stdout().handle()),
+                    self.color.paints(terminal::stdout().handle()),
+                );
                 let text = table(&COLUMNS, &cells, width, paint, |n, head| style(&rows[n], head));
                 let _ = out.write_all(text.as_bytes());
             }
@@ -106,7 +110,7 @@ impl Ls {
             let more = all.len() - rows.len();
             if all.is_empty() {
                 say(format_args!("There are no traces in {} yet.", traces.dir().display()));
-            } else if more > 0 && io::stdout().is_terminal() {
+            } else if more > 0 && terminal::stdout().is_terminal() {
                 say(format_args!("older and not shown: {more} (belay trace ls --all)"));
             }
         }
@@ -116,7 +120,7 @@ impl Ls {
 
 /// JSON escapes the C0 controls; a terminal obeys others too.
 fn json(text: &str) -> Cow<'_, str> {
-    if io::stdout().is_terminal() { visible_json(text) } else { text.into() }
+    if terminal::stdout().is_terminal() { visible_json(text) } else { text.into() }
 }
 
 fn style(row: &Row, head: &str) -> Style {

@@ -4,10 +4,11 @@ use super::TraceDirFlag;
 use crate::fail::Fail;
 use crate::page::Page;
 use crate::surroundings::{Color, columns};
+use crate::terminal;
 use crate::view::{self, Look};
 use belay_trace::{exit_code, visible_json};
 use clap::{Args, ValueEnum};
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::Write as _;
 
 /// Show a trace as a tree: phases, attempts, tool calls, with time, cost, tokens and how full the contexts were.
 ///
@@ -57,11 +58,11 @@ impl Show {
         // What cannot be written is remembered by the page.
         match self.format {
             Format::Text => {
-                let width = self.width.unwrap_or_else(|| columns(&io::stdout()));
-                let look = Look { width, paint: self.color.paints(&io::stdout()) };
+                let width = self.width.unwrap_or_else(|| columns(terminal::stdout().handle()));
+                let look = Look { width, paint: self.color.paints(terminal::stdout().handle()) };
                 let _ = view::print(&tree, look, &mut page);
             }
-            Format::Json if io::stdout().is_terminal() => {
+            Format::Json if terminal::stdout().is_terminal() => {
                 let text = serde_json::to_string_pretty(&tree).map_err(Fail::local)?;
                 let _ = writeln!(page, "{}", visible_json(&text));
             }

@@ -2,10 +2,11 @@
 
 use crate::config::{Config, TracePlace, Wanted};
 use crate::fail::{Fail, closed_pipe_is_fine};
+use crate::terminal;
 use belay_trace::{TraceConfig, exit_code};
 use belaykit::{Environment, Redaction, TraceFiles};
 use clap::Args;
-use std::io::{self, Write as _};
+use std::io::Write as _;
 use std::path::PathBuf;
 
 /// Begin a trace, and print its id.
@@ -40,7 +41,7 @@ impl Start {
         let id = files.start(config, &Redaction::default(), &environment);
         let id =
             id.map_err(|error| Fail::usage(error).hint("choose another folder with --trace-dir"))?;
-        closed_pipe_is_fine(writeln!(io::stdout(), "{id}"))?;
+        closed_pipe_is_fine(writeln!(terminal::stdout(), "{id}"))?;
         Ok(exit_code::ANSWERED)
     }
 }

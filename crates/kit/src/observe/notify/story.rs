@@ -2,7 +2,7 @@
 
 use super::{Events, Kind, Notice, text};
 use crate::limits::{NOTICE_BODY_MAX, NOTIFY_RUNS_MAX};
-use belay_trace::{Event, FailureKind, Level, Record, RunResult, TraceStart};
+use belay_trace::{Event, FailureKind, Level, Record, RunResult, TraceStart, plain};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -147,7 +147,7 @@ impl Story {
             event,
             level,
             title: text::line(title, TITLE_MAX),
-            body: text::cut(body.trim(), NOTICE_BODY_MAX),
+            body: text::cut(plain(body).trim(), NOTICE_BODY_MAX),
             footer,
             agent: text::line(agent, NAME_MAX),
             run: record.run.clone(),

@@ -1,5 +1,7 @@
 //! Text of a limited length.
 
+use belay_trace::plain;
+
 /// The beginning of a text, with a mark if there was more. Lengths are those of UTF-16, which no service counts
 /// higher; a character is never cut.
 pub(crate) fn cut(text: &str, units_max: usize) -> String {
@@ -23,6 +25,7 @@ pub(crate) fn fitting(text: &str, units_max: usize) -> usize {
 
 /// One line of it.
 pub(crate) fn line(text: &str, units_max: usize) -> String {
+    let text = plain(text);
     let words = text.split(|c: char| c.is_whitespace() || c.is_control());
     let words: Vec<_> = words.filter(|word| !word.is_empty()).collect();
     cut(&words.join(" "), units_max)
@@ -39,6 +42,6 @@ mod tests {
         assert_eq!(cut("ä🦀🦀", 5), "ä🦀🦀");
         assert_eq!(cut("ä🦀🦀", 4), "ä🦀…");
         assert_eq!(cut("🦀", 1), "…");
-        assert_eq!(line(" a\n\tb\u{1b}[0m ", 20), "a b [0m");
+        assert_eq!(line(" a\n\tb\u{1b}[0m ", 20), "a b");
     }
 }
