@@ -9,6 +9,7 @@ mod gate;
 mod keys;
 mod leaf;
 mod links;
+mod literals;
 mod looks;
 mod names;
 mod nested;
