@@ -5,7 +5,7 @@ use super::commands;
 use super::keys;
 use super::links;
 use super::literals::{Literals, Word};
-use super::looks::{Makeup, is_mixed, is_placeholder};
+use super::looks::{Makeup, is_filler, is_mixed};
 use super::tokens::{Check, Part, TOKENS, Token};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -242,13 +242,13 @@ fn token(text: &[u8], start: Range<usize>, token: &Token, scan: &mut Scan) {
     if token.body.contains(&len) && fits(token, body, &text[from..start.end + len]) {
         scan.found(secret.clone(), token.name);
     }
-    if is_open && (len == 0 || !is_placeholder(body)) {
+    if is_open && (len == 0 || !is_filler(body)) {
         scan.open_at(from, secret.start, Shown::of(len), token.name);
     }
 }
 
 fn fits(token: &Token, body: &[u8], all: &[u8]) -> bool {
-    if !body.is_empty() && is_placeholder(body) {
+    if !body.is_empty() && is_filler(body) {
         return false;
     }
     let has = |test: fn(&u8) -> bool| body.iter().any(test);
