@@ -66,7 +66,7 @@ pub use crate::observe::{Observer, ObserverError};
 pub use crate::price::{BadPrices, Prices};
 pub use crate::private_files::remove_left_private_files;
 pub use crate::prompt_template::{BadTemplate, PromptTemplate};
-pub use crate::redact::{BadPattern, Redaction};
+pub use crate::redact::{BadPattern, LineRedaction, Redaction};
 pub use crate::run::{Interrupter, Outcome, Run};
 pub use crate::trace_context::TraceContext;
 pub use crate::traces::{NotObserved, Phase, Trace, TraceSession};

@@ -9,6 +9,7 @@ mod gate;
 mod keys;
 mod leaf;
 mod links;
+mod literals;
 mod looks;
 mod names;
 mod nested;
@@ -108,9 +109,35 @@ impl Redaction {
         Redactor::new(self, environment, None).text(text).into_owned()
     }
 
+    /// The same for the lines of an agent's stream, where secrets come in pieces.
+    pub fn lines(&self, environment: &Environment) -> LineRedaction {
+        LineRedaction(Gate::new(Redactor::new(self, environment, None)))
+    }
+
     /// A text without what looks like a secret; without a client it knows no variables.
     pub fn text<'a>(&self, text: &'a str) -> Cow<'a, str> {
         Redactor::new(self, &Environment::default(), None).text(text)
+    }
+}
+
+/// Takes secrets out of the lines of an agent's stream; made by [`Redaction::lines`].
+///
+/// A line that ends in what may be the beginning of a secret comes back with a later one.
+#[derive(Debug)]
+pub struct LineRedaction(Gate);
+
+impl LineRedaction {
+    /// A line comes; returns the lines that go through now.
+    pub fn push(&mut self, line: &[u8]) -> Vec<Vec<u8>> {
+        match self.0.push(line) {
+            None => vec![line.to_vec()],
+            Some(passed) => passed.into_iter().map(|passed| passed.line).collect(),
+        }
+    }
+
+    /// Nothing more comes; returns what was held back.
+    pub fn finish(&mut self) -> Vec<Vec<u8>> {
+        self.0.finish().into_iter().map(|passed| passed.line).collect()
     }
 }
 

@@ -7,7 +7,7 @@ use crate::stored::{self, StateDir, unreadable};
 use crate::surroundings::environment;
 use crate::terminal;
 use belay_trace::{RunState, visible_line};
-use belaykit::{Candidate, handoff, shell_escape_path};
+use belaykit::{Candidate, Redaction, handoff, shell_escape_path};
 use clap::Args;
 use std::fs::OpenOptions;
 use std::io::Write as _;
@@ -57,7 +57,10 @@ impl Handoff {
         }
         let request = stored::request(&run)?;
         let records = run.records().map_err(unreadable)?;
-        let text = handoff(&request.prompt, request.cwd.as_deref(), &environment(), records);
+        let environment = environment();
+        let text = handoff(&request.prompt, request.cwd.as_deref(), &environment, records);
+        // The task as well: a run with `--no-redact` has stored it as it was.
+        let text = Redaction::default().text_of(&text, &environment);
         let Some(path) = &self.output else {
             closed_pipe_is_fine(terminal::stdout().write_all(text.as_bytes()))?;
             return Ok(0);

@@ -12,9 +12,10 @@ use crate::fail::{Fail, closed_pipe_is_fine};
 use crate::runtime::block_on;
 use crate::say::warn;
 use crate::stored::{self, StateDir};
+use crate::surroundings::environment;
 use belay_trace::visible_line;
 use belaykit::{
-    Candidate, Client, Error, FailureKind, Permissions, RunRequest, Transport, WhenInUse,
+    Candidate, Client, Error, FailureKind, Permissions, Redaction, RunRequest, Transport, WhenInUse,
 };
 use clap::Args;
 use std::io::Write as _;
@@ -89,7 +90,8 @@ impl Interactive {
             request.extra_args.splice(0..0, own.iter().flat_map(|args| args.value.0.clone()));
             let launch = agent.launch(&request, Transport::Interactive);
             let launch = launch.map_err(Fail::usage)?;
-            closed_pipe_is_fine(writeln!(crate::terminal::stdout(), "{}", launch.to_shell()))?;
+            let line = Redaction::default().text_of(&launch.to_shell(), &environment());
+            closed_pipe_is_fine(writeln!(crate::terminal::stdout(), "{line}"))?;
             return Ok(0);
         }
         if when == WhenInUse::Queue {

@@ -1,13 +1,14 @@
 //! `belay parse`
 
 use crate::fail::Fail;
+use crate::surroundings::environment;
 use crate::terminal;
 use belay_agents::{
     Agent, AttemptEnd, Candidate, Emitted, Exit, LineSplitter, RunRequest, StreamParser, Transport,
     harness,
 };
 use belay_trace::{Event, Record, RunResult};
-use belaykit::limits;
+use belaykit::{LineRedaction, Redaction, limits};
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -33,6 +34,10 @@ pub(crate) struct Parse {
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 
+    /// Print secrets as the stream has them.
+    #[arg(long)]
+    no_redact: bool,
+
     /// The stream goes on in an earlier session, whose tokens its figures may include.
     #[arg(long)]
     resumed: bool,
@@ -57,6 +62,8 @@ impl Parse {
     }
 
     fn parse(&self) -> io::Result<()> {
+        let redaction = if self.no_redact { Redaction::off() } else { Redaction::default() };
+        let mut gate = redaction.lines(&environment());
         let mut reader = Reader {
             agent: self.agent.agent.as_ref(),
             format: self.format,
@@ -77,7 +84,7 @@ impl Parse {
             let mut done = Ok(());
             let mut read = |line: belay_agents::Line<'_>| {
                 if done.is_ok() {
-                    done = reader.line(line.bytes, line.cut);
+                    done = reader.redacted(&mut gate, line);
                 }
             };
             match n {
@@ -85,6 +92,9 @@ impl Parse {
                 n => lines.push(&chunk[..n], &mut read),
             }
             done?;
+            if n == 0 {
+                gate.finish().iter().try_for_each(|line| reader.line(line, 0))?;
+            }
             // What has come is shown before we wait for more.
             reader.out.flush()?;
             if n == 0 {
@@ -105,6 +115,18 @@ struct Reader<'a, W: Write> {
 }
 
 impl<W: Write> Reader<'_, W> {
+    /// A line that comes, and the lines that go through because of it.
+    fn redacted(
+        &mut self,
+        gate: &mut LineRedaction,
+        line: belay_agents::Line<'_>,
+    ) -> io::Result<()> {
+        if line.cut > 0 {
+            return self.line(line.bytes, line.cut);
+        }
+        gate.push(line.bytes).iter().try_for_each(|line| self.line(line, 0))
+    }
+
     fn line(&mut self, line: &[u8], cut: u64) -> io::Result<()> {
         if cut > 0 {
             let bytes = line.len() as u64 + cut;

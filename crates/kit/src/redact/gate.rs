@@ -23,6 +23,11 @@ const PATIENCE_WITH_BODY: Duration = Duration::from_secs(2);
 
 /// How many texts are remembered that ended where a secret may go on, and how much of each; there are few at once.
 const ENDS_MAX: usize = 64;
+/// Of any text: the longest word that a secret begins with, and what stands before it.
+const END_BYTES: usize = 64;
+
+/// Of a longer piece in which nothing was found, this much of its end is looked at once more.
+const LONG_PIECE_BYTES: usize = 4096;
 const END_BYTES_MAX: usize = 128 << 10;
 
 /// The key of lines that are no objects: they are pieces of one text.
@@ -140,12 +145,19 @@ impl Gate {
             _ if is_object => leaves(line),
             len => vec![Leaf { at: 0..len, shape: LINES, key: LINES }],
         };
-        let is_apart = |leaf: &Leaf| {
-            !self.ends.contains_key(&leaf.key)
-                && self.look(leaf, &line[leaf.at.clone()]).tail.is_none()
+        let edits = self.redactor.edits(line);
+        let is_apart = self.open.is_empty() && {
+            let pieces = leaves.iter().map(|leaf| (leaf.key, self.apart(leaf, line, &edits)));
+            let pieces: Vec<(u64, Option<Vec<u8>>)> = pieces.collect();
+            let is_apart = pieces.iter().all(|(_, end)| end.is_some());
+            if is_apart {
+                for (key, end) in pieces {
+                    self.remember(key, end.unwrap_or_default());
+                }
+            }
+            is_apart
         };
-        if self.open.is_empty() && leaves.iter().all(is_apart) {
-            let edits = self.redactor.edits(line);
+        if is_apart {
             return (!edits.is_empty()).then(|| {
                 let (line, original) = (edited(line, &edits), line.to_vec());
                 vec![Passed { line, original, edits }]
@@ -218,12 +230,39 @@ impl Gate {
         self.until = (!self.open.is_empty()).then(|| Instant::now() + patience);
     }
 
-    /// What a text holds; a line by itself ends with its end.
-    fn look(&self, leaf: &Leaf, text: &[u8]) -> Looked<'_> {
+    /// The end of a text that has to be known when it goes on, if a piece of it can go through with its line: then
+    /// what the line is without its secrets is all that the piece is, too.
+    fn apart(&self, leaf: &Leaf, line: &[u8], edits: &[Edit]) -> Option<Vec<u8>> {
+        let content = &line[leaf.at.clone()];
+        let before = self.ends.get(&leaf.key).map_or(&[][..], Vec::as_slice);
+        let is_long = content.len() > LONG_PIECE_BYTES && before.len() <= END_BYTES + 8;
+        let is_plain =
+            edits.iter().all(|edit| edit.at.end <= leaf.at.start || leaf.at.end <= edit.at.start);
+        let mut text = if is_long && is_plain {
+            // Nothing was found in it, so that only its end may go on.
+            content[content.len() - LONG_PIECE_BYTES..].to_vec()
+        } else {
+            [before, content].concat()
+        };
         if leaf.key == LINES {
-            return self.redactor.look(&[text, b"\n"].concat());
+            text.push(b'\n');
         }
-        self.redactor.look(text)
+        let Looked { found, tail } = self.redactor.look(&text);
+        let known = text.len().saturating_sub(content.len() + usize::from(leaf.key == LINES));
+        if found.iter().any(|found| found.at.end > known) && !before.is_empty()
+            || tail.as_ref().is_some_and(|tail| tail.hold < text.len())
+        {
+            return None;
+        }
+        let end = end_of(&text);
+        Some(match tail {
+            None => text[end..].to_vec(),
+            Some(tail) if tail.dispensable.is_empty() => text[tail.context.min(end)..].to_vec(),
+            Some(tail) => {
+                [&text[tail.context..tail.dispensable.start], &text[tail.dispensable.end..]]
+                    .concat()
+            }
+        })
     }
 
     fn remember(&mut self, key: u64, end: Vec<u8>) {
@@ -261,7 +300,14 @@ impl Gate {
         for found in found.iter().filter(|found| found.at.start < hold) {
             cut(&mut self.held, &parts, &(found.at.start..found.at.end.min(hold)), found.name);
         }
-        let Some(tail) = tail else { return };
+        let Some(tail) = tail else {
+            self.remember(leaf.key, text[end_of(&text)..].to_vec());
+            return;
+        };
+        let mut tail = tail;
+        if tail.dispensable.is_empty() {
+            tail.context = tail.context.min(end_of(&text));
+        }
         // What has to be known moves to the front.
         let gone = |at: usize| {
             at - tail.context - if at >= tail.dispensable.end { tail.dispensable.len() } else { 0 }
@@ -316,6 +362,14 @@ impl Gate {
         edits.sort_by_key(|edit| edit.at.start);
         Passed { line: edited(&line, &edits), original: line, edits }
     }
+}
+
+/// Where the end of a text begins that has to be known when it goes on: in the middle of no escape.
+fn end_of(text: &[u8]) -> usize {
+    let at = text.len().saturating_sub(END_BYTES);
+    let near = at.saturating_sub(8);
+    let escape = memchr::memchr(b'\\', &text[near..at]);
+    escape.map_or(at, |n| near + n)
 }
 
 /// Takes a secret out of the lines that hold its parts; what stands for it stands in the first of them.

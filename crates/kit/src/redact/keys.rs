@@ -58,19 +58,6 @@ fn marker(text: &[u8], at: &Range<usize>) -> Option<(&'static str, usize)> {
     })
 }
 
-/// Where the line begins whose end may become the first line of a key.
-pub(super) fn may_begin(text: &[u8]) -> Option<usize> {
-    const BEGIN: &[u8] = b"-----BEGIN ";
-    let is_part = |byte: &&u8| {
-        byte.is_ascii_uppercase() || byte.is_ascii_digit() || matches!(**byte, b' ' | b'-')
-    };
-    let len = text.iter().rev().take(64).take_while(is_part).count();
-    let end = &text[text.len() - len..];
-    let is_begun = memchr::memmem::find(end, b"----BEGIN ").is_some();
-    let is_beginning = (2..BEGIN.len()).any(|len| end.ends_with(&BEGIN[..len]));
-    (is_begun || is_beginning).then(|| line_start(text, text.len()))
-}
-
 /// A line that ends one key, or begins one.
 pub(super) fn look(text: &[u8], at: Range<usize>, scan: &mut Scan) {
     let is_putty = text[at.clone()].eq_ignore_ascii_case(b"Private-Lines: ");

@@ -1,5 +1,7 @@
 //! What a name says about its value.
 
+use std::ops::Range;
+
 /// What a value is, by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Named {
@@ -106,40 +108,39 @@ const PUBLIC_TOKENS: [&str; 16] = [
     "stop",
 ];
 
-/// The words of a name, small: `dbPassword`, `DB_PASSWORD` and `db-password` are two words.
-fn words(name: &str) -> Vec<String> {
-    let mut words = vec![String::new()];
-    let mut before = ' ';
-    for char in name.chars() {
-        let is_break = !char.is_ascii_alphanumeric();
-        let is_hump = char.is_ascii_uppercase() && before.is_ascii_lowercase();
-        let is_number = char.is_ascii_digit() && before.is_ascii_alphabetic();
-        if (is_break || is_hump || is_number) && words.last().is_some_and(|word| !word.is_empty()) {
-            words.push(String::new());
+/// Where the words of a name are: `dbPassword`, `DB_PASSWORD` and `db-password` are two.
+fn words(name: &str) -> Vec<Range<usize>> {
+    let mut words: Vec<Range<usize>> = Vec::with_capacity(8);
+    let mut before = b' ';
+    for (at, byte) in name.bytes().enumerate() {
+        let is_hump = byte.is_ascii_uppercase() && before.is_ascii_lowercase();
+        let is_number = byte.is_ascii_digit() && before.is_ascii_alphabetic();
+        if byte.is_ascii_alphanumeric() {
+            match words.last_mut() {
+                Some(word) if word.end == at && !is_hump && !is_number => word.end += 1,
+                _ => words.push(at..at + 1),
+            }
         }
-        if !is_break {
-            words.last_mut().expect("there is one").push(char.to_ascii_lowercase());
-        }
-        before = char;
+        before = byte;
     }
-    words.retain(|word| !word.is_empty());
     words
 }
 
 impl Named {
     /// What the value of this name is; nothing if it is nothing secret.
     pub(super) fn by(name: &str) -> Option<Self> {
-        let mut words = words(name);
+        let small = name.to_ascii_lowercase();
+        let mut words: Vec<&str> = words(name).into_iter().map(|word| &small[word]).collect();
         while words.len() > 1
             && words.last().is_some_and(|word| {
-                SUFFIXES.contains(&word.as_str()) || word.bytes().all(|byte| byte.is_ascii_digit())
+                SUFFIXES.contains(word) || word.bytes().all(|byte| byte.is_ascii_digit())
             })
         {
             words.pop();
         }
         let (last, before) = words.split_last()?;
-        let last = last.as_str();
-        let before = before.last().map_or("", String::as_str);
+        let last = *last;
+        let before = before.last().copied().unwrap_or_default();
         let is_one_of = |all: &[&str]| {
             all.contains(&last) || all.iter().any(|word| word.len() > 4 && last.ends_with(word))
         };

@@ -25,8 +25,19 @@ pub(super) fn look(text: &[u8], into: &mut Scan) {
     dumps(text, into);
 }
 
+const BASE64_BYTES: [bool; 256] = {
+    let mut bytes = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let is_sign = byte == b'+' as usize || byte == b'/' as usize || byte == b'=' as usize;
+        bytes[byte] = (byte as u8).is_ascii_alphanumeric() || is_sign;
+        byte += 1;
+    }
+    bytes
+};
+
 fn is_base64(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=')
+    BASE64_BYTES[usize::from(byte)]
 }
 
 fn base64(text: &[u8], into: &mut Scan) {

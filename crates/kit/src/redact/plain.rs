@@ -4,22 +4,27 @@
 //! HTML, percent-encoded in an address. Secrets are looked for in the plain text only.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::ops::Range;
 
 /// A text, decoded.
 #[derive(Debug)]
 pub(super) struct Plain<'a> {
+    raw: &'a [u8],
     pub(super) text: Cow<'a, [u8]>,
-    /// Where the plain text and the raw one part; nothing if they are the same.
-    runs: Vec<Run>,
+    /// Percent signs are decoded as well.
+    is_address: bool,
+    /// The escapes, listed when something has been found.
+    escapes: OnceCell<Vec<Escape>>,
     /// Where an escape begins that the raw text ends in the middle of; the length of the raw text if it does not.
     pub(super) unfinished: usize,
 }
 
-/// From this byte of the plain text on, each byte is one raw byte (`raw_len` 0), or all are one escape of this length.
+/// An escape: so many bytes of the raw text are so many of the plain one. Between two, each byte is one.
 #[derive(Clone, Copy, Debug)]
-struct Run {
+struct Escape {
     at: usize,
+    len: usize,
     raw: usize,
     raw_len: usize,
 }
@@ -36,19 +41,10 @@ enum Unit {
     Unfinished,
 }
 
-/// Bytes that may begin something other than themselves.
-const SPECIAL: [bool; 256] = {
-    let mut special = [false; 256];
-    special[b'\\' as usize] = true;
-    special[0x1b] = true;
-    special[b'&' as usize] = true;
-    special
-};
-
 impl<'a> Plain<'a> {
     /// Decodes escapes of strings (nested ones too), HTML entities and terminal commands.
     pub(super) fn of(raw: &'a [u8]) -> Self {
-        Self::decoded(raw, |byte| SPECIAL[usize::from(byte)], unit)
+        Self::decoded(raw, false)
     }
 
     /// Decodes percent signs as well; nothing if there are none to decode.
@@ -57,58 +53,30 @@ impl<'a> Plain<'a> {
         while let Some(at) = memchr::memchr(b'%', rest) {
             rest = &rest[at + 1..];
             if percent(rest).is_some() {
-                let is_special = |byte| byte == b'%' || SPECIAL[usize::from(byte)];
-                return Some(Self::decoded(raw, is_special, address_unit));
+                return Some(Self::decoded(raw, true));
             }
         }
         None
     }
 
-    fn decoded(
-        raw: &'a [u8],
-        is_special: impl Fn(u8) -> bool,
-        unit: impl Fn(&[u8]) -> Unit,
-    ) -> Self {
-        let next = |at: usize| raw[at..].iter().position(|byte| is_special(*byte));
-        let Some(first) = next(0) else {
-            return Self { text: raw.into(), runs: Vec::new(), unfinished: raw.len() };
+    fn decoded(raw: &'a [u8], is_address: bool) -> Self {
+        let mut text = Vec::new();
+        let mut copied = 0;
+        let unfinished = escapes(raw, is_address, |from, len, char| {
+            text.extend_from_slice(&raw[copied..from]);
+            if let Some(char) = char {
+                text.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes());
+            }
+            copied = from + len;
+        });
+        let text = match copied {
+            0 => raw[..unfinished].into(),
+            _ => {
+                text.extend_from_slice(&raw[copied..unfinished]);
+                text.into()
+            }
         };
-        let mut text = Vec::with_capacity(raw.len());
-        let mut runs = Vec::new();
-        let (mut at, mut copied) = (first, 0);
-        let mut unfinished = raw.len();
-        loop {
-            let (with, len) = match unit(&raw[at..]) {
-                Unit::Byte => (None, 0),
-                Unit::Escape(char, len) => (Some(char), len),
-                Unit::Command(len) => (None, len),
-                Unit::Unfinished => {
-                    unfinished = at;
-                    text.extend_from_slice(&raw[copied..at]);
-                    copied = raw.len();
-                    break;
-                }
-            };
-            if len == 0 {
-                at += 1;
-            } else {
-                text.extend_from_slice(&raw[copied..at]);
-                if let Some(char) = with {
-                    runs.push(Run { at: text.len(), raw: at, raw_len: len });
-                    let mut utf8 = [0; 4];
-                    text.extend_from_slice(char.encode_utf8(&mut utf8).as_bytes());
-                }
-                at += len;
-                copied = at;
-                runs.push(Run { at: text.len(), raw: at, raw_len: 0 });
-            }
-            match next(at) {
-                Some(n) => at += n,
-                None => break,
-            }
-        }
-        text.extend_from_slice(&raw[copied..]);
-        Self { text: text.into(), runs, unfinished }
+        Self { raw, text, is_address, escapes: OnceCell::new(), unfinished }
     }
 
     /// The raw bytes of a part of the plain text: whole escapes.
@@ -117,10 +85,10 @@ impl<'a> Plain<'a> {
         if at.is_empty() {
             return from..from;
         }
-        let Some(run) = self.run(at.end - 1) else { return at.clone() };
-        let to = match run.raw_len {
-            0 => run.raw + (at.end - run.at),
-            len => run.raw + len,
+        let to = match self.escape(at.end - 1) {
+            None => at.end,
+            Some(it) if at.end - 1 < it.at + it.len => it.raw + it.raw_len,
+            Some(it) => it.raw + it.raw_len + (at.end - it.at - it.len),
         };
         from..to
     }
@@ -130,17 +98,57 @@ impl<'a> Plain<'a> {
         if at >= self.text.len() {
             return self.unfinished;
         }
-        match self.run(at) {
+        match self.escape(at) {
             None => at,
-            Some(Run { raw, raw_len: 0, at: begin }) => raw + (at - begin),
-            Some(Run { raw, .. }) => raw,
+            Some(it) if at < it.at + it.len => it.raw,
+            Some(it) => it.raw + it.raw_len + (at - it.at - it.len),
         }
     }
 
-    fn run(&self, at: usize) -> Option<Run> {
-        // Of runs that begin together the last one holds the byte; the others are empty.
-        let n = self.runs.partition_point(|run| run.at <= at);
-        n.checked_sub(1).map(|n| self.runs[n])
+    /// The last escape that begins here or before.
+    fn escape(&self, at: usize) -> Option<Escape> {
+        let all = self.escapes.get_or_init(|| {
+            let (mut all, mut shift) = (Vec::new(), 0);
+            escapes(self.raw, self.is_address, |raw, raw_len, char| {
+                let len = char.map_or(0, char::len_utf8);
+                all.push(Escape { at: raw - shift, len, raw, raw_len });
+                shift += raw_len - len;
+            });
+            all
+        });
+        let n = all.partition_point(|escape| escape.at <= at);
+        n.checked_sub(1).map(|n| all[n])
+    }
+}
+
+/// Tells of each escape where it is, how long, and what it means; and where one begins that is cut.
+fn escapes(
+    raw: &[u8],
+    is_address: bool,
+    mut found: impl FnMut(usize, usize, Option<char>),
+) -> usize {
+    let mut at = 0;
+    loop {
+        let rest = &raw[at..];
+        let next = match is_address {
+            false => memchr::memchr3(b'\\', 0x1b, b'&', rest),
+            true => rest.iter().position(|byte| b"%\\\x1b&".contains(byte)),
+        };
+        let Some(n) = next else { return raw.len() };
+        at += n;
+        let unit = if is_address { address_unit(&raw[at..]) } else { unit(&raw[at..]) };
+        match unit {
+            Unit::Byte => at += 1,
+            Unit::Escape(char, len) => {
+                found(at, len, Some(char));
+                at += len;
+            }
+            Unit::Command(len) => {
+                found(at, len, None);
+                at += len;
+            }
+            Unit::Unfinished => return at,
+        }
     }
 }
 

@@ -4,9 +4,9 @@ use super::assignments;
 use super::commands;
 use super::keys;
 use super::links;
-use super::looks::{Makeup, is_mixed, is_placeholder};
+use super::literals::{Literals, Word};
+use super::looks::{Makeup, is_filler, is_mixed};
 use super::tokens::{Check, Part, TOKENS, Token};
-use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use std::ops::Range;
@@ -122,72 +122,56 @@ enum Sort {
     Place,
 }
 
-struct Literals {
-    automaton: AhoCorasick,
-    all: Vec<(&'static str, Sort)>,
-    /// The same in small letters and in order, for beginnings of beginnings.
-    sorted: Vec<(String, usize)>,
+struct Words {
+    all: Literals<Sort>,
+    /// How tokens begin, in order.
+    starts: Vec<(&'static [u8], usize)>,
     longest: usize,
 }
 
-static LITERALS: LazyLock<Literals> = LazyLock::new(|| {
+static WORDS: LazyLock<Words> = LazyLock::new(|| {
     let tokens = TOKENS.iter().enumerate();
     let tokens =
         tokens.flat_map(|(n, it)| it.starts.iter().map(move |start| (*start, Sort::Token(n))));
     let commands = commands::COMMANDS.iter().enumerate();
-    let all: Vec<_> = tokens
-        .chain(assignments::WORDS.iter().map(|word| (*word, Sort::Name)))
-        .chain(assignments::PHRASES.iter().map(|word| (*word, Sort::Phrase)))
-        .chain([("identified by ", Sort::Statement)])
-        .chain(links::PLACES.iter().map(|word| (*word, Sort::Place)))
+    let exact = tokens
         .chain(keys::BODIES.iter().map(|word| (*word, Sort::KeyBody)))
-        .chain([("\"kty\"", Sort::WebKey)])
         .chain(keys::PARTS.iter().map(|word| (*word, Sort::KeyPart)))
         .chain(keys::MARKERS.iter().map(|word| (*word, Sort::Key)))
         .chain(links::HASHES.iter().map(|word| (*word, Sort::Hash)))
+        .chain(links::PLACES.iter().map(|word| (*word, Sort::Place)))
         .chain(commands.map(|(n, it)| (it.program, Sort::Command(n))))
-        .chain([("://", Sort::Link)])
-        .collect();
-    let automaton = AhoCorasick::builder()
-        .ascii_case_insensitive(true)
-        .match_kind(MatchKind::Standard)
-        .kind(Some(AhoCorasickKind::DFA))
-        .build(all.iter().map(|(start, _)| start))
-        .expect("there are few words, and short ones");
-    let mut sorted: Vec<_> =
-        all.iter().enumerate().map(|(n, (start, _))| (start.to_ascii_lowercase(), n)).collect();
-    sorted.sort();
-    let longest = all.iter().map(|(start, _)| start.len()).max().unwrap_or_default();
-    Literals { automaton, all, sorted, longest }
+        .chain([("\"kty\"", Sort::WebKey), ("://", Sort::Link)])
+        .map(|(text, means)| Word { text, is_any_case: false, means });
+    let names = assignments::WORDS.iter().map(|word| (*word, Sort::Name));
+    let any_case = names
+        .chain(assignments::PHRASES.iter().map(|word| (*word, Sort::Phrase)))
+        .chain([("identified by ", Sort::Statement)])
+        .map(|(text, means)| Word { text, is_any_case: true, means });
+    let all = exact.chain(any_case).collect();
+    let starts = TOKENS.iter().enumerate();
+    let starts = starts.filter(|(_, token)| token.part == Part::All && token.before == 0);
+    let starts =
+        starts.flat_map(|(n, it)| it.starts.iter().map(move |start| (start.as_bytes(), n)));
+    let mut starts: Vec<_> = starts.collect();
+    starts.sort_unstable();
+    let longest = starts.iter().map(|(start, _)| start.len()).max().unwrap_or_default();
+    Words { all: Literals::new(all), starts, longest }
 });
 
 /// Looks for secrets of all known sorts.
 pub(super) fn scan(text: &[u8]) -> Scan {
     let mut scan = Scan::default();
-    let literals = &*LITERALS;
     let mut named_until = 0;
-    for hit in literals.automaton.find_overlapping_iter(text) {
-        let (start, sort) = literals.all[hit.pattern().as_usize()];
-        let at = hit.range();
+    WORDS.all.find(text, |from, word, sort| {
+        let at = from..from + word.len();
         match sort {
-            Sort::Token(n) => {
-                if text[at.clone()] == *start.as_bytes() {
-                    token(text, at, &TOKENS[n], &mut scan);
-                }
-            }
-            Sort::Name => {
-                if at.start >= named_until {
-                    named_until = assignments::look(text, at, &mut scan);
-                }
-            }
-            Sort::KeyBody if text[at.clone()] == *start.as_bytes() => {
-                keys::bare(text, at, &mut scan);
-            }
-            Sort::KeyPart if text[at.clone()] == *start.as_bytes() => {
-                keys::part(text, at, &mut scan);
-            }
+            Sort::Token(n) => token(text, at, &TOKENS[n], &mut scan),
+            Sort::Name if from < named_until => {}
+            Sort::Name => named_until = assignments::look(text, at, &mut scan),
+            Sort::KeyBody => keys::bare(text, at, &mut scan),
+            Sort::KeyPart => keys::part(text, at, &mut scan),
             Sort::WebKey => keys::web_key(text, at, &mut scan),
-            Sort::KeyBody | Sort::KeyPart => {}
             Sort::Key => keys::look(text, at, &mut scan),
             Sort::Link => links::link(text, at, &mut scan),
             Sort::Hash => links::hash(text, at, &mut scan),
@@ -196,57 +180,26 @@ pub(super) fn scan(text: &[u8]) -> Scan {
             Sort::Place => links::place(text, at, &mut scan),
             Sort::Command(n) => commands::look(text, at, &commands::COMMANDS[n], &mut scan),
         }
-    }
-    beginning(text, literals, &mut scan);
+    });
+    beginning(text, &mut scan);
     merge(&mut scan.found);
     scan
 }
 
-/// The text may end in the middle of a word that a secret begins with.
-fn beginning(text: &[u8], literals: &Literals, scan: &mut Scan) {
-    if let Some(from) = keys::may_begin(text) {
-        scan.open_at(from, text.len(), Shown::Nothing, "private-key");
-    }
-    let from = text.len().saturating_sub(literals.longest - 1);
-    for at in from..text.len() {
-        let end = text[at..].to_ascii_lowercase();
-        let first = literals.sorted.partition_point(|(word, _)| word.as_bytes() < &end[..]);
-        let words = literals.sorted[first..].iter();
-        let words = words.take_while(|(word, _)| word.as_bytes().starts_with(&end));
-        for (_, n) in words.filter(|(word, _)| word.len() > end.len()) {
-            let (word, sort) = literals.all[*n];
-            match sort {
-                Sort::Token(n) => {
-                    let is_same = word.as_bytes().starts_with(&text[at..]);
-                    let token = &TOKENS[n];
-                    if is_same && (token.before > 0 || is_boundary(text, at)) {
-                        // A full stop, or a digit, is nothing to wait for.
-                        let is_held = token.part == Part::All
-                            && (end.len() > 1 || end[0].is_ascii_alphabetic());
-                        let (hold, shown) = match is_held {
-                            true => (at, Shown::Beginning),
-                            false => (text.len(), Shown::Nothing),
-                        };
-                        scan.open_at(
-                            at.saturating_sub(100.min(token.before * 2)),
-                            hold,
-                            shown,
-                            token.name,
-                        );
-                    }
-                }
-                Sort::Name => {
-                    let from = assignments::context(text, at);
-                    scan.open_at(from, text.len(), Shown::Nothing, "password");
-                }
-                Sort::Key => {
-                    // The line's frame is a part of what has to be known.
-                    let from = keys::line_start(text, at);
-                    scan.open_at(from, text.len(), Shown::Nothing, "private-key");
-                }
-                Sort::Hash if at > 0 || end.len() < 3 => {}
-                _ => scan.open_at(at, text.len(), Shown::Nothing, "secret"),
-            }
+/// The text may end in the middle of how a token begins.
+fn beginning(text: &[u8], scan: &mut Scan) {
+    let words = &*WORDS;
+    for at in text.len().saturating_sub(words.longest - 1)..text.len() {
+        let end = &text[at..];
+        // A full stop, or a digit, is nothing to wait for.
+        if end.len() == 1 && !end[0].is_ascii_alphabetic() || !is_boundary(text, at) {
+            continue;
+        }
+        let first = words.starts.partition_point(|(start, _)| *start < end);
+        if let Some((_, n)) = words.starts.get(first).filter(|(start, _)| {
+            start.starts_with(end) && (start.len() > end.len() || start.len() < 3)
+        }) {
+            scan.open_at(at, at, Shown::Beginning, TOKENS[*n].name);
         }
     }
 }
@@ -289,13 +242,13 @@ fn token(text: &[u8], start: Range<usize>, token: &Token, scan: &mut Scan) {
     if token.body.contains(&len) && fits(token, body, &text[from..start.end + len]) {
         scan.found(secret.clone(), token.name);
     }
-    if is_open && (len == 0 || !is_placeholder(body)) {
+    if is_open && (len == 0 || !is_filler(body)) {
         scan.open_at(from, secret.start, Shown::of(len), token.name);
     }
 }
 
 fn fits(token: &Token, body: &[u8], all: &[u8]) -> bool {
-    if !body.is_empty() && is_placeholder(body) {
+    if !body.is_empty() && is_filler(body) {
         return false;
     }
     let has = |test: fn(&u8) -> bool| body.iter().any(test);

@@ -4,8 +4,10 @@
 use super::ask::Program;
 use super::options::{Options, TransportName};
 use crate::notify::Channel;
+use crate::say::warn;
+use crate::surroundings::environment;
 use belay_trace::read_regular;
-use belaykit::EnvMode;
+use belaykit::{EnvMode, Redaction};
 use serde::{Deserialize, Serialize};
 use std::fs::{OpenOptions, Permissions};
 use std::io::Write as _;
@@ -66,15 +68,17 @@ impl Call {
         }
     }
 
-    /// Notes it in the run's folder. A run of which this cannot be noted can still be resumed: by more flags.
-    pub(crate) fn write(&self, folder: &Path) {
+    /// Notes it in the run's folder, without secrets. A run of which this cannot be noted can still be resumed: by
+    /// more flags.
+    pub(crate) fn write(&self, folder: &Path, redaction: &Redaction) {
         let path = folder.join(CALL_FILE);
         let opened = OpenOptions::new().create_new(true).write(true).mode(0o600).open(path);
-        let text = serde_json::to_vec(self).unwrap_or_default();
+        let text = serde_json::to_string(self).unwrap_or_default();
+        let text = redaction.text_of(&text, &environment());
         let _ = opened.and_then(|mut file| {
             // Whatever the umask.
             file.set_permissions(Permissions::from_mode(0o600))?;
-            file.write_all(&text)
+            file.write_all(text.as_bytes())
         });
     }
 
@@ -98,7 +102,16 @@ impl Call {
             (notify.notify, notify.no_notify) = (self.notify, self.no_notify);
         }
         let otel = &mut options.otel;
-        otel.otel = otel.otel.take().or(self.otel);
+        let is_whole = |to: &String| {
+            let is_whole = !to.contains("[redacted:");
+            if !is_whole {
+                warn(
+                    "the run's --otel held a secret, which is not stored: give --otel again to export this run",
+                );
+            }
+            is_whole
+        };
+        otel.otel = otel.otel.take().or_else(|| self.otel.filter(is_whole));
         otel.otel_content = otel.otel_content.or(self.otel_content);
         otel.freeplay = otel.freeplay.or(self.freeplay);
         let mode = self.env.and_then(|mode| mode.parse().ok());

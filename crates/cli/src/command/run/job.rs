@@ -9,7 +9,7 @@ use crate::fail::{Fail, closed_pipe_is_fine};
 use crate::runtime::block_on;
 use crate::say::{say, warn};
 use crate::stored;
-use crate::surroundings::columns;
+use crate::surroundings::{columns, environment};
 use crate::terminal;
 use crate::view::{self, Look};
 use belay_trace::journal::RUNS_DIR;
@@ -86,6 +86,7 @@ impl Job {
         }
         let screen = Screen::open(self.view())
             .map_err(|error| Fail::local(format!("cannot show the run: {error}")))?;
+        let redaction = self.options.redaction()?;
         let mut unknown = 0;
         let mut folder =
             self.options.journals().map(|state_dir| state_dir.join(RUNS_DIR).join(run.id()));
@@ -93,7 +94,7 @@ impl Job {
             while let Some(record) = run.next_shared().await {
                 // The run's folder is there with its first record.
                 if let Some(folder) = folder.take() {
-                    Call::of(&self.options).write(&folder);
+                    Call::of(&self.options).write(&folder, &redaction);
                 }
                 unknown += u64::from(matches!(record.event, Event::Unknown(_)));
                 screen.show(record).await;
@@ -285,6 +286,7 @@ impl Job {
             Ok(command) => text.push_str(&command),
             Err(error) => text.push_str(&format!("# not possible: {error}")),
         }
+        let text = self.options.redaction()?.text_of(&text, &environment());
         closed_pipe_is_fine(writeln!(terminal::stdout(), "{text}"))?;
         Ok(exit_code::ANSWERED)
     }

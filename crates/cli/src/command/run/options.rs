@@ -190,9 +190,9 @@ impl Options {
         }
     }
 
-    fn redaction(&self) -> Result<Redaction, Fail> {
+    /// What is redacted in all that is kept and shown.
+    pub(crate) fn redaction(&self) -> Result<Redaction, Fail> {
         if self.no_redact {
-            warn("secrets are not redacted: the journal and the trace hold what the agent prints");
             return Ok(Redaction::off());
         }
         self.redact.iter().try_fold(Redaction::default(), |redaction, pattern| {
@@ -290,6 +290,9 @@ impl Options {
                 }
             }
             None => warn("no HOME and no --state-dir: this run has no journal"),
+        }
+        if self.no_redact {
+            warn("secrets are not redacted: the journal and the trace hold what the agent prints");
         }
         client = client.redact(self.redaction()?);
         let traces = if self.has_trace() { self.open_traces()? } else { None };

@@ -337,7 +337,7 @@ fn sums(env: &Environment) -> Result<Sums, BadOtlp> {
 /// What was named, without a path or a login in it.
 fn host_of(whence: &str) -> String {
     let (scheme, rest) = whence.split_once("://").unwrap_or(("", whence));
-    let host = rest.split('/').next().unwrap_or_default();
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let host = host.rsplit('@').next().unwrap_or_default();
     if scheme.is_empty() { host.to_owned() } else { format!("{scheme}://{host}") }
 }
