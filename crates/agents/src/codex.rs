@@ -29,8 +29,8 @@ use crate::session::is_id;
 use crate::witness::Witnessed;
 use crate::{
     Account, Agent, Capabilities, Capability, Care, Effort, EnvPolicy, Launch, Login, Permissions,
-    Protocol, Response, RunRequest, Session, SessionFiles, SessionNotes, StopPlan, Support,
-    Transport, Unsupported,
+    Protocol, Response, RunRequest, Session, SessionFiles, SessionNotes, SettingsLogin, StopPlan,
+    Support, Transport, Unsupported, settings_login,
 };
 use belay_trace::ToolCall;
 use jiff::Timestamp;
@@ -161,6 +161,14 @@ impl Agent for Codex {
 
     fn logins(&self, file: &[u8]) -> Option<Vec<Login>> {
         account::logins(file)
+    }
+
+    fn settings_file(&self) -> Option<&'static str> {
+        Some("config.toml")
+    }
+
+    fn settings_login(&self, file: &[u8]) -> Option<SettingsLogin> {
+        settings_login::of_codex(file)
     }
 
     fn care(&self) -> Care {
