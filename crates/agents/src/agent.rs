@@ -3,7 +3,7 @@
 use crate::shell_escape;
 use crate::{
     Account, Capabilities, Capability, EffectiveMode, Launch, Login, Protocol, Response,
-    RunRequest, Session, SessionFiles, SessionNotes, Support, UserConfig,
+    RunRequest, Session, SessionFiles, SessionNotes, SettingsLogin, Support, UserConfig,
 };
 use belay_trace::ToolCall;
 use jiff::Timestamp;
@@ -85,6 +85,16 @@ pub trait Agent: fmt::Debug + Send + Sync {
     /// What the login file of the agent's [`account`](Self::account) says of its logins, without a secret; `None` if
     /// it is no such file, or the agent's files are not known.
     fn logins(&self, _file: &[u8]) -> Option<Vec<Login>> {
+        None
+    }
+
+    /// The file of the agent's settings, in the folder of its own files: a login may stand there as well.
+    fn settings_file(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// What that file says of a login.
+    fn settings_login(&self, _file: &[u8]) -> Option<SettingsLogin> {
         None
     }
 

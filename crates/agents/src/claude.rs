@@ -28,7 +28,7 @@ use crate::witness::Witnessed;
 use crate::{
     Account, Agent, Background, Capabilities, Capability, Care, EffectiveMode, EnvPolicy,
     FullNeeds, Launch, Login, Permissions, Protocol, Response, RunRequest, Session, SessionFiles,
-    StopPlan, Support, Transport, Unsupported, UserConfig, mcp,
+    SettingsLogin, StopPlan, Support, Transport, Unsupported, UserConfig, mcp, settings_login,
 };
 use jiff::Timestamp;
 use serde_json::json;
@@ -157,6 +157,9 @@ pub(crate) const ACCOUNT: &[&str] = &[
     "CLAUDE_CODE_USE_*",
 ];
 
+/// Variables that are a login by themselves.
+const LOGINS: &[&str] = &["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN"];
+
 /// Windows of a plan that hold one model (`rateLimitType`); the others hold all of them.
 const MODEL_LIMITS: &[&str] = &["seven_day_opus", "seven_day_sonnet"];
 
@@ -177,6 +180,14 @@ impl Agent for Claude {
 
     fn logins(&self, file: &[u8]) -> Option<Vec<Login>> {
         account::logins(file)
+    }
+
+    fn settings_file(&self) -> Option<&'static str> {
+        Some("settings.json")
+    }
+
+    fn settings_login(&self, file: &[u8]) -> Option<SettingsLogin> {
+        settings_login::of_claude(file, LOGINS)
     }
 
     /// "--dangerously-skip-permissions cannot be used with root/sudo privileges for security reasons", and exit 1

@@ -31,7 +31,7 @@ use crate::witness::Witnessed;
 use crate::{
     Account, Agent, Capabilities, Capability, Care, EffectiveMode, Effort, EnvPolicy, Launch,
     Login, Permissions, Protocol, Response, RunRequest, Session, SessionFiles, SessionNotes,
-    StopPlan, Support, Transport, Unsupported, UserConfig,
+    SettingsLogin, StopPlan, Support, Transport, Unsupported, UserConfig, settings_login,
 };
 use belay_trace::ToolCall;
 use jiff::Timestamp;
@@ -164,6 +164,14 @@ impl Agent for Codex {
 
     fn logins(&self, file: &[u8]) -> Option<Vec<Login>> {
         account::logins(file)
+    }
+
+    fn settings_file(&self) -> Option<&'static str> {
+        Some("config.toml")
+    }
+
+    fn settings_login(&self, file: &[u8]) -> Option<SettingsLogin> {
+        settings_login::of_codex(file)
     }
 
     fn care(&self) -> Care {

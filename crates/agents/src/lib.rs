@@ -53,6 +53,7 @@ mod registry;
 mod replay;
 mod request;
 mod session;
+mod settings_login;
 mod shape;
 mod spoken;
 mod stderr;
@@ -94,6 +95,7 @@ pub use crate::request::{
     Background, BackgroundParseError, Effort, Permissions, RunRequest, Session, WhenInUse,
 };
 pub use crate::session::{Response, SessionFiles, SessionNotes, Tokens};
+pub use crate::settings_login::SettingsLogin;
 pub use crate::shape::{New, Shapes};
 pub use crate::spoken::spoken_duration;
 pub use crate::witness::{Doubt, Standing};

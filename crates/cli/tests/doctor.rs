@@ -160,3 +160,149 @@ fn a_probe_asks_for_one_word_and_says_what_came() {
         assert!(bench.runs().is_empty(), "a probe is no run of the user's");
     }
 }
+
+/// The finding about a login, its hint included, where the environment has these.
+fn login_with(bench: &Bench, vars: &[(&str, &str)]) -> (String, String) {
+    let mut command = bench.belay(&["doctor", "--json", "claude"]);
+    let output = command.envs(vars.iter().copied()).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(!text.contains("planted"), "a secret is nobody's business: {text}");
+    let report: Value = serde_json::from_str(&text).unwrap();
+    let findings = report["agents"][0]["findings"].as_array().unwrap();
+    let login = findings.iter().find(|it| it["about"] == "login").unwrap();
+    let text = |key: &str| login[key].as_str().unwrap_or_default().to_owned();
+    (text("level"), format!("{} / {}", text("found"), text("hint")))
+}
+
+#[test]
+fn a_switch_to_a_cloud_is_a_login_with_all_that_it_needs() {
+    let bench = Bench::new();
+    claude_of_version(&bench, CLAUDE_VERSION);
+    let bedrock = ("CLAUDE_CODE_USE_BEDROCK", "1");
+    let vertex = ("CLAUDE_CODE_USE_VERTEX", "1");
+    let foundry = ("CLAUDE_CODE_USE_FOUNDRY", "true");
+    let region = ("AWS_REGION", "us-east-1");
+    for (vars, level, words) in [
+        (
+            &[bedrock, region, ("AWS_PROFILE", "planted")][..],
+            "ok",
+            "Amazon Bedrock, by CLAUDE_CODE_USE_BEDROCK / ",
+        ),
+        (&[bedrock, region, ("AWS_BEARER_TOKEN_BEDROCK", "planted")], "ok", "Amazon Bedrock"),
+        (
+            &[bedrock, ("AWS_PROFILE", "planted")],
+            "warning",
+            "CLAUDE_CODE_USE_BEDROCK needs a region: one of AWS_REGION, AWS_DEFAULT_REGION",
+        ),
+        (
+            &[bedrock, region, ("AWS_ACCESS_KEY_ID", "planted")],
+            "note",
+            "needs a login: one of AWS_BEARER_TOKEN_BEDROCK, AWS_ACCESS_KEY_ID with AWS_SECRET_ACCESS_KEY, AWS_PROFILE",
+        ),
+        (&[vertex, ("CLOUD_ML_REGION", "x")], "warning", "CLAUDE_CODE_USE_VERTEX needs a project"),
+        (
+            &[
+                vertex,
+                ("CLOUD_ML_REGION", "x"),
+                ("ANTHROPIC_VERTEX_PROJECT_ID", "p"),
+                ("GOOGLE_APPLICATION_CREDENTIALS", "/planted.json"),
+            ],
+            "ok",
+            "Google Vertex AI, by CLAUDE_CODE_USE_VERTEX",
+        ),
+        (
+            &[foundry],
+            "warning",
+            "CLAUDE_CODE_USE_FOUNDRY needs a resource: one of ANTHROPIC_FOUNDRY_RESOURCE",
+        ),
+        (
+            &[
+                foundry,
+                ("ANTHROPIC_FOUNDRY_RESOURCE", "r"),
+                ("ANTHROPIC_FOUNDRY_API_KEY", "planted"),
+            ],
+            "ok",
+            "Microsoft Foundry",
+        ),
+        (&[("CLAUDE_CODE_USE_BEDROCK", "0")], "warning", "none found"),
+        (&[("CLAUDE_CODE_USE_POWERSHELL_TOOL", "1")], "warning", "none found"),
+    ] {
+        let (found, said) = login_with(&bench, vars);
+        assert_eq!(found, level, "{vars:?}: {said}");
+        assert!(said.contains(words), "{vars:?}: {said}");
+    }
+    // A file of the cloud's own may say it as well.
+    fs::create_dir_all(bench.path("home/.aws")).unwrap();
+    fs::write(bench.path("home/.aws/config"), "[default]\n").unwrap();
+    assert_eq!(login_with(&bench, &[bedrock]).0, "ok");
+}
+
+#[test]
+fn what_an_agent_does_not_see_is_named() {
+    let bench = Bench::new();
+    claude_of_version(&bench, CLAUDE_VERSION);
+    let (_, report) = doctor(&bench, &["claude"]);
+    let findings = report["agents"][0]["findings"].as_array().unwrap();
+    assert!(findings.iter().all(|it| it["about"] != "environment"), "{report:#}");
+    let mut command = bench.belay(&["doctor", "--json", "claude"]);
+    let vars = [("CLAUDECODE", "1"), ("BELAY_WEBHOOK_SECRET", "planted"), ("JAVA_HOME", "/j")];
+    let output = command.envs(vars).output().unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let (level, words) = finding(&report, "claude-code", "environment");
+    let want = "it does not see BELAY_WEBHOOK_SECRET (secrets of belay's own); CLAUDECODE (marks of an outer agent session)";
+    assert_eq!((level, words), ("note", want));
+}
+
+#[test]
+fn root_is_told_what_claude_needs_for_everything() {
+    let bench = Bench::new();
+    claude_of_version(&bench, CLAUDE_VERSION);
+    let about_root = |value: &str| {
+        let mut command = bench.belay(&["doctor", "--json", "claude"]);
+        let output = command.env("IS_SANDBOX", value).output().unwrap();
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let findings = report["agents"][0]["findings"].as_array().unwrap().clone();
+        findings.into_iter().find(|it| it["about"] == "root").map(|it| it["found"].clone())
+    };
+    assert_eq!(about_root("1"), None);
+    let is_root = rustix::process::geteuid().is_root();
+    let want = "as root it refuses --permit full without IS_SANDBOX=1";
+    assert_eq!(about_root(""), is_root.then(|| want.into()));
+}
+
+#[test]
+fn a_gateway_in_an_agents_settings_is_a_login() {
+    let bench = Bench::new();
+    claude_of_version(&bench, CLAUDE_VERSION);
+    script(&bench, "codex", "#!/bin/sh\necho codex-cli 0.169.0\n");
+    for folder in ["home/.claude", "home/.codex"] {
+        fs::create_dir_all(bench.path(folder)).unwrap();
+    }
+    let gateway = r#"{"env":{"ANTHROPIC_BASE_URL":"http://x","ANTHROPIC_AUTH_TOKEN":"planted"}}"#;
+    fs::write(bench.path("home/.claude/settings.json"), gateway).unwrap();
+    let config = "model_provider = \"mock\"\n[model_providers.mock]\nenv_key = \"MOCK_KEY\"\n";
+    fs::write(bench.path("home/.codex/config.toml"), config).unwrap();
+    let look = |key: Option<&str>, configuration: &str| {
+        fs::create_dir_all(bench.path("home/.config/belay")).unwrap();
+        fs::write(bench.path("home/.config/belay/config.toml"), configuration).unwrap();
+        let mut command = bench.belay(&["doctor", "--json", "claude", "codex"]);
+        let output = command.envs(key.map(|key| ("MOCK_KEY", key))).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(!text.contains("planted"), "a secret is nobody's business: {text}");
+        let report: Value = serde_json::from_str(&text).unwrap();
+        let (level, words) = finding(&report, "claude-code", "login");
+        assert_eq!(level, "ok", "{words}");
+        assert!(words.starts_with("by env.ANTHROPIC_AUTH_TOKEN in "), "{words}");
+        let (level, words) = finding(&report, "codex", "login");
+        (level.to_owned(), words.to_owned())
+    };
+    let (level, words) = look(Some("planted"), "");
+    assert!(level == "ok" && words.starts_with("by MOCK_KEY, which "), "{words}");
+    let (level, words) = look(None, "");
+    assert!(level == "warning" && words.ends_with(" names MOCK_KEY, which is not set"), "{words}");
+    let (level, words) = look(Some("planted"), "env.mode = \"clean\"\n");
+    assert!(
+        level == "warning" && words.contains("MOCK_KEY, which the agent does not see"),
+        "{words}"
+    );
+}

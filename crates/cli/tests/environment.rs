@@ -181,3 +181,29 @@ fn a_claude_that_refuses_root_says_what_it_needs() {
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.contains("; in a sandbox, such as a container, set IS_SANDBOX=1"), "{said}");
 }
+
+#[test]
+fn secrets_that_an_agent_inherits_are_redacted_and_short_values_garble_nothing() {
+    let values = NAMES.replace("env | sed 's/=.*//'", "env");
+    let bench = bench(&values);
+    let vars = [
+        ("DB_PASSWORD", "correct-horse-7"),
+        ("MY_CREDENTIAL", "battery-staple-9"),
+        ("DEPLOY_SECRET", "tr0ub4dor-and-3"),
+        ("VENDOR_API_KEY", "0a1b2c3d4e5f"),
+        ("SOME_TOKEN", "1"),
+        ("OTHER_TOKEN", "true"),
+        ("THIRD_KEY", "disabled"),
+        ("KEY_FILE", "/home/me/.ssh/id_rsa"),
+        ("PLAIN", "1 and true and disabled"),
+    ];
+    let output = belay(&bench, &["run", "hi"], &vars).output().unwrap();
+    let said = String::from_utf8(output.stdout.clone()).unwrap();
+    for (name, value) in &vars[..4] {
+        assert!(!said.contains(value), "{said}");
+        assert!(said.contains(&format!("{name}=[redacted:{name}]")), "{said}");
+    }
+    for (name, value) in &vars[4..] {
+        assert!(said.contains(&format!("{name}={value}")), "{name}: {said}");
+    }
+}

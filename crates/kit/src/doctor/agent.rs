@@ -23,9 +23,9 @@ impl Client {
         let found = launch.and_then(|launch| {
             let path = program::resolve(&launch, turn.program.as_deref(), &turn.env)?;
             let held = turn.env.held_back(&launch.env);
-            Ok((path, turn.env.for_agent(&launch.env), held))
+            Ok((path, turn.env.for_agent(&launch.env), held, launch.env.clone()))
         });
-        let (path, env, held) = match found {
+        let (path, env, held, policy) = match found {
             Ok(found) => found,
             Err(failure) => {
                 let finding = Finding::new(Level::Problem, "program", failure.message);
@@ -44,7 +44,7 @@ impl Client {
             Err(why) => Finding::new(Level::Problem, "version", format!("it does not run: {why}"))
                 .hint(care.install),
         });
-        findings.push(login::look(turn.agent.as_ref(), &turn.env, Timestamp::now()));
+        findings.push(login::look(turn.agent.as_ref(), &turn.env, &policy, Timestamp::now()));
         let mode = turn.effective_mode(&RunRequest::new(""));
         findings.push(permissions(&mode));
         findings.extend(environment::held_back_words(&held).map(not_seen));

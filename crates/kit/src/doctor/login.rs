@@ -2,8 +2,8 @@
 
 use super::{Finding, Level};
 use crate::{Environment, breaker};
-use belay_agents::{Account, Agent, Cloud, Login, Need};
-use belay_trace::read_regular;
+use belay_agents::{Account, Agent, Cloud, EnvPolicy, Login, Need, SettingsLogin};
+use belay_trace::{read_regular, visible_line};
 use jiff::Timestamp;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,12 @@ use std::path::{Path, PathBuf};
 /// No login file is larger.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
-pub(super) fn look(agent: &dyn Agent, env: &Environment, now: Timestamp) -> Finding {
+pub(super) fn look(
+    agent: &dyn Agent,
+    env: &Environment,
+    policy: &EnvPolicy,
+    now: Timestamp,
+) -> Finding {
     let account = agent.account(agent.model());
     let clouds: Vec<_> = env.clouds(account.clouds).collect();
     if !clouds.is_empty() {
@@ -23,6 +28,10 @@ pub(super) fn look(agent: &dyn Agent, env: &Environment, now: Timestamp) -> Find
         .filter(|(_, value)| !value.is_empty())
         .filter_map(|(name, _)| name.to_str().filter(|name| is_key(name)))
         .collect();
+    // What the settings name goes before what was logged in to once.
+    if let Some(finding) = in_settings(agent, &account, env, policy) {
+        return finding;
+    }
     let file = file_of(&account, env);
     let in_file = file.as_deref().map(|path| in_file(agent, path, now));
     match (&names[..], in_file) {
@@ -39,6 +48,44 @@ pub(super) fn look(agent: &dyn Agent, env: &Environment, now: Timestamp) -> Find
         }
         (names, _) => Finding::ok("login", format!("by {}", names.join(", "))),
     }
+}
+
+/// A login that the agent's own settings hold, or name a variable for.
+fn in_settings(
+    agent: &dyn Agent,
+    account: &Account,
+    env: &Environment,
+    policy: &EnvPolicy,
+) -> Option<Finding> {
+    let path = breaker::home(account, env)?.join(agent.settings_file()?);
+    let data = fs::metadata(&path).ok().filter(fs::Metadata::is_file)?;
+    if data.len() > FILE_BYTES_MAX {
+        return None;
+    }
+    let shown = path.display();
+    Some(match agent.settings_login(&read_regular(&path).ok()?)? {
+        SettingsLogin::Holds(name) => {
+            Finding::ok("login", format!("by {} in {shown}", visible_line(&name)))
+        }
+        SettingsLogin::Needs(variable) => {
+            let name = visible_line(&variable).into_owned();
+            let held = env.held_back(policy);
+            let held = held.iter().find(|(held, _)| *held == variable);
+            match (held, env.get(&variable).is_some_and(|value| !value.is_empty())) {
+                (Some((_, why)), _) => {
+                    let found =
+                        format!("{shown} names {name}, which the agent does not see ({why})");
+                    let hint = format!("--pass-env {name}, or [agents.{}] pass_env", agent.name());
+                    Finding::new(Level::Warning, "login", found).hint(hint)
+                }
+                (None, true) => Finding::ok("login", format!("by {name}, which {shown} names")),
+                (None, false) => {
+                    let found = format!("{shown} names {name}, which is not set");
+                    Finding::new(Level::Warning, "login", found).hint(format!("set {name}"))
+                }
+            }
+        }
+    })
 }
 
 /// A login with a cloud: what its switch needs, and what of it is not there.

@@ -11,6 +11,7 @@ mod asks;
 mod background;
 mod bytes;
 mod costs;
+mod environment;
 mod failover;
 mod failures;
 mod helpers;

@@ -243,13 +243,11 @@ impl Stage {
     }
 
     pub(crate) fn client_with(&self, vars: Vec<(OsString, OsString)>) -> Client {
-        let mut environment = Environment::new(vars);
-        environment.pass("MOCK_KEY");
         let client = Client::of(self.agent())
             .policy(Policy::single())
             .program(&self.program.program)
             .supervisor(belay_testkit::fake_agent::supervisor())
-            .environment(environment)
+            .environment(Environment::new(vars))
             .state_dir(self.state_dir());
         // The richer way is what a client tries first; only the other has to be asked for.
         match self.way.transport() {
