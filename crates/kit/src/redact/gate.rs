@@ -27,7 +27,7 @@ const ENDS_MAX: usize = 64;
 const END_BYTES: usize = 64;
 
 /// Of a longer piece in which nothing was found, this much of its end is looked at once more.
-const LONG_PIECE_BYTES: usize = 4096;
+const LONG_PIECE_BYTES: usize = 1024;
 const END_BYTES_MAX: usize = 128 << 10;
 
 /// The key of lines that are no objects: they are pieces of one text.

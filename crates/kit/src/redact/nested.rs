@@ -5,7 +5,9 @@ use super::scan::{Found, Scan, Shown, Tail, scan};
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use memchr::memmem::Finder;
 use std::ops::Range;
+use std::sync::LazyLock;
 
 /// Tolerant of padding that is missing, or cut.
 const CONFIG: GeneralPurposeConfig = GeneralPurposeConfig::new()
@@ -115,6 +117,9 @@ fn next_line(text: &[u8], from: usize) -> Option<Range<usize>> {
     (len >= 4 && is_word).then(|| from..from + len)
 }
 
+/// The offset of a dump begins with it; a searcher is made once, pieces of text are short.
+static OFFSET: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"00000"));
+
 /// A line of a dump: where its bytes stand, in hexadecimal and as characters.
 struct DumpLine {
     bytes: Vec<u8>,
@@ -127,7 +132,7 @@ struct DumpLine {
 /// Dumps of `xxd` and `hexdump -C`.
 fn dumps(text: &[u8], into: &mut Scan) {
     let mut at = 0;
-    while let Some(n) = memchr::memmem::find(&text[at..], b"00000") {
+    while let Some(n) = OFFSET.find(&text[at..]) {
         let begin = at + n;
         let mut lines: Vec<DumpLine> = Vec::new();
         let mut from = begin;

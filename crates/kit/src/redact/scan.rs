@@ -124,8 +124,8 @@ enum Sort {
 
 struct Words {
     all: Literals<Sort>,
-    /// How tokens begin, in order.
-    starts: Vec<(&'static [u8], usize)>,
+    /// How tokens begin, by their first byte.
+    starts: Vec<Vec<(&'static [u8], usize)>>,
     longest: usize,
 }
 
@@ -153,9 +153,12 @@ static WORDS: LazyLock<Words> = LazyLock::new(|| {
     let starts = starts.filter(|(_, token)| token.part == Part::All && token.before == 0);
     let starts =
         starts.flat_map(|(n, it)| it.starts.iter().map(move |start| (start.as_bytes(), n)));
-    let mut starts: Vec<_> = starts.collect();
-    starts.sort_unstable();
-    let longest = starts.iter().map(|(start, _)| start.len()).max().unwrap_or_default();
+    let (mut by_first, mut longest) = (vec![Vec::new(); 256], 0);
+    for (start, n) in starts {
+        by_first[usize::from(start[0])].push((start, n));
+        longest = longest.max(start.len());
+    }
+    let starts = by_first;
     Words { all: Literals::new(all), starts, longest }
 });
 
@@ -195,10 +198,10 @@ fn beginning(text: &[u8], scan: &mut Scan) {
         if end.len() == 1 && !end[0].is_ascii_alphabetic() || !is_boundary(text, at) {
             continue;
         }
-        let first = words.starts.partition_point(|(start, _)| *start < end);
-        if let Some((_, n)) = words.starts.get(first).filter(|(start, _)| {
+        let is_one = |(start, _): &&(&[u8], usize)| {
             start.starts_with(end) && (start.len() > end.len() || start.len() < 3)
-        }) {
+        };
+        if let Some((_, n)) = words.starts[usize::from(end[0])].iter().find(is_one) {
             scan.open_at(at, at, Shown::Beginning, TOKENS[*n].name);
         }
     }

@@ -26,6 +26,7 @@ mod pi_run;
 mod real_run;
 mod requests;
 mod schema;
+mod secrets;
 mod sessions;
 mod stops;
 mod tools;

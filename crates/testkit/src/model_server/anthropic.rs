@@ -17,7 +17,7 @@ pub(crate) fn events(reply: &Reply, parts: &[Part], request: &Value) -> Vec<Valu
     let mut events = vec![json!({ "type": "message_start", "message": start })];
     for (index, part) in parts.iter().enumerate() {
         let block = block(part);
-        let deltas = deltas(&block);
+        let deltas = deltas(&block, reply.piece_chars);
         events.push(json!({
             "type": "content_block_start", "index": index, "content_block": empty(&block),
         }));
@@ -113,22 +113,22 @@ fn empty(block: &Value) -> Value {
     empty
 }
 
-fn deltas(block: &Value) -> Vec<Value> {
+fn deltas(block: &Value, chars: usize) -> Vec<Value> {
     match block["type"].as_str() {
         Some("thinking") => {
             let text = block["thinking"].as_str().unwrap_or_default();
-            let mut deltas: Vec<Value> = pieces(text)
+            let mut deltas: Vec<Value> = pieces(text, chars)
                 .iter()
                 .map(|piece| json!({ "type": "thinking_delta", "thinking": piece }))
                 .collect();
             deltas.push(json!({ "type": "signature_delta", "signature": block["signature"] }));
             deltas
         }
-        Some("text") => pieces(block["text"].as_str().unwrap_or_default())
+        Some("text") => pieces(block["text"].as_str().unwrap_or_default(), chars)
             .iter()
             .map(|piece| json!({ "type": "text_delta", "text": piece }))
             .collect(),
-        _ => pieces(&block["input"].to_string())
+        _ => pieces(&block["input"].to_string(), chars)
             .iter()
             .map(|piece| json!({ "type": "input_json_delta", "partial_json": piece }))
             .collect(),

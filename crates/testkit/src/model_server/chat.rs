@@ -13,10 +13,11 @@ mod tools;
 ///
 /// The usage comes in a chunk of its own at the end, when the request asked for it.
 pub(crate) fn chunks(reply: &Reply, parts: &[Part], request: &Value) -> Vec<Value> {
+    let chars = reply.piece_chars;
     let message = message(parts, request);
     let mut deltas = vec![json!({ "role": "assistant", "content": "" })];
     for (field, text) in spoken(&message) {
-        deltas.extend(pieces(text).iter().map(|piece| json!({ field: piece })));
+        deltas.extend(pieces(text, chars).iter().map(|piece| json!({ field: piece })));
     }
     for (index, call) in message["tool_calls"].as_array().into_iter().flatten().enumerate() {
         let mut opened = call.clone();
@@ -24,7 +25,7 @@ pub(crate) fn chunks(reply: &Reply, parts: &[Part], request: &Value) -> Vec<Valu
         opened["function"]["arguments"] = "".into();
         deltas.push(json!({ "tool_calls": [opened] }));
         let arguments = call["function"]["arguments"].as_str().unwrap_or_default();
-        deltas.extend(pieces(arguments).iter().map(|piece| {
+        deltas.extend(pieces(arguments, chars).iter().map(|piece| {
             let function = json!({ "arguments": piece });
             json!({ "tool_calls": [{ "index": index, "function": function }] })
         }));

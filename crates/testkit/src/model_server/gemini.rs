@@ -34,7 +34,7 @@ impl<'a> Asked<'a> {
 pub(crate) fn chunks(reply: &Reply, parts: &[Part], asked: Asked<'_>, body: &Value) -> Vec<Value> {
     let spoken = spoken(parts, body);
     let cut = |part: Value| match part["text"].as_str() {
-        Some(text) => pieces(text)
+        Some(text) => pieces(text, reply.piece_chars)
             .into_iter()
             .map(|piece| {
                 let mut part = part.clone();

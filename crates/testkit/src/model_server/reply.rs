@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use serde_json::Value;
 
 use super::failure::Failure;
+use super::sse::CHUNK_CHARS;
 
 /// What the model says to one request: content and its tokens, or a failure; how fast; how broken.
 ///
@@ -17,6 +18,7 @@ pub struct Reply {
     pub(crate) stop: Option<StopReason>,
     pub(crate) delay: Duration,
     pub(crate) chunk_delay: Duration,
+    pub(crate) piece_chars: usize,
     pub(crate) fault: Option<Fault>,
 }
 
@@ -218,6 +220,12 @@ impl Reply {
         self
     }
 
+    /// Streams texts in pieces of so many characters instead of 20.
+    pub fn piece_chars(mut self, chars: usize) -> Self {
+        self.piece_chars = chars;
+        self
+    }
+
     /// Closes the connection after `events` events, without an end of the body.
     ///
     /// An answer that is not streamed is cut in the middle of its body.
@@ -275,6 +283,7 @@ impl Reply {
             stop: None,
             delay: Duration::ZERO,
             chunk_delay: Duration::ZERO,
+            piece_chars: CHUNK_CHARS,
             fault: None,
         }
     }

@@ -21,7 +21,7 @@ pub(crate) fn events(reply: &Reply, parts: &[Part], request: &Value) -> Vec<Valu
         json!({ "type": "response.in_progress", "response": created }),
     ];
     for (index, item) in finished["output"].as_array().into_iter().flatten().enumerate() {
-        item_events(index, item, &mut events);
+        item_events(index, item, reply.piece_chars, &mut events);
     }
     let last = if finished["status"] == "completed" {
         "response.completed"
@@ -77,7 +77,7 @@ fn item(part: &Part, request: &Value) -> Value {
     }
 }
 
-fn item_events(index: usize, item: &Value, events: &mut Vec<Value>) {
+fn item_events(index: usize, item: &Value, chars: usize, events: &mut Vec<Value>) {
     let id = &item["id"];
     let mut push = |mut event: Value| {
         event["output_index"] = index.into();
@@ -94,7 +94,7 @@ fn item_events(index: usize, item: &Value, events: &mut Vec<Value>) {
                 "type": "response.reasoning_summary_part.added", "item_id": id, "summary_index": 0,
                 "part": { "type": "summary_text", "text": "" },
             }));
-            for piece in pieces(text) {
+            for piece in pieces(text, chars) {
                 push(json!({
                     "type": "response.reasoning_summary_text.delta", "item_id": id,
                     "summary_index": 0, "delta": piece,
@@ -119,7 +119,7 @@ fn item_events(index: usize, item: &Value, events: &mut Vec<Value>) {
                 "type": "response.content_part.added", "item_id": id, "content_index": 0,
                 "part": { "type": "output_text", "text": "", "annotations": [] },
             }));
-            for piece in pieces(text) {
+            for piece in pieces(text, chars) {
                 push(json!({
                     "type": "response.output_text.delta", "item_id": id, "content_index": 0,
                     "delta": piece,
@@ -137,7 +137,7 @@ fn item_events(index: usize, item: &Value, events: &mut Vec<Value>) {
         Some("custom_tool_call") => {
             opened["input"] = "".into();
             push(json!({ "type": "response.output_item.added", "item": opened }));
-            for piece in pieces(item["input"].as_str().unwrap_or_default()) {
+            for piece in pieces(item["input"].as_str().unwrap_or_default(), chars) {
                 push(json!({
                     "type": "response.custom_tool_call_input.delta", "item_id": id, "delta": piece,
                 }));
@@ -150,7 +150,7 @@ fn item_events(index: usize, item: &Value, events: &mut Vec<Value>) {
         _ => {
             opened["arguments"] = "".into();
             push(json!({ "type": "response.output_item.added", "item": opened }));
-            for piece in pieces(item["arguments"].as_str().unwrap_or_default()) {
+            for piece in pieces(item["arguments"].as_str().unwrap_or_default(), chars) {
                 push(json!({
                     "type": "response.function_call_arguments.delta", "item_id": id,
                     "delta": piece,

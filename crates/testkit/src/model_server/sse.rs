@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// How many characters one text event carries: small enough that every answer is a real stream.
-const CHUNK_CHARS: usize = 20;
+pub(crate) const CHUNK_CHARS: usize = 20;
 
 /// What ends a stream of Chat Completions.
 pub(crate) const DONE: &str = "data: [DONE]\n\n";
@@ -28,21 +28,21 @@ pub(crate) fn frame(event: &Value) -> String {
 /// Into how many pieces a long text is cut at most: OpenCode needs a millisecond for each.
 const CHUNKS_MAX: usize = 2000;
 
-/// The text in pieces of about 20 characters, or of more where they would be too many.
-pub(crate) fn pieces(text: &str) -> Vec<String> {
+/// The text in pieces of so many characters, or of more where they would be too many.
+pub(crate) fn pieces(text: &str, piece_chars: usize) -> Vec<String> {
     let chars: Vec<char> = text.chars().collect();
-    let size = CHUNK_CHARS.max(chars.len().div_ceil(CHUNKS_MAX));
+    let size = piece_chars.max(chars.len().div_ceil(CHUNKS_MAX));
     chars.chunks(size).map(|piece| piece.iter().collect()).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::pieces;
+    use super::{CHUNK_CHARS, pieces};
 
     #[test]
     fn pieces_join_to_the_text_and_split_no_character() {
         let text = "äöü and some more than twenty characters — 日本語";
-        let pieces = pieces(text);
+        let pieces = pieces(text, CHUNK_CHARS);
         assert_eq!(pieces.concat(), text);
         assert_eq!(pieces.len(), 3);
     }
