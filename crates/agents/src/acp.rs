@@ -12,6 +12,7 @@ mod options;
 mod preset;
 mod rpc;
 mod session_file;
+mod silent;
 mod talk;
 mod tools;
 mod turn;
@@ -229,6 +230,11 @@ impl Agent for Acp {
 
     fn reader(&self, request: &RunRequest, _transport: Transport) -> Box<dyn Protocol> {
         Box::new(talk::Talk::new(self.preset, request, None, talk::Heard::Saved))
+    }
+
+    fn silent_calls(&self, since: Timestamp, lines: &mut dyn Iterator<Item = &[u8]>) -> Vec<u8> {
+        let silent = self.preset.session_file.and_then(|file| file.witness.silent);
+        silent.map(|silent| (silent.keep)(since, lines)).unwrap_or_default()
     }
 
     fn session_files(&self, session_id: &str) -> Option<SessionFiles> {

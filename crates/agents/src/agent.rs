@@ -82,6 +82,12 @@ pub trait Agent: fmt::Debug + Send + Sync {
         SessionNotes::default()
     }
 
+    /// The lines of a session's file that tell of tool calls which the agent's stream does not show, as far as the
+    /// lines themselves say so: those that a driver gets with [`Input::SilentCalls`](crate::Input::SilentCalls).
+    fn silent_calls(&self, _since: Timestamp, _lines: &mut dyn Iterator<Item = &[u8]>) -> Vec<u8> {
+        Vec::new()
+    }
+
     /// What the login file of the agent's [`account`](Self::account) says of its logins, without a secret; `None` if
     /// it is no such file, or the agent's files are not known.
     fn logins(&self, _file: &[u8]) -> Option<Vec<Login>> {

@@ -20,6 +20,7 @@ mod mode;
 mod retry;
 mod rollout;
 mod rpc;
+mod silent;
 mod turns;
 mod witness;
 
@@ -242,6 +243,10 @@ impl Agent for Codex {
         lines: &mut dyn Iterator<Item = &[u8]>,
     ) -> SessionNotes {
         rollout::notes(since, lines)
+    }
+
+    fn silent_calls(&self, since: Timestamp, lines: &mut dyn Iterator<Item = &[u8]>) -> Vec<u8> {
+        (silent::READER.keep)(since, lines)
     }
 
     fn protocol(&self, request: &RunRequest, transport: Transport) -> Box<dyn Protocol> {

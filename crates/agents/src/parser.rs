@@ -66,6 +66,7 @@ impl StreamParser {
                 | Action::Http { .. }
                 | Action::OpenSse(..)
                 | Action::AskSession(_)
+                | Action::AskSilentCalls(_)
                 | Action::Testified(_)
                 | Action::Finish
                 | Action::Progress(_)

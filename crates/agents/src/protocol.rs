@@ -66,6 +66,9 @@ pub enum Input<'a> {
         /// The lines.
         lines: &'a [u8],
     },
+    /// The answer to an [`Action::AskSilentCalls`]: what [`Agent::silent_calls`](crate::Agent::silent_calls) has kept
+    /// of the lines that the session's file has gained since this was asked last.
+    SilentCalls(&'a [u8]),
     /// The process has ended, and all it printed was fed.
     Exit(Exit),
 }
@@ -120,6 +123,9 @@ pub enum Action {
     /// Read what is new in the files of this session ([`Agent::session_files`](crate::Agent::session_files)), and feed
     /// [`Input::SessionFile`].
     AskSession(String),
+    /// Look in the file of this session for tool calls that the stream does not show, and feed
+    /// [`Input::SilentCalls`]. The end of a turn that comes behind it is carried out when that was fed.
+    AskSilentCalls(String),
     /// All that an [`Input::Doubt`] has led to was asked, and this is how the turn stands. What is new in it was told
     /// before, by events and as progress.
     Testified(Standing),
@@ -283,6 +289,11 @@ impl Out {
     /// The session's own files are to be read.
     pub fn ask_session(&mut self, session_id: &str) {
         self.actions.push(Action::AskSession(session_id.to_owned()));
+    }
+
+    /// The session's file is to be searched for calls that the stream does not show.
+    pub fn ask_silent_calls(&mut self, session_id: &str) {
+        self.actions.push(Action::AskSilentCalls(session_id.to_owned()));
     }
 
     /// All was asked: once for each doubt.

@@ -44,6 +44,7 @@ impl Replay {
                     | Action::Http { .. }
                     | Action::OpenSse(..)
                     | Action::AskSession(_)
+                    | Action::AskSilentCalls(_)
                     | Action::Testified(_)
                     | Action::Finish
                     | Action::Progress(_)
@@ -82,6 +83,7 @@ fn input<'a>(frame: &Frame<'a>, text: &'a str) -> Option<Input<'a>> {
             let (since, lines) = split_line(frame.bytes)?;
             Input::SessionFile { since: since.parse().ok()?, lines }
         }
+        InputKind::SilentCalls => Input::SilentCalls(frame.bytes),
         InputKind::Timer => Input::Timer(TimerId(text.parse().ok()?)),
         InputKind::Exit => match head {
             "code" => Input::Exit(Exit::Code(tail.parse().ok()?)),

@@ -7,8 +7,10 @@
 //! tells what it learns as it tells its stream, no event twice, and says at last how the turn stands.
 
 mod session_file;
+mod silent_calls;
 
 pub(crate) use session_file::{Line, Reader, Statement, Witnessed};
+pub(crate) use silent_calls::{SilentLine, SilentReader};
 
 use std::fmt;
 use std::str::FromStr;

@@ -175,6 +175,19 @@ fn a_stream_that_is_cut_anywhere_is_completed_from_the_file() {
     }
 }
 
+/// A turn in which the stream has shown all: the file has nothing to add, whenever it is asked.
+#[test]
+fn a_file_tells_no_call_that_the_stream_has_shown() {
+    for recorded in Recorded::all() {
+        let since = "2026-11-30T00:00:00Z".parse().unwrap();
+        let lines = &mut recorded.file.lines().map(str::as_bytes);
+        let calls = recorded.dialect.agent().silent_calls(since, lines);
+        let mut talk = Talk::after(&recorded, recorded.len());
+        talk.step(Input::SilentCalls(&calls));
+        talk.has_told_all(&format!("{:?}", recorded.dialect));
+    }
+}
+
 #[test]
 fn what_the_stream_says_late_is_not_told_twice() {
     for recorded in Recorded::all() {

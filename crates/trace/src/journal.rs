@@ -68,6 +68,8 @@ pub enum InputKind {
     Doubt,
     /// What the files of the agent's session have gained: when the attempt began, a line feed, the lines.
     SessionFile,
+    /// Lines of the session's file about tool calls that the stream does not show.
+    SilentCalls,
     /// The process ended: `code N` or `signal N`.
     Exit,
     /// The beginning of a line that was too long; the driver has not seen it.
@@ -75,7 +77,7 @@ pub enum InputKind {
 }
 
 impl InputKind {
-    const NAMES: [(Self, &'static str); 14] = [
+    const NAMES: [(Self, &'static str); 15] = [
         (Self::Session, "session"),
         (Self::Start, "start"),
         (Self::Stdout, "stdout"),
@@ -88,6 +90,7 @@ impl InputKind {
         (Self::Sse, "sse"),
         (Self::Doubt, "doubt"),
         (Self::SessionFile, "session_file"),
+        (Self::SilentCalls, "silent_calls"),
         (Self::Exit, "exit"),
         (Self::Oversized, "oversized"),
     ];

@@ -177,6 +177,7 @@ impl Protocol for Talk {
             | Input::Sse(_)
             | Input::Doubt(_)
             | Input::SessionFile { .. }
+            | Input::SilentCalls(_)
             | Input::Session(_) => {}
             Input::Exit(exit) => self.exit(exit, out),
         }

@@ -1,5 +1,6 @@
 //! What the session files of Gemini CLI and Qwen Code say of a turn.
 
+use super::silent;
 use crate::wire::{decode, lenient};
 use crate::witness::{Line, Reader, Statement};
 use belay_trace::{Json, ToolCall, ToolId, ToolKind, ToolResult};
@@ -10,11 +11,11 @@ use serde_json::value::RawValue;
 /// Gemini CLI writes down a call when it has returned, so no line of its file shows that a turn is over (measured,
 /// 0.61.0).
 pub(super) const GEMINI: Reader =
-    Reader { read: read_gemini, ends_well: &[], cut_off: &[], shares_ids: true };
+    Reader { silent: Some(silent::GEMINI), ..Reader::of(read_gemini) };
 
 /// Qwen Code ends a turn with a checkpoint (measured, 0.24.4).
 pub(super) const QWEN: Reader =
-    Reader { read: read_qwen, ends_well: &["branch_checkpoint"], cut_off: &[], shares_ids: true };
+    Reader { ends_well: &["branch_checkpoint"], ..Reader::of(read_qwen) };
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -172,7 +173,14 @@ fn read_qwen(line: &str) -> Option<Line> {
 }
 
 fn called(tool_id: Option<ToolId>, tool: String, args: Option<&RawValue>) -> Statement {
-    let (name, kind) = match tool.as_str() {
+    let (name, kind) = sort(tool);
+    let args = args.map(Json::from_raw).unwrap_or_default();
+    Statement::Call(ToolCall { tool_id, name, kind, args })
+}
+
+/// A tool's name as belay has it, and what it can do.
+pub(super) fn sort(tool: String) -> (String, ToolKind) {
+    match tool.as_str() {
         "run_shell_command" => ("Bash".to_owned(), ToolKind::Execute),
         "write_file" | "replace" | "edit" => (tool, ToolKind::Edit),
         "read_file"
@@ -182,11 +190,5 @@ fn called(tool_id: Option<ToolId>, tool: String, args: Option<&RawValue>) -> Sta
         | "search_file_content"
         | "grep_search" => (tool, ToolKind::Read),
         _ => (tool, ToolKind::Other),
-    };
-    Statement::Call(ToolCall {
-        tool_id,
-        name,
-        kind,
-        args: args.map(Json::from_raw).unwrap_or_default(),
-    })
+    }
 }

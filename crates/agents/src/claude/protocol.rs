@@ -231,6 +231,7 @@ impl Protocol for Claude {
             | Input::Sse(_)
             | Input::Doubt(_)
             | Input::SessionFile { .. }
+            | Input::SilentCalls(_)
             | Input::Session(_) => {}
             Input::Exit(exit) => self.exit(exit, out),
         }

@@ -12,10 +12,9 @@ use serde_json::value::RawValue;
 use std::borrow::Cow;
 
 pub(super) const READER: Reader = Reader {
-    read,
     ends_well: &["end_turn", "stop_sequence"],
     cut_off: &["max_tokens", "model_context_window_exceeded"],
-    shares_ids: true,
+    ..Reader::of(read)
 };
 
 #[derive(Deserialize)]

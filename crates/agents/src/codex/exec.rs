@@ -108,6 +108,7 @@ impl Protocol for Exec {
             | Input::Sse(_)
             | Input::Doubt(_)
             | Input::SessionFile { .. }
+            | Input::SilentCalls(_)
             | Input::Session(_) => {}
             Input::Exit(exit) => self.exit(exit, out),
         }

@@ -2,6 +2,7 @@
 //! (measured, 0.169.0).
 
 use super::items::SHELL;
+use super::silent;
 use crate::wire::{decode, flatten_content};
 use crate::witness::{Line, Reader, Statement};
 use belay_trace::{Json, ToolCall, ToolId, ToolKind, ToolResult};
@@ -12,7 +13,7 @@ use std::borrow::Cow;
 
 /// Over the app-server.
 pub(super) const READER: Reader =
-    Reader { read, ends_well: &["completed"], cut_off: &[], shares_ids: true };
+    Reader { ends_well: &["completed"], silent: Some(silent::READER), ..Reader::of(read) };
 
 /// Over `exec`, whose calls have numbers of their own.
 pub(super) const READER_OF_EXEC: Reader = Reader { shares_ids: false, ..READER };
@@ -58,7 +59,7 @@ struct Payload<'a> {
 /// Calls that are no tool's, or that the stream does not tell as one.
 const ASIDES: &[&str] = &["update_plan", "write_stdin", "spawn_agent", "wait_agent", "wait"];
 
-fn read(line: &str) -> Option<Line> {
+pub(super) fn read(line: &str) -> Option<Line> {
     let line: Written<'_> = decode(line)?;
     let payload: Payload<'_> = decode(line.payload.get())?;
     let said = match (line.kind.as_ref(), payload.kind.as_ref()) {

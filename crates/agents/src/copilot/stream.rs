@@ -102,7 +102,8 @@ impl Protocol for Stream {
             | Input::Http { .. }
             | Input::Sse(_)
             | Input::Doubt(_)
-            | Input::SessionFile { .. } => {}
+            | Input::SessionFile { .. }
+            | Input::SilentCalls(_) => {}
             Input::Exit(exit) => self.exit(exit, out),
         }
     }

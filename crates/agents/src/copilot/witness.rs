@@ -10,8 +10,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 
-pub(crate) const READER: Reader =
-    Reader { read, ends_well: &["turn_end"], cut_off: &[], shares_ids: true };
+pub(crate) const READER: Reader = Reader { ends_well: &["turn_end"], ..Reader::of(read) };
 
 #[derive(Deserialize)]
 struct Written<'a> {

@@ -327,6 +327,16 @@ impl Parts {
             out.progress();
         }
         let name = part.tool.as_deref().unwrap_or_default();
+        // A call of a tool that the model was not offered, or with arguments that the tool does not take.
+        let refused = state.input.filter(|_| name == "invalid").and_then(|input| {
+            #[derive(Deserialize)]
+            struct Invalid {
+                tool: String,
+            }
+            Some(decode::<Invalid>(input.get())?.tool)
+        });
+        let is_invalid = name == "invalid";
+        let name = refused.as_deref().unwrap_or(name);
         if state.status == "pending" || self.done.contains(&id) {
             return Some(());
         }
@@ -350,7 +360,7 @@ impl Parts {
             );
         }
         let tool_error = match state.status.as_ref() {
-            "completed" => state.metadata.exit.is_some_and(|exit| exit != 0) || name == "invalid",
+            "completed" => state.metadata.exit.is_some_and(|exit| exit != 0) || is_invalid,
             "error" => true,
             _ => return Some(()),
         };

@@ -163,7 +163,7 @@ impl Protocol for Serve {
             }
             Input::Timer(id) => self.timer(id, out),
             Input::Doubt(doubt) => self.doubted(doubt, out),
-            Input::SessionFile { .. } => {}
+            Input::SessionFile { .. } | Input::SilentCalls(_) => {}
             Input::Exit(exit) => self.exit(exit, out),
         }
     }

@@ -64,6 +64,7 @@ impl Protocol for Printed {
             | Input::Sse(_)
             | Input::Doubt(_)
             | Input::SessionFile { .. }
+            | Input::SilentCalls(_)
             | Input::Session(_) => {}
             Input::Exit(exit) => self.exit(exit, out),
         }

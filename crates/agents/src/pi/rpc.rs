@@ -111,6 +111,7 @@ impl Protocol for Rpc {
             | Input::Sse(_)
             | Input::Doubt(_)
             | Input::SessionFile { .. }
+            | Input::SilentCalls(_)
             | Input::Session(_) => {}
             Input::Exit(exit) => self.exit(exit, out),
         }

@@ -25,7 +25,7 @@ pub(crate) fn files(session_id: &str) -> Option<SessionFiles> {
 }
 
 pub(crate) const READER: Reader =
-    Reader { read, ends_well: &["stop"], cut_off: &["length"], shares_ids: true };
+    Reader { ends_well: &["stop"], cut_off: &["length"], ..Reader::of(read) };
 
 #[derive(Deserialize)]
 struct Written<'a> {

@@ -4,6 +4,7 @@
 //! event; should the stream say it later after all, it is left out there. So nothing is told twice, and it does not
 //! matter which of both is first.
 
+use super::silent_calls::{SilentCalls, SilentReader};
 use super::{Doubt, Standing};
 use crate::protocol::{Action, AttemptEnd, Emitted, Input, Out, Protocol};
 use crate::verdict::{Said, refusal};
@@ -58,6 +59,15 @@ pub(crate) struct Reader {
     pub(crate) cut_off: &'static [&'static str],
     /// The calls have the same ids as in the stream; else they are the same by their order.
     pub(crate) shares_ids: bool,
+    /// How to read of calls that the stream does not show, where there are such.
+    pub(crate) silent: Option<SilentReader>,
+}
+
+impl Reader {
+    /// A file in which the calls have the same ids as in the stream, and which tells no turn's end.
+    pub(crate) const fn of(read: fn(&str) -> Option<Line>) -> Self {
+        Self { read, ends_well: &[], cut_off: &[], shares_ids: true, silent: None }
+    }
 }
 
 /// A driver whose agent keeps files of its sessions.
@@ -72,6 +82,7 @@ pub(crate) struct Witnessed {
     opened_at: usize,
     told: Told,
     file: File,
+    silent: SilentCalls,
     doubt: Option<Doubt>,
     /// The file has ended the turn, of whose end the stream has said nothing yet.
     has_ended: bool,
@@ -140,6 +151,7 @@ impl Witnessed {
             opened_at: 0,
             told: Told::default(),
             file: File::default(),
+            silent: SilentCalls::default(),
             doubt: None,
             has_ended: false,
             counted: Usage::default(),
@@ -152,13 +164,14 @@ impl Protocol for Witnessed {
         match input {
             Input::Doubt(doubt) => self.doubted(doubt, out),
             Input::SessionFile { since, lines } => self.file_read(since, lines, out),
+            Input::SilentCalls(lines) => self.silent_calls(lines, out),
             // The file has told the end that is awaited.
             Input::Timer(id) if self.has_ended && id.awaits_end() => {}
             _ => {
-                let before = out.actions.len();
                 if let Input::Session(id) = input {
                     self.session_id = Some(id.to_owned());
                 }
+                let before = out.actions.len();
                 self.driver.step(input, out);
                 let mut got_on = false;
                 for action in out.actions.split_off(before) {
@@ -168,7 +181,7 @@ impl Protocol for Witnessed {
                                 self.opened();
                                 out.turn_opened();
                             }
-                            out.actions.push(action);
+                            self.pass(action, input, out);
                         }
                         None => got_on = !matches!(input, Input::Exit(_)),
                     }
@@ -185,6 +198,30 @@ impl Protocol for Witnessed {
 }
 
 impl Witnessed {
+    /// Passes on what the stream tells. Where it may have left calls out, the file is asked for them first.
+    fn pass(&mut self, action: Action, input: Input<'_>, out: &mut Out) {
+        let session = self.session_id.as_deref().filter(|_| self.reader.silent.is_some());
+        if let Some(session) = session
+            && self.silent.asks_before(&action, input)
+        {
+            out.ask_silent_calls(session);
+        }
+        out.actions.push(action);
+    }
+
+    /// Tells the calls that the stream does not show.
+    fn silent_calls(&mut self, lines: &[u8], out: &mut Out) {
+        let Some(silent) = self.reader.silent else { return };
+        let before = out.actions.len();
+        self.silent.read(&self.reader, silent, lines, &mut self.told.calls, out);
+        for action in &out.actions[before..] {
+            if let Action::Emit(Emitted { event: Event::ToolResult(result), .. }) = action {
+                self.told.returned.extend(result.tool_id.clone());
+                self.told.by_file = true;
+            }
+        }
+    }
+
     /// Remembers what the stream has told.
     fn heard(&mut self, action: &Action) {
         let emitted = match action {
@@ -379,6 +416,10 @@ impl Witnessed {
                 if !self.file.words.is_empty() {
                     self.file.reached = std::mem::take(&mut self.file.words);
                 }
+                let told = call.tool_id.as_ref().is_some_and(|id| self.silent.has_told(id));
+                if told {
+                    return;
+                }
                 let by_order = self.file.calls < self.told.calls_of_stream;
                 self.file.calls += 1;
                 let Some(id) = call.tool_id.clone() else { return };
@@ -390,6 +431,10 @@ impl Witnessed {
             }
             Statement::Returned(result) => {
                 self.file.ended = None;
+                let told = result.tool_id.as_ref().is_some_and(|id| self.silent.has_told(id));
+                if told {
+                    return;
+                }
                 let by_order = self.file.returned < self.told.results_of_stream;
                 self.file.returned += 1;
                 let Some(id) = result.tool_id.clone() else { return };

@@ -51,7 +51,10 @@ pub(crate) fn is_of_its_line(action: &Action) -> bool {
     let derived = ["turn_started", "usage", "context", "background_tasks"];
     match action {
         Action::Emit(emitted) => !derived.contains(&emitted.event.type_name()),
-        Action::TurnOpened | Action::Timer(..) | Action::Progress(_) => false,
+        Action::TurnOpened
+        | Action::AskSilentCalls(_)
+        | Action::Timer(..)
+        | Action::Progress(_) => false,
         _ => true,
     }
 }

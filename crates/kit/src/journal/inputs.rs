@@ -68,6 +68,7 @@ impl InputLog {
                 answer = [format!("{since}\n").as_bytes(), lines].concat();
                 (InputKind::SessionFile, answer.as_slice())
             }
+            Input::SilentCalls(lines) => (InputKind::SilentCalls, lines),
             Input::Exit(exit) => {
                 text = match exit {
                     Exit::Code(code) => format!("code {code}"),

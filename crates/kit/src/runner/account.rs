@@ -107,19 +107,20 @@ fn read_all(agent: &dyn Agent, homes: &Homes, session_id: String, since: Timesta
 #[derive(Clone, Debug, Default)]
 pub(super) struct ReadSoFar(HashMap<PathBuf, u64>);
 
-/// The lines that the files of a session have gained, and how far they are read then; nothing new if there is no such
-/// file, or if it is not read in time.
+/// What is wanted of the lines that the files of a session have gained, and how far they are read then; nothing new if
+/// there is no such file, or if it is not read in time.
 pub(super) async fn news(
     agent: Arc<dyn Agent>,
     homes: Homes,
     session_id: String,
     mut read: ReadSoFar,
+    wanted: impl FnOnce(&dyn Agent, Vec<u8>) -> Vec<u8> + Send + 'static,
 ) -> (Vec<u8>, ReadSoFar) {
     let before = read.clone();
     let Some(files) = agent.session_files(&session_id) else { return (Vec::new(), before) };
     let reading = aside::begin(move || {
         let file = homes.sessions(&files).and_then(|folder| find(&folder, &files));
-        let lines = file.map(|file| read.news(&file, &files));
+        let lines = file.map(|file| wanted(&*agent, read.news(&file, &files)));
         (lines.unwrap_or_default(), read)
     });
     match tokio::time::timeout(limits::ACCOUNT, reading).await {

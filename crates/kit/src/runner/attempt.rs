@@ -194,6 +194,8 @@ impl Runner {
             account_watch,
             doubt: None,
             session_look: SessionLook::default(),
+            silent_calls: SessionLook::default(),
+            held_end: None,
             was_told_ended: false,
             idle: IdleWatch::new(self.request.idle, request.agent_retries, began),
             novelty: Novelty::default(),
@@ -249,6 +251,8 @@ enum Happening {
     Accounted(Vec<Response>),
     /// The files of the session have gained this.
     Written(Vec<u8>),
+    /// Lines of calls that the stream does not show.
+    FoundCalls(Vec<u8>),
 }
 
 /// The state of one attempt.
@@ -286,6 +290,10 @@ struct Attempt<'a> {
     /// What the idle watch says, and the agent's other witness was not heard on yet.
     doubt: Option<Doubt>,
     session_look: SessionLook,
+    /// What is read of them for calls that the stream does not show.
+    silent_calls: SessionLook,
+    /// The end of a turn that waits for them.
+    held_end: Option<AttemptEnd>,
     /// The witness has said that the turn is over, which counts as progress once.
     was_told_ended: bool,
     /// The agent has printed a line.
@@ -353,6 +361,7 @@ impl Attempt<'_> {
                 Some(printed) = output.recv(), if pipes_open > 0 => Happening::Heard(printed),
                 responses = account_watch::more(&mut self.account_watch) => Happening::Accounted(responses),
                 lines = self.session_look.news() => Happening::Written(lines),
+                lines = self.silent_calls.news() => Happening::FoundCalls(lines),
             };
             if let Some((_, drain)) = &mut exited {
                 drain.waited(waiting.elapsed(), matches!(happening, Happening::Heard(_)));
@@ -385,6 +394,7 @@ impl Attempt<'_> {
                 Happening::Due => self.on_time(pipes_open > 0 && !output.is_empty()),
                 Happening::Accounted(responses) => self.accounted(responses),
                 Happening::Written(lines) => self.session_read(&lines),
+                Happening::FoundCalls(lines) => self.calls_found(&lines),
                 Happening::Heard(Incoming::Printed(Output::Stdout(bytes))) => {
                     stdout.push(&bytes, |line| self.line(line, Pipe::Stdout));
                 }
@@ -438,6 +448,7 @@ impl Attempt<'_> {
             self.runner.publisher.event(Event::notice(Level::Warn, "unread", words));
         }
         let exit = exited.map_or(Exit::Code(-1), |(exit, _)| exit);
+        self.hear_silent_calls().await;
         self.hear_the_session().await;
         self.input(Input::Exit(exit));
         self.lose_steers();
@@ -510,6 +521,12 @@ impl Attempt<'_> {
                         self.note_asked(request);
                         asked.push(request.clone());
                     }
+                    if let (Event::PermissionDenied(denied), Input::SilentCalls(_)) =
+                        (&emitted.event, input)
+                    {
+                        let (tool_id, name) = (denied.tool_id.clone(), denied.name.clone());
+                        self.denials.push(Denial { tool_id, name });
+                    }
                     if let Event::BackgroundTasks(told) = &emitted.event {
                         self.background.told(told, now);
                     }
@@ -533,6 +550,10 @@ impl Attempt<'_> {
                     let stall = self.idle.stalls_at().filter(|_| id.awaits_end());
                     self.timers.push((stall.map_or(at, |stall| at.min(stall)), id));
                 }
+                Action::TurnEnded(end) if self.awaits_calls(&end, input) => {
+                    self.tell_held_end();
+                    self.held_end = Some(*end);
+                }
                 Action::TurnEnded(_) if self.is_beside_the_answer(input) => {
                     let words = "the agent began something after its answer and did not finish it";
                     self.runner.publisher.event(Event::notice(Level::Warn, "late", words));
@@ -544,7 +565,10 @@ impl Attempt<'_> {
                     self.bill.turn_ended(&end, matches!(input, Input::SessionFile { .. }));
                     self.turn_ended(*end);
                 }
-                Action::TurnOpened => self.background.turn_opened(),
+                Action::TurnOpened => {
+                    self.tell_held_end();
+                    self.background.turn_opened();
+                }
                 Action::Http { id, method, path, body } => {
                     self.doubt.iter_mut().for_each(|doubt| doubt.is_asked = true);
                     if let Some(server) = &self.server {
@@ -568,6 +592,7 @@ impl Attempt<'_> {
                     self.doubt.iter_mut().for_each(|doubt| doubt.is_asked = true);
                     self.ask_session(session_id);
                 }
+                Action::AskSilentCalls(session_id) => self.ask_silent_calls(session_id),
                 Action::Testified(standing) => self.testified(standing),
                 Action::Cannot(what) => self.cannot(what, input),
                 _ => {}

@@ -331,6 +331,32 @@ fn read_only_writes_nothing(stage: &Stage) {
 }
 on!(read_only_writes_nothing: claude; claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, gemini, qwen, copilot);
 
+/// Also where the agent's stream is silent: each call that was refused has an event, and a result that is an error.
+fn a_tool_that_was_refused_is_shown(stage: &Stage) {
+    let stage = &stage.with_policy("never", "read-only");
+    let write = Reply::new().write_file(stage.path_for_model("notes.txt"), "one\n");
+    let plain = Reply::new().shell(format!("touch {}", stage.file("plain").display()));
+    let replies = [write, plain, touch(stage), Reply::text("Done.")];
+    let script = replies.into_iter().fold(Script::new(), Script::reply);
+    let played = stage.play(script, writing(stage, Permissions::ReadOnly));
+    played.answered("Done.");
+    for name in ["notes.txt", "plain", "touched"] {
+        assert!(!stage.file(name).exists(), "{name}: {played:#?}");
+    }
+    let calls = played.calls();
+    let kinds: Vec<_> = calls.iter().map(|call| call.kind).collect();
+    assert_eq!(kinds, [ToolKind::Edit, ToolKind::Execute, ToolKind::Execute], "{played:#?}");
+    for call in calls {
+        assert!(played.result_of(call.tool_id.as_ref()).tool_error, "{call:?}: {played:#?}");
+    }
+    if stage.way.is_codex() {
+        let denied = played.outcome().denials.len();
+        assert!(denied >= 2, "{played:#?}");
+        assert_eq!(played.of_type("permission_denied").len(), denied - played.asked().len());
+    }
+}
+on!(a_tool_that_was_refused_is_shown: claude, codex, codex_exec, opencode, pi, gemini, copilot; claude_print, opencode_run, pi_print, qwen);
+
 /// The user lets Claude do as it likes in this project; the request asks for less, and less it is.
 fn read_only_is_stricter_than_the_users_own_rules(stage: &Stage) {
     let settings = json!({"permissions": {"allow": ["Bash(touch *)", "Bash", "Write", "Edit"]}});

@@ -4,8 +4,10 @@ use super::Attempt;
 use crate::limits;
 use crate::runner::account::{self, ReadSoFar};
 use crate::runner::idle::Alarm;
-use belay_agents::{Doubt as Why, Input, Standing};
+use belay_agents::{Agent, AttemptEnd, Doubt as Why, Input, Standing};
+use belay_trace::FailureKind;
 use std::future::pending;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -38,6 +40,10 @@ pub(super) struct SessionLook {
 }
 
 impl SessionLook {
+    pub(super) fn is_looking(&self) -> bool {
+        self.look.is_some()
+    }
+
     /// The lines that the files have gained, once they were asked for. May be dropped and called again.
     pub(super) async fn news(&mut self) -> Vec<u8> {
         let Some(look) = &mut self.look else { return pending().await };
@@ -52,8 +58,54 @@ impl Attempt<'_> {
     pub(super) fn ask_session(&mut self, session_id: String) {
         let (agent, homes) = (self.runner.client.agent.clone(), self.homes.clone());
         let read = self.session_look.read.clone();
-        let news = account::news(agent, homes, session_id, read);
+        let news = account::news(agent, homes, session_id, read, |_, text| text);
         self.session_look.look = Some(tokio::spawn(news));
+    }
+
+    /// Searches what the file of the session has gained for calls that the stream has not shown. A search that is under
+    /// way is begun anew: the file may have gained more.
+    pub(super) fn ask_silent_calls(&mut self, session_id: String) {
+        let (agent, homes) = (Arc::clone(&self.runner.client.agent), self.homes.clone());
+        let (read, since) = (self.silent_calls.read.clone(), self.bill.began());
+        let calls = move |agent: &dyn Agent, text: Vec<u8>| {
+            agent.silent_calls(since, &mut text.split(|byte| *byte == b'\n'))
+        };
+        let news = account::news(agent, homes, session_id, read, calls);
+        self.silent_calls.look = Some(tokio::spawn(news));
+    }
+
+    /// The file of the session has these lines of such calls, redacted like all that an agent says.
+    pub(super) fn calls_found(&mut self, lines: &[u8]) {
+        let lines = self.runner.publisher.redactor.bytes(lines).into_owned();
+        self.input(Input::SilentCalls(&lines));
+        self.tell_held_end();
+    }
+
+    /// True for the end of a turn of which the file may tell more. What was stopped is over at once.
+    pub(super) fn awaits_calls(&self, end: &AttemptEnd, input: Input<'_>) -> bool {
+        let is_stopped = self.is_stopping()
+            || end.failure.as_ref().is_some_and(|failure| {
+                matches!(failure.kind, FailureKind::Interrupted | FailureKind::LimitReached)
+            });
+        self.silent_calls.is_looking() && !is_stopped && !matches!(input, Input::Exit(_))
+    }
+
+    /// The turn is over, and all that its stream has left out was told.
+    pub(super) fn tell_held_end(&mut self) {
+        if let Some(end) = self.held_end.take() {
+            self.bill.turn_ended(&end, false);
+            self.turn_ended(end);
+            self.keep_open();
+        }
+    }
+
+    /// Waits for a search that the end of the process has overtaken.
+    pub(super) async fn hear_silent_calls(&mut self) {
+        if self.silent_calls.look.is_some() && !self.is_stopping() {
+            let lines = self.silent_calls.news().await;
+            self.calls_found(&lines);
+        }
+        self.tell_held_end();
     }
 
     /// The files of the session have said this, redacted like all that an agent says.
