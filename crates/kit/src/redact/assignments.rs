@@ -465,8 +465,7 @@ impl Name<'_> {
     /// True where a bare word is a value: of a variable, of a flag.
     fn is_data(&self, form: Form) -> bool {
         form == Form::Flag && self.is_flag
-            || form == Form::Joined
-                && (self.is_upper && self.word_before() != Some(b',') || self.is_flag)
+            || form == Form::Joined && (self.is_upper && !self.is_declared() || self.is_flag)
     }
 
     fn is_secret(&self, value: &[u8], form: Form, after: &[u8], is_trimmed: bool) -> bool {
@@ -490,7 +489,8 @@ impl Name<'_> {
             }
             let is_pair =
                 decoded.contains(&b':') && decoded.iter().all(|byte| (b' '..0x7f).contains(byte));
-            return is_pair && value.len() >= 8 || is_strong && !is_uuid(value) && !is_code(value);
+            let is_token = matches!(form, Form::Quoted(_)) && is_strong && !is_uuid(value);
+            return is_pair && value.len() >= 8 || is_token && !is_code(value);
         }
         let is_bare = !matches!(form, Form::Quoted(_) | Form::Element | Form::Cell);
         if is_bare && !self.is_data(form) {
@@ -519,7 +519,11 @@ impl Name<'_> {
     fn is_bare_secret(&self, value: &[u8], form: Form, after: &[u8], is_trimmed: bool) -> bool {
         let it = Makeup::of(value);
         let is_strong = is_random(value) || is_uuid(value);
-        if is_code(value) {
+        // Another assignment: `a.key=b.key=c`.
+        let is_chain =
+            value.trim_ascii_end().split(|byte| *byte == b'=').filter(|it| !it.is_empty()).count()
+                > 1;
+        if is_code(value) || is_chain {
             return false;
         }
         let word = self.word_before();
@@ -555,6 +559,13 @@ impl Name<'_> {
             Named::Password => is_password(value) && !is_word_for_it(value),
             _ => is_strong && !is_word_for_it(value),
         }
+    }
+
+    /// True behind `var`, `const` and the like, and in a list of assignments.
+    fn is_declared(&self) -> bool {
+        let before = self.before().trim_ascii_end();
+        let word = before.rsplit(|byte| !byte.is_ascii_alphanumeric()).next().unwrap_or_default();
+        before.ends_with(b",") || CODE_WORDS.iter().any(|code| code.as_bytes() == word)
     }
 
     /// True if words of a program stand before the name, or an equals sign or a bracket.
@@ -660,7 +671,7 @@ fn is_word_for_it(value: &[u8]) -> bool {
         b"private_key",
     ];
     let it = Makeup::of(value);
-    it.signs == 0 && (it.digits <= 1 || it.digits * 5 <= value.len()) && has_any(value, &words)
+    it.signs == 0 && (it.digits <= 1 || it.digits * 4 <= value.len()) && has_any(value, &words)
 }
 
 /// Looks behind a name of several words: `AWS Secret Access Key [None]: …`, `Unseal Key 1: …`.

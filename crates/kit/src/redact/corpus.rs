@@ -138,6 +138,49 @@ fn after_a_pause_at_any_byte_the_rest_of_a_secret_is_kept_back() {
     assert!(kept >= 99.0, "{leaks:#?}");
 }
 
+/// What a gate lets through of a text that comes a line at a time, seconds apart: as lines, or as pieces of an answer.
+fn line_by_line(redactor: &Redactor, text: &str, as_lines: bool) -> String {
+    let mut gate = Gate::new(redactor.clone());
+    let mut out = String::new();
+    for piece in text.split_inclusive('\n') {
+        let bare = piece.strip_suffix('\n').unwrap_or(piece);
+        let line = if as_lines { bare.to_owned() } else { delta(piece) };
+        let mut show = |line: &[u8]| match as_lines {
+            true => out.push_str(&format!("{}\n", String::from_utf8_lossy(line))),
+            false => out.push_str(&text_of(line)),
+        };
+        match gate.push(line.as_bytes()) {
+            None => show(line.as_bytes()),
+            Some(passed) => passed.iter().for_each(|it| show(&it.line)),
+        }
+        gate.late().iter().for_each(|it| show(&it.line));
+    }
+    for passed in gate.finish() {
+        out.push_str(&String::from_utf8_lossy(&passed.line));
+    }
+    out
+}
+
+#[test]
+fn what_comes_a_line_at_a_time_is_found_as_if_it_came_whole() {
+    let redactor = rules();
+    let (mut secrets, mut left) = (0, Vec::new());
+    for case in read("secrets.jsonl") {
+        let whole = redactor.text(&case.text);
+        let pieces = line_by_line(&redactor, &case.text, false);
+        let lines = line_by_line(&redactor, &case.text, true);
+        for secret in case.secrets.iter().filter(|secret| !whole.contains(secret.as_str())) {
+            secrets += 1;
+            if pieces.contains(secret.as_str()) || lines.contains(secret.as_str()) {
+                left.push(format!("{}: {secret:.60}", case.id));
+            }
+        }
+    }
+    let kept = 100.0 * (secrets - left.len()) as f64 / secrets as f64;
+    println!("line by line: {} of {secrets} secrets found, {kept:.2} %", secrets - left.len());
+    assert!(kept >= 97.0, "{left:#?}");
+}
+
 /// True if more of a secret is shown than its beginning and a few bytes.
 fn is_shown(text: &str, secret: &str) -> bool {
     if secret.len() <= SHOWN_MAX {

@@ -129,7 +129,7 @@ fn is_words(value: &[u8]) -> bool {
             || digits == 0 && humps * 3 <= part.len()
             || changes <= 1 && digits <= 6
     };
-    parts.clone().count() > 1 && parts.clone().all(is_word)
+    parts.clone().all(is_word)
 }
 
 /// True for what people choose as a password: letters with digits or signs among them.

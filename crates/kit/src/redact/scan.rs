@@ -214,6 +214,10 @@ pub(super) fn is_boundary(text: &[u8], at: usize) -> bool {
 
 /// True in the middle of a long run of base64, which has any beginning of a token in it.
 fn is_in_base64(text: &[u8], at: usize) -> bool {
+    // A plus of a diff stands behind no letter.
+    if at > 1 && text[at - 1] == b'+' && text[at - 2].is_ascii_alphanumeric() {
+        return true;
+    }
     let before = &text[at.saturating_sub(24)..at];
     before.len() == 24
         && matches!(before[23], b'+' | b'/')
