@@ -40,7 +40,7 @@ async fn an_agent_that_cannot_be_started_is_refused() {
     let path = |path: &Path| [("PATH".into(), path.into())];
     let (none, not) = (FailureKind::NotInstalled, FailureKind::NotExecutable);
     for (client, kind, words) in [
-        (claude(), none, "the environment has no PATH"),
+        (claude().env([]), none, "the environment has no PATH"),
         (claude().env(path(dir.path())), none, "`claude` is not on the PATH"),
         (claude().program(dir.path().join("missing")), none, "missing"),
         (claude().program(dir.path()), not, "is not an executable program"),
