@@ -21,11 +21,11 @@ fn claude() -> (Bench, FakeAgent) {
 /// The prompt that the agent got last.
 fn prompt_of(agent: &FakeAgent) -> String {
     let log = agent.log();
-    let messages = log.stdin().into_iter().filter_map(|line| {
+    let mut messages = log.stdin().into_iter().filter_map(|line| {
         let message: serde_json::Value = serde_json::from_str(line).ok()?;
         message["message"]["content"].as_str().map(str::to_owned)
     });
-    messages.last().unwrap()
+    messages.next_back().unwrap()
 }
 
 /// Runs the program with this for standard input.

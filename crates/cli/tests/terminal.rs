@@ -170,7 +170,8 @@ fn a_stream_that_is_parsed_onto_a_terminal_is_harmless() {
     let file = bench.path("stream.jsonl");
     let lines = hostile_lines("b-shell");
     fs::write(&file, lines.join("\n") + HOSTILE).unwrap();
-    for args in [&["parse", "-a", "claude"][..], &["parse", "-a", "claude", "--format", "harness"]] {
+    for args in [&["parse", "-a", "claude"][..], &["parse", "-a", "claude", "--format", "harness"]]
+    {
         let stdin = File::open(&file).unwrap();
         let shown = on_terminal_with(bench.belay(args), stdin.into());
         assert!(shown.contains("pwned"), "{shown:?}");

@@ -45,8 +45,8 @@ impl Prompt {
             return Ok(self.known.take());
         }
         let prompt = match (&self.prompt, &self.file) {
-            (Some(prompt), _) if prompt == "-" => return self.from_stdin().map(Some),
-            (None, Some(file)) if file == Path::new("-") => return self.from_stdin().map(Some),
+            (Some(prompt), _) if prompt == "-" => return self.whole_stdin().map(Some),
+            (None, Some(file)) if file == Path::new("-") => return self.whole_stdin().map(Some),
             (Some(prompt), _) => prompt.clone(),
             (None, Some(file)) => from_file(file)?,
             (None, None) => return Ok(None),
@@ -61,7 +61,7 @@ impl Prompt {
     }
 
     /// A prompt that standard input is.
-    fn from_stdin(&self) -> Result<Asked, Fail> {
+    fn whole_stdin(&self) -> Result<Asked, Fail> {
         if self.no_stdin {
             return Err(Fail::usage("--no-stdin leaves out the prompt that - reads")
                 .hint("belay run \"PROMPT\" --no-stdin, or - without --no-stdin"));
@@ -92,7 +92,7 @@ impl Prompt {
                 return Err(Fail::usage("there is no prompt")
                     .hint("belay run \"PROMPT\", or -f FILE, or - for standard input"));
             }
-            None => self.from_stdin()?,
+            None => self.whole_stdin()?,
         };
         Ok((asked, Vec::new()))
     }
