@@ -177,7 +177,7 @@ fn an_effort_and_a_permission_mode_that_do_not_exist() {
     exit 2
     --- stdout
     --- stderr
-    error: invalid value 'yolo' for '--permit <MODE>': `yolo` is no permission mode: use read-only, edit or full
+    error: invalid value 'yolo' for '--permit <MODE>': `yolo` is no permission mode: use read-only, ask, edit or full
 
     For more information, try '--help'.
     "#);
