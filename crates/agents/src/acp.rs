@@ -199,10 +199,23 @@ impl Agent for Acp {
         if let (Some(flag), Some(model)) = (preset.model_flag, model) {
             launch.bind(flag, model);
         }
+        if let Some(flag) = preset.folder_flag {
+            for folder in request.folder_arguments(self.name(), &[','])? {
+                launch.bind(flag, &folder);
+            }
+        }
         if let Session::Resume(id) = &request.session {
             check_name(self.name(), "resume", id)?;
         }
         self.check_permissions(request)?;
+        if request.permissions == Some(Permissions::ReadOnly) {
+            preset.read_only_args.iter().for_each(|arg| launch.arg(*arg));
+        }
+        if let (Some(policy), Some(mode)) = (preset.policy, request.permissions)
+            && let Some(text) = (policy.text)(mode)
+        {
+            launch.bind_private(policy.flag, policy.file, text, None);
+        }
         mcp::check(self.name(), &request.mcp_servers, |_| false)?;
         if transport == Transport::Dialogue {
             launch.args.extend(preset.trust_for(request).map(str::to_owned));

@@ -268,6 +268,7 @@ pub(crate) fn check_options(
         (Capability::OutputSchema, "output_schema", request.output_schema.is_some()),
         (Capability::Images, "images", !request.images.is_empty()),
         (Capability::McpServers, "mcp_servers", !request.mcp_servers.is_empty()),
+        (Capability::AddDir, "add_dirs", !request.add_dirs.is_empty()),
     ];
     // Where a session goes on is no matter of taste: a lenient request must not start a new one instead.
     let session = match request.session {

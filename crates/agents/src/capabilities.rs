@@ -36,6 +36,8 @@ pub enum Capability {
     PermitEdit,
     /// [`RunRequest::mcp_servers`](crate::RunRequest::mcp_servers).
     McpServers,
+    /// [`RunRequest::add_dirs`](crate::RunRequest::add_dirs).
+    AddDir,
     /// [`RunRequest::images`](crate::RunRequest::images).
     Images,
     /// [`RunRequest::output_schema`](crate::RunRequest::output_schema).

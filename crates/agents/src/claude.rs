@@ -127,6 +127,7 @@ const CAPABILITIES: Capabilities = Capabilities::new(&[
     (Capability::PermitAsk, Support::Native),
     (Capability::PermitEdit, Support::Native),
     (Capability::McpServers, Support::Native),
+    (Capability::AddDir, Support::Native),
     (Capability::Images, Support::Native),
     (Capability::OutputSchema, Support::Native),
     (Capability::Resume, Support::Native),
@@ -339,6 +340,9 @@ impl Claude {
                 launch.bind("--resume", id);
                 launch.arg("--fork-session");
             }
+        }
+        for folder in request.folder_arguments(Self::NAME, &[])? {
+            launch.bind("--add-dir", &folder);
         }
         match request.permissions {
             None => {}

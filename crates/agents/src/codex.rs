@@ -20,6 +20,7 @@ mod mode;
 mod retry;
 mod rollout;
 mod rpc;
+mod sandbox;
 mod silent;
 mod turns;
 mod witness;
@@ -101,6 +102,7 @@ const APP_SERVER: Capabilities = Capabilities::new(&[
     (Capability::PermitAsk, Support::Native),
     (Capability::PermitEdit, Support::Native),
     (Capability::McpServers, Support::Native),
+    (Capability::AddDir, Support::Native),
     (Capability::Images, Support::Native),
     (Capability::OutputSchema, Support::Native),
     (Capability::Resume, Support::Native),
@@ -129,6 +131,7 @@ const EXEC: Capabilities = Capabilities::new(&[
     (Capability::PermitAsk, Support::Native),
     (Capability::PermitEdit, Support::Native),
     (Capability::McpServers, Support::Native),
+    (Capability::AddDir, Support::Native),
     (Capability::Images, Support::Native),
     (Capability::OutputSchema, Support::Native),
     (Capability::Resume, Support::Native),
@@ -208,6 +211,8 @@ impl Agent for Codex {
             StopPlan { native: transport == Transport::Dialogue, sigint: true, sigterm: false };
         let model = self.model_for(request)?;
         mcp::sound(request)?;
+        sandbox::own_temp(&mut launch, request);
+        sandbox::settings(request)?;
         if let Session::Resume(id) = &request.session {
             check_name(Self::NAME, "resume", id)?;
         }
@@ -284,7 +289,7 @@ fn print_args(
     }
     // Without it exec shows no reasoning at all.
     launch.bind("--config", "model_reasoning_summary=auto");
-    bind_effort_and_permissions(launch, request);
+    bind_effort_and_permissions(launch, request)?;
     mcp::bind(launch, request)?;
     bind_images(launch, request)?;
     if let Some(schema) = request.native_schema() {
@@ -310,7 +315,7 @@ fn interactive_args(
     if let Some(model) = model {
         launch.bind("--model", model);
     }
-    bind_effort_and_permissions(launch, request);
+    bind_effort_and_permissions(launch, request)?;
     mcp::bind(launch, request)?;
     bind_images(launch, request)?;
     launch.args.extend(request.extra_args.iter().cloned());
@@ -328,7 +333,10 @@ fn interactive_args(
     Ok(())
 }
 
-fn bind_effort_and_permissions(launch: &mut Launch, request: &RunRequest) {
+fn bind_effort_and_permissions(
+    launch: &mut Launch,
+    request: &RunRequest,
+) -> Result<(), Unsupported> {
     if let Some(effort) = request.effort {
         launch.bind("--config", &format!("model_reasoning_effort={}", effort_name(effort)));
     }
@@ -339,6 +347,7 @@ fn bind_effort_and_permissions(launch: &mut Launch, request: &RunRequest) {
         Some(Permissions::Edit) => launch.bind("--sandbox", "workspace-write"),
         Some(Permissions::Full) => launch.arg("--dangerously-bypass-approvals-and-sandbox"),
     }
+    sandbox::bind(launch, request)
 }
 
 /// Codex takes several in one argument, between commas.
@@ -413,6 +422,31 @@ mod tests {
             "printf %s 'Be brief.\n\nit'\\''s fine' | codex exec --json --skip-git-repo-check \
              --config=model_reasoning_summary=auto -"
         );
+    }
+
+    #[test]
+    fn edit_is_the_folders_of_the_run_and_a_temporary_one_of_its_own() {
+        let request = RunRequest::new("p").cwd("/work").add_dir("/a b").add_dir("../work/./lib");
+        check(
+            request.clone().permissions(Permissions::Edit),
+            Transport::Print,
+            "exec --json --skip-git-repo-check --config=model_reasoning_summary=auto --sandbox=workspace-write \
+             --config=sandbox_workspace_write={exclude_slash_tmp=true,exclude_tmpdir_env_var=false,\
+             network_access=false,writable_roots=[\"/a b\",\"/work/lib\"]} -",
+        );
+        check(
+            request,
+            Transport::Print,
+            "exec --json --skip-git-repo-check --config=model_reasoning_summary=auto --add-dir=/a b \
+             --add-dir=/work/lib -",
+        );
+        for transport in [Transport::Print, Transport::Dialogue] {
+            let launch = |mode| {
+                Codex::new().launch(&RunRequest::new("p").permissions(mode), transport).unwrap()
+            };
+            assert!(launch(Permissions::Edit).private_temp);
+            assert!(!launch(Permissions::Full).private_temp);
+        }
     }
 
     #[test]

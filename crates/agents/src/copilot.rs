@@ -85,6 +85,7 @@ const JSON: Capabilities = Capabilities::new(&[
     (Capability::PermitAsk, Support::Native),
     (Capability::PermitEdit, Support::Native),
     (Capability::McpServers, Support::Native),
+    (Capability::AddDir, Support::Native),
     (Capability::Images, Support::Native),
     (Capability::OutputSchema, Support::Belay),
     (Capability::Resume, Support::Native),
@@ -204,6 +205,9 @@ impl Copilot {
             launch.bind("--reasoning-effort", effort.name());
         }
         permissions(launch, request);
+        for folder in request.folder_arguments(Self::NAME, &[])? {
+            launch.bind("--add-dir", &folder);
+        }
         mcp::bind(launch, request)?;
         request.allowed_tools.iter().for_each(|tool| launch.bind("--allow-tool", tool));
         request.disallowed_tools.iter().for_each(|tool| launch.bind("--excluded-tools", tool));

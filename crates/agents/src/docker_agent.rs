@@ -75,6 +75,7 @@ const EXEC: Capabilities = Capabilities::new(&[
     (Capability::PermitAsk, Support::No),
     (Capability::PermitEdit, Support::No),
     (Capability::McpServers, Support::No),
+    (Capability::AddDir, Support::No),
     (Capability::Images, Support::No),
     (Capability::OutputSchema, Support::Belay),
     (Capability::Resume, Support::Native),

@@ -33,6 +33,10 @@ pub struct Launch {
     /// Ends of the names of hidden files that the agent leaves in the folder for temporary files at each start. Whoever
     /// starts it gives it such a folder of its own and removes them.
     pub litter: &'static [&'static str],
+    /// Folders that the agent leaves there, by the beginnings of their names; they hold nothing but files of its own.
+    pub litter_folders: &'static [&'static str],
+    /// The agent may write to the folder for temporary files: it must be one of its own.
+    pub private_temp: bool,
     /// Options that the agent lacks and the request was lenient about.
     pub ignored: Vec<&'static str>,
 }

@@ -27,7 +27,7 @@ use crate::{
     Permissions, Protocol, RunRequest, Server, Session, StopPlan, Support, Transport, Unsupported,
     UserConfig,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use std::env::consts::{ARCH, OS};
 
 /// OpenCode, the CLI `opencode`.
@@ -112,6 +112,7 @@ const SERVE: Capabilities = Capabilities::new(&[
     (Capability::PermitAsk, Support::Native),
     (Capability::PermitEdit, Support::Native),
     (Capability::McpServers, Support::Native),
+    (Capability::AddDir, Support::Native),
     (Capability::Images, Support::Native),
     (Capability::OutputSchema, Support::Native),
     (Capability::Resume, Support::Native),
@@ -140,6 +141,7 @@ const RUN: Capabilities = Capabilities::new(&[
     (Capability::PermitAsk, Support::Native),
     (Capability::PermitEdit, Support::Native),
     (Capability::McpServers, Support::Native),
+    (Capability::AddDir, Support::Native),
     (Capability::Images, Support::Native),
     (Capability::OutputSchema, Support::Belay),
     (Capability::Resume, Support::Native),
@@ -225,7 +227,7 @@ impl Agent for OpenCode {
         launch.env = EnvPolicy::with(ENV);
         launch.litter = LITTER;
         launch.env.set.push(("OPENCODE_DISABLE_AUTOUPDATE", "1".to_owned()));
-        if let Some(rules) = rules(request) {
+        if let Some(rules) = rules(request)? {
             launch.env.set.push(("OPENCODE_PERMISSION", rules));
         }
         if let Some(config) = mcp::config(request)? {
@@ -321,21 +323,78 @@ impl OpenCode {
 }
 
 /// What OpenCode may do, in its own rules; what is beyond them is denied.
-fn rules(request: &RunRequest) -> Option<String> {
-    let (edit, beyond) = match request.permissions? {
-        Permissions::ReadOnly => ("deny", "deny"),
-        Permissions::Ask => ("ask", "ask"),
-        Permissions::Edit => ("allow", "deny"),
-        Permissions::Full => return None,
+fn rules(request: &RunRequest) -> Result<Option<String>, Unsupported> {
+    let folders = request.folder_arguments(OpenCode::NAME, &['*', '?', '['])?;
+    let (edit, beyond) = match request.permissions {
+        Some(Permissions::ReadOnly) => ("deny", "deny"),
+        Some(Permissions::Ask) => ("ask", "ask"),
+        Some(Permissions::Edit) => ("allow", "deny"),
+        None if !folders.is_empty() => {
+            let rules = json!({"external_directory": added(None, &folders)});
+            return Ok(Some(rules.to_string()));
+        }
+        None | Some(Permissions::Full) => return Ok(None),
     };
-    let mut rules =
-        json!({"edit": edit, "bash": beyond, "webfetch": beyond, "external_directory": beyond});
+    let mut rules = json!({
+        "edit": edit, "bash": beyond, "webfetch": beyond,
+        "external_directory": added(Some(beyond), &folders),
+    });
     if request.permissions == Some(Permissions::ReadOnly) {
         for name in request.mcp_servers.keys() {
             rules[format!("{name}_*")] = "ask".into();
         }
     }
-    Some(rules.to_string())
+    Ok(Some(rules.to_string()))
+}
+
+/// The rules of a new session whose mode asks, which no prompt can say: they stand above the user's configuration too.
+/// A prompt that switches tools off takes their place.
+fn session_rules(request: &RunRequest) -> Option<Value> {
+    if request.permissions != Some(Permissions::Ask) {
+        return None;
+    }
+    let rule = |permission: &str, pattern: &str, action: &str| json!({"permission": permission, "pattern": pattern, "action": action});
+    let mut rules = vec![rule("question", "*", "deny")];
+    for permission in ["edit", "bash", "webfetch", "external_directory"] {
+        rules.push(rule(permission, "*", "ask"));
+    }
+    // `launch` has refused a folder that cannot be named.
+    for folder in request.folder_arguments(OpenCode::NAME, &['*', '?', '[']).unwrap_or_default() {
+        rules.push(rule("external_directory", &format!("{folder}/*"), "allow"));
+    }
+    Some(rules.into())
+}
+
+/// The tools that each prompt switches off or on, which stands above any rule of the user's configuration, also those of
+/// an agent of its own (`agent.build.permission`), which stand above `OPENCODE_PERMISSION` (measured, 1.18.33).
+fn session_tools(request: &RunRequest) -> Value {
+    // Nobody is there to answer a question of the model's, and it would wait for ever.
+    let mut tools = json!({"question": false});
+    let off: &[&str] = match request.permissions {
+        Some(Permissions::ReadOnly) => &["edit", "bash", "webfetch", "external_directory"],
+        // A rule for all folders outside would take the added ones along.
+        Some(Permissions::Edit) if request.add_dirs.is_empty() => {
+            &["bash", "webfetch", "external_directory"]
+        }
+        Some(Permissions::Edit) => &["bash", "webfetch"],
+        None | Some(Permissions::Ask | Permissions::Full) => &[],
+    };
+    off.iter().for_each(|name| tools[*name] = false.into());
+    tools
+}
+
+/// Rules for folders outside of the working directory: the added ones, and `beyond` for the others. The last one that
+/// fits holds, and OpenCode's own default for the others is to ask.
+fn added(beyond: Option<&str>, folders: &[String]) -> Value {
+    if let (Some(beyond), []) = (beyond, folders) {
+        return beyond.into();
+    }
+    let others = beyond.map(|beyond| ("*".to_owned(), beyond.into()));
+    let added = folders.iter().map(|folder| {
+        let folder = folder.trim_end_matches('/');
+        (format!("{folder}/*"), Value::from("allow"))
+    });
+    Value::Object(others.into_iter().chain(added).collect())
 }
 
 /// Where npm puts the native program, from the real path of the launcher `opencode-ai/bin/opencode`.

@@ -100,6 +100,7 @@ const RPC: Capabilities = Capabilities::new(&[
     (Capability::PermitAsk, Support::No),
     (Capability::PermitEdit, Support::No),
     (Capability::McpServers, Support::Native),
+    (Capability::AddDir, Support::No),
     (Capability::Images, Support::Native),
     (Capability::OutputSchema, Support::Belay),
     (Capability::Resume, Support::Native),

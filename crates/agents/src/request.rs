@@ -1,11 +1,11 @@
 //! What a caller asks of an agent.
 
-use crate::{IdleLimits, Image, McpServer};
+use crate::{IdleLimits, Image, McpServer, Unsupported};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -67,6 +67,10 @@ pub struct RunRequest {
     /// The agent's working directory; must exist.
     #[serde(with = "belay_trace::stored_path::option")]
     pub cwd: Option<PathBuf>,
+    /// Folders beside the working directory in which the agent may do what [`permissions`](Self::permissions) let it
+    /// do there; each must exist. A relative one is below the working directory.
+    #[serde(skip_serializing_if = "Vec::is_empty", with = "belay_trace::stored_path::list")]
+    pub add_dirs: Vec<PathBuf>,
     /// How hard the model thinks.
     pub effort: Option<Effort>,
     /// The shape of the answer, as a JSON Schema: the value is in the result's `structured`, and an answer of
@@ -89,6 +93,21 @@ pub struct RunRequest {
     pub phase: Option<String>,
     /// Turns an option that the agent lacks into a notice instead of an error.
     pub lenient: bool,
+}
+
+/// An agent that compares paths letter by letter knows no `..`.
+fn without_dots(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                plain.pop();
+            }
+            part => plain.push(part),
+        }
+    }
+    plain
 }
 
 /// Which session a run goes on in.
@@ -379,6 +398,13 @@ impl RunRequest {
         self
     }
 
+    /// Adds a folder in which the agent may work beside its working directory.
+    #[must_use]
+    pub fn add_dir(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.add_dirs.push(folder.into());
+        self
+    }
+
     /// Sets how hard the model thinks.
     #[must_use]
     pub fn effort(mut self, effort: Effort) -> Self {
@@ -462,6 +488,36 @@ impl RunRequest {
     /// tool, which is what providers make of it.
     pub fn native_schema(&self) -> Option<&Value> {
         self.output_schema.as_ref().filter(|schema| schema["type"] == "object")
+    }
+
+    /// The added folders as absolute paths without `..`, as far as the working directory is known.
+    pub fn added_folders(&self) -> impl Iterator<Item = PathBuf> {
+        let absolute = |folder: &PathBuf| match &self.cwd {
+            Some(cwd) => without_dots(&cwd.join(folder)),
+            None => folder.clone(),
+        };
+        self.add_dirs.iter().map(absolute)
+    }
+
+    /// The added folders as arguments; `separators` are what the agent takes for more than a name.
+    pub(crate) fn folder_arguments(
+        &self,
+        agent: &'static str,
+        separators: &[char],
+    ) -> Result<Vec<String>, Unsupported> {
+        let unsupported = |hint| Unsupported { agent, option: "add_dirs", hint: Some(hint) };
+        let argument = |folder: PathBuf| {
+            let Ok(folder) = folder.into_os_string().into_string() else {
+                return Err(unsupported("the path of an added folder has to be UTF-8"));
+            };
+            match folder.contains(separators) {
+                true => Err(unsupported(
+                    "it takes a comma or a pattern's *, ? and [ in the path of a folder for more than a name",
+                )),
+                false => Ok(folder),
+            }
+        };
+        self.added_folders().map(argument).collect()
     }
 
     /// The prompt for an agent that has no option for a system prompt: that stands before the prompt.

@@ -381,10 +381,40 @@ fn gemini_is_trusted_with_a_folder_only_where_that_is_needed() {
     let args =
         |request: RunRequest| Acp::gemini().launch(&request, Transport::Dialogue).unwrap().args;
     assert_eq!(args(request().model("pro")), ["--acp", "--model=pro"]);
-    assert_eq!(args(request().permissions(Permissions::ReadOnly)), ["--acp"]);
+    let strict = args(request().permissions(Permissions::ReadOnly));
+    assert_eq!(strict, ["--acp", "--admin-policy={belay-file:policy.toml}"]);
     assert_eq!(args(request().permissions(Permissions::Full)), ["--acp", "--skip-trust"]);
     let served = request().mcp_server("x", McpServer::command("x", [""; 0]));
     assert_eq!(args(served), ["--acp", "--skip-trust"]);
+}
+
+/// Its rules stand above what the user's own settings allow.
+#[test]
+fn gemini_gets_rules_for_what_a_mode_does_not_allow() {
+    let rules = |mode| {
+        let request = request().permissions(mode);
+        let launch = Acp::gemini().launch(&request, Transport::Dialogue).unwrap();
+        launch.files.first().map(|file| file.content.clone())
+    };
+    let strict = rules(Permissions::ReadOnly).unwrap();
+    assert!(strict.contains("\"run_shell_command\"") && strict.contains("\"deny\""), "{strict}");
+    assert!(rules(Permissions::Ask).unwrap().contains("\"ask_user\""));
+    assert!(!rules(Permissions::Edit).unwrap().contains("write_file"));
+    assert_eq!(rules(Permissions::Full), None);
+}
+
+#[test]
+fn folders_are_added_by_the_agents_own_option() {
+    let args = |agent: Acp, folder: &str| {
+        let request = request().cwd("/work").add_dir(folder);
+        agent.launch(&request, Transport::Dialogue)
+    };
+    for agent in [Acp::gemini(), Acp::qwen()] {
+        let launch = args(agent.clone(), "../lib").unwrap();
+        assert_eq!(launch.args, ["--acp", "--include-directories=/lib"]);
+        assert_eq!(args(agent, "a,b").unwrap_err().option, "add_dirs");
+    }
+    assert_eq!(args(Acp::command("a"), "lib").unwrap_err().option, "add_dirs");
 }
 
 /// Words of a message that has an id.

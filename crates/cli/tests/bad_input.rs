@@ -70,6 +70,28 @@ fn a_working_directory_that_does_not_exist() {
 }
 
 #[test]
+fn an_added_folder_that_does_not_exist() {
+    assert_snapshot!(with_claude().shown(&["run", "--add-dir", "no/such", "hi"]), @r#"
+    exit 2
+    --- stdout
+    --- stderr
+    error: the added folder BENCH/project/no/such does not exist or is no folder
+    "#);
+}
+
+#[test]
+fn an_added_folder_for_an_agent_that_keeps_to_none() {
+    let bench = with_claude();
+    assert_snapshot!(bench.shown(&["run", "-a", "pi", "--add-dir", ".", "hi"]), @r#"
+    exit 2
+    --- stdout
+    --- stderr
+    error: pi cannot honour add_dirs
+    hint: leave it out, or accept a notice with --lenient; see `belay agents --capabilities`
+    "#);
+}
+
+#[test]
 fn a_trace_id_that_would_leave_its_folder() {
     let bench = with_claude();
     assert_snapshot!(bench.shown(&["run", "--trace-id", "../../x", "hi"]), @r#"

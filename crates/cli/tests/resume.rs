@@ -46,6 +46,8 @@ fn a_stopped_run_goes_on_in_its_session_with_its_own_options() {
         "7",
         "--allowed-tools",
         "Read",
+        "--add-dir",
+        ".",
         "task",
     ];
     let (bench, agent) = stopped(&args);
@@ -55,7 +57,9 @@ fn a_stopped_run_goes_on_in_its_session_with_its_own_options() {
     let output = bench.belay(&["resume", &short]).current_dir(bench.path("home")).output().unwrap();
     assert_eq!(output.status.code(), Some(0));
     let log = agent.log();
+    let added = format!("--add-dir={}", bench.project().display());
     for arg in [
+        &*added,
         "--model=opus",
         "--permission-mode=acceptEdits",
         "--max-turns=7",

@@ -575,11 +575,15 @@ pub(crate) fn check_request(request: &RunRequest) -> Result<(), Failure> {
 
 /// What is wrong with the place where an agent is to work.
 pub(crate) fn check_surroundings(request: &RunRequest) -> Result<(), Failure> {
-    match &request.cwd {
-        Some(cwd) if !cwd.is_dir() => Err(Failure::new(
-            FailureKind::InvalidRequest,
-            format!("the working directory {} does not exist", cwd.display()),
-        )),
-        _ => Ok(()),
+    let missing = |what: &str, folder: &Path| {
+        let what = format!("the {what} {} does not exist or is no folder", folder.display());
+        Err(Failure::new(FailureKind::InvalidRequest, what))
+    };
+    if let Some(cwd) = request.cwd.as_deref().filter(|cwd| !cwd.is_dir()) {
+        return missing("working directory", cwd);
+    }
+    match request.added_folders().find(|folder| !folder.is_dir()) {
+        Some(folder) => missing("added folder", &folder),
+        None => Ok(()),
     }
 }

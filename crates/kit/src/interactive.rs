@@ -83,7 +83,10 @@ impl Client {
         let program = program::resolve(&launch, self.program.as_deref(), &self.env)?;
         let temp = self.env.get("TMPDIR").map_or_else(|| Path::new("/tmp"), Path::new);
         let name = Uuid::now_v7().to_string();
-        let temp_folder = TempFolder::of(&launch, temp, &name).ok().flatten();
+        let temp_folder = TempFolder::wanted(&launch, temp, &name).map_err(|error| {
+            let message = format!("cannot make a folder in {}: {error}", temp.display());
+            Failure::new(FailureKind::LocalIo, message)
+        })?;
         let place = private_files::place(self.state_dir.as_deref(), temp);
         let files = PrivateFiles::write(&launch, &place, &name).map_err(|error| {
             let message = format!("cannot write to {}: {error}", place.display());

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 pub(crate) struct TempFolder {
     folder: PathBuf,
     litter: &'static [&'static str],
+    litter_folders: &'static [&'static str],
 }
 
 impl TempFolder {
@@ -20,12 +21,24 @@ impl TempFolder {
     /// # Errors
     /// When it cannot be made: the agent can do with the common one.
     pub(crate) fn of(launch: &Launch, temp: &Path, name: &str) -> io::Result<Option<Self>> {
-        if launch.litter.is_empty() {
+        if launch.litter.is_empty() && !launch.private_temp {
             return Ok(None);
         }
         let folder = std::path::absolute(temp)?.join(format!("belay-{name}-tmp"));
         private_dir(&folder)?;
-        Ok(Some(Self { folder, litter: launch.litter }))
+        let Launch { litter, litter_folders, .. } = *launch;
+        Ok(Some(Self { folder, litter, litter_folders }))
+    }
+
+    /// The same for a run that can do with the common folder where the agent only leaves something behind.
+    ///
+    /// # Errors
+    /// When it cannot be made for an agent that may write to it: the common folder is not the agent's.
+    pub(crate) fn wanted(launch: &Launch, temp: &Path, name: &str) -> io::Result<Option<Self>> {
+        match Self::of(launch, temp, name) {
+            Err(_) if !launch.private_temp => Ok(None),
+            made => made,
+        }
     }
 
     /// The variable by which programs find it.
@@ -39,10 +52,22 @@ impl TempFolder {
     }
 }
 
+/// Removes the files of a folder that is the agent's own litter.
+fn clear(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let _ = fs::remove_file(entry.path());
+    }
+}
+
 impl Drop for TempFolder {
     fn drop(&mut self) {
         for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
             let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            let name = entry.file_name();
+            let is_named = |begin: &&str| name.to_string_lossy().starts_with(begin);
+            if is_folder && self.litter_folders.iter().any(|begin| is_named(begin)) {
+                clear(&entry.path());
+            }
             // What cannot be removed, or has something in it, is not ours to remove.
             let _ = match is_folder {
                 true => fs::remove_dir(entry.path()),

@@ -81,6 +81,32 @@ pub mod option {
     }
 }
 
+/// The same for several paths.
+pub mod list {
+    use super::{from_text, to_text};
+    use serde::{Deserialize, Deserializer, Serializer};
+    use std::path::PathBuf;
+
+    /// Writes the texts.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize<S: Serializer>(paths: &[PathBuf], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(paths.iter().map(|path| to_text(path)))
+    }
+
+    /// Reads the texts.
+    ///
+    /// # Errors
+    /// When there is something else.
+    pub fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<PathBuf>, D::Error> {
+        let texts = Vec::<String>::deserialize(deserializer)?;
+        Ok(texts.iter().map(|text| from_text(text)).collect())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

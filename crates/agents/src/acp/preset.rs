@@ -48,6 +48,13 @@ pub(super) struct Preset {
     pub(super) model_flag: Option<&'static str>,
     /// The option that takes the first prompt of a person's session.
     pub(super) prompt_flag: Option<&'static str>,
+    /// The option that adds a folder, of an agent that takes a comma for the end of one.
+    pub(super) folder_flag: Option<&'static str>,
+    /// How the agent is kept from what the user's own configuration allows beyond the mode.
+    pub(super) policy: Option<Policy>,
+    /// What takes the tools from the model that the user's own rules would let it use to write, for a run that only
+    /// looks.
+    pub(super) read_only_args: &'static [&'static str],
     /// What makes the agent keep a mode that is not its strictest in a folder that nobody has vouched for.
     pub(super) trust_flag: Option<&'static str>,
     /// What the agent itself reads from the environment.
@@ -93,6 +100,15 @@ pub(super) struct Login {
     pub(super) variables: &'static [&'static str],
     /// Clouds that a switch among the variables sends requests to.
     pub(super) clouds: &'static [Cloud],
+}
+
+/// A file of rules that stand above the user's own.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Policy {
+    /// The option that takes the file.
+    pub(super) flag: &'static str,
+    pub(super) file: &'static str,
+    pub(super) text: fn(Permissions) -> Option<String>,
 }
 
 /// The agent's own modes for what a request permits.

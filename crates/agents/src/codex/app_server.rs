@@ -12,7 +12,7 @@ use super::rpc::{
     TokenNote, TokenUsage, TurnAnswer, TurnNote, WarningNote,
 };
 use super::turns::Turns;
-use super::{asides, classify, effort_name, mcp, retry};
+use super::{asides, classify, effort_name, mcp, retry, sandbox};
 use crate::framing::{Claim, Doubt, Objects, read_line};
 use crate::last_words::{self, LastWords};
 use crate::news::News;
@@ -363,9 +363,13 @@ impl AppServer {
         let given =
             fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.into())));
         let mut params: Map<String, Value> = given.collect();
+        // `launch` has refused a folder that cannot be named.
+        let mut config = sandbox::settings(request).unwrap_or_default();
         if !request.mcp_servers.is_empty() {
-            let config = json!({"mcp_servers": mcp::settings(request)});
-            params.insert("config".to_owned(), config);
+            config.insert("mcp_servers".to_owned(), mcp::settings(request));
+        }
+        if !config.is_empty() {
+            params.insert("config".to_owned(), config.into());
         }
         params
     }

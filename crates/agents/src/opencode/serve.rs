@@ -13,6 +13,7 @@ use super::rest::Rest;
 use super::subagents::Subagents;
 use super::wire::{Info, Message, Properties, ServerEvent, SessionInfo};
 use super::witness::{Question, Why, Witness};
+use super::{session_rules, session_tools};
 use crate::framing::{Claim, Doubt, Objects, read_line, without_escapes};
 use crate::last_words::{self, LastWords};
 use crate::protocol::{AttemptEnd, Exit, HttpId, Input, Out, Protocol, TimerId};
@@ -229,7 +230,13 @@ impl Serve {
     fn open_session(&self, out: &mut Out) {
         match &self.request.session {
             // Without a title it would ask the model for one.
-            Session::New => out.post(SESSION, "/session", &json!({ "title": self.title() })),
+            Session::New => {
+                let mut body = json!({ "title": self.title() });
+                if let Some(rules) = session_rules(&self.request) {
+                    body["permission"] = rules;
+                }
+                out.post(SESSION, "/session", &body);
+            }
             Session::Resume(id) => out.get(SESSION, format!("/session/{id}")),
             Session::Fork(id) => out.post(SESSION, format!("/session/{id}/fork"), &json!({})),
             Session::Continue => out.get(LIST, "/session"),
@@ -328,8 +335,10 @@ impl Serve {
                 Some(json!({ "type": "file", "mime": mime, "filename": image.name(), "url": url }))
             }));
         }
-        // Nobody is there to answer a question of the model's, and it would wait for ever.
-        let mut body = json!({ "parts": parts, "tools": { "question": false } });
+        let mut body = json!({ "parts": parts });
+        if self.request.session != Session::New || session_rules(&self.request).is_none() {
+            body["tools"] = session_tools(&self.request);
+        }
         if let Some(schema) = self.request.native_schema() {
             body["format"] = json!({ "type": "json_schema", "schema": schema });
         }

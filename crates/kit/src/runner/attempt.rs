@@ -109,8 +109,8 @@ impl Runner {
         }
         let mut env = self.client.env.for_agent(&launch.env);
         environment::move_to(&mut env, self.request.cwd.as_deref());
-        // Where it cannot be made, what is left behind is the agent's.
-        let temp_folder = TempFolder::of(&launch, &temp, &name).ok().flatten();
+        let temp_folder = TempFolder::wanted(&launch, &temp, &name)
+            .map_err(local_io("cannot make a folder for temporary files"))?;
         if let Some(folder) = &temp_folder {
             let (name, path) = folder.variable();
             env.retain(|(known, _)| *known != name);

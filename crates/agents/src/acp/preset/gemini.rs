@@ -1,9 +1,26 @@
 //! Gemini CLI.
 
 use super::own_mode::{OwnMode, Settings};
-use super::{Login, Modes, OwnWords, Preset, Quirks, Rule, Usage};
+use super::{Login, Modes, OwnWords, Policy, Preset, Quirks, Rule, Usage};
 use crate::acp::{failures, session_file};
 use crate::{Capabilities, Capability, Care, Permissions, Support};
+
+/// A tool that the user's settings allow (`tools.allowed`) runs in every mode, in `plan` too (measured, 0.61.0). Rules of
+/// an administrator stand above it.
+const POLICY: Policy = Policy { flag: "--admin-policy", file: "policy.toml", text: policy };
+
+fn policy(mode: Permissions) -> Option<String> {
+    let (tools, decision) = match mode {
+        Permissions::ReadOnly => (CHANGING, "deny"),
+        Permissions::Ask => (CHANGING, "ask_user"),
+        // Files are left to its own mode, which keeps them in the folder.
+        Permissions::Edit => (&CHANGING[2..], "ask_user"),
+        Permissions::Full => return None,
+    };
+    Some(format!("[[rule]]\ntoolName = {tools:?}\ndecision = \"{decision}\"\npriority = 999\n"))
+}
+
+const CHANGING: &[&str] = &["write_file", "replace", "run_shell_command", "web_fetch"];
 
 /// Measured on 0.61.0 (`docs/agents/gemini.md`).
 pub(in crate::acp) static GEMINI: Preset = Preset {
@@ -12,6 +29,9 @@ pub(in crate::acp) static GEMINI: Preset = Preset {
     args: &["--acp"],
     model_flag: Some("--model"),
     prompt_flag: Some("--prompt-interactive"),
+    folder_flag: Some("--include-directories"),
+    policy: Some(POLICY),
+    read_only_args: &[],
     trust_flag: Some("--skip-trust"),
     env: &[
         "GEMINI_API_KEY",
@@ -106,6 +126,7 @@ pub(in crate::acp) static GEMINI: Preset = Preset {
         (Capability::PermitAsk, Support::Native),
         (Capability::PermitEdit, Support::Native),
         (Capability::McpServers, Support::Native),
+        (Capability::AddDir, Support::Native),
         (Capability::Images, Support::Native),
         (Capability::OutputSchema, Support::Belay),
         (Capability::Resume, Support::Native),

@@ -13,6 +13,9 @@ pub(in crate::acp) static GOOSE: Preset = Preset {
     args: &["acp"],
     model_flag: None,
     prompt_flag: None,
+    folder_flag: None,
+    policy: None,
+    read_only_args: &[],
     trust_flag: None,
     env: &[
         "GOOSE_PROVIDER",

@@ -12,6 +12,10 @@ pub(in crate::acp) static QWEN: Preset = Preset {
     args: &["--acp"],
     model_flag: Some("--model"),
     prompt_flag: Some("--prompt-interactive"),
+    folder_flag: Some("--include-directories"),
+    policy: None,
+    // What `permissions.allow` names is written in plan mode too (measured).
+    read_only_args: &["--exclude-tools=write_file,edit,notebook_edit"],
     trust_flag: None,
     env: &[
         "OPENAI_API_KEY",
@@ -96,6 +100,7 @@ pub(in crate::acp) static QWEN: Preset = Preset {
         (Capability::PermitAsk, Support::Native),
         (Capability::PermitEdit, Support::No),
         (Capability::McpServers, Support::Native),
+        (Capability::AddDir, Support::Native),
         (Capability::Images, Support::Native),
         (Capability::OutputSchema, Support::Belay),
         (Capability::Resume, Support::Native),

@@ -1,5 +1,7 @@
 //! A terminal that is lent to another program, and put in order when that ends.
 
+#![expect(clippy::disallowed_methods, reason = "the terminal of another program is put in order")]
+
 use crate::fail::Fail;
 use belaykit::Interactive;
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, getpid, kill_process, waitpid};

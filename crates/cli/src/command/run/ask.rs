@@ -48,6 +48,10 @@ pub(crate) struct Ask {
     #[arg(short = 'C', long, value_name = "DIR")]
     pub(crate) cwd: Option<PathBuf>,
 
+    /// A folder beside the working directory in which the agent may work (repeatable).
+    #[arg(long, value_name = "DIR")]
+    pub(crate) add_dir: Vec<PathBuf>,
+
     /// Leave an option out that the agent lacks, with a notice, instead of failing.
     #[arg(long, value_name = "BOOL")]
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
@@ -94,6 +98,14 @@ impl Ask {
         over(&mut request.permissions, &self.permit);
         over_list(&mut request.allowed_tools, &self.allowed_tools);
         over_list(&mut request.disallowed_tools, &self.disallowed_tools);
+        if !self.add_dir.is_empty() {
+            // Relative to where belay is started, as -C is; what does not exist is told before the run starts.
+            let absolute = |dir: &PathBuf| {
+                let resolved = std::fs::canonicalize(dir).or_else(|_| std::path::absolute(dir));
+                resolved.unwrap_or_else(|_| dir.clone())
+            };
+            request.add_dirs = self.add_dir.iter().map(absolute).collect();
+        }
         request.lenient = self.lenient.unwrap_or(request.lenient);
     }
 
