@@ -65,7 +65,7 @@ impl Drop for TempFolder {
             let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
             let name = entry.file_name();
             let is_named = |begin: &&str| name.to_string_lossy().starts_with(begin);
-            if is_folder && self.litter_folders.iter().any(|begin| is_named(&begin)) {
+            if is_folder && self.litter_folders.iter().any(is_named) {
                 clear(&entry.path());
             }
             // What cannot be removed, or has something in it, is not ours to remove.
