@@ -96,7 +96,7 @@ fn the_standard_variables_and_an_inbound_parent_hold_and_the_agent_is_told_its_s
     let before = receiver.requests().len();
     belay(&bench, &["run", "--format", "quiet", "go"], &vars, 0);
     assert_eq!(receiver.requests().len(), before, "nobody has asked for it");
-    assert!(!agent.log().env().contains_key("TRACEPARENT"));
+    assert_eq!(agent.log().env()["TRACEPARENT"], vars[3].1, "as the user has it");
 }
 
 #[test]

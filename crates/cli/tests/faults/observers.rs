@@ -139,8 +139,9 @@ fn run(url: Option<&str>, slack: Way, program: &str) -> Seen {
         events.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let result = events.last().unwrap()["ts"].as_str().unwrap().parse::<Timestamp>().unwrap();
     let kind = |event: &Value| event["type"].as_str().unwrap().to_owned();
-    // Those say what an observer was too slow for.
-    let kinds = events.iter().map(kind).filter(|kind| kind != "observer_dropped");
+    // Those say what an observer was too slow for, and which of its secrets the agent does not see.
+    let told = |event: &&Value| event["code"].as_str() != Some("env_held_back");
+    let kinds = events.iter().filter(told).map(kind).filter(|kind| kind != "observer_dropped");
     Seen {
         took,
         after: ended.duration_since(result).try_into().unwrap(),
