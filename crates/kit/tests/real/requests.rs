@@ -3,7 +3,7 @@
 
 use crate::real_run::{Played, Stage, Way, environ, on, processes_of};
 use belay_testkit::model_server::{ModelServer, Reply, Request, Script};
-use belaykit::{Effort, Event, RunRequest};
+use belaykit::{Effort, EnvMode, Environment, Event, RunRequest};
 use serde_json::Value;
 use std::fs;
 use std::time::Duration;
@@ -194,7 +194,7 @@ fn an_allowed_tool_needs_no_permission(stage: &Stage) {
 }
 on!(an_allowed_tool_needs_no_permission: claude; claude_print, copilot);
 
-fn an_agent_sees_only_what_it_is_meant_to(stage: &Stage) {
+fn a_clean_environment_has_only_what_an_agent_needs(stage: &Stage) {
     let script = Script::new().reply(Reply::text("Done.").delay(Duration::from_millis(100)));
     let server = ModelServer::start(script).unwrap();
     let mut vars = stage.vars(&server);
@@ -221,7 +221,7 @@ fn an_agent_sees_only_what_it_is_meant_to(stage: &Stage) {
     };
     vars.push((others.into(), "HELD-BACK".into()));
     let (mut pid, mut seen) = (None, Vec::new());
-    let client = stage.client_with(vars);
+    let client = stage.client(&server).environment(Environment::new(vars).mode(EnvMode::Clean));
     let played = stage.play_on(&server, &client, "PROMPT", |record, _| {
         if let Event::AttemptStarted(started) = &record.event {
             pid = started.pid;
@@ -235,4 +235,4 @@ fn an_agent_sees_only_what_it_is_meant_to(stage: &Stage) {
     assert!(seen.iter().any(|var| var.starts_with("HOME=")), "{seen:?}");
     assert!(!seen.iter().any(|var| var.contains("HELD-BACK")), "{seen:?}");
 }
-on!(an_agent_sees_only_what_it_is_meant_to: claude; claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, gemini, qwen, copilot);
+on!(a_clean_environment_has_only_what_an_agent_needs: claude; claude_print, codex, codex_exec, opencode, opencode_run, pi, pi_print, gemini, qwen, copilot);

@@ -39,8 +39,8 @@ pub(crate) struct Ask {
     #[arg(long, value_name = "RULE")]
     pub(crate) disallowed_tools: Vec<String>,
 
-    /// What the agent may do: read-only, edit or full. Without it, the agent's own default; what an agent
-    /// asks for beyond it is denied. `full` is for machines that may be lost.
+    /// What the agent may do: read-only, ask, edit or full (full: on disposable machines only). What it asks for beyond
+    /// that is denied. Without it the agent's own default holds, and the first agent's binds the others of a chain.
     #[arg(long, value_name = "MODE")]
     pub(crate) permit: Option<Permissions>,
 
