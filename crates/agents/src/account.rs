@@ -2,6 +2,8 @@
 
 use crate::Cloud;
 use belay_trace::Failure;
+use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// Where an agent keeps its login, and which variables take its place. Whoever has a file system and an
 /// environment looks there, and makes a fingerprint of what is found: two runs with the same one share an account,
@@ -15,7 +17,8 @@ pub struct Account {
     pub home_env: &'static str,
     /// That folder below `HOME`, where the variable is not set.
     pub home: &'static str,
-    /// The files in it that change with a login, and with little else.
+    /// The files in it that say who pays or hold a login, the login's own first;
+    /// [`Agent::account_part`](crate::Agent::account_part) says which part of them does.
     pub files: &'static [&'static str],
     /// The variables that say who pays, or where the requests go: keys, tokens, other providers. A trailing `*`
     /// stands for any ending.
@@ -57,6 +60,26 @@ impl Account {
     pub fn is_of_model(&self, failure: &Failure) -> bool {
         let values = failure.evidence.iter().map(|evidence| &evidence.value);
         values.into_iter().any(|value| self.model_limits.iter().any(|words| value.contains(words)))
+    }
+}
+
+/// The part of a file that says who pays, and whether the login works. All else in it may change.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AccountPart {
+    /// That part, in some form of its own.
+    pub content: Vec<u8>,
+    /// The variables that it names, or whose meaning it switches on; a trailing `*` stands for any ending.
+    pub variables: Vec<String>,
+}
+
+impl AccountPart {
+    /// These members of a JSON object; `None` if the file is none.
+    pub(crate) fn of_json(file: &[u8], is_wanted: impl Fn(&str) -> bool) -> Option<Self> {
+        let object: BTreeMap<String, Value> = serde_json::from_slice(file).ok()?;
+        let wanted: BTreeMap<_, _> =
+            object.into_iter().filter(|(name, _)| is_wanted(name)).collect();
+        let content = (!wanted.is_empty()).then(|| serde_json::to_vec(&wanted));
+        Some(Self { content: content.transpose().ok()?.unwrap_or_default(), variables: Vec::new() })
     }
 }
 

@@ -25,8 +25,8 @@ use crate::agent::{check_name, check_options};
 use crate::mcp;
 use crate::witness::Witnessed;
 use crate::{
-    Account, Agent, Capabilities, Care, EffectiveMode, Launch, Permissions, Protocol, Response,
-    RunRequest, Session, SessionFiles, StopPlan, Transport, Unsupported, UserConfig,
+    Account, AccountPart, Agent, Capabilities, Care, EffectiveMode, Launch, Permissions, Protocol,
+    Response, RunRequest, Session, SessionFiles, StopPlan, Transport, Unsupported, UserConfig,
 };
 use jiff::Timestamp;
 use preset::Preset;
@@ -154,6 +154,19 @@ impl Agent for Acp {
             Account::in_file(login.home_env, login.home, login.files).variables(login.variables);
         let (part, model_limits) = (self.command.clone(), self.preset.model_limits);
         Account { part, model_limits, clouds: login.clouds, ..account }
+    }
+
+    /// Adapters of another agent have its files.
+    fn account_part(&self, _account: &Account, file: &str, content: &[u8]) -> Option<AccountPart> {
+        match file {
+            ".credentials.json" => AccountPart::of_json(content, |name| name == "claudeAiOauth"),
+            "auth.json" => AccountPart::of_json(content, |name| name != "last_refresh"),
+            // Qwen's: which login it uses, and its variables.
+            "settings.json" => AccountPart::of_json(content, |name| {
+                matches!(name, "security" | "env" | "selectedAuthType" | "modelProviders")
+            }),
+            _ => None,
+        }
     }
 
     fn logins(&self, file: &[u8]) -> Option<Vec<crate::Login>> {

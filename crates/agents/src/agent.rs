@@ -2,8 +2,8 @@
 
 use crate::shell_escape;
 use crate::{
-    Account, Capabilities, Capability, EffectiveMode, Launch, Login, Protocol, Response,
-    RunRequest, Session, SessionFiles, SessionNotes, SettingsLogin, Support, UserConfig,
+    Account, AccountPart, Capabilities, Capability, EffectiveMode, Launch, Login, Protocol,
+    Response, RunRequest, Session, SessionFiles, SessionNotes, SettingsLogin, Support, UserConfig,
 };
 use belay_trace::ToolCall;
 use jiff::Timestamp;
@@ -91,6 +91,16 @@ pub trait Agent: fmt::Debug + Send + Sync {
     /// What the login file of the agent's [`account`](Self::account) says of its logins, without a secret; `None` if
     /// it is no such file, or the agent's files are not known.
     fn logins(&self, _file: &[u8]) -> Option<Vec<Login>> {
+        None
+    }
+
+    /// The part of one of the account's files that says who pays and whether the login works; `None` if that is all of it.
+    fn account_part(
+        &self,
+        _account: &Account,
+        _file: &str,
+        _content: &[u8],
+    ) -> Option<AccountPart> {
         None
     }
 

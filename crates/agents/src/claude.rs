@@ -26,9 +26,10 @@ use crate::cloud::OF_CLAUDE;
 use crate::session::is_id;
 use crate::witness::Witnessed;
 use crate::{
-    Account, Agent, Background, Capabilities, Capability, Care, EffectiveMode, EnvPolicy,
-    FullNeeds, Launch, Login, Permissions, Protocol, Response, RunRequest, Session, SessionFiles,
-    SettingsLogin, StopPlan, Support, Transport, Unsupported, UserConfig, mcp, settings_login,
+    Account, AccountPart, Agent, Background, Capabilities, Capability, Care, EffectiveMode,
+    EnvPolicy, FullNeeds, Launch, Login, Permissions, Protocol, Response, RunRequest, Session,
+    SessionFiles, SettingsLogin, StopPlan, Support, Transport, Unsupported, UserConfig, mcp,
+    settings_login,
 };
 use jiff::Timestamp;
 use serde_json::json;
@@ -174,9 +175,21 @@ impl Agent for Claude {
     }
 
     fn account(&self, _model: Option<&str>) -> Account {
-        let file = &[".credentials.json"];
-        let account = Account::in_file("CLAUDE_CONFIG_DIR", ".claude", file).variables(ACCOUNT);
+        let files = &[".credentials.json", "settings.json", ".claude.json", "../.claude.json"];
+        let account = Account::in_file("CLAUDE_CONFIG_DIR", ".claude", files).variables(ACCOUNT);
         Account { model_limits: MODEL_LIMITS, clouds: OF_CLAUDE, ..account }
+    }
+
+    fn account_part(&self, _account: &Account, file: &str, content: &[u8]) -> Option<AccountPart> {
+        match file {
+            // Logins of MCP servers stand beside it.
+            ".credentials.json" => AccountPart::of_json(content, |name| name == "claudeAiOauth"),
+            "settings.json" => settings_login::account_of_claude(content, ACCOUNT, OF_CLAUDE),
+            // Who has logged in at Anthropic's console.
+            _ => AccountPart::of_json(content, |name| {
+                matches!(name, "primaryApiKey" | "oauthAccount")
+            }),
+        }
     }
 
     fn logins(&self, file: &[u8]) -> Option<Vec<Login>> {

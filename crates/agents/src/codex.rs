@@ -31,9 +31,10 @@ use crate::agent::{check_name, check_options};
 use crate::session::is_id;
 use crate::witness::Witnessed;
 use crate::{
-    Account, Agent, Capabilities, Capability, Care, EffectiveMode, Effort, EnvPolicy, Launch,
-    Login, Permissions, Protocol, Response, RunRequest, Session, SessionFiles, SessionNotes,
-    SettingsLogin, StopPlan, Support, Transport, Unsupported, UserConfig, settings_login,
+    Account, AccountPart, Agent, Capabilities, Capability, Care, EffectiveMode, Effort, EnvPolicy,
+    Launch, Login, Permissions, Protocol, Response, RunRequest, Session, SessionFiles,
+    SessionNotes, SettingsLogin, StopPlan, Support, Transport, Unsupported, UserConfig,
+    settings_login,
 };
 use belay_trace::ToolCall;
 use jiff::Timestamp;
@@ -152,6 +153,9 @@ pub(crate) const ACCOUNT: &[&str] =
 /// "You've hit your usage limit for MODEL. Switch to another model now" (from its source).
 const MODEL_LIMITS: &[&str] = &["usage limit for "];
 
+/// The files that say who pays: the login, and the provider that may take its place.
+const FILES: &[&str] = &["auth.json", "config.toml"];
+
 impl Agent for Codex {
     fn name(&self) -> &'static str {
         Self::NAME
@@ -162,8 +166,15 @@ impl Agent for Codex {
     }
 
     fn account(&self, _model: Option<&str>) -> Account {
-        let account = Account::in_file("CODEX_HOME", ".codex", &["auth.json"]).variables(ACCOUNT);
+        let account = Account::in_file("CODEX_HOME", ".codex", FILES).variables(ACCOUNT);
         Account { model_limits: MODEL_LIMITS, ..account }
+    }
+
+    fn account_part(&self, _account: &Account, file: &str, content: &[u8]) -> Option<AccountPart> {
+        match file {
+            "config.toml" => settings_login::account_of_codex(content),
+            _ => AccountPart::of_json(content, |name| name != "last_refresh"),
+        }
     }
 
     fn logins(&self, file: &[u8]) -> Option<Vec<Login>> {

@@ -22,9 +22,9 @@ use crate::agent::{check_name, check_options};
 use crate::mode::mode_argument;
 use crate::witness::Witnessed;
 use crate::{
-    Account, Agent, Capabilities, Capability, Care, EffectiveMode, EnvPolicy, Launch, Permissions,
-    Protocol, Response, RunRequest, Session, SessionFiles, StopPlan, Support, Transport,
-    Unsupported, UserConfig,
+    Account, AccountPart, Agent, Capabilities, Capability, Care, EffectiveMode, EnvPolicy, Launch,
+    Permissions, Protocol, Response, RunRequest, Session, SessionFiles, StopPlan, Support,
+    Transport, Unsupported, UserConfig,
 };
 use jiff::Timestamp;
 use std::env::consts::{ARCH, OS};
@@ -118,6 +118,14 @@ impl Agent for Copilot {
     fn account(&self, _model: Option<&str>) -> Account {
         let account = Account::in_file("COPILOT_HOME", ".copilot", &["config.json"]);
         Account { model_limits: MODEL_LIMITS, ..account.variables(ACCOUNT) }
+    }
+
+    /// What else stands in it: trusted folders, the model, hints that were shown.
+    fn account_part(&self, _account: &Account, _file: &str, content: &[u8]) -> Option<AccountPart> {
+        AccountPart::of_json(content, |name| {
+            let name = name.to_ascii_lowercase();
+            ["token", "user", "host", "auth"].iter().any(|word| name.contains(word))
+        })
     }
 
     fn care(&self) -> Care {

@@ -52,6 +52,7 @@ mod protocol;
 mod registry;
 mod replay;
 mod request;
+pub mod reset_words;
 mod session;
 mod settings_login;
 mod shape;
@@ -63,7 +64,7 @@ mod waits;
 mod wire;
 mod witness;
 
-pub use crate::account::Account;
+pub use crate::account::{Account, AccountPart};
 #[cfg(feature = "acp")]
 pub use crate::acp::Acp;
 pub use crate::agent::{Agent, Care, FullNeeds, Transport, Unsupported};

@@ -1,5 +1,6 @@
 //! What a login file says of itself, and nothing that is secret in it.
 
+use crate::{Account, AccountPart};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
@@ -45,6 +46,12 @@ pub(crate) fn by_provider(file: &[u8]) -> Option<Vec<Login>> {
         renews: entry.refresh.as_ref().is_some_and(is_text),
     };
     Some(entries.into_iter().map(login).collect())
+}
+
+/// The part of such a file that the provider of the account has; all of it, if none is known.
+pub(crate) fn account_of_provider(account: &Account, file: &[u8]) -> Option<AccountPart> {
+    let provider = account.part.as_deref()?;
+    AccountPart::of_json(file, |name| name == provider)
 }
 
 /// A file as Google's libraries write it, and Gemini and Qwen after them.

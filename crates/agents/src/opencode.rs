@@ -23,9 +23,9 @@ pub(crate) use failures::FAILURES;
 
 use crate::agent::{check_name, check_options};
 use crate::{
-    Account, Agent, Capabilities, Capability, Care, EffectiveMode, EnvPolicy, Launch, Login,
-    Permissions, Protocol, RunRequest, Server, Session, StopPlan, Support, Transport, Unsupported,
-    UserConfig,
+    Account, AccountPart, Agent, Capabilities, Capability, Care, EffectiveMode, EnvPolicy, Launch,
+    Login, Permissions, Protocol, RunRequest, Server, Session, StopPlan, Support, Transport,
+    Unsupported, UserConfig,
 };
 use serde_json::{Value, json};
 use std::env::consts::{ARCH, OS};
@@ -191,6 +191,10 @@ impl Agent for OpenCode {
         let file = &["opencode/auth.json"];
         let account = Account::in_file("XDG_DATA_HOME", ".local/share", file).variables(ACCOUNT);
         account.of_provider(model)
+    }
+
+    fn account_part(&self, account: &Account, _file: &str, content: &[u8]) -> Option<AccountPart> {
+        crate::login::account_of_provider(account, content)
     }
 
     fn logins(&self, file: &[u8]) -> Option<Vec<Login>> {

@@ -23,8 +23,8 @@ use crate::agent::{check_name, check_options};
 use crate::mode::mode_argument;
 use crate::witness::Witnessed;
 use crate::{
-    Account, Agent, Capabilities, Capability, Care, EffectiveMode, EnvPolicy, Launch, Login,
-    Permissions, Protocol, RunRequest, Session, SessionFiles, StopPlan, Support, Transport,
+    Account, AccountPart, Agent, Capabilities, Capability, Care, EffectiveMode, EnvPolicy, Launch,
+    Login, Permissions, Protocol, RunRequest, Session, SessionFiles, StopPlan, Support, Transport,
     Unsupported, UserConfig,
 };
 
@@ -148,8 +148,17 @@ impl Agent for Pi {
     }
 
     fn account(&self, model: Option<&str>) -> Account {
-        let account = Account::in_file("PI_CODING_AGENT_DIR", ".pi/agent", &["auth.json"]);
+        let account =
+            Account::in_file("PI_CODING_AGENT_DIR", ".pi/agent", &["auth.json", "models.json"]);
         account.variables(ACCOUNT).of_provider(model)
+    }
+
+    fn account_part(&self, account: &Account, file: &str, content: &[u8]) -> Option<AccountPart> {
+        match file {
+            "auth.json" => crate::login::account_of_provider(account, content),
+            // Providers of the user's own, with their addresses and keys.
+            _ => AccountPart::of_json(content, |name| name == "providers"),
+        }
     }
 
     fn logins(&self, file: &[u8]) -> Option<Vec<Login>> {

@@ -36,6 +36,9 @@ const LONGEST_MS: u64 = 400 * 86_400_000;
 /// ```
 pub fn spoken_duration(words: &str) -> Option<Duration> {
     let words = words.trim().trim_end_matches(['.', ',', ';', '!']).to_ascii_lowercase();
+    if let Some(digits) = words.strip_prefix("in ").and_then(digits) {
+        return Some(digits);
+    }
     let words = words.strip_prefix("in ").unwrap_or(&words).trim_start();
     let at_most = words.strip_prefix("less than ");
     let about = ["about ", "around ", "approximately ", "~"];
@@ -103,6 +106,16 @@ fn amount(words: &str) -> Option<(Amount, &str)> {
     Some((Amount { parts, of }, rest))
 }
 
+/// "02:15:00": hours, minutes and seconds. Without the last it may be either.
+fn digits(words: &str) -> Option<Duration> {
+    let parts: Vec<&str> = words.split(':').collect();
+    let [hours, minutes, seconds] = parts[..] else { return None };
+    let number = |part: &str| part.parse::<u64>().ok().filter(|_| part.len() <= 3);
+    let (hours, minutes, seconds) = (number(hours)?, number(minutes)?, number(seconds)?);
+    let is_clock = minutes < 60 && seconds < 60;
+    is_clock.then(|| Duration::from_secs(hours * 3600 + minutes * 60 + seconds))
+}
+
 fn split(words: &str, is_part: impl Fn(char) -> bool) -> (&str, &str) {
     words.split_at(words.find(|c| !is_part(c)).unwrap_or(words.len()))
 }
@@ -124,6 +137,7 @@ mod tests {
         check("6m0s", 360_000);
         check("1h12m3.5s", 4_323_500);
         check("0.0001s", 1);
+        check("in 02:15:00", 8_100_000);
     }
 
     #[test]

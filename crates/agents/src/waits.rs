@@ -1,27 +1,26 @@
 //! How long to wait, as far as an agent's own error text says so.
 
-use crate::spoken_duration;
+use crate::reset_words;
 use belay_trace::{EvidenceSource, Failure, FailureKind};
 
-/// What introduces the end of a limit; the words behind it are the hint.
-const RESETS: [&str; 4] = ["resets ", "try again at ", "try again in ", "available again at "];
-
-/// What introduces a pause.
-const PAUSES: [&str; 4] = ["try again in ", "retry in ", "retry after ", "try again after "];
-
-/// Adds what the words say to a failure that is a limit or a pause: the hint of a limit is left in words, because
-/// a driver has neither a clock nor a zone; a length of time needs none.
+/// Adds what the words say to a failure that is a limit or a pause. What is no length of time is left in words, because
+/// a driver has neither a clock nor a zone.
 pub(crate) fn with_words(mut failure: Failure, words: &str) -> Failure {
-    match failure.kind {
-        FailureKind::UsageLimit | FailureKind::Billing if failure.reset_hint.is_none() => {
-            failure.reset_hint = hint(words);
-        }
+    let passes = matches!(
+        failure.kind,
         FailureKind::RateLimited | FailureKind::Overloaded | FailureKind::ServerError
-            if failure.retry_after_ms.is_none() =>
-        {
-            failure.retry_after_ms = pause(words);
-        }
-        _ => {}
+    );
+    let is_limit = matches!(
+        failure.kind,
+        FailureKind::UsageLimit | FailureKind::Billing | FailureKind::RateLimited
+    );
+    if passes && failure.retry_after_ms.is_none() {
+        let pause = reset_words::pause(words);
+        failure.retry_after_ms = pause.and_then(|pause| u64::try_from(pause.as_millis()).ok());
+    }
+    if is_limit && failure.retry_after_ms.is_none() && failure.reset_hint.is_none() {
+        let passages = reset_words::passages(words);
+        failure.reset_hint = Some(passages.join(" \u{b7} ")).filter(|hint| !hint.is_empty());
     }
     failure
 }
@@ -47,65 +46,28 @@ pub(crate) fn with_header(mut failure: Failure, name: &str, value: &str) -> Fail
     failure.with(EvidenceSource::Field, name, value)
 }
 
-/// "You've hit your 5-hour limit · resets 10:53am (UTC)" gives "10:53am (UTC)".
-fn hint(words: &str) -> Option<String> {
-    let (begin, lead) = first(words, &RESETS)?;
-    let behind = &words[begin + lead.len()..];
-    let line = behind.lines().next().unwrap_or_default();
-    let end = line.find(" \u{b7}").unwrap_or(line.len());
-    let hint = match line.to_ascii_lowercase().matches("resets ").count() {
-        0 => &line[..end],
-        // Of several limits each has its time, and its lead.
-        _ => &words[begin..begin + lead.len() + line.len()],
-    };
-    Some(hint.trim().trim_end_matches('.').to_owned()).filter(|hint| !hint.is_empty())
-}
-
-/// "… Please try again in 1.2s. Visit …" gives 1200.
-fn pause(words: &str) -> Option<u64> {
-    let (begin, lead) = first(words, &PAUSES)?;
-    let behind = &words[begin + lead.len()..];
-    let sentence = behind.split(". ").next()?;
-    let length = spoken_duration(sentence.lines().next()?)?;
-    u64::try_from(length.as_millis()).ok()
-}
-
-/// Where the first of these stands, whatever its case.
-fn first<'a>(words: &str, leads: &[&'a str]) -> Option<(usize, &'a str)> {
-    let lower = words.to_ascii_lowercase();
-    leads.iter().filter_map(|lead| Some((lower.find(lead)?, *lead))).min()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_hint_is_what_stands_behind_the_words_for_a_reset() {
-        for (words, want) in [
-            ("You've hit your 5-hour limit · resets 10:53am (UTC)", Some("10:53am (UTC)")),
-            ("5-hour limit reached \u{2219} resets 3pm", Some("3pm")),
-            ("limit · resets 3pm (UTC) · /upgrade to Max", Some("3pm (UTC)")),
-            (
-                "limit · resets 3pm (UTC) · your weekly limit resets Nov 24, 9am (UTC)",
-                Some("resets 3pm (UTC) · your weekly limit resets Nov 24, 9am (UTC)"),
-            ),
-            ("Upgrade to Pro or try again at 10:30 AM.", Some("10:30 AM")),
-            ("Try again in ~42 min.", Some("~42 min")),
-            ("Try again later.", None),
-            ("resets ", None),
-        ] {
-            assert_eq!(hint(words).as_deref(), want, "{words}");
-        }
-    }
-
-    #[test]
-    fn a_pause_is_a_length_of_time_and_nothing_else() {
-        assert_eq!(pause("Rate limit reached. Please try again in 1.2s."), Some(1200));
-        assert_eq!(pause("Please try again in 6m0s. Visit the site."), Some(360_000));
-        assert_eq!(pause("Please retry in 20s"), Some(20_000));
-        assert_eq!(pause("Please try again in a while."), None);
-        assert_eq!(pause("Please try again later."), None);
+    fn a_limit_has_a_hint_and_what_passes_a_pause() {
+        let read = |kind, words| {
+            let failure = with_words(Failure::new(kind, ""), words);
+            (failure.reset_hint, failure.retry_after_ms)
+        };
+        let (limit, rate) = (FailureKind::UsageLimit, FailureKind::RateLimited);
+        let hint = |words: &str| Some(words.to_owned());
+        assert_eq!(read(limit, "limit · resets 3pm (UTC)"), (hint("3pm (UTC)"), None));
+        assert_eq!(read(limit, "Try again in ~42 min."), (hint("in ~42 min"), None));
+        assert_eq!(read(rate, "Try again in 1.2s."), (None, Some(1200)));
+        assert_eq!(
+            read(rate, "will reset at 2026-12-04 00:56:38"),
+            (hint("2026-12-04 00:56:38"), None)
+        );
+        assert_eq!(read(FailureKind::Overloaded, "resets 3pm"), (None, None));
+        let two = "resets 3pm (UTC) · your weekly limit resets Nov 24, 9am (UTC)";
+        assert_eq!(read(limit, two).0, hint("3pm (UTC) · Nov 24, 9am (UTC)"));
     }
 
     #[test]

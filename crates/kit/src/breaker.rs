@@ -4,7 +4,7 @@
 //! Each scope (the machine, an account of an agent, one model of it) has a file of its own in
 //! `STATE_DIR/breaker`. It is **open** until a time; then one run may **probe** whether it works again, while the
 //! others wait for its result for a moment; an answer closes it, another failure opens it for longer. The store
-//! holds bad news and nothing else: a file that is missing, damaged, foreign, too old or from the future says
+//! holds bad news, and when an account has answered last: a file that is missing, damaged, foreign, too old or from the future says
 //! nothing, and nobody waits for its lock for long.
 
 mod entry;
@@ -16,7 +16,7 @@ mod tests;
 
 pub(crate) use self::entry::{Found, Key, State, hash};
 pub use self::entry::{Scope, Tripped};
-pub(crate) use self::fingerprint::{fingerprint, home};
+pub(crate) use self::fingerprint::{fingerprint, home, whose};
 pub(crate) use self::rules::{Consequence, consequence};
 pub(crate) use self::store::{Claim, Probe};
 

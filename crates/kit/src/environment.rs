@@ -192,9 +192,10 @@ impl Environment {
 
     /// What tells one account from another, by name: the variables that are listed, and keys that an agent sees, of
     /// which nobody knows here who reads them. Logins of code hosts and package registries pay for no model.
-    pub(crate) fn of_account(&self, account: &Account) -> Vec<(&OsStr, &OsStr)> {
+    pub(crate) fn of_account(&self, account: &Account, more: &[String]) -> Vec<(&OsStr, &OsStr)> {
         self.filtered(|name| {
             let is_listed = account.variables.iter().any(|pattern| is_like(name, pattern))
+                || more.iter().any(|pattern| is_like(name, pattern))
                 || self.is_of_cloud(account.clouds, name);
             let is_key = name.split('_').any(|word| SECRETS.contains(&word));
             let is_elsewhere = ELSEWHERE.iter().any(|pattern| is_like(name, pattern));
@@ -452,7 +453,7 @@ mod tests {
     fn keys_tell_accounts_apart_and_tokens_of_code_hosts_do_not() {
         let account = Claude::new().account(None);
         let names = |env: &Environment| {
-            let vars = env.of_account(&account);
+            let vars = env.of_account(&account, &[]);
             vars.iter().map(|(name, _)| name.to_str().unwrap().to_owned()).collect::<Vec<_>>()
         };
         let vars = [

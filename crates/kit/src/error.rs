@@ -48,7 +48,7 @@ impl fmt::Display for Error {
         if !outcome.agent.is_empty() {
             write!(f, "{}: ", outcome.agent)?;
         }
-        write!(f, "{}", failure.message)
+        f.write_str(&failure.summary())
     }
 }
 

@@ -22,6 +22,10 @@ const INLINE_WAIT: Duration = Duration::from_secs(60);
 /// The longest pause before a retry that nobody has asked for.
 const BACKOFF_MAX: Duration = Duration::from_secs(60);
 
+/// How long a run waits for a limit of which nobody knows when it ends.
+const GUESS: Duration = Duration::from_secs(60);
+const GUESS_MAX: Duration = Duration::from_secs(30 * 60);
+
 /// How long after a reset the run goes on, in seconds: a limit that is said to be over may take a moment, and a
 /// hundred runs that wait for one reset must not come back in the same second.
 const AFTER_RESET: (f64, f64) = (10.0, 60.0);
@@ -67,6 +71,10 @@ pub(crate) struct Ended<'a> {
     /// The session in which something was said.
     pub(crate) session: Option<&'a str>,
     pub(crate) effects: Effects,
+    /// The login is not the one any more with which the attempt began.
+    pub(crate) login_has_changed: bool,
+    /// The agent has tried it again by itself, and for nothing.
+    pub(crate) agent_has_retried: bool,
 }
 
 /// What is known when a decision is made.
@@ -105,6 +113,8 @@ pub(crate) enum GivenUp {
     Budget,
     /// The last agent may have changed something, and nobody else may go on with that.
     Effects,
+    /// The limit lasts longer than may be waited.
+    Patience,
     /// Nobody is left who could be tried.
     Dry,
 }
@@ -118,12 +128,16 @@ pub(crate) struct State {
     /// Who has had his turn, and may not have another one but by waiting.
     tried: Vec<bool>,
     retries: Vec<u32>,
+    /// Who was tried once more with another login.
+    logged_in_anew: Vec<bool>,
     /// When each one's own limit ends, if it has run into one.
     resets: Vec<Option<Timestamp>>,
     attempts: u32,
     /// The most that any attempt may have done.
     effects: Effects,
     waited: SignedDuration,
+    /// How often that was for a limit of which nobody knows when it ends.
+    guesses: u32,
     /// The one time that an open breaker was passed by.
     has_forced: bool,
 }
@@ -137,10 +151,12 @@ impl State {
             current: 0,
             tried: vec![false; count],
             retries: vec![0; count],
+            logged_in_anew: vec![false; count],
             resets: vec![None; count],
             attempts: 0,
             effects: Effects::None,
             waited: SignedDuration::ZERO,
+            guesses: 0,
             has_forced: false,
         }
     }
@@ -164,11 +180,16 @@ impl State {
         // A limit that is known is answered like one that was met.
         if open(0).is_some_and(|open| open.lasts(now)) && self.policy.on_limit != OnLimit::Failover
         {
-            let reset = self.reset(0, now).filter(|_| self.policy.on_limit == OnLimit::Wait);
+            let reset = self.reset(0, now).unwrap_or_else(|| self.guess(now));
+            let reset = Some(reset).filter(|_| self.policy.on_limit == OnLimit::Wait);
             let wait = reset.and_then(|reset| self.wait_for(0, reset, None, now));
             return match wait {
                 Some(wait) => self.take(wait, now),
-                None => Next::GiveUp { why: GivenUp::Rule, retry_at: self.reset(0, now) },
+                None => {
+                    let waits = self.policy.on_limit == OnLimit::Wait;
+                    let why = if waits { GivenUp::Patience } else { GivenUp::Rule };
+                    Next::GiveUp { why, retry_at: self.reset(0, now) }
+                }
             };
         }
         if let Some(to) = (0..self.chain.len()).find(|n| open(*n).is_none()) {
@@ -188,6 +209,7 @@ impl State {
         self.effects = self.effects.max(ended.effects);
         self.resets[self.current] = ended.resets_at;
         let next = self.decide(ended, is_spent, now);
+        self.logged_in_anew[self.current] |= ended.login_has_changed;
         self.take(next, now)
     }
 
@@ -210,10 +232,9 @@ impl State {
         match self.policy.on_limit {
             OnLimit::Fail if is_limited => return give_up(GivenUp::Rule),
             OnLimit::Wait if is_limited && rule.wait => {
-                let wait = ended
-                    .resets_at
-                    .and_then(|reset| self.wait_for(self.current, reset, Some(ended), now));
-                return wait.unwrap_or_else(|| give_up(GivenUp::Dry));
+                let reset = ended.resets_at.unwrap_or_else(|| self.guess(now));
+                let wait = self.wait_for(self.current, reset, Some(ended), now);
+                return wait.unwrap_or_else(|| give_up(GivenUp::Patience));
             }
             _ => {}
         }
@@ -239,6 +260,16 @@ impl State {
     fn retry(&self, ended: &Ended<'_>, rule: Rule, now: Now<'_>) -> Option<Next> {
         let had = self.retries[self.current];
         let start = self.start(self.current, Some(ended));
+        let is_new_login = ended.failure.kind == FailureKind::Auth
+            && ended.login_has_changed
+            && !self.logged_in_anew[self.current];
+        if is_new_login && start != Start::Handover {
+            return Some(Next::Retry { after: Duration::ZERO, start });
+        }
+        // Rounds of the agent and of the run would multiply.
+        if ended.agent_has_retried && passes(ended.failure.kind) {
+            return None;
+        }
         if had >= rule.retries.min(self.policy.max_retries) || start == Start::Handover {
             return None;
         }
@@ -291,6 +322,12 @@ impl State {
         let resets = (0..self.chain.len()).filter_map(|n| Some((n, self.reset(n, now)?)));
         let (to, reset) = resets.min_by_key(|(_, reset)| *reset)?;
         self.wait_for(to, reset, ended, now)
+    }
+
+    /// When a limit may have ended of which nobody has said when it does: soon at first, and then later and later.
+    fn guess(&self, now: Now<'_>) -> Timestamp {
+        let after = GUESS.saturating_mul(2_u32.saturating_pow(self.guesses.min(16))).min(GUESS_MAX);
+        now.time.checked_add(after).unwrap_or(Timestamp::MAX)
     }
 
     /// When a candidate works again, if its limit is why it does not.
@@ -348,6 +385,7 @@ impl State {
                 self.current = *to;
             }
             Next::Wait { until, to, .. } => {
+                self.guesses += u32::from(self.resets[*to].is_none());
                 self.waited = self.waited.saturating_add(until.duration_since(now.time));
                 self.current = *to;
                 self.retries[*to] = 0;
@@ -358,6 +396,17 @@ impl State {
         self.attempts += 1;
         next
     }
+}
+
+/// What agents try again by themselves.
+fn passes(kind: FailureKind) -> bool {
+    matches!(
+        kind,
+        FailureKind::RateLimited
+            | FailureKind::Overloaded
+            | FailureKind::ServerError
+            | FailureKind::Network
+    )
 }
 
 /// A limit of an account, which ends by itself.

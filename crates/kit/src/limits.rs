@@ -304,6 +304,10 @@ pub const ACCOUNT_SHARE: u32 = 20;
 /// How long a breaker is believed at most: the longest window of any plan is a week.
 pub const BREAKER_EXPIRES: Duration = Duration::from_secs(8 * 24 * 60 * 60);
 
+/// How long others leave an account alone whose login was refused although it has answered within minutes: a login that two
+/// processes renew at once is one that works.
+pub const BREAKER_LOGIN_RACE: Duration = Duration::from_secs(60);
+
 /// How long the one run that tries whether an account works again keeps the others waiting: agents say within
 /// seconds that they are limited, and whoever is at work for longer is not.
 pub const BREAKER_PROBE: Duration = Duration::from_secs(60);

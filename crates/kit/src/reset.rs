@@ -10,40 +10,84 @@ mod clock;
 mod tests;
 pub(crate) mod zone;
 
+use belay_agents::reset_words::{self, Window};
 use belay_agents::spoken_duration;
-use belay_trace::{EvidenceSource, Failure, FailureKind};
+use belay_trace::{Evidence, EvidenceSource, Failure, FailureKind};
 use jiff::fmt::rfc2822;
 use jiff::fmt::temporal::DateTimeParser;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
+use std::time::Duration;
 
 /// No plan has a longer window; what is farther away is a mistake.
 const HORIZON: SignedDuration = SignedDuration::from_hours(400 * 24);
 
-/// Completes what an agent has told of a limit's end, where it gave no point in time itself.
+/// A rate limit that lasts longer is a plan's.
+const RATE_MAX: SignedDuration = SignedDuration::from_mins(5);
+
+/// Completes what an agent has told of a limit's end, where it gave no point in time itself; and a limit that lasts for
+/// long is a usage limit, whatever its provider calls it.
 pub(crate) fn complete(
     failure: &mut Failure,
     now: Timestamp,
     local: impl FnOnce() -> Option<TimeZone>,
 ) {
-    if failure.resets_at.is_some() {
-        failure.reset_source.get_or_insert(EvidenceSource::Field);
-        return;
+    // A number that is no time.
+    failure.resets_at = failure.resets_at.filter(|at| at.duration_since(now) <= HORIZON);
+    match failure.resets_at {
+        Some(_) => {
+            failure.reset_source.get_or_insert(EvidenceSource::Field);
+        }
+        None => {
+            let found = told(failure, now, local);
+            (failure.resets_at, failure.reset_source) = found.unzip();
+        }
     }
-    let hinted = failure.reset_hint.as_deref().and_then(|h| point(h, now, local().as_ref()));
-    let found = hinted.map(|at| (at, EvidenceSource::Text));
-    let found = found.or_else(|| Some((after_a_while(failure, now)?, source_of_wait(failure))));
-    if let Some((at, source)) = found {
-        (failure.resets_at, failure.reset_source) = (Some(at), Some(source));
+    if is_limit(failure.kind)
+        && let Some(window) = window_of(failure)
+    {
+        let window = Evidence {
+            source: EvidenceSource::Text,
+            name: Failure::WINDOW.to_owned(),
+            value: window.to_string(),
+        };
+        failure.evidence.push(window);
     }
+    let lasts = |at: Timestamp| at.duration_since(now) > RATE_MAX;
+    if failure.kind == FailureKind::RateLimited && failure.resets_at.is_some_and(lasts) {
+        failure.kind = FailureKind::UsageLimit;
+    }
+}
+
+/// The window that a limit is about.
+fn window_of(failure: &Failure) -> Option<Window> {
+    let said = failure.evidence.iter().map(|said| said.value.as_str());
+    let said = said.chain([failure.message.as_str()]).collect::<Vec<_>>().join("\n");
+    Window::named_in(&said)
+}
+
+/// When a limit ends by the agent's words, or by the pause that it asks for.
+fn told(
+    failure: &Failure,
+    now: Timestamp,
+    local: impl FnOnce() -> Option<TimeZone>,
+) -> Option<(Timestamp, EvidenceSource)> {
+    let window = window_of(failure).and_then(Window::hours);
+    let hinted = |hint: &str| point(hint, now, local().as_ref(), window);
+    let hinted = failure.reset_hint.as_deref().and_then(hinted);
+    let hinted = hinted.map(|at| (at, EvidenceSource::Text));
+    hinted.or_else(|| Some((after_a_while(failure, now)?, source_of_wait(failure))))
 }
 
 /// A limit that asks for a pause ends with it; other failures that do so may not.
 fn after_a_while(failure: &Failure, now: Timestamp) -> Option<Timestamp> {
-    let is_limit = matches!(failure.kind, FailureKind::RateLimited | FailureKind::UsageLimit);
-    let pause = failure.retry_after_ms.filter(|_| is_limit)?;
+    let pause = failure.retry_after_ms.filter(|_| is_limit(failure.kind))?;
     let pause = SignedDuration::from_millis(i64::try_from(pause).ok()?);
     now.checked_add(pause).ok().filter(|at| is_plausible(*at, now))
+}
+
+fn is_limit(kind: FailureKind) -> bool {
+    matches!(kind, FailureKind::RateLimited | FailureKind::UsageLimit)
 }
 
 fn source_of_wait(failure: &Failure) -> EvidenceSource {
@@ -53,29 +97,36 @@ fn source_of_wait(failure: &Failure) -> EvidenceSource {
 
 /// The point in time that the words name; `None` if they name none, or one that is over.
 ///
-/// The words may be the whole sentence ("You've hit your limit · resets 1:50pm (America/Buenos_Aires)") or what
-/// stands behind "resets" in it. Without a zone of its own a time of day is one of `local`.
-pub(crate) fn point(words: &str, now: Timestamp, local: Option<&TimeZone>) -> Option<Timestamp> {
-    // Newer ICU puts narrow spaces before AM and PM.
-    let words = words.replace(['\u{202f}', '\u{a0}'], " ");
-    let parts = || words.split(['\n', '·', '∙', '|']);
-    let mut said: Vec<&str> = parts().filter_map(behind_lead).collect();
+/// The words may be a whole message ("You've hit your limit · resets 1:50pm (America/Buenos_Aires)") or a driver's hint,
+/// the passages of it. Without a zone of its own a time of day is one of `local`. No limit of a known window ends later
+/// than the window is long.
+pub(crate) fn point(
+    words: &str,
+    now: Timestamp,
+    local: Option<&TimeZone>,
+    window: Option<Duration>,
+) -> Option<Timestamp> {
+    let mut said = reset_words::passages(words);
     if said.is_empty() {
-        // A driver's hint begins behind such words.
-        said.extend(parts().next().map(end_of_sentence));
+        said.extend(words.split('\u{b7}').map(|passage| passage.trim().to_owned()));
     }
     // Of several limits the last one to end is the end.
-    let ends: Option<Vec<Timestamp>> = said.into_iter().map(|s| one_point(s, now, local)).collect();
+    let ends = said.iter().map(|passage| one_point(passage, now, local, window));
+    let ends: Option<Vec<Timestamp>> = ends.collect();
     ends?.into_iter().max()
 }
 
-fn one_point(said: &str, now: Timestamp, local: Option<&TimeZone>) -> Option<Timestamp> {
-    let said = said.trim().trim_end_matches(['.', ',', ';', '!', ' ']);
+fn one_point(
+    said: &str,
+    now: Timestamp,
+    local: Option<&TimeZone>,
+    window: Option<Duration>,
+) -> Option<Timestamp> {
     let at = match spoken_duration(said) {
         Some(length) => now.checked_add(SignedDuration::try_from(length).ok()?).ok()?,
         None => match absolute(said) {
             Some(at) => at,
-            None => clock::point(said, now, local)?,
+            None => clock::point(said, now, local, window)?,
         },
     };
     is_plausible(at, now).then_some(at)
@@ -83,35 +134,6 @@ fn one_point(said: &str, now: Timestamp, local: Option<&TimeZone>) -> Option<Tim
 
 fn is_plausible(at: Timestamp, now: Timestamp) -> bool {
     at >= now && at.duration_since(now) <= HORIZON
-}
-
-/// How sentences about limits come to the point.
-const LEADS: [&str; 7] =
-    ["resets", "reset at", "try again", "retry after", "retry in", "available again", "available"];
-
-/// What stands behind the words that announce a time.
-fn behind_lead(part: &str) -> Option<&str> {
-    let lower = part.to_ascii_lowercase();
-    let behind = LEADS.iter().filter_map(|lead| {
-        let at = lower.find(&format!("{lead} "))?;
-        let begins = !lower[..at].ends_with(|c: char| c.is_ascii_alphanumeric());
-        begins.then_some(at + lead.len() + 1)
-    });
-    let mut rest = part[behind.min()?..].trim_start();
-    for word in ["at ", "on ", "after "] {
-        if rest.get(..word.len()).is_some_and(|begins| begins.eq_ignore_ascii_case(word)) {
-            rest = rest[word.len()..].trim_start();
-        }
-    }
-    Some(end_of_sentence(rest))
-}
-
-/// Cuts off the next sentence: "3pm. Upgrade …".
-fn end_of_sentence(rest: &str) -> &str {
-    let ends = rest.match_indices(". ").map(|(at, _)| at);
-    // "3 p.m. (UTC)" goes on.
-    let mut ends = ends.filter(|at| !rest[..*at].to_ascii_lowercase().ends_with(".m"));
-    ends.next().map_or(rest, |at| &rest[..at])
 }
 
 /// A point in time that needs neither a clock nor a zone: seconds or milliseconds since the epoch, RFC 3339, the

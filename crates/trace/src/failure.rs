@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::fmt;
 
 /// Why an attempt or a run ended without an answer.
@@ -52,9 +53,35 @@ impl Failure {
     }
 }
 
+impl Failure {
+    /// One line for people. Of a limit whose end is known it says which one and until when, and leaves out what the
+    /// provider would like to sell; otherwise it is [`message`](Self::message).
+    pub fn summary(&self) -> Cow<'_, str> {
+        let what = match self.kind {
+            FailureKind::UsageLimit => "usage limit",
+            FailureKind::RateLimited => "rate limit",
+            _ => return (&self.message).into(),
+        };
+        let Some(at) = self.resets_at.filter(|_| self.known_by_others().is_none()) else {
+            return (&self.message).into();
+        };
+        let window = self.evidence.iter().find(|said| said.name == Self::WINDOW);
+        let window = window.map(|said| format!("{} ", said.value)).unwrap_or_default();
+        format!("{window}{what} reached, resets {at:.0}").into()
+    }
+
+    /// The name of the evidence for the window of a limit: `5-hour`, `weekly`.
+    pub const WINDOW: &str = "window";
+
+    /// What another run has found out, if it was one.
+    fn known_by_others(&self) -> Option<&Evidence> {
+        self.evidence.iter().find(|said| said.name == "breaker")
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.kind, self.message)
+        write!(f, "{}: {}", self.kind, self.summary())
     }
 }
 

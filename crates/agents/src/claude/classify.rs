@@ -100,9 +100,10 @@ pub(super) fn is_rejected(limit: &RateLimitInfo) -> bool {
     limit.status.as_deref() == Some("rejected")
 }
 
-/// Claude gives reset times in seconds since the epoch.
-pub(super) fn timestamp(seconds: Option<f64>) -> Option<Timestamp> {
-    let seconds = seconds.filter(|s| s.is_finite() && *s > 0.0)?;
+/// Claude gives reset times in seconds since the epoch; proxies before it also in milliseconds.
+pub(super) fn timestamp(number: Option<f64>) -> Option<Timestamp> {
+    let number = number.filter(|number| number.is_finite() && *number > 0.0)?;
+    let seconds = if number >= 1e12 { number / 1000.0 } else { number };
     #[expect(clippy::cast_possible_truncation, reason = "a time out of range is no time stamp")]
     Timestamp::from_second(seconds as i64).ok()
 }

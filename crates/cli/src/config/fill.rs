@@ -108,6 +108,7 @@ impl Config {
         or(&mut policy.agent_retries, &settings.agent_retries, |retries| retries.0);
         or(&mut policy.on_limit, &settings.on_limit, |answer| *answer);
         or(&mut policy.wait_max, &settings.wait_max, |time| time.0);
+        or(&mut policy.trust_window, &settings.trust_window, |time| time.0);
         or(&mut policy.on_effects, &settings.on_effects, |answer| *answer);
         // The last rule for a kind holds.
         let rules = self.profile.rules.iter().map(|(kind, rule)| (*kind, rule.value));

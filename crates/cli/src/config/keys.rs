@@ -67,6 +67,8 @@ settings! {
         on_limit: OnLimit = "policy.on_limit", Tighter, r#""failover""#, r#""wait""#;
         /// How long to wait for limits to end, in all; without it not at all, or 6h with `on_limit = "wait"`.
         wait_max: Time = "policy.wait_max", Below(r#""0s""#), "", r#""6h""#;
+        /// How long the date at which a limit ends is believed before one run tries whether it came early.
+        trust_window: Time = "policy.trust_window", No("how often a limited account is tried is its owner's to say"), r#""1h""#, r#""30m""#;
         /// What to do when the agent that failed may have changed something.
         on_effects: OnEffects = "policy.on_effects", Tighter, r#""continue""#, r#""stop""#;
         /// How much of your environment the agents see: all but what is held back, or a list (docs/environment.md).

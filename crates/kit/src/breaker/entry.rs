@@ -140,6 +140,8 @@ pub(crate) struct Found {
     pub(crate) kind: FailureKind,
     /// When it is over, if the agent or its provider has said so.
     pub(crate) resets_at: Option<Timestamp>,
+    /// How long that is believed before one run tries whether it is so: accounts are topped up, and windows reset early.
+    pub(crate) trust: Duration,
     pub(crate) agent: String,
     pub(crate) run: String,
     pub(crate) pid: u32,
@@ -257,8 +259,10 @@ impl Entry {
         let resets_at = found.resets_at.filter(|reset| *reset > now);
         // A limit's own word goes before our guess; other failures are at least as long as we know them to be.
         let until = match (resets_at, found.kind) {
-            (Some(reset), FailureKind::UsageLimit) => later(reset, AFTER_RESET),
-            (Some(reset), _) => reset.max(cooled),
+            (Some(reset), FailureKind::UsageLimit) => {
+                later(reset, AFTER_RESET).min(later(now, found.trust))
+            }
+            (Some(reset), _) => reset.max(cooled).min(later(now, found.trust.max(rule.cooldown))),
             (None, _) => cooled,
         };
         let until = until.min(later(now, limits::BREAKER_EXPIRES));

@@ -1,31 +1,47 @@
-//! Which account: a hash over where an agent's login is, what it was changed last, and what takes its place.
+//! Which account: a hash over where an agent's login is, what it says, and what takes its place.
 
 use super::entry::hash;
 use crate::Environment;
-use belay_agents::Account;
+use belay_agents::{Account, AccountPart, Agent};
+use belay_trace::read_regular;
 use std::ffi::OsString;
-use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The account that an agent uses now. A new login is another one, and so is a token that was renewed: to forget
-/// what is known costs one attempt, to hold it against somebody else costs him his work.
+/// what is known costs one attempt, to hold it against somebody else costs him his work. Whatever else changes in the same
+/// files changes nothing.
 ///
 /// `place` is what stands before the agent's own command line: in a container there is another login.
-pub(crate) fn fingerprint(account: &Account, env: &Environment, place: &[OsString]) -> String {
-    let mut parts: Vec<Vec<u8>> = vec![account.part.clone().unwrap_or_default().into_bytes()];
-    parts.extend(place.iter().map(|word| word.as_bytes().to_vec()));
-    let home = home(account, env);
-    parts
-        .push(home.as_deref().map(|home| home.as_os_str().as_bytes().to_vec()).unwrap_or_default());
-    if let Some(home) = home {
-        parts.extend(account.files.iter().map(|file| stamp(&home.join(file)).into_bytes()));
+pub(crate) fn fingerprint(
+    agent: &dyn Agent,
+    account: &Account,
+    env: &Environment,
+    place: &[OsString],
+) -> String {
+    let mut parts = vec![whose(account, env, place).into_bytes()];
+    let mut variables = Vec::new();
+    if let Some(home) = home(account, env) {
+        for file in account.files {
+            let content = read_regular(&home.join(file)).unwrap_or_default();
+            let part = agent.account_part(account, file, &content);
+            let part = part.unwrap_or(AccountPart { content, variables: Vec::new() });
+            parts.push(part.content);
+            variables.extend(part.variables);
+        }
     }
-    for (name, value) in env.of_account(account) {
+    for (name, value) in env.of_account(account, &variables) {
         parts.extend([name.as_bytes().to_vec(), value.as_bytes().to_vec()]);
     }
     hash(parts.iter().map(Vec::as_slice))
+}
+
+/// Whose account it is, whatever login it has now.
+pub(crate) fn whose(account: &Account, env: &Environment, place: &[OsString]) -> String {
+    let home = home(account, env).unwrap_or_default();
+    let part = account.part.clone().unwrap_or_default();
+    let parts = [part.as_bytes(), home.as_os_str().as_bytes()];
+    hash(parts.into_iter().chain(place.iter().map(|word| word.as_bytes())))
 }
 
 /// The folder of the agent's own files.
@@ -39,21 +55,16 @@ pub(crate) fn home(account: &Account, env: &Environment) -> Option<PathBuf> {
     named.or_else(below)
 }
 
-/// What changes when a file is written or replaced.
-fn stamp(file: &Path) -> String {
-    match fs::metadata(file) {
-        Ok(data) => {
-            let (seconds, nanoseconds) = (data.mtime(), data.mtime_nsec());
-            format!("{} {} {seconds}.{nanoseconds} {}", data.dev(), data.ino(), data.size())
-        }
-        Err(_) => "not there".to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use belay_agents::{Agent as _, Claude, Codex};
+    use belay_agents::{Claude, Codex};
+    use std::fs;
+    use std::path::Path;
+
+    fn of(agent: &dyn Agent, env: &Environment, place: &[OsString]) -> String {
+        fingerprint(agent, &agent.account(None), env, place)
+    }
 
     struct Home {
         dir: tempfile::TempDir,
@@ -78,7 +89,7 @@ mod tests {
         }
 
         fn of(&self, home: &Path) -> String {
-            fingerprint(&Claude::new().account(None), &self.env(home), &[])
+            of(&Claude::new(), &self.env(home), &[])
         }
     }
 
@@ -91,13 +102,24 @@ mod tests {
         fs::write(path.join(".claude/history.jsonl"), "words").unwrap();
         assert_eq!(home.of(path), before);
         let login = path.join(".claude/.credentials.json");
-        fs::write(&login, "{}").unwrap();
-        let logged_in = home.of(path);
+        let write = |token: &str, other: &str| {
+            let text =
+                format!(r#"{{"claudeAiOauth":{{"accessToken":"{token}"}},"mcpOAuth":"{other}"}}"#);
+            fs::write(&login, text).unwrap();
+            home.of(path)
+        };
+        let logged_in = write("one", "x");
         assert_ne!(logged_in, before);
-        // Replaced by one of the same size, perhaps within the same tick of the clock.
-        fs::write(path.join("new"), "[]").unwrap();
-        fs::rename(path.join("new"), &login).unwrap();
-        assert_ne!(home.of(path), logged_in);
+        assert_eq!(write("one", "y"), logged_in);
+        assert_ne!(write("two", "y"), logged_in);
+        let settings = path.join(".claude/settings.json");
+        fs::write(&settings, r#"{"model":"opus"}"#).unwrap();
+        assert_eq!(write("one", "y"), home.of(path));
+        let plain = home.of(path);
+        fs::write(&settings, r#"{"model":"haiku"}"#).unwrap();
+        assert_eq!(home.of(path), plain);
+        fs::write(&settings, r#"{"apiKeyHelper":"/bin/key"}"#).unwrap();
+        assert_ne!(home.of(path), plain);
     }
 
     #[test]
@@ -112,18 +134,18 @@ mod tests {
             home.with("ANTHROPIC_BASE_URL", "http://127.0.0.1:1").of(path),
             home.with("CLAUDE_CODE_USE_BEDROCK", "1").of(path),
             home.with("CLAUDE_CONFIG_DIR", "/other").of(path),
-            fingerprint(&Claude::new().account(None), &home.env(path), &["docker".into()]),
-            fingerprint(&Codex::new().account(None), &home.env(path), &[]),
+            of(&Claude::new(), &home.env(path), &["docker".into()]),
+            of(&Codex::new(), &home.env(path), &[]),
         ];
         let mut handed = home.env(path);
-        all.push(fingerprint(&Claude::new().account(None), &handed, &[]));
+        all.push(of(&Claude::new(), &handed, &[]));
         assert_eq!(all.pop(), all.first().cloned());
         handed.pass("MY_PROVIDER_KEY");
-        assert_eq!(fingerprint(&Claude::new().account(None), &handed, &[]), all[0]);
+        assert_eq!(of(&Claude::new(), &handed, &[]), all[0]);
         let vars = [("HOME".into(), path.into()), ("MY_PROVIDER_KEY".into(), "secret".into())];
         let mut handed = Environment::new(vars);
         handed.pass("MY_*");
-        all.push(fingerprint(&Claude::new().account(None), &handed, &[]));
+        all.push(of(&Claude::new(), &handed, &[]));
         // What says nothing of who pays changes nothing.
         assert_eq!(home.with("ANTHROPIC_MODEL", "opus").of(path), all[0]);
         let different: std::collections::BTreeSet<_> = all.iter().collect();

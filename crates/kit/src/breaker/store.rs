@@ -22,6 +22,10 @@ const LOCK_FILE: &str = "lock";
 /// Held by the one run that tries whether it works again.
 const PROBE: &str = "probe";
 
+/// Changed when an account answers, at most once in so long.
+const ANSWERED: &str = "answered";
+const ANSWER_NOTED: Duration = Duration::from_secs(30);
+
 /// How often a lock is tried that somebody else holds.
 const LOOK: Duration = Duration::from_millis(5);
 
@@ -100,9 +104,21 @@ impl Breakers {
         self.write(&entry)
     }
 
-    /// True if there is anything to read of any of them.
-    pub(crate) fn knows(&self, keys: &[Key]) -> bool {
-        keys.iter().any(|key| self.path(&key.stem(), "json").exists())
+    /// Notes that somebody's account has answered just now.
+    pub(crate) fn note_answer(&self, whose: &str) -> io::Result<()> {
+        if self.has_answered(whose, ANSWER_NOTED) {
+            return Ok(());
+        }
+        private_dirs(&self.folder)?;
+        check_owner(&self.folder)?;
+        open_or_make(&self.path(whose, ANSWERED))?.set_modified(SystemTime::now())
+    }
+
+    /// True if somebody's account has answered within this time.
+    pub(crate) fn has_answered(&self, whose: &str, within: Duration) -> bool {
+        let noted =
+            fs::symlink_metadata(self.path(whose, ANSWERED)).and_then(|data| data.modified());
+        noted.ok().and_then(|at| at.elapsed().ok()).is_some_and(|age| age < within)
     }
 
     /// Notes that an attempt has answered that began then. Blocks for a moment if there is something to close.

@@ -6,7 +6,11 @@ use belay_trace::FailureKind;
 use jiff::{SignedDuration, ToSpan as _};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::time::Duration;
 use tempfile::TempDir;
+
+/// Longer than any limit of these tests.
+const TRUST: Duration = Duration::from_secs(30 * 86_400);
 
 /// A state folder and a time.
 struct Stage {
@@ -32,8 +36,14 @@ impl Stage {
 
     fn fail_as(&self, agent: &str, kind: FailureKind, resets_at: Option<Timestamp>) {
         let rule = rule(kind);
-        let found =
-            Found { kind, resets_at, agent: agent.to_owned(), run: "run".to_owned(), pid: 7 };
+        let found = Found {
+            kind,
+            resets_at,
+            trust: TRUST,
+            agent: agent.to_owned(),
+            run: "run".to_owned(),
+            pid: 7,
+        };
         self.breakers.fail(key(agent, rule.scope), &found, rule, self.now).unwrap();
     }
 
@@ -324,6 +334,48 @@ fn what_is_no_file_of_ours_is_not_read() {
 }
 
 #[test]
+fn a_reset_is_doubted_once_an_hour_and_by_one_run() {
+    let mut stage = Stage::new();
+    let reset = Some(stage.now + SignedDuration::from_hours(48));
+    let limit = FailureKind::UsageLimit;
+    let find = |stage: &Stage| {
+        let trust = Duration::from_secs(3600);
+        let agent = "claude-code".to_owned();
+        let found =
+            Found { kind: limit, resets_at: reset, trust, agent, run: "run".to_owned(), pid: 7 };
+        let rule = rule(limit);
+        stage.breakers.fail(key("claude-code", rule.scope), &found, rule, stage.now).unwrap();
+    };
+    find(&stage);
+    for _ in 0..3 {
+        assert_eq!(stage.opened_for(), 3600);
+        let tripped = stage.breakers.tripped(stage.now).unwrap().remove(0);
+        assert_eq!(tripped.resets_at, reset, "who waits believes it");
+        stage.pass(3599);
+        assert_eq!(stage.state(limit), "open");
+        stage.pass(1);
+        let Claim::Probe(probe) = stage.claim(limit) else { panic!("nobody tries") };
+        assert!(matches!(stage.claim(limit), Claim::Taken(_)), "two try");
+        find(&stage);
+        drop(probe);
+    }
+    stage.pass(3600);
+    stage.answered(stage.now);
+    assert_eq!(stage.state(limit), "closed");
+}
+
+#[test]
+fn an_account_that_has_answered_is_known_for_a_while() {
+    let stage = Stage::new();
+    let minutes = Duration::from_secs(300);
+    assert!(!stage.breakers.has_answered("whose", minutes));
+    stage.breakers.note_answer("whose").unwrap();
+    assert!(stage.breakers.has_answered("whose", minutes));
+    assert!(!stage.breakers.has_answered("whose", Duration::ZERO));
+    assert!(!stage.breakers.has_answered("other", minutes));
+}
+
+#[test]
 fn the_store_is_its_owners_alone() {
     let stage = Stage::new();
     stage.fail(FailureKind::UsageLimit);
@@ -335,6 +387,7 @@ fn the_store_is_its_owners_alone() {
     }
     fs::set_permissions(&folder, Permissions::from_mode(0o777)).unwrap();
     let found = Found {
+        trust: TRUST,
         kind: FailureKind::Auth,
         resets_at: None,
         agent: "codex".to_owned(),
@@ -352,6 +405,7 @@ fn nobody_waits_long_for_the_lock() {
     let lock = fs::File::open(stage.dir.path().join(BREAKER_DIR).join("lock")).unwrap();
     lock.lock().unwrap();
     let found = Found {
+        trust: TRUST,
         kind: FailureKind::Auth,
         resets_at: None,
         agent: "codex".to_owned(),

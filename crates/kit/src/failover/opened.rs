@@ -64,7 +64,9 @@ fn a_limit_that_is_known_is_answered_like_one_that_is_met() {
     check(&policy(OnLimit::Fail), limited, "Rule, again in Some(1h)");
     check(&policy(OnLimit::Wait), limited, "wait 1h 10s for 0");
     let long = [open(FailureKind::UsageLimit, HOUR * 20, true), None];
-    check(&policy(OnLimit::Wait), long, "Rule, again in Some(20h)");
+    check(&policy(OnLimit::Wait), long, "Patience, again in Some(20h)");
+    let unknown = [open(FailureKind::UsageLimit, HOUR, false), None];
+    check(&policy(OnLimit::Wait), unknown, "wait 1m 10s for 0");
     let overloaded = [open(FailureKind::Overloaded, HOUR, false), None];
     check(&policy(OnLimit::Fail), overloaded, "begin with 1");
 }

@@ -25,6 +25,10 @@ pub struct Policy {
     /// How long a run may wait for a limit to end, in all.
     #[serde(with = "super::seconds")]
     pub wait_max: Duration,
+    /// How long the date at which a limit ends keeps everybody from trying; then one run tries whether it has ended
+    /// early, and again after as long.
+    #[serde(with = "super::seconds")]
+    pub trust_window: Duration,
     /// What is done when an agent has failed that may have changed something, and another one is next.
     pub on_effects: OnEffects,
     /// Rules in the place of the built-in ones.
@@ -39,6 +43,7 @@ impl Default for Policy {
             max_retries: 2,
             on_limit: OnLimit::Failover,
             wait_max: Duration::ZERO,
+            trust_window: TRUST_WINDOW,
             on_effects: OnEffects::Continue,
             rules: BTreeMap::new(),
         }
@@ -79,6 +84,13 @@ impl Policy {
         self
     }
 
+    /// Says how long a limit's end is believed before one run tries whether it came early; the default is an hour.
+    #[must_use]
+    pub fn trust_window(mut self, trust_window: Duration) -> Self {
+        self.trust_window = trust_window;
+        self
+    }
+
     /// Says what is done when the agent that failed may have changed something.
     #[must_use]
     pub fn on_effects(mut self, on_effects: OnEffects) -> Self {
@@ -113,6 +125,9 @@ impl Policy {
 
 /// The windows of plans reset within five hours; the longer ones are nobody's wait.
 const WAIT_MAX: Duration = Duration::from_secs(6 * 60 * 60);
+
+/// One request an hour tells little to a provider and much to whoever waits.
+const TRUST_WINDOW: Duration = Duration::from_secs(60 * 60);
 
 /// Declares an enum of words that people type.
 macro_rules! words {

@@ -51,7 +51,7 @@ impl Rule {
             FailureKind::OutputLimit => Self::of(1, true, true, false),
             FailureKind::Stalled => Self::of(1, true, true, false),
             FailureKind::Crashed | FailureKind::Protocol | FailureKind::Unknown => {
-                Self::of(1, false, true, false)
+                Self::of(1, true, true, false)
             }
             FailureKind::InvalidRequest
             | FailureKind::NotInstalled

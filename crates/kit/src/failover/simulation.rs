@@ -84,7 +84,14 @@ impl Simulation {
                 None => state.first(now),
                 Some((failure, resets_at)) => {
                     let session = session.as_deref();
-                    let ended = Ended { failure, resets_at: *resets_at, session, effects };
+                    let ended = Ended {
+                        failure,
+                        resets_at: *resets_at,
+                        session,
+                        effects,
+                        login_has_changed: false,
+                        agent_has_retried: false,
+                    };
                     state.next(&ended, is_spent, now)
                 }
             };
@@ -190,7 +197,14 @@ fn each_kind_of_failure_has_its_answer() {
             state.first(now);
             let failure = Failure::new(kind, "it failed");
             let session = Some("session");
-            let ended = Ended { failure: &failure, resets_at: None, session, effects };
+            let ended = Ended {
+                failure: &failure,
+                resets_at: None,
+                session,
+                effects,
+                login_has_changed: false,
+                agent_has_retried: false,
+            };
             words.push(match state.next(&ended, false, now) {
                 Next::Retry { start, .. } => format!("retry {start:?}"),
                 Next::Switch { start, .. } => format!("next agent {start:?}"),

@@ -555,7 +555,7 @@ fn duration(ms: u64) -> String {
 }
 
 /// A time to wait: `2h 5m`, `5m 3s`, `12s`.
-fn count_of_seconds(seconds: u64) -> String {
+pub(crate) fn count_of_seconds(seconds: u64) -> String {
     let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
     match (hours, minutes) {
         (0, 0) => format!("{seconds}s"),

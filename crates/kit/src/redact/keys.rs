@@ -251,6 +251,46 @@ fn before_end(text: &[u8], end: usize, scan: &mut Scan) {
     push(scan, found);
 }
 
+/// How wide the lines of keys are: PEM and PGP, OpenSSH.
+const WIDTHS: [usize; 2] = [64, 70];
+
+/// The largest RSA key that anybody uses has a hundred lines.
+const LINES_MAX: usize = 110;
+
+/// A text that has nothing but lines of a key so far: how the key began may never have been printed (Codex 0.169.0 leaves
+/// out what a command prints before its first event), and its end may come.
+pub(super) fn headless(text: &[u8], scan: &mut Scan) {
+    if scan.tail.is_some() || !scan.found.is_empty() || text.len() > LINES_MAX * 256 {
+        return;
+    }
+    let Some((complete, cut)) = memchr::memrchr(b'\n', text).map(|at| text.split_at(at + 1)) else {
+        return;
+    };
+    let mut hold = None;
+    let mut from = 0;
+    let lines = complete.split_inclusive(|byte| *byte == b'\n');
+    for (n, line) in lines.enumerate() {
+        let content = line.trim_ascii_end();
+        let last = runs(content, 0..content.len()).next_back();
+        let own = last.filter(|run| {
+            run.end == content.len()
+                && WIDTHS.contains(&run.len())
+                && is_of_key(&content[run.clone()])
+        });
+        match own {
+            Some(run) => hold = hold.or(Some(from + run.start)),
+            // The first line may have been cut.
+            None if n == 0 && content.len() < WIDTHS[1] => {}
+            None => return,
+        }
+        from += line.len();
+    }
+    let is_cut = cut.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+/=".contains(byte));
+    if let Some(hold) = hold.filter(|_| is_cut) {
+        scan.open_at(0, hold, Shown::Little, NAME);
+    }
+}
+
 /// True if a key that ends here began before, and has not ended since.
 fn is_begun(text: &[u8]) -> bool {
     let begin = memchr::memmem::rfind(text, b"BEGIN ");

@@ -185,6 +185,7 @@ pub(super) fn scan(text: &[u8]) -> Scan {
         }
     });
     beginning(text, &mut scan);
+    keys::headless(text, &mut scan);
     merge(&mut scan.found);
     scan
 }

@@ -222,6 +222,41 @@ fn the_rest_of_a_secret_is_kept_back_after_any_pause() {
     assert!(shown.is_empty(), "{} of {cuts}: {shown:#?}", shown.len());
 }
 
+#[test]
+fn a_key_without_its_first_line_is_kept_back_line_by_line() {
+    let line_of = |n: usize| {
+        let mut rng = fastrand::Rng::with_seed(n as u64);
+        (0..64).map(|_| rng.alphanumeric()).collect::<String>()
+    };
+    for (frame, pauses) in [("", true), ("", false), ("   7\t", true), ("server.pem:3:", false)] {
+        let mut gate = Gate::new(rules());
+        let mut out = Vec::new();
+        let mut shown = |passed: Option<Vec<Passed>>, own: &str| match passed {
+            None => out.push(own.to_owned()),
+            Some(passed) => out.extend(passed.into_iter().map(line)),
+        };
+        for n in 0..5 {
+            let own = delta(&format!("{frame}{}\n", line_of(n)), 1);
+            shown(gate.push(own.as_bytes()), &own);
+            if pauses {
+                shown(Some(gate.late()), "");
+            }
+        }
+        let end = delta(&format!("{frame}-----END RSA PRIVATE KEY-----\n"), 1);
+        shown(gate.push(end.as_bytes()), &end);
+        shown(Some(gate.finish()), "");
+        let left: Vec<_> =
+            (0..5).filter(|n| out.iter().any(|it| it.contains(&line_of(*n)[..32]))).collect();
+        assert_eq!(left, [0; 0], "{frame}: {out:#?}");
+    }
+    // Other words are no key, whatever follows.
+    let mut gate = Gate::new(rules());
+    assert_eq!(
+        gate.push(delta(&format!("the digest is\nof {}\n", line_of(1)), 1).as_bytes()),
+        None
+    );
+}
+
 fn line(passed: Passed) -> String {
     String::from_utf8(passed.line).unwrap()
 }

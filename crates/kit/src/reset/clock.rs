@@ -6,6 +6,7 @@ use super::zone;
 use jiff::civil::{Date, DateTime, Time, Weekday};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan as _};
+use std::time::Duration;
 
 /// A date without a year is meant to be near.
 const NEAR: SignedDuration = SignedDuration::from_hours(62 * 24);
@@ -30,17 +31,32 @@ enum RelativeDay {
     Tomorrow,
 }
 
+/// When a limit ends that is over by its own words: what is said to be over may take a moment.
+const JUST_OVER: SignedDuration = SignedDuration::from_mins(1);
+
 /// The point in time that the words name.
-pub(super) fn point(words: &str, now: Timestamp, local: Option<&TimeZone>) -> Option<Timestamp> {
+pub(super) fn point(
+    words: &str,
+    now: Timestamp,
+    local: Option<&TimeZone>,
+    window: Option<Duration>,
+) -> Option<Timestamp> {
     let (words, named) = split_zone(words)?;
-    let zone = match &named {
-        Some(zone) => zone,
-        None => local?,
-    };
     let said = Said::read(words)?;
-    let readings = said.times.iter().map(|time| said.instant(*time, now, zone, named.is_some()));
-    let readings: Option<Vec<Timestamp>> = readings.collect();
-    readings?.into_iter().max()
+    let window = window.and_then(|window| SignedDuration::try_from(window).ok());
+    let readings = |zone: &TimeZone| {
+        let instant = |time: &Time| said.instant(*time, now, zone, named.is_some(), window);
+        said.times.iter().map(instant).collect::<Option<Vec<Timestamp>>>()
+    };
+    match &named {
+        Some(zone) => readings(zone)?.into_iter().max(),
+        // A date of digits is as likely the provider's as ours.
+        None if said.date.is_some() => {
+            let zones = [local.cloned(), Some(TimeZone::UTC)];
+            zones.iter().flatten().filter_map(readings).flatten().max()
+        }
+        None => readings(local?)?.into_iter().max(),
+    }
 }
 
 /// Takes the zone off the end; `None` if there is one that nobody knows.
@@ -49,10 +65,15 @@ fn split_zone(words: &str) -> Option<(&str, Option<TimeZone>)> {
         let (rest, name) = rest.rsplit_once('(')?;
         return Some((rest.trim_end(), Some(zone::named(name.trim())?)));
     }
+    let words = words.strip_suffix(" time").or(words.strip_suffix(" Time")).unwrap_or(words);
     let Some((rest, last)) = words.rsplit_once(' ') else { return Some((words, None)) };
-    match zone::named(last) {
-        Some(zone) => Some((rest.trim_end(), Some(zone))),
-        None => Some((words, None)),
+    let Some(zone) = zone::named(last) else { return Some((words, None)) };
+    let rest = rest.trim_end();
+    // Go prints both: "+0000 UTC".
+    let offset = rest.rsplit_once(' ').filter(|(_, word)| word.starts_with(['+', '-']));
+    match offset.and_then(|(rest, word)| Some((rest.trim_end(), zone::named(word)?))) {
+        Some((rest, zone)) => Some((rest, Some(zone))),
+        None => Some((rest, Some(zone))),
     }
 }
 
@@ -75,6 +96,9 @@ impl Said {
         let has_day = has_date || said.day.is_some() || said.weekday.is_some();
         // The midnight of a day is its beginning to some and its end to others.
         let is_clear = !(said.is_midnight && has_day);
+        if said.times.is_empty() && has_day && said.day != Some(RelativeDay::Today) {
+            said.times.push(Time::constant(0, 0, 59, 0));
+        }
         (is_whole && is_one && is_clear && !said.times.is_empty()).then_some(said)
     }
 
@@ -83,7 +107,7 @@ impl Said {
         let word = words[0];
         let next = words.get(1).copied().unwrap_or_default();
         match word {
-            "at" | "on" | "the" => return Some(1),
+            "at" | "on" | "the" | "of" | "next" => return Some(1),
             "today" => return set(&mut self.day, RelativeDay::Today),
             "tomorrow" => return set(&mut self.day, RelativeDay::Tomorrow),
             "noon" => return self.set_times(vec![Time::constant(12, 0, 59, 0)]),
@@ -141,6 +165,7 @@ impl Said {
         now: Timestamp,
         zone: &TimeZone,
         is_zone_named: bool,
+        window: Option<SignedDuration>,
     ) -> Option<Timestamp> {
         let today = zone.to_datetime(now).date();
         let on = |date: Date| later(date.to_datetime(time), zone).filter(|at| *at >= now);
@@ -166,6 +191,9 @@ impl Said {
             }
             None => {}
         }
+        if let Some(window) = window.filter(|_| self.weekday.is_none()) {
+            return within(window, time, today, now, zone);
+        }
         let days = (0..=8).filter_map(|n: i64| today.checked_add(n.days()).ok());
         let mut at = days.filter(fits).filter_map(on);
         let first = at.next()?;
@@ -174,6 +202,26 @@ impl Said {
         let second = at.next().filter(|at| *at <= tomorrow);
         Some(second.filter(|_| is_zone_named && self.weekday.is_none()).unwrap_or(first))
     }
+}
+
+/// A time of day at which a window of this length ends. One that the window cannot reach has just passed: a message that
+/// was slow, a clock that is ahead.
+fn within(
+    window: SignedDuration,
+    time: Time,
+    today: Date,
+    now: Timestamp,
+    zone: &TimeZone,
+) -> Option<Timestamp> {
+    let days = (-1..=1).filter_map(|n: i64| today.checked_add(n.days()).ok());
+    let ends: Vec<_> = days.filter_map(|date| later(date.to_datetime(time), zone)).collect();
+    let last = now.checked_add(window).ok()?.checked_add(SignedDuration::from_mins(1)).ok()?;
+    let reached = ends.iter().filter(|at| **at >= now && **at <= last).max().copied();
+    let over = || {
+        let passed = ends.iter().filter(|at| **at < now).max()?;
+        (now.duration_since(*passed) <= window).then(|| now.checked_add(JUST_OVER).ok()).flatten()
+    };
+    reached.or_else(over)
 }
 
 /// Of an hour that comes twice the second; of one that is left out, what the clock shows instead.

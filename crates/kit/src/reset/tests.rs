@@ -5,6 +5,7 @@ use belay_trace::{EvidenceSource, Failure, FailureKind};
 use fastrand::Rng;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, Zoned};
+use std::time::Duration;
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
@@ -20,13 +21,13 @@ const NOW: &str = "2026-11-21T08:53:25Z";
 /// What the words come to for somebody in Berlin.
 #[track_caller]
 fn check(words: &str, want: &str) {
-    let found = point(words, at(NOW), Some(&tz("Europe/Berlin")));
+    let found = point(words, at(NOW), Some(&tz("Europe/Berlin")), None);
     assert_eq!(found.map(|at| at.to_string()).as_deref(), Some(want), "{words}");
 }
 
 #[track_caller]
 fn unknown(words: &str) {
-    assert_eq!(point(words, at(NOW), Some(&tz("Europe/Berlin"))), None, "{words}");
+    assert_eq!(point(words, at(NOW), Some(&tz("Europe/Berlin")), None), None, "{words}");
 }
 
 #[test]
@@ -55,8 +56,8 @@ fn a_day_may_be_named_in_many_ways() {
     check("today at 3pm (UTC)", "2026-11-21T15:00:59Z");
     check("Monday at 9am (UTC)", "2026-11-23T09:00:59Z");
     check("Tue, Nov 24, 3pm (UTC)", "2026-11-24T15:00:59Z");
-    check("2026-11-24 15:00", "2026-11-24T14:00:59Z");
-    check("2026-11-24T15:00", "2026-11-24T14:00:59Z");
+    check("2026-11-24 15:00", "2026-11-24T15:00:59Z");
+    check("2026-11-24T15:00", "2026-11-24T15:00:59Z");
 }
 
 #[test]
@@ -73,6 +74,183 @@ fn whole_sentences_are_read_from_where_they_come_to_the_point() {
     check("resets in 3 hours", "2026-11-21T11:54:24Z");
     check("in 3 hours", "2026-11-21T11:54:24Z");
     check("resets at 3pm (UTC). Upgrade to Max for more.", "2026-11-21T15:00:59Z");
+}
+
+/// What providers and agents write, as it stands in public reports and their own source, and what it comes to.
+const SAID: &[(&str, &str)] = &[
+    // Claude Code.
+    ("Claude AI usage limit reached|1795258405", "2026-11-21T10:53:25Z"),
+    (
+        "Claude usage limit reached. Your limit will reset at 3pm (Europe/Berlin).",
+        "2026-11-21T14:00:59Z",
+    ),
+    ("Claude Max usage limit reached. Your limit will reset at 12am.", "2026-11-21T23:00:59Z"),
+    ("You've hit your limit · resets 1:50pm (America/Buenos_Aires)", "2026-11-21T16:50:59Z"),
+    ("You've hit your weekly limit · resets Nov 24, 3pm (UTC)", "2026-11-24T15:00:59Z"),
+    ("You've hit your Opus limit · resets Monday at 9am (UTC)", "2026-11-23T09:00:59Z"),
+    ("5-hour limit reached \u{2219} resets 3pm", "2026-11-21T14:00:59Z"),
+    ("Weekly limit reached ∙ resets Nov 25 at 5am", "2026-11-25T04:00:59Z"),
+    ("limit reached · resets tomorrow at 9am (UTC) · /upgrade to Max", "2026-11-22T09:00:59Z"),
+    (
+        "You have reached your specified API usage limits. You will regain access on 2026-12-01 at 00:00 UTC.",
+        "2026-12-01T00:00:59Z",
+    ),
+    ("You will regain access on 2026-12-01.", "2026-12-01T00:00:59Z"),
+    (
+        "Your organization's limit was reached; access will be restored on 2026-12-01 at 00:00 UTC",
+        "2026-12-01T00:00:59Z",
+    ),
+    ("Session limit reached. Resets in 2h 15m.", "2026-11-21T11:09:24Z"),
+    ("Usage limit reached (resets 11:30 PM UTC)", "2026-11-21T23:30:59Z"),
+    ("Usage limit reached. Try again after 3pm.", "2026-11-21T14:00:59Z"),
+    // Codex and OpenAI.
+    (
+        "You've hit your usage limit. Upgrade to Pro or try again at 10:30 AM.",
+        "2026-11-21T09:30:59Z",
+    ),
+    (
+        "You've hit your usage limit. Try again in 4 days 3 hours 12 minutes.",
+        "2026-11-25T12:06:24Z",
+    ),
+    ("Purchase more credits or try again at Nov 24th, 2026 3:15 PM.", "2026-11-24T14:15:59Z"),
+    ("You've hit your usage limit. Try again in less than a minute.", "2026-11-21T08:54:25Z"),
+    (
+        "Rate limit reached for gpt-6. Please try again in 1.2s. Visit the site to learn more.",
+        "2026-11-21T08:53:26.2Z",
+    ),
+    ("Rate limit reached. Please try again in 6m0s.", "2026-11-21T08:59:25Z"),
+    ("Rate limit reached. Please try again in 1h12m3.5s.", "2026-11-21T10:05:28.5Z"),
+    ("Rate limit reached. Please try again in 350ms.", "2026-11-21T08:53:25.35Z"),
+    ("Usage limit resets in 3 days", "2026-11-24T08:54:24Z"),
+    ("Your quota resets at 2026-11-24T15:00:00Z", "2026-11-24T15:00:00Z"),
+    ("limit exceeded, resets_at: 1795258405", "2026-11-21T10:53:25Z"),
+    // Gemini and Google.
+    (
+        "You have exhausted your capacity on this model. Your quota will reset after 15h57m40s.",
+        "2026-11-22T00:51:05Z",
+    ),
+    ("Quota exceeded. Please retry in 34.074824224s.", "2026-11-21T08:53:59.074825Z"),
+    ("Please retry in 20s", "2026-11-21T08:53:45Z"),
+    ("{\"retryDelay\": \"34s\"}", "2026-11-21T08:53:59Z"),
+    ("Daily quota reached. Resets at midnight Pacific Time.", "2026-11-22T08:00:59Z"),
+    ("Your daily limit resets at 12:00 AM PT", "2026-11-22T08:00:59Z"),
+    ("Quota will reset at 2026-11-22T07:00:00Z.", "2026-11-22T07:00:00Z"),
+    ("Access resets at 5:29 PM.", "2026-11-21T16:29:59Z"),
+    // Z.ai, Kimi, MiniMax, Qwen.
+    (
+        "Weekly/Monthly Limit Exhausted. Your limit will reset at 2026-12-04 00:56:38",
+        "2026-12-04T00:56:38Z",
+    ),
+    (
+        "Usage limit reached for 5 hour. Your limit will reset at 2026-11-21 12:00:00",
+        "2026-11-21T12:00:00Z",
+    ),
+    ("Your limit will reset in 3 hours.", "2026-11-21T11:54:24Z"),
+    ("Your account reached its limit, please try again after 1 seconds", "2026-11-21T08:53:26Z"),
+    (
+        "You've reached your quota for this billing cycle. It will be refreshed on 2026-12-01.",
+        "2026-12-01T00:00:59Z",
+    ),
+    (
+        "usage limit exceeded, 5-hour usage limit reached for Token Plan, resets at 2026-11-21T13:00:00+00:00",
+        "2026-11-21T13:00:00Z",
+    ),
+    (
+        "Free allocated quota exceeded. Quota renews on Dec 1, 2026 at 00:00 UTC",
+        "2026-12-01T00:00:59Z",
+    ),
+    // Copilot and GitHub.
+    ("You've hit your weekly rate limit. Please try again in 58 hours.", "2026-11-23T18:54:24Z"),
+    (
+        "You have exceeded your premium request allowance. Your allowance resets on December 1, 2026 at 12:00 AM UTC.",
+        "2026-12-01T00:00:59Z",
+    ),
+    (
+        "Sorry, you have been rate-limited. Please wait 42 minutes before trying again.",
+        "2026-11-21T09:36:24Z",
+    ),
+    ("Please wait a moment and try again in 2h39m52s", "2026-11-21T11:33:17Z"),
+    ("Limit will reset Nov 30", "2026-11-29T23:00:59Z"),
+    ("You have reached your session limit. Please wait until 3:00 PM UTC", "2026-11-21T15:00:59Z"),
+    // OpenRouter, Groq, Mistral, xAI, DeepSeek, proxies.
+    ("Rate limit exceeded: free-models-per-day. Resets at 1795305600000", "2026-11-22T00:00:00Z"),
+    (
+        "Rate limit reached on tokens per day. Please try again in 7m12.5s. Need more tokens?",
+        "2026-11-21T09:00:37.5Z",
+    ),
+    ("Too many requests; retry after 30 seconds", "2026-11-21T08:53:55Z"),
+    ("Too many requests. Retry after: 120 seconds", "2026-11-21T08:55:25Z"),
+    ("Rate limited. Retrying after 5 minutes", "2026-11-21T08:59:24Z"),
+    ("quota will be replenished in 90 minutes", "2026-11-21T10:24:24Z"),
+    ("Your credits renew on 1 December 2026 at 00:00 UTC", "2026-12-01T00:00:59Z"),
+    ("Your credits refresh tomorrow at 8am (UTC)", "2026-11-22T08:00:59Z"),
+    ("Blocked until 2026-11-22 10:00:00 +0000 UTC", "2026-11-22T10:00:00Z"),
+    ("Cooling down until 2026-11-21T10:00:00Z", "2026-11-21T10:00:00Z"),
+    ("Service resumes at 14:00 UTC", "2026-11-21T14:00:59Z"),
+    ("Model available again at 14:00 UTC", "2026-11-21T14:00:59Z"),
+    ("The model will be available again in 10 minutes", "2026-11-21T09:04:24Z"),
+    ("Access will be available on Nov 24 at 3 PM UTC", "2026-11-24T15:00:59Z"),
+    ("Come back at 6pm (UTC)", "2026-11-21T18:00:59Z"),
+    ("Come back in about 3 hours", "2026-11-21T12:53:25Z"),
+    ("Key limit exceeded (daily limit). It resets at 00:00 UTC", "2026-11-22T00:00:59Z"),
+    ("Budget exceeded. Budget reset at: 2026-12-01 00:00:00+00:00", "2026-12-01T00:00:00Z"),
+    ("No deployments available. Try again in 60 seconds", "2026-11-21T08:54:25Z"),
+    // Times of day and days in other forms.
+    ("resets 3 p.m. (UTC)", "2026-11-21T15:00:59Z"),
+    ("resets 15:00", "2026-11-21T14:00:59Z"),
+    ("resets at 15:00:30 UTC+2", "2026-11-21T13:00:30Z"),
+    ("resets at 3pm EST", "2026-11-21T20:00:59Z"),
+    ("resets at 9am PST", "2026-11-21T17:00:59Z"),
+    ("resets at 18:00 CET", "2026-11-21T17:00:59Z"),
+    ("resets noon (UTC)", "2026-11-21T12:00:59Z"),
+    ("resets tomorrow", "2026-11-21T23:00:59Z"),
+    ("resets on Monday", "2026-11-22T23:00:59Z"),
+    ("resets next Monday at 9:00 AM UTC", "2026-11-23T09:00:59Z"),
+    ("resets Tue, Nov 24, 3pm (UTC)", "2026-11-24T15:00:59Z"),
+    ("resets on the 24th of November at 3pm (UTC)", "2026-11-24T15:00:59Z"),
+    ("resets Sat, 21 Nov 2026 09:13:34 GMT", "2026-11-21T09:13:34Z"),
+    ("resets at 3pm (in 5 hours)", "2026-11-21T14:00:59Z"),
+    ("resets in 02:15:00", "2026-11-21T11:08:25Z"),
+    ("resets in 1 day, 3 hours and 12 minutes", "2026-11-22T12:06:24Z"),
+    ("resets in an hour", "2026-11-21T09:54:24Z"),
+    ("resets 2 hours from now", "2026-11-21T10:54:24Z"),
+    ("resets in ~42 min or upgrade to Pro", "2026-11-21T09:36:24Z"),
+    ("resets at 3pm (UTC) \u{2014} upgrade to continue", "2026-11-21T15:00:59Z"),
+];
+
+#[test]
+fn what_providers_say_is_read_rightly() {
+    assert!(SAID.len() >= 80, "{}", SAID.len());
+    let mut wrong = Vec::new();
+    for (words, want) in SAID {
+        let found = point(words, at(NOW), Some(&tz("Europe/Berlin")), None);
+        let found = found.map(|at| at.to_string()).unwrap_or_default();
+        if found != *want {
+            wrong.push(format!("{words}: {found:?}, not {want:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {}: {wrong:#?}", wrong.len(), SAID.len());
+}
+
+#[test]
+fn a_time_that_has_just_passed_is_now_where_the_window_cannot_reach_the_next_one() {
+    let window = Some(Duration::from_secs(5 * 3600));
+    let check = |words: &str, want: &str| {
+        let found = point(words, at(NOW), Some(&tz("Europe/Berlin")), window);
+        assert_eq!(found.map(|at| at.to_string()).as_deref(), Some(want), "{words}");
+    };
+    // It is 9:53 in Berlin and 8:53 in London.
+    let over = "2026-11-21T08:54:25Z";
+    check("resets 9:50am (Europe/Berlin)", over);
+    check("resets 9:41am", over);
+    check("resets 5am", over);
+    check("resets 8:53am (UTC)", "2026-11-21T08:53:59Z");
+    check("resets 2pm", "2026-11-21T13:00:59Z");
+    check("resets 10:30 AM", "2026-11-21T09:30:59Z");
+    // Nobody knows what that means.
+    assert_eq!(point("resets 8pm", at(NOW), Some(&tz("Europe/Berlin")), window), None);
+    // A day that is named counts.
+    check("resets Nov 24, 3pm (UTC)", "2026-11-24T15:00:59Z");
 }
 
 #[test]
@@ -112,11 +290,7 @@ fn what_is_over_or_is_no_time_is_unknown() {
         "25:00",
         "3:7pm",
         "3pm (Mars/Olympus)",
-        "3pm (EST)",
-        "3pm PST",
         "3pm or so",
-        "Nov 24",
-        "2026-11-24",
         "Nov 31, 3pm",
         "Nov 20, 3pm",
         "Nov 20, 2026, 3pm",
@@ -140,7 +314,7 @@ fn what_is_over_or_is_no_time_is_unknown() {
     ] {
         unknown(words);
     }
-    assert_eq!(point("3pm", at(NOW), None), None, "nobody knows the zone");
+    assert_eq!(point("3pm", at(NOW), None, None), None, "nobody knows the zone");
 }
 
 #[test]
@@ -148,19 +322,22 @@ fn hours_that_come_twice_or_never_are_the_later_reading() {
     let berlin = tz("Europe/Berlin");
     // On 2026-10-25 the clock goes from 3:00 back to 2:00.
     let now = at("2026-10-24T22:00:00Z");
-    assert_eq!(point("2:30 AM", now, Some(&berlin)), Some(at("2026-10-25T01:30:59Z")));
+    assert_eq!(point("2:30 AM", now, Some(&berlin), None), Some(at("2026-10-25T01:30:59Z")));
     let between = at("2026-10-25T00:45:00Z");
-    assert_eq!(point("2:30 AM", between, Some(&berlin)), Some(at("2026-10-25T01:30:59Z")));
+    assert_eq!(point("2:30 AM", between, Some(&berlin), None), Some(at("2026-10-25T01:30:59Z")));
     // On 2027-03-28 it goes from 2:00 to 3:00.
     let now = at("2027-03-27T23:00:00Z");
-    assert_eq!(point("2:30 AM", now, Some(&berlin)), Some(at("2027-03-28T01:30:59Z")));
+    assert_eq!(point("2:30 AM", now, Some(&berlin), None), Some(at("2027-03-28T01:30:59Z")));
 }
 
 #[test]
 fn the_minute_that_it_is_may_be_meant_for_tomorrow_by_who_names_no_day_for_24_hours() {
     let now = at("2026-11-21T10:30:20Z");
-    assert_eq!(point("10:30am (UTC)", now, None), Some(at("2026-11-22T10:30:59Z")));
-    assert_eq!(point("10:30 AM", now, Some(&TimeZone::UTC)), Some(at("2026-11-21T10:30:59Z")));
+    assert_eq!(point("10:30am (UTC)", now, None, None), Some(at("2026-11-22T10:30:59Z")));
+    assert_eq!(
+        point("10:30 AM", now, Some(&TimeZone::UTC), None),
+        Some(at("2026-11-21T10:30:59Z"))
+    );
 }
 
 #[test]
@@ -204,6 +381,29 @@ fn a_failure_is_completed_with_what_it_lacks_and_no_more() {
     let odd = Failure { reset_hint: Some("soon".into()), ..new(FailureKind::UsageLimit) };
     assert_eq!(done(odd), (None, None));
     assert_eq!(done(new(FailureKind::UsageLimit)), (None, None));
+}
+
+#[test]
+fn a_rate_limit_that_lasts_is_a_usage_limit_and_an_absurd_time_is_none() {
+    let done = |mut failure: Failure| {
+        complete(&mut failure, at(NOW), || Some(tz("Europe/Berlin")));
+        (failure.kind, failure.resets_at.map(|at| at.to_string()))
+    };
+    let (rate, limit) = (FailureKind::RateLimited, FailureKind::UsageLimit);
+    let paused = |ms| Failure { retry_after_ms: Some(ms), ..Failure::new(rate, "words") };
+    assert_eq!(done(paused(300_000)), (rate, Some("2026-11-21T08:58:25Z".to_owned())));
+    assert_eq!(done(paused(301_000)), (limit, Some("2026-11-21T08:58:26Z".to_owned())));
+    let hinted =
+        |hint: &str| Failure { reset_hint: Some(hint.to_owned()), ..Failure::new(rate, "words") };
+    let told = Some("2026-12-04T00:56:38Z".to_owned());
+    assert_eq!(done(hinted("2026-12-04 00:56:38")), (limit, told));
+    assert_eq!(done(hinted("soon")), (rate, None));
+    let absurd = Timestamp::from_second(99_999_999_999).unwrap();
+    let typed = Failure { resets_at: Some(absurd), ..hinted("3pm") };
+    assert_eq!(done(typed), (limit, Some("2026-11-21T14:00:59Z".to_owned())));
+    let session =
+        Failure { message: "You've hit your session limit".to_owned(), ..hinted("9:41am") };
+    assert_eq!(done(session), (rate, Some("2026-11-21T08:54:25Z".to_owned())));
 }
 
 /// How an agent tells a limit's end.
@@ -360,7 +560,8 @@ fn a_thousand_ends_are_told_and_each_is_right_or_later_if_the_words_mean_two() {
         let end = now + SignedDuration::from_secs(dice.i64(1..longest));
         let words = style.tell(end, now, &zone);
         let case = format!("{words:?} at {} for {end}", now.to_zoned(zone.clone()));
-        let found = point(&words, now, Some(&zone)).unwrap_or_else(|| panic!("unknown: {case}"));
+        let found =
+            point(&words, now, Some(&zone), None).unwrap_or_else(|| panic!("unknown: {case}"));
         let off = found.duration_since(end).as_secs();
         assert!(off >= 0, "{off} s early: {case}");
         let latest = others(style, end, now, &zone).into_iter().max();
@@ -409,7 +610,7 @@ fn a_thousand_ends_that_are_over_or_broken_are_unknown() {
                 format!("try again at {}", parts.join(" "))
             }
         };
-        assert_eq!(point(&words, now, Some(&zone)), None, "{words} at {now}");
+        assert_eq!(point(&words, now, Some(&zone), None), None, "{words} at {now}");
     }
 }
 
@@ -450,7 +651,7 @@ fn no_words_make_it_panic() {
     let mut dice = Rng::with_seed(13);
     for _ in 0..100_000 {
         let words: String = (0..dice.usize(..9)).map(|_| dice.choice(pieces).unwrap()).collect();
-        let found = point(&words, at(NOW), Some(&tz("Europe/Berlin")));
+        let found = point(&words, at(NOW), Some(&tz("Europe/Berlin")), None);
         assert!(found.is_none_or(|found| found >= at(NOW)), "{words}");
     }
 }

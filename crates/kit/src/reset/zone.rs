@@ -12,14 +12,40 @@ pub(super) fn database() -> &'static TimeZoneDatabase {
     BUNDLED.get_or_init(TimeZoneDatabase::bundled)
 }
 
-/// The zone with this name in an agent's words. Only names that mean one thing: `UTC`, `UTC+2`,
-/// `America/New_York`. Short ones like `IST` or `EST` mean several, or not what they say in summer.
+/// Short names, and what they mean to whoever says them latest in the day: `EST` is also said in summer, and elsewhere.
+/// `IST` means three zones that are hours apart, and is not here.
+const SHORT: &[(&str, &str)] = &[
+    ("pst", "Etc/GMT+8"),
+    ("mst", "Etc/GMT+7"),
+    ("cst", "Etc/GMT+6"),
+    ("est", "Etc/GMT+5"),
+    ("pdt", "America/Los_Angeles"),
+    ("pt", "America/Los_Angeles"),
+    ("pacific", "America/Los_Angeles"),
+    ("mdt", "America/Denver"),
+    ("cdt", "America/Chicago"),
+    ("ct", "America/Chicago"),
+    ("edt", "America/New_York"),
+    ("et", "America/New_York"),
+    ("eastern", "America/New_York"),
+    ("cet", "Etc/GMT-1"),
+    ("cest", "Europe/Berlin"),
+    ("bst", "Europe/London"),
+    ("jst", "Asia/Tokyo"),
+    ("kst", "Asia/Seoul"),
+    ("sgt", "Asia/Singapore"),
+];
+
+/// The zone with this name in an agent's words: `UTC`, `UTC+2`, `America/New_York`, `PST`.
 pub(super) fn named(name: &str) -> Option<TimeZone> {
     if name.contains('/') {
         return database().get(name).ok();
     }
     if name.eq_ignore_ascii_case("z") {
         return Some(TimeZone::UTC);
+    }
+    if let Some((_, zone)) = SHORT.iter().find(|(short, _)| name.eq_ignore_ascii_case(short)) {
+        return database().get(zone).ok();
     }
     let (head, rest) = name.split_at_checked(3)?;
     if head.eq_ignore_ascii_case("utc") || head.eq_ignore_ascii_case("gmt") {

@@ -5,11 +5,11 @@ use super::{Caller, Runner};
 use crate::aside;
 use crate::breaker::{
     Breakers, Claim, Consequence, Found, Key, Probe, Scope, State, Tripped, consequence,
-    fingerprint,
+    fingerprint, whose,
 };
 use crate::failover::{GivenUp, Next, Now, Open, State as Decider};
 use crate::{Client, Environment, limits};
-use belay_agents::{Account, RunRequest};
+use belay_agents::{Account, Agent, RunRequest};
 use belay_trace::{Event, EvidenceSource, Failure, FailureKind, Level, Waiting};
 use jiff::Timestamp;
 use std::ffi::OsString;
@@ -23,6 +23,9 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// How long another run has to say that it is the one that tries, once it is.
 const SETTLE: Duration = Duration::from_millis(20);
 
+/// An account that has answered within this time has a login that works.
+const LATELY: Duration = Duration::from_secs(5 * 60);
+
 /// The breakers of one run. Without a state folder there are none, and all are closed.
 #[derive(Debug)]
 pub(super) struct Watch {
@@ -33,6 +36,8 @@ pub(super) struct Watch {
     told: Vec<bool>,
     /// The right to try that the current attempt has.
     probes: Vec<Probe>,
+    /// How long a limit's end is believed.
+    trust: Duration,
     /// The account with which it was begun, and when.
     account: String,
     began: Timestamp,
@@ -41,7 +46,7 @@ pub(super) struct Watch {
 /// One candidate, as far as it meets breakers.
 #[derive(Debug)]
 struct Candidate {
-    agent: String,
+    agent: Arc<dyn Agent>,
     model: String,
     account: Account,
     env: Arc<Environment>,
@@ -51,7 +56,11 @@ struct Candidate {
 
 impl Candidate {
     fn fingerprint(&self) -> String {
-        fingerprint(&self.account, &self.env, &self.place)
+        fingerprint(&*self.agent, &self.account, &self.env, &self.place)
+    }
+
+    fn whose(&self) -> String {
+        whose(&self.account, &self.env, &self.place)
     }
 }
 
@@ -71,7 +80,7 @@ impl Watch {
             let program = turn.program.filter(|_| !turn.leading_args.is_empty());
             let place = program.map(OsString::from).into_iter().chain(turn.leading_args);
             Candidate {
-                agent: agent.name().to_owned(),
+                agent: agent.clone(),
                 model: model.unwrap_or_default().to_owned(),
                 account: agent.account(model),
                 env: turn.env,
@@ -85,6 +94,7 @@ impl Watch {
             candidates,
             run_id: run_id.to_owned(),
             probes: Vec::new(),
+            trust: client.policy.trust_window,
             account: String::new(),
             began: Timestamp::MIN,
         }
@@ -97,7 +107,8 @@ impl Watch {
         };
         let now = Timestamp::now();
         let shut = self.candidates.iter().map(|candidate| {
-            let keys = Key::all(&candidate.agent, &candidate.fingerprint(), &candidate.model);
+            let account = candidate.fingerprint();
+            let keys = Key::all(candidate.agent.name(), &account, &candidate.model);
             let open = keys.iter().filter_map(|key| match breakers.look(key, now) {
                 State::Open(tripped) => Some(tripped),
                 State::Due(_) | State::Closed => None,
@@ -117,7 +128,7 @@ impl Watch {
             return Ok(());
         };
         let mut probes = Vec::new();
-        for key in Key::all(&candidate.agent, &self.account, &candidate.model) {
+        for key in Key::all(candidate.agent.name(), &self.account, &candidate.model) {
             let mut claim = breakers.claim(&key, Timestamp::now());
             if matches!(claim, Claim::Stale) {
                 tokio::time::sleep(SETTLE).await;
@@ -140,6 +151,11 @@ impl Watch {
         (self.account, self.began) = (self.candidates[n].fingerprint(), Timestamp::now());
     }
 
+    /// True if the login has changed since the attempt began: another process has renewed it, or somebody has logged in.
+    pub(super) fn login_has_changed(&self, n: usize) -> bool {
+        self.candidates[n].fingerprint() != self.account
+    }
+
     /// Notes how an attempt has ended, for the others.
     pub(super) async fn note(&mut self, n: usize, failure: Option<&Failure>) {
         let probes = std::mem::take(&mut self.probes);
@@ -153,23 +169,33 @@ impl Watch {
             Some(failure) if failure.kind == FailureKind::Auth => self.account.clone(),
             _ => candidate.fingerprint(),
         };
-        let (agent, model) = (candidate.agent.clone(), candidate.model.clone());
+        let (agent, model) = (candidate.agent.name().to_owned(), candidate.model.clone());
         let (began, now) = (self.began, Timestamp::now());
         let note: Box<dyn FnOnce() -> std::io::Result<()> + Send> = match (means, failure) {
             (Consequence::Works, _) => {
-                let keys = Key::all(&agent, &account, &model);
-                if !breakers.knows(&keys) {
-                    return;
-                }
-                Box::new(move || breakers.answered(&keys, began))
+                let (keys, whose) = (Key::all(&agent, &account, &model), candidate.whose());
+                let is_answer = failure.is_none();
+                Box::new(move || {
+                    if is_answer {
+                        breakers.note_answer(&whose)?;
+                    }
+                    breakers.answered(&keys, began)
+                })
             }
-            (Consequence::Opens(rule), Some(failure)) => {
+            (Consequence::Opens(mut rule), Some(failure)) => {
+                // Two processes renew one login, and the loser is told that it has ended.
+                if failure.kind == FailureKind::Auth
+                    && breakers.has_answered(&candidate.whose(), LATELY)
+                {
+                    rule.cooldown = limits::BREAKER_LOGIN_RACE;
+                }
                 let is_of_model = failure.kind == FailureKind::UsageLimit
                     && candidate.account.is_of_model(failure);
                 let scope = if is_of_model { Scope::Model } else { rule.scope };
                 let found = Found {
                     kind: failure.kind,
                     resets_at: told(failure, now),
+                    trust: self.trust,
                     agent: agent.clone(),
                     run: self.run_id.clone(),
                     pid: std::process::id(),

@@ -24,6 +24,9 @@ use tokio::time::{Instant, timeout};
 /// How long the configuration of agents may take to be read; their files may be on a disk that hangs.
 const CONFIG_TIME_MAX: Duration = Duration::from_secs(5);
 
+/// No request to a model that fails takes so long when it is made once (Gemini and Qwen say nothing of their retries).
+const SILENT_RETRIES: Duration = Duration::from_secs(20);
+
 /// The chain of one run.
 pub(super) struct Chain {
     /// The caller's client, whose turns the candidates take.
@@ -46,6 +49,9 @@ pub(super) struct Chain {
     changes: Option<handover::Changes>,
     /// The context window of the current attempt's model, if its agent tells it.
     window: Option<u64>,
+    /// What the agent has tried again by itself since it got on last, and when that was.
+    own_retries: u32,
+    got_on: Instant,
     /// When a limit ends that stopped the run.
     pub(super) retry_at: Option<Timestamp>,
 }
@@ -76,6 +82,8 @@ impl Chain {
             base: handover::Base::default(),
             changes: None,
             window: None,
+            own_retries: 0,
+            got_on: Instant::now(),
             retry_at: None,
         }
     }
@@ -137,7 +145,21 @@ impl Chain {
         if let Event::Context(Context { window_tokens: Some(window), .. }) = event {
             self.window = Some(*window);
         }
+        match event {
+            Event::Retry(retry) if retry.failure.is_none() => self.own_retries += 1,
+            Event::Text(_)
+            | Event::Reasoning(_)
+            | Event::ToolCall(_)
+            | Event::ToolResult(_)
+            | Event::Usage(_) => (self.own_retries, self.got_on) = (0, Instant::now()),
+            _ => {}
+        }
         self.work.see(event);
+    }
+
+    /// True if the agent has tried again by itself what has failed. Some do so in silence.
+    fn agent_has_retried(&self) -> bool {
+        self.own_retries > 0 || self.got_on.elapsed() > SILENT_RETRIES
     }
 
     /// Waits until it is known what the folder was like.
@@ -278,7 +300,12 @@ impl Runner {
         caller: &mut Caller,
     ) -> Result<Next, Stopped> {
         let effects = self.chain.effects();
-        let ended = Ended { failure, resets_at: failure.resets_at, session, effects };
+        let login_has_changed = failure.kind == FailureKind::Auth
+            && self.chain.watch.login_has_changed(self.chain.state.current());
+        let resets_at = failure.resets_at;
+        let agent_has_retried = self.chain.agent_has_retried();
+        let ended =
+            Ended { failure, resets_at, session, effects, login_has_changed, agent_has_retried };
         let is_spent = self.is_spent();
         self.decide(caller, |state, now| state.next(&ended, is_spent, now)).await
     }
@@ -422,6 +449,7 @@ impl Runner {
         self.request = request;
         self.chain.work.begin(self.chain.agents[to].name());
         self.chain.window = None;
+        (self.chain.own_retries, self.chain.got_on) = (0, Instant::now());
         // The journal has the request of the run; one that differs has to be there for a replay.
         if self.request != self.chain.original {
             self.publisher.journal.attempt_request(self.attempts + 1, &self.request);

@@ -1,6 +1,7 @@
 //! Watches for an agent that no longer gets on: one that is silent, and one that repeats itself.
 
 use crate::limits::{BROKEN_TURNS_MAX, EMPTY_TURNS_MAX, RETRY_SLACK, SAME_CALLS_MAX};
+use crate::reset;
 use belay_agents::IdleLimits;
 use belay_trace::{Event, EvidenceSource, Failure, FailureKind, Retry, StopReason, ToolId};
 use jiff::Timestamp;
@@ -50,8 +51,9 @@ pub(super) struct IdleWatch {
 #[derive(Clone, Debug)]
 struct Announced {
     retry: Retry,
-    delay: Duration,
-    /// When it ends, on the wall.
+    /// How long it cannot work: as long as the agent sleeps, or until the limit ends that it has met.
+    left: Duration,
+    /// When that is over, on the wall.
     until: Option<Timestamp>,
 }
 
@@ -114,10 +116,14 @@ impl IdleWatch {
     /// The agent tries again what has failed, which is no progress.
     fn retry(&mut self, retry: &Retry, now: Instant, wall: Timestamp) -> Option<Alarm> {
         let delay = Duration::from_millis(delay_ms(retry, wall));
-        let until = wall.checked_add(delay).ok();
+        let reset = reset::point(&retry.reason, wall, None, None);
+        let until = wall.checked_add(delay).ok().max(reset);
         self.retries = retry.retry.unwrap_or(self.retries + 1);
         self.phase = Phase::Retry(now + delay);
-        let announced = Announced { retry: retry.clone(), delay, until };
+        let left = until.map(|until| until.duration_since(wall)).unwrap_or_default();
+        let left = Duration::try_from(left).unwrap_or_default();
+        let kind = retry.kind.or(reset.map(|_| FailureKind::RateLimited));
+        let announced = Announced { retry: Retry { kind, ..retry.clone() }, left, until };
         self.too_often(&announced).or_else(|| self.too_long(&announced))
     }
 
@@ -193,10 +199,10 @@ impl IdleWatch {
 
     /// A sleep that is not worth waiting for is known to be one when it is announced.
     fn too_long(&self, announced: &Announced) -> Option<Alarm> {
-        let longest = self.limits.retry.filter(|longest| announced.delay > *longest)?;
+        let longest = self.limits.retry.filter(|longest| announced.left > *longest)?;
         let words = format!(
-            "it means to try again in {}, and no more than {} are waited for",
-            short(announced.delay),
+            "it can try again in {}, and no more than {} are waited for",
+            short(announced.left),
             short(longest)
         );
         Some(match announced.failure(&words) {
@@ -224,7 +230,7 @@ impl Announced {
             failure = failure.with(EvidenceSource::Text, "retry.reason", &self.retry.reason);
         }
         if matches!(failure.kind, FailureKind::RateLimited | FailureKind::UsageLimit)
-            && !self.delay.is_zero()
+            && !self.left.is_zero()
         {
             (failure.resets_at, failure.reset_source) = (self.until, Some(EvidenceSource::Field));
         }

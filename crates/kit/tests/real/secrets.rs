@@ -32,15 +32,19 @@ fn nothing_is_left(stage: &Stage, played: &Played, secrets: &[String]) {
     let shown: Vec<_> =
         played.records.iter().map(|it| serde_json::to_string(it).unwrap()).collect();
     let stored = files(&stage.state_dir()).into_iter();
-    let stored: Vec<_> = stored.map(|path| fs::read(path).unwrap_or_default()).collect();
+    let stored: Vec<_> = stored.map(|path| (fs::read(&path).unwrap_or_default(), path)).collect();
     assert!(stored.len() > 2 && shown.len() > 3, "there is a journal");
     let mut left = Vec::new();
     for secret in secrets {
         // Half of a line is as bad as all of it.
         for half in [&secret[..secret.len() / 2], &secret[secret.len() / 2..]] {
             left.extend(shown.iter().filter(|record| record.contains(half)).cloned());
-            let is_in = |file: &&Vec<u8>| memchr::memmem::find(file, half.as_bytes()).is_some();
-            left.extend(stored.iter().filter(is_in).map(|_| format!("a file has {half}")));
+            for (file, path) in &stored {
+                if let Some(at) = memchr::memmem::find(file, half.as_bytes()) {
+                    let before = String::from_utf8_lossy(&file[at.saturating_sub(400)..at]);
+                    left.push(format!("{} has {half} behind {before}", path.display()));
+                }
+            }
         }
     }
     assert!(left.is_empty(), "{} places: {:.3000}", left.len(), left.join("\n"));

@@ -31,6 +31,10 @@ pub(crate) struct PolicyFlags {
     #[arg(long, value_name = "TIME", value_parser = super::options::duration)]
     pub(crate) wait_max: Option<Duration>,
 
+    /// How long the date at which a limit ends is believed before one run tries whether it came early [default: 1h].
+    #[arg(long, value_name = "TIME", value_parser = super::options::duration)]
+    pub(crate) trust_window: Option<Duration>,
+
     /// What to do when the agent that failed may have changed something: the next one continues with an
     /// account of what was done, or the run stops [default: continue].
     #[arg(long, value_name = "WHAT", value_parser = words(OnEffects::ALL))]
@@ -49,6 +53,7 @@ impl PolicyFlags {
         policy.max_retries = self.max_retries.unwrap_or(policy.max_retries);
         policy.on_limit = self.on_limit.unwrap_or(policy.on_limit);
         policy.wait_max = self.wait_max.unwrap_or(policy.wait_max);
+        policy.trust_window = self.trust_window.unwrap_or(policy.trust_window);
         policy.on_effects = self.on_effects.unwrap_or(policy.on_effects);
         self.rules.iter().fold(policy, |policy, (kind, rule)| policy.on(*kind, *rule))
     }

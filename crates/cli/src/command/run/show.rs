@@ -2,6 +2,9 @@
 //! neither the agent nor a Ctrl-C. What waits for him stays in the journal, for only a little is taken from the
 //! run before it is shown.
 
+mod trouble;
+
+use self::trouble::Trouble;
 use super::options::Format;
 use crate::say::warn;
 use crate::terminal::{self, Shown};
@@ -72,6 +75,7 @@ pub(super) struct View {
     failed: Option<io::Error>,
     /// When a wait ends of which a person sees how long it still takes.
     countdown: Option<Timestamp>,
+    trouble: Trouble,
 }
 
 enum Look {
@@ -86,16 +90,20 @@ enum Look {
 
 impl View {
     pub(super) fn text(logger: Logger<Shown<Stderr>>) -> Self {
-        Self { look: Look::Text(logger), failed: None, countdown: None }
+        Self::of(Look::Text(logger))
     }
 
     pub(super) fn json(format: Format) -> Self {
         let out = Some(BufWriter::new(terminal::stdout()));
-        Self { look: Look::Json { format, out }, failed: None, countdown: None }
+        Self::of(Look::Json { format, out })
     }
 
     pub(super) fn quiet() -> Self {
-        Self { look: Look::Quiet, failed: None, countdown: None }
+        Self::of(Look::Quiet)
+    }
+
+    fn of(look: Look) -> Self {
+        Self { look, failed: None, countdown: None, trouble: Trouble::default() }
     }
 
     fn show(&mut self, incoming: &mut UnboundedReceiver<Waiting>) {
@@ -121,6 +129,12 @@ impl View {
     }
 
     fn record(&mut self, record: &Record) {
+        // The text format shows each of them.
+        if !matches!(self.look, Look::Text(_))
+            && let Some(words) = self.trouble.hear(record)
+        {
+            warn(words);
+        }
         match &mut self.look {
             Look::Text(logger) => {
                 logger.record(record);

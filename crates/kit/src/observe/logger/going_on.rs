@@ -29,7 +29,11 @@ pub(super) fn retry(retry: &Retry) -> String {
     let reason = match &retry.failure {
         // belay's own: a new attempt.
         Some(failure) => failure.to_string(),
-        None => retry.reason.clone(),
+        None => match retry.kind {
+            Some(kind) if retry.reason.is_empty() => kind.to_string(),
+            Some(kind) if retry.reason != kind.name() => format!("{kind}: {}", retry.reason),
+            _ => retry.reason.clone(),
+        },
     };
     if !reason.is_empty() {
         let _ = write!(words, ": {}", visible_line(&reason));

@@ -2,6 +2,7 @@
 
 use super::super::Runner;
 use crate::failover::GivenUp;
+use crate::observe::logger::count_of_seconds;
 use belay_agents::AttemptEnd;
 use belay_trace::{AttemptSummary, Event, Failover, Failure, Level, Start};
 
@@ -29,6 +30,7 @@ impl Runner {
             GivenUp::Attempts if self.chain.summaries.len() > 1 => {
                 format!("no more is tried after {} attempts", self.chain.summaries.len())
             }
+            GivenUp::Patience => self.why_not_waited(),
             GivenUp::Dry if self.chain.agents.len() > 1 => {
                 "no agent of the chain is left".to_owned()
             }
@@ -38,6 +40,18 @@ impl Runner {
             _ => return,
         };
         self.publisher.event(Event::notice(Level::Info, "failover", words));
+    }
+
+    /// Why a limit is not waited for that was to be.
+    fn why_not_waited(&self) -> String {
+        let longest = self.chain.client.policy.patience().as_secs();
+        let longest = count_of_seconds(longest);
+        match self.chain.retry_at {
+            Some(at) => format!(
+                "not waited for: the limit ends at {at:.0}, and a run waits {longest} in all"
+            ),
+            None => format!("not waited for any longer: a run waits {longest} in all"),
+        }
     }
 
     /// The run's money, or its turns, are spent.
