@@ -19,7 +19,7 @@ mod turn;
 mod witness;
 
 pub(crate) use failures::{ACP, GEMINI, GOOSE, QWEN};
-pub(crate) use preset::SESSION_MARKS;
+pub(crate) use preset::{LOOSENS, SESSION_MARKS};
 
 use crate::agent::{check_name, check_options};
 use crate::mcp;

@@ -236,8 +236,7 @@ impl Agent for Claude {
     fn launch(&self, request: &RunRequest, transport: Transport) -> Result<Launch, Unsupported> {
         let mut launch = Launch::new("claude");
         launch.ignored = check_options(Self::NAME, self.capabilities(transport), request)?;
-        launch.env =
-            EnvPolicy { loosens: LOOSENS.to_vec(), clouds: OF_CLAUDE, ..EnvPolicy::with(ENV) };
+        launch.env = EnvPolicy { clouds: OF_CLAUDE, ..EnvPolicy::with(ENV) };
         // Never SIGTERM before SIGINT: on SIGTERM Claude exits without its result, and the bill is lost.
         launch.stop =
             StopPlan { native: transport == Transport::Dialogue, sigint: true, sigterm: true };

@@ -158,7 +158,7 @@ impl Agent for Copilot {
         let mut launch = Launch::new("copilot");
         launch.ignored = check_options(Self::NAME, JSON, request)?;
         launch.native = native_paths();
-        launch.env = EnvPolicy { loosens: LOOSENS.to_vec(), ..EnvPolicy::with(ENV) };
+        launch.env = EnvPolicy::with(ENV);
         // The native program ends its commands on either.
         launch.stop = StopPlan { native: false, sigint: true, sigterm: true };
         let prompt = request.composed_prompt();

@@ -54,6 +54,18 @@ pub(crate) fn is_of_outer_session(name: &str, value: &str) -> bool {
     lists.iter().any(|list| is_listed(list, name, value))
 }
 
+/// True if a variable would allow an agent more than a request does. Each is held back from every agent: one may start
+/// another, by itself or as an adapter.
+pub(crate) fn loosens(name: &str, value: &str) -> bool {
+    let lists = [
+        claude::LOOSENS,
+        copilot::LOOSENS,
+        #[cfg(feature = "acp")]
+        crate::acp::LOOSENS,
+    ];
+    lists.iter().any(|list| is_listed(list, name, value))
+}
+
 /// True if a list has the variable: by its name, by its beginning (`NAME_*`), or by its name and value (`NAME=VALUE`).
 pub(crate) fn is_listed(list: &[&str], name: &str, value: &str) -> bool {
     list.iter().any(|pattern| match pattern.split_once('=') {
@@ -68,6 +80,16 @@ pub(crate) fn is_listed(list: &[&str], name: &str, value: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_loosens_permissions_is_known_by_name_by_beginning_or_by_value() {
+        for name in ["COPILOT_ALLOW_ALL", "CLAUDE_CODE_SANDBOXED", "GITHUB_COPILOT_PROMPT_MODE_X"] {
+            assert!(loosens(name, "1"), "{name}");
+        }
+        assert!(!loosens("IS_SANDBOX", "1"));
+        assert!(is_listed(&["FOO_MODE=auto"], "FOO_MODE", "auto"));
+        assert!(!is_listed(&["FOO_MODE=auto"], "FOO_MODE", "ask"));
+    }
 
     #[test]
     fn marks_of_every_agent_are_known() {

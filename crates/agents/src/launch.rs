@@ -1,6 +1,6 @@
 //! The description of a process to start.
 
-use crate::hold_back::{is_listed, is_of_outer_session};
+use crate::hold_back::{is_listed, is_of_outer_session, loosens};
 use crate::{Cloud, HoldBack};
 use std::fmt::Write as _;
 use std::path::Path;
@@ -82,9 +82,6 @@ impl Server {
 pub struct EnvPolicy {
     /// Names that pass in a clean environment too; a trailing `*` stands for any ending.
     pub allow: Vec<&'static str>,
-    /// What would allow the agent more than a request does, and is held back in every environment: `NAME`, `NAME_*`, or
-    /// `NAME=VALUE` where one value alone does.
-    pub loosens: Vec<&'static str>,
     /// What passes with a switch in a clean environment.
     pub clouds: &'static [Cloud],
     /// Variables that are set.
@@ -139,7 +136,7 @@ impl EnvPolicy {
 
     /// Why the agent does not see this variable in any environment, if it does not.
     pub fn holds_back(&self, name: &str, value: &str) -> Option<HoldBack> {
-        if is_listed(&self.loosens, name, value) {
+        if loosens(name, value) {
             return Some(HoldBack::Permissions);
         }
         is_of_outer_session(name, value).then_some(HoldBack::OuterSession)
@@ -309,19 +306,6 @@ mod tests {
         for name in ["AWS_SECRET_ACCESS_KEY", "LD_PRELOAD", "NODE_OPTIONS", "path", "FO"] {
             assert!(!policy.is_listed(name), "{name}");
         }
-    }
-
-    #[test]
-    fn what_loosens_permissions_is_held_back_by_name_or_by_value() {
-        let loosens = vec!["FOO_YOLO", "FOO_ALLOW_*", "FOO_MODE=auto"];
-        let policy = EnvPolicy { loosens, ..EnvPolicy::with(&["FOO_*"]) };
-        let reason = |name, value| policy.holds_back(name, value);
-        for (name, value) in [("FOO_YOLO", ""), ("FOO_ALLOW_ALL", "1"), ("FOO_MODE", "auto")] {
-            assert_eq!(reason(name, value), Some(HoldBack::Permissions), "{name}");
-        }
-        assert_eq!(reason("FOO_MODE", "ask"), None);
-        assert_eq!(reason("CLAUDECODE", "1"), Some(HoldBack::OuterSession));
-        assert_eq!(reason("AWS_SECRET_ACCESS_KEY", "x"), None);
     }
 
     #[test]

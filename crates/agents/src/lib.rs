@@ -83,7 +83,7 @@ pub use crate::launch::{
 pub use crate::lines::{Line, LineSplitter};
 pub use crate::login::Login;
 pub use crate::mcp::McpServer;
-pub use crate::mode::{EffectiveMode, Unreadable, UserConfig};
+pub use crate::mode::{EffectiveMode, Unreadable, UserConfig, WithoutProject};
 pub use crate::opencode::OpenCode;
 pub use crate::parser::StreamParser;
 pub use crate::pi::Pi;

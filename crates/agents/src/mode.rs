@@ -46,6 +46,24 @@ impl EffectiveMode {
         Self { is_argument: true, ..Self::unknown(format!("the argument {arg}")) }
     }
 
+    /// The same where a part of the configuration is not the user's: that may take from what binds the others, and add to
+    /// what the agent may do itself.
+    #[must_use]
+    pub fn with_and_without(self, without: Self) -> Self {
+        let (at_least, at_most) =
+            (self.at_least.min(without.at_least), self.at_most.max(without.at_most));
+        let source = if without.at_least < self.at_least { without.source } else { self.source };
+        Self { at_least, at_most, source, is_argument: self.is_argument }
+    }
+
+    /// A part of the configuration that belay does not follow keeps the agent from some of it.
+    pub(crate) fn at_least_within(mut self, most: Permissions, source: String) -> Self {
+        if most < self.at_least {
+            (self.at_least, self.source) = (most, source);
+        }
+        self
+    }
+
     /// The mode, if it is known.
     pub fn mode(&self) -> Option<Permissions> {
         (self.at_least == self.at_most).then_some(self.at_least)
@@ -65,6 +83,52 @@ pub trait UserConfig {
 
     /// The folder in which the agent will work.
     fn folder(&self) -> &Path;
+}
+
+/// The user's configuration without the files of the project, which say nothing of what the user wants.
+#[derive(Clone, Copy)]
+pub struct WithoutProject<'a>(pub &'a dyn UserConfig);
+
+impl std::fmt::Debug for WithoutProject<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WithoutProject").finish_non_exhaustive()
+    }
+}
+
+impl WithoutProject<'_> {
+    /// True for a file in the agent's folder or in one above it, but for the user's own folders.
+    fn is_of_project(self, path: &Path) -> bool {
+        let folder = self.0.folder();
+        let home = self.0.variable("HOME").map(PathBuf::from);
+        let is_above_home = home.as_deref().is_some_and(|home| home.starts_with(folder));
+        if path.starts_with(folder) && !is_above_home {
+            return true;
+        }
+        let in_home = home.as_deref().and_then(|home| path.strip_prefix(home).ok());
+        let is_hidden = |name: Option<&std::ffi::OsStr>| {
+            name.is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
+        };
+        if in_home.is_some_and(|rest| is_hidden(rest.iter().next())) {
+            return false;
+        }
+        let parent = path.parent();
+        let above = parent.filter(|parent| is_hidden(parent.file_name())).and_then(Path::parent);
+        folder.ancestors().any(|folder| parent == Some(folder) || above == Some(folder))
+    }
+}
+
+impl UserConfig for WithoutProject<'_> {
+    fn variable(&self, name: &str) -> Option<String> {
+        self.0.variable(name)
+    }
+
+    fn file(&self, path: &Path) -> Result<Option<String>, Unreadable> {
+        if self.is_of_project(path) { Ok(None) } else { self.0.file(path) }
+    }
+
+    fn folder(&self) -> &Path {
+        self.0.folder()
+    }
 }
 
 /// A file of the agent's configuration that is there and cannot be read.
@@ -128,6 +192,42 @@ pub(crate) mod tests {
         fn folder(&self) -> &Path {
             Path::new("/home/u/project")
         }
+    }
+
+    #[test]
+    fn no_file_of_a_project_is_the_users() {
+        let world = World::default();
+        let of_project = |path: &str| WithoutProject(&world).is_of_project(Path::new(path));
+        for path in [
+            "/home/u/project/.claude/settings.json",
+            "/home/u/project/opencode.json",
+            "/home/u/opencode.json",
+            "/home/.opencode/opencode.json",
+            "/opencode.json",
+        ] {
+            assert!(of_project(path), "{path}");
+        }
+        for path in [
+            "/home/u/.claude/settings.json",
+            "/home/u/.config/opencode/opencode.json",
+            "/etc/claude-code/managed-settings.json",
+            "/elsewhere/config.toml",
+        ] {
+            assert!(!of_project(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn what_a_project_says_binds_nobody_to_more() {
+        use Permissions::{Ask, Edit, Full, ReadOnly};
+        let mode = EffectiveMode::between;
+        let check = |with: EffectiveMode, without: EffectiveMode, want| {
+            let both = with.with_and_without(without);
+            assert_eq!((both.at_least, both.at_most), want);
+        };
+        check(mode(Full, Full, "p"), mode(Ask, Ask, "u"), (Ask, Full));
+        check(mode(ReadOnly, Ask, "p"), mode(Full, Full, "u"), (ReadOnly, Full));
+        check(mode(Edit, Edit, "u"), mode(Edit, Edit, "u"), (Edit, Edit));
     }
 
     #[test]

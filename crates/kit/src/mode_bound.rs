@@ -1,7 +1,9 @@
 //! What the first agent of a chain may do binds the others, also when the request does not say.
 
 use crate::Client;
-use belay_agents::{EffectiveMode, Permissions, RunRequest, Session, Unreadable, UserConfig};
+use belay_agents::{
+    EffectiveMode, Permissions, RunRequest, Session, Unreadable, UserConfig, WithoutProject,
+};
 use belay_trace::{Failure, FailureKind, read_regular};
 use std::borrow::Cow;
 use std::ffi::OsString;
@@ -78,7 +80,9 @@ impl Client {
         let env = launch.map(|launch| self.env.for_agent(&launch.env)).unwrap_or_default();
         let folder = request.cwd.clone().or_else(|| std::env::current_dir().ok());
         let config = Files { env, folder: folder.unwrap_or_default() };
-        self.agent.effective_mode(&config, &request.extra_args)
+        let of = |config: &dyn UserConfig| self.agent.effective_mode(config, &request.extra_args);
+        // Agents believe some files of a project; a repository binds nobody to more than its user has.
+        of(&config).with_and_without(of(&WithoutProject(&config)))
     }
 
     /// The mode in which this candidate stays within what the first one may do.

@@ -22,6 +22,9 @@ use crate::{Capabilities, Care, Cloud, EnvPolicy, Permissions, RunRequest};
 
 /// What Gemini CLI and Qwen Code set for their shells, and for themselves when they start themselves once more (from
 /// their sources and their shells, 0.61.0 and 0.24.4).
+/// What would allow more than a request does: codex-acp.
+pub(crate) const LOOSENS: &[&str] = &["INITIAL_AGENT_MODE"];
+
 pub(crate) const SESSION_MARKS: &[&str] = &[
     "GEMINI_CLI",
     "GEMINI_CLI_NO_RELAUNCH",
@@ -61,8 +64,6 @@ pub(super) struct Preset {
     pub(super) env: &'static [&'static str],
     /// What the agent that it starts reads from there, or the agent that it is in another way.
     pub(super) inner_env: &'static [&'static str],
-    /// What would allow more than a request does.
-    pub(super) loosens: &'static [&'static str],
     /// What is set for it.
     pub(super) set: &'static [(&'static str, &'static str)],
     /// What it leaves among temporary files (see [`Launch::litter`](crate::Launch::litter)).
@@ -268,7 +269,6 @@ impl Preset {
     pub(super) fn environment(&self) -> EnvPolicy {
         let mut env = EnvPolicy::with(self.env);
         env.allow.extend(self.inner_env);
-        env.loosens.extend(self.loosens);
         env.clouds = self.login.clouds;
         env.set = self.set.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
         env

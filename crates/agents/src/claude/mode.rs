@@ -8,7 +8,7 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 /// Arguments of Claude's that set its mode, or allow tools.
-const ARGUMENTS: [&str; 7] = [
+const ARGUMENTS: [&str; 12] = [
     "--permission-mode",
     "--dangerously-skip-permissions",
     "--allow-dangerously-skip-permissions",
@@ -16,6 +16,11 @@ const ARGUMENTS: [&str; 7] = [
     "--allowed-tools",
     "--settings",
     "--setting-sources",
+    "--disallowedTools",
+    "--disallowed-tools",
+    "--tools",
+    "--agent",
+    "--agents",
 ];
 
 /// Where an administrator's settings are on Linux and macOS.
@@ -49,12 +54,14 @@ fn places(config: &dyn UserConfig) -> Vec<PathBuf> {
 fn read(config: &dyn UserConfig) -> Result<EffectiveMode, Unreadable> {
     let mut mode: Option<EffectiveMode> = None;
     let mut allowed: Option<(Permissions, String)> = None;
+    let mut kept: Vec<(Permissions, String)> = Vec::new();
     for path in places(config) {
         let Some(settings) = json_file(config, &path)? else { continue };
         let permissions = &settings["permissions"];
         if let (None, Some(name)) = (&mode, permissions["defaultMode"].as_str()) {
             mode = Some(named(name, &path));
         }
+        kept.extend(keeps(&settings, &path));
         let rules = permissions["allow"].as_array().into_iter().flatten().filter_map(Value::as_str);
         let most = rules.map(allows).max().filter(|most| *most > Permissions::Ask);
         if let Some(most) = most.filter(|most| allowed.as_ref().is_none_or(|(had, _)| had < most)) {
@@ -64,12 +71,35 @@ fn read(config: &dyn UserConfig) -> Result<EffectiveMode, Unreadable> {
     let mode = mode.unwrap_or_else(|| {
         EffectiveMode::known(Permissions::Ask, format!("{}'s default", Claude::NAME))
     });
-    Ok(match allowed {
+    let mode = match allowed {
         Some((most, source)) if most > mode.at_most => {
             EffectiveMode::between(mode.at_least, most, source)
         }
         _ => mode,
-    })
+    };
+    Ok(kept.into_iter().fold(mode, |mode, (most, source)| mode.at_least_within(most, source)))
+}
+
+/// What keeps Claude from some of what its mode lets it do: rules, hooks that are asked before a tool, and a switch.
+fn keeps(settings: &Value, path: &Path) -> Vec<(Permissions, String)> {
+    let permissions = &settings["permissions"];
+    let has_rule = |list: &str| {
+        let rules = permissions[list].as_array().into_iter().flatten();
+        rules.filter_map(Value::as_str).any(|rule| {
+            let tool = rule.split('(').next().unwrap_or(rule).trim();
+            tool == "*" || CHANGING.contains(&tool)
+        })
+    };
+    let disables = permissions["disableBypassPermissionsMode"].as_str() == Some("disable");
+    let has_hook = settings["hooks"]["PreToolUse"].as_array().is_some_and(|all| !all.is_empty());
+    let kept = [
+        (has_rule("deny"), Permissions::ReadOnly, "permissions.deny"),
+        (has_rule("ask"), Permissions::Ask, "permissions.ask"),
+        (disables, Permissions::Ask, "permissions.disableBypassPermissionsMode"),
+        (has_hook, Permissions::Ask, "hooks.PreToolUse"),
+    ];
+    let kept = kept.into_iter().filter(|(is_there, ..)| *is_there);
+    kept.map(|(_, most, key)| (most, format!("{key} in {}", path.display()))).collect()
 }
 
 /// Claude's own names of its modes (2.1.329).
@@ -129,6 +159,19 @@ mod tests {
             check(World::default().with(USER, &settings), at_least, at_most);
         }
         check(World::default().with(USER, "not JSON"), ReadOnly, Full);
+        for (keeps, at_least) in [
+            (r#""deny":["Bash"]"#, ReadOnly),
+            (r#""deny":["Bash(rm *)"]"#, ReadOnly),
+            (r#""ask":["Write"]"#, Ask),
+            (r#""disableBypassPermissionsMode":"disable""#, Ask),
+            (r#""deny":["Read(./.env)"]"#, Full),
+        ] {
+            let settings =
+                format!(r#"{{"permissions":{{"defaultMode":"bypassPermissions",{keeps}}}}}"#);
+            check(World::default().with(USER, &settings), at_least, Full);
+        }
+        let hook = r#"{"permissions":{"defaultMode":"acceptEdits"},"hooks":{"PreToolUse":[{}]}}"#;
+        check(World::default().with(USER, hook), Ask, Edit);
     }
 
     #[test]

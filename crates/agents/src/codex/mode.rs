@@ -22,9 +22,14 @@ const ARGUMENTS: [&str; 10] = [
 /// An administrator's settings, below the user's.
 const SYSTEM: &str = "/etc/codex/config.toml";
 
+/// What an administrator forbids.
+const REQUIREMENTS: &str = "/etc/codex/requirements.toml";
+
 pub(crate) fn effective(config: &dyn UserConfig, args: &[String]) -> EffectiveMode {
     // `-c sandbox_mode=…`, `-csandbox_mode=…`, `--config=sandbox_mode=…`
-    let overrides = |arg: &&String| arg.contains("sandbox") || arg.contains("permissions");
+    let overrides = |arg: &&String| {
+        ["sandbox", "permissions", "profile", "approval"].iter().any(|key| arg.contains(key))
+    };
     let arg = mode_argument(args, &ARGUMENTS).or(args.iter().find(overrides).map(String::as_str));
     if let Some(arg) = arg {
         return EffectiveMode::of_argument(arg);
@@ -42,16 +47,26 @@ fn read(config: &dyn UserConfig) -> Result<EffectiveMode, Unreadable> {
         None => None,
     };
     let system = settings(config, Path::new(SYSTEM))?.map(|table| (table, Path::new(SYSTEM)));
-    for (table, path) in user.iter().chain(&system) {
-        if let Some(mode) = stated(table, path) {
-            return Ok(mode);
-        }
-    }
+    let said = user.iter().chain(&system).find_map(|(table, path)| stated(table, path));
     let trusted = user.as_ref().is_some_and(|(table, _)| is_trusted(table, config.folder()));
-    Ok(match trusted {
+    let mut mode = said.unwrap_or_else(|| match trusted {
         true => EffectiveMode::known(Permissions::Edit, "codex's default in a trusted project"),
         false => EffectiveMode::known(Permissions::Ask, "codex's default"),
-    })
+    });
+    // A trusted project goes before the user, and each folder on the way to it before those above.
+    for folder in config.folder().ancestors().filter(|_| trusted) {
+        let path = folder.join(".codex/config.toml");
+        if user.as_ref().is_some_and(|(_, own)| *own == path) {
+            continue;
+        }
+        if let Some(project) = settings(config, &path)?.and_then(|table| stated(&table, &path)) {
+            mode = mode.with_and_without(project);
+        }
+    }
+    if config.file(Path::new(REQUIREMENTS))?.is_some() {
+        mode = mode.at_least_within(Permissions::ReadOnly, REQUIREMENTS.to_owned());
+    }
+    Ok(mode)
 }
 
 /// What a file says, by itself or by the profile that it chooses.
@@ -66,9 +81,20 @@ fn stated(table: &Table, path: &Path) -> Option<EffectiveMode> {
     }
     let of = |key| profile.and_then(|table| table.get(key)).or_else(|| table.get(key));
     let source = format!("sandbox_mode in {}", path.display());
-    Some(match of("sandbox_mode")?.as_str() {
-        Some("read-only") if of("approval_policy").and_then(Value::as_str) == Some("never") => {
+    let approval = of("approval_policy").and_then(Value::as_str);
+    let Some(sandbox) = of("sandbox_mode") else {
+        // It asks, whatever the sandbox is elsewhere.
+        let asks = approval == Some("untrusted");
+        let source = format!("approval_policy in {}", path.display());
+        return asks
+            .then(|| EffectiveMode::between(Permissions::ReadOnly, Permissions::Edit, source));
+    };
+    Some(match sandbox.as_str() {
+        Some("read-only") if approval == Some("never") => {
             EffectiveMode::known(Permissions::ReadOnly, source)
+        }
+        Some("workspace-write" | "danger-full-access") if approval == Some("untrusted") => {
+            EffectiveMode::between(Permissions::Ask, Permissions::Full, source)
         }
         Some("read-only") => EffectiveMode::known(Permissions::Ask, source),
         Some("workspace-write") => EffectiveMode::known(Permissions::Edit, source),
@@ -121,8 +147,29 @@ mod tests {
     }
 
     #[test]
+    fn a_trusted_project_and_a_policy_that_asks_take_from_what_binds_others() {
+        let user = "sandbox_mode = 'danger-full-access'\n";
+        let trust = "[projects.'/home/u/project']\ntrust_level = 'trusted'\n";
+        let of = |user: &str, project: &str| {
+            let world = World::default().with("/home/u/.codex/config.toml", user);
+            let mode = effective(&world.with("/home/u/project/.codex/config.toml", project), &[]);
+            (mode.at_least, mode.at_most)
+        };
+        let project = "sandbox_mode = 'read-only'\napproval_policy = 'never'";
+        assert_eq!(of(&format!("{user}{trust}"), project), (ReadOnly, Full));
+        assert_eq!(of(user, project), (Full, Full), "codex does not read it");
+        assert_eq!(of(&format!("{user}approval_policy = 'untrusted'"), ""), (Ask, Full));
+    }
+
+    #[test]
     fn an_argument_that_sets_the_sandbox_leaves_it_unknown() {
-        for args in [&["-sread-only"][..], &["-c", "sandbox_mode=x"], &["--yolo"], &["-p", "x"]] {
+        for args in [
+            &["-sread-only"][..],
+            &["-c", "sandbox_mode=x"],
+            &["--yolo"],
+            &["-p", "x"],
+            &["-c", "profile=p"],
+        ] {
             let args: Vec<_> = args.iter().map(|arg| (*arg).to_owned()).collect();
             assert_eq!(effective(&World::default(), &args).mode(), None, "{args:?}");
         }

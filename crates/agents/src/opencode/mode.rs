@@ -23,6 +23,8 @@ fn places(config: &dyn UserConfig) -> Vec<PathBuf> {
     let user = home(config, "XDG_CONFIG_HOME", ".config").map(|home| home.join("opencode"));
     let mut places = Vec::new();
     places.extend(user.iter().flat_map(|folder| files_in(folder)));
+    let own = config.variable("HOME").map(|home| Path::new(&home).join(".opencode"));
+    places.extend(own.iter().flat_map(|folder| files_in(folder)));
     places.push(folder_file(&config.variable("OPENCODE_CONFIG")));
     let projects: Vec<_> = config.folder().ancestors().collect();
     for folder in projects.iter().rev() {
@@ -63,7 +65,28 @@ fn read(config: &dyn UserConfig) -> Result<EffectiveMode, Unreadable> {
             source = format!("the variable {name}");
         }
     }
-    Ok(rules.mode(source))
+    let mode = rules.mode(source);
+    Ok(match agent_file(config, &rules)? {
+        Some(path) => mode.at_least_within(Permissions::ReadOnly, path.display().to_string()),
+        None => mode,
+    })
+}
+
+/// A file of Markdown that makes the agent which is used anew, with permissions of its own.
+fn agent_file(config: &dyn UserConfig, rules: &Rules) -> Result<Option<PathBuf>, Unreadable> {
+    let name = format!("{}.md", rules.agent());
+    let mut folders: Vec<_> =
+        places(config).iter().filter_map(|it| it.parent().map(Path::to_owned)).collect();
+    folders.dedup();
+    for folder in folders {
+        for kind in ["agent", "agents", "mode", "modes"] {
+            let path = folder.join(kind).join(&name);
+            if config.file(&path)?.is_some() {
+                return Ok(Some(path));
+            }
+        }
+    }
+    Ok(None)
 }
 
 /// JSON with comments and trailing commas, as OpenCode takes it.
@@ -108,12 +131,15 @@ impl Rules {
         says || self.has_switches
     }
 
+    fn agent(&self) -> &str {
+        self.default_agent.as_deref().unwrap_or("build")
+    }
+
     fn mode(&self, source: String) -> EffectiveMode {
         if self.has_switches {
             return EffectiveMode::unknown(source);
         }
-        let agent = self.default_agent.as_deref().unwrap_or("build");
-        let own = self.agents.get(agent).and_then(Value::as_object);
+        let own = self.agents.get(self.agent()).and_then(Value::as_object);
         let action = |tool: &str| {
             let rule = own
                 .into_iter()
@@ -235,6 +261,19 @@ mod tests {
         ] {
             check(World::default().with(USER, text), at_least, at_most);
         }
+    }
+
+    #[test]
+    fn an_agent_in_markdown_and_the_folder_in_the_home_count() {
+        let build = "---\npermission:\n  bash: deny\n---\n";
+        check(
+            World::default().with("/home/u/.config/opencode/agent/build.md", build),
+            ReadOnly,
+            Full,
+        );
+        check(World::default().with("/home/u/.config/opencode/agent/other.md", build), Full, Full);
+        let deny = r#"{"permission": {"*": "deny"}}"#;
+        check(World::default().with("/home/u/.opencode/opencode.json", deny), ReadOnly, ReadOnly);
     }
 
     #[test]

@@ -241,7 +241,7 @@ fn a_run_that_tries_for_long_is_taken_to_work() {
     file.set_modified(ago).unwrap();
     assert!(matches!(stage.claim(FailureKind::Overloaded), Claim::Stale));
     // A clock that was set back keeps nobody waiting.
-    file.set_modified(std::time::SystemTime::now() + std::time::Duration::from_secs(3600)).unwrap();
+    file.set_modified(std::time::SystemTime::now() + Duration::from_secs(3600)).unwrap();
     assert!(matches!(stage.claim(FailureKind::Overloaded), Claim::Stale));
 }
 
@@ -438,7 +438,7 @@ fn what_is_old_is_removed_with_the_next_failure() {
     let stage = Stage::new();
     stage.fail(FailureKind::UsageLimit);
     let path = stage.file(FailureKind::UsageLimit);
-    let old = std::time::SystemTime::now() - std::time::Duration::from_secs(9 * 86_400);
+    let old = std::time::SystemTime::now() - Duration::from_secs(9 * 86_400);
     fs::File::open(&path).unwrap().set_modified(old).unwrap();
     stage.fail_as("codex", FailureKind::UsageLimit, None);
     assert!(!path.exists());

@@ -12,7 +12,6 @@ pub(in crate::acp) static CODEX_ACP: Preset = Preset {
     env: &["CODEX_PATH", "CODEX_CONFIG", "MODEL_PROVIDER", "DEFAULT_AUTH_REQUEST", "NO_BROWSER"],
     inner_env: codex::ENV,
     // Its first mode, whatever the request says.
-    loosens: &["INITIAL_AGENT_MODE"],
     login: Login {
         home_env: "CODEX_HOME",
         home: ".codex",

@@ -13,7 +13,6 @@ pub(in crate::acp) static COPILOT: Preset = Preset {
     args: &["--acp"],
     env: &[],
     inner_env: copilot::ENV,
-    loosens: copilot::LOOSENS,
     login: Login {
         home_env: "COPILOT_HOME",
         home: ".copilot",

@@ -49,7 +49,6 @@ pub(in crate::acp) static GEMINI: Preset = Preset {
     // It starts itself once more for more memory: a parent that hears no signal.
     // With a terminal for its commands, their output is a picture of that and never told over ACP.
     inner_env: &[],
-    loosens: &[],
     set: &[("GEMINI_CLI_NO_RELAUNCH", "true"), ("GEMINI_PTY_INFO", "child_process")],
     litter: &[],
     login: Login {

@@ -33,7 +33,6 @@ pub(super) const PLAIN: Preset = Preset {
     trust_flag: None,
     env: KEYS,
     inner_env: &[],
-    loosens: &[],
     set: &[],
     litter: &[],
     login: Login { home_env: "", home: "", files: &[], variables: KEYS, clouds: &[] },

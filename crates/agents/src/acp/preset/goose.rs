@@ -27,7 +27,6 @@ pub(in crate::acp) static GOOSE: Preset = Preset {
         "OPENROUTER_API_KEY",
     ],
     inner_env: &[],
-    loosens: &[],
     set: &[],
     litter: &[],
     login: Login {

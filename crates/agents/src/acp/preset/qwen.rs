@@ -30,7 +30,6 @@ pub(in crate::acp) static QWEN: Preset = Preset {
         "QWEN_HOME",
     ],
     inner_env: &[],
-    loosens: &[],
     set: &[("QWEN_CODE_NO_RELAUNCH", "true")],
     litter: &[],
     login: Login {
