@@ -32,10 +32,10 @@ const LEADS: &[(&str, bool)] = &[
     ("access will be restored", false),
     ("restored", true),
     ("renews", false),
-    ("renew", true),
+    ("renew", false),
     ("renewed", true),
     ("refreshes", false),
-    ("refresh", true),
+    ("refresh", false),
     ("refreshed", true),
     ("replenishes", false),
     ("replenished", true),
@@ -89,7 +89,6 @@ const PARTS: &[char] = &['\n', '\u{b7}', '\u{2219}', '\u{2022}', '|'];
 /// assert!(passages("Try again later.").is_empty());
 /// ```
 pub fn passages(words: &str) -> Vec<String> {
-    // Newer ICU puts narrow spaces before AM and PM.
     let words = words.replace(['\u{202f}', '\u{a0}'], " ");
     let mut found = Vec::new();
     for (n, part) in words.split(PARTS).enumerate() {

@@ -106,7 +106,9 @@ pub(crate) fn point(
     local: Option<&TimeZone>,
     window: Option<Duration>,
 ) -> Option<Timestamp> {
-    let mut said = reset_words::passages(words);
+    // Newer ICU puts narrow spaces before AM and PM.
+    let words = words.replace(['\u{202f}', '\u{a0}'], " ");
+    let mut said = reset_words::passages(&words);
     if said.is_empty() {
         said.extend(words.split('\u{b7}').map(|passage| passage.trim().to_owned()));
     }

@@ -125,7 +125,7 @@ mod tests {
         let words = "You have hit your ChatGPT usage limit (plus plan). Try again in ~42 min.";
         let failure = of_error(words, None);
         assert_eq!(failure.kind, FailureKind::UsageLimit);
-        assert_eq!(failure.reset_hint.as_deref(), Some("~42 min"));
+        assert_eq!(failure.reset_hint.as_deref(), Some("in ~42 min"));
     }
 
     #[test]

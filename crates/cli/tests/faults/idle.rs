@@ -106,7 +106,7 @@ fn a_retry_in_three_days_is_not_waited_for() {
     stream.truncate(2);
     let (scene, _) = Scene::claude(&Play { linger_ms: 300_000, ..says(stream) });
     let ended = scene.run(&[]);
-    assert_eq!((ended.kind(), ended.code()), ("rate_limited", Some(75)));
+    assert_eq!((ended.kind(), ended.code()), ("usage_limit", Some(75)));
     assert!(ended.result()["retry_at"].is_string(), "it says when to come back");
     let message = ended.result()["failure"]["message"].as_str().unwrap();
     assert!(message.contains("3 days"), "{message}");

@@ -280,15 +280,19 @@ pub(super) fn headless(text: &[u8], scan: &mut Scan) {
         match own {
             Some(run) => hold = hold.or(Some(from + run.start)),
             // The first line may have been cut.
-            None if n == 0 && content.len() < WIDTHS[1] => {}
+            None if n == 0 && content.len() < WIDTHS[1] && is_piece(content) => {}
             None => return,
         }
         from += line.len();
     }
-    let is_cut = cut.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+/=".contains(byte));
-    if let Some(hold) = hold.filter(|_| is_cut) {
+    if let Some(hold) = hold.filter(|_| is_piece(cut)) {
         scan.open_at(0, hold, Shown::Little, NAME);
     }
+}
+
+/// True for a part of a key's line.
+fn is_piece(part: &[u8]) -> bool {
+    part.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+/=-".contains(byte))
 }
 
 /// True if a key that ends here began before, and has not ended since.

@@ -96,6 +96,10 @@ impl Said {
         let has_day = has_date || said.day.is_some() || said.weekday.is_some();
         // The midnight of a day is its beginning to some and its end to others.
         let is_clear = !(said.is_midnight && has_day);
+        // Machines that write such dates count to 24.
+        if said.date.is_some() {
+            said.times.truncate(1);
+        }
         if said.times.is_empty() && has_day && said.day != Some(RelativeDay::Today) {
             said.times.push(Time::constant(0, 0, 59, 0));
         }

@@ -129,7 +129,7 @@ const SAID: &[(&str, &str)] = &[
         "You have exhausted your capacity on this model. Your quota will reset after 15h57m40s.",
         "2026-11-22T00:51:05Z",
     ),
-    ("Quota exceeded. Please retry in 34.074824224s.", "2026-11-21T08:53:59.074825Z"),
+    ("Quota exceeded. Please retry in 34.074824224s.", "2026-11-21T08:53:59.075Z"),
     ("Please retry in 20s", "2026-11-21T08:53:45Z"),
     ("{\"retryDelay\": \"34s\"}", "2026-11-21T08:53:59Z"),
     ("Daily quota reached. Resets at midnight Pacific Time.", "2026-11-22T08:00:59Z"),

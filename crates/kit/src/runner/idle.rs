@@ -439,7 +439,7 @@ mod tests {
         };
         assert_eq!(
             words,
-            "it means to try again in 3 days, and no more than 10 min are waited for"
+            "it can try again in 3 days, and no more than 10 min are waited for"
         );
     }
 
