@@ -17,6 +17,7 @@ use crate::{
     RunRequest, Session, StopPlan, Support, Transport, Unsupported,
 };
 
+use std::borrow::Cow;
 /// Docker Agent, the CLI `docker-agent`.
 ///
 /// It runs an agent that somebody has described in a file or an image, model included: that description stands
@@ -160,6 +161,10 @@ impl Agent for DockerAgent {
         Box::new(exec::Exec::new(request))
     }
 }
+    fn harness_tool<'a>(&self, name: &'a str) -> Cow<'a, str> {
+        tools::own_name(name)
+    }
+
 
 /// What may be done stands in the agent's file, which can allow more than was asked for.
 fn permissions(launch: &mut Launch, request: &RunRequest) -> Result<(), Unsupported> {

@@ -28,6 +28,7 @@ use crate::{
     Unsupported, UserConfig,
 };
 
+use std::borrow::Cow;
 /// Pi, the CLI `pi`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pi {
@@ -215,6 +216,10 @@ impl Agent for Pi {
         let driver: Box<dyn Protocol> = match transport {
             Transport::Dialogue => Box::new(rpc::Rpc::new(request)),
             Transport::Print | Transport::Interactive => Box::new(json::Printed::new(request)),
+    fn harness_tool<'a>(&self, name: &'a str) -> Cow<'a, str> {
+        tools::own_name(name)
+    }
+
         };
         Box::new(Witnessed::new(driver, session_file::READER, Self::NAME, request))
     }

@@ -24,6 +24,7 @@ mod failures;
 mod found;
 mod framing;
 mod garbage;
+mod harness;
 mod helpers;
 mod inserts;
 mod known_shapes;

@@ -84,6 +84,8 @@ pub(super) struct Claude {
     is_stopping: bool,
     steering: Steering,
     /// Open permission requests: the tool's input, which an allowing answer repeats.
+    /// The names of the tools whose calls have not returned, by the ids of the calls.
+    tool_names: HashMap<String, String>,
     asks: HashMap<String, Box<RawValue>>,
     stderr: StderrTail,
     doubt: Doubt,
@@ -205,6 +207,7 @@ impl Claude {
             steering: Steering::default(),
             asks: HashMap::new(),
             stderr: StderrTail::default(),
+            tool_names: HashMap::new(),
             doubt: Doubt::default(),
             seen_stdout: false,
         }
@@ -699,8 +702,11 @@ impl Claude {
                 self.turn.acted = true;
                 self.turn.is_silent_since |= parent.is_none();
                 let name = block.name.unwrap_or_default();
-                if let Some(id) = block.id.clone().filter(|_| parent.is_none()) {
-                    self.turn.calls.insert(id, name.clone());
+                if let Some(id) = &block.id {
+                    self.tool_names.insert(id.clone(), name.clone());
+                    if parent.is_none() {
+                        self.turn.calls.insert(id.clone(), name.clone());
+                    }
                 }
                 let call = ToolCall {
                     tool_id: block.id.map(ToolId),
@@ -711,8 +717,8 @@ impl Claude {
                 out.event_under(parent.clone(), Event::ToolCall(call));
             }
             _ if block.tool_use_id.is_some() => {
-                self.returned(block.tool_use_id.as_deref(), out);
-                out.event_under(parent.clone(), tools::result(block));
+                let name = self.returned(block.tool_use_id.as_deref(), out);
+                out.event_under(parent.clone(), tools::result(block, name));
             }
             _ => {
                 let words = format!("content block `{}`", block.kind);
@@ -738,8 +744,8 @@ impl Claude {
         };
         for block in blocks {
             let event = if block.tool_use_id.is_some() {
-                self.returned(block.tool_use_id.as_deref(), out);
-                tools::result(block)
+                let name = self.returned(block.tool_use_id.as_deref(), out);
+                tools::result(block, name)
             } else {
                 // Words that Claude itself puts into the conversation, or a subagent's prompt.
                 Event::notice(Level::Debug, "user_message", block.text.unwrap_or_default())
@@ -749,9 +755,9 @@ impl Claude {
         Some(())
     }
 
-    /// A tool has returned, in its turn or behind it.
-    fn returned(&mut self, id: Option<&str>, out: &mut Out) {
-        let Some(id) = id else { return };
+    /// A tool has returned, in its turn or behind it. Returns its name, if its call was seen.
+    fn returned(&mut self, id: Option<&str>, out: &mut Out) -> Option<String> {
+        let id = id?;
         if self.turn.calls.remove(id).is_none() && self.background.call_returned(id) {
             self.background_changed(out);
         }
@@ -759,6 +765,7 @@ impl Claude {
 
     /// The turn is over by Claude's word, and a call of it has not returned. Of 2.1.329 no such turn is known but those
     /// that give a reason (aborted, deferred, denied). A Claude that is through ends with its standard input; for one
+        self.tool_names.remove(id)
     /// that lives on, the call is waited for like a command in the background.
     fn wait_for_calls(&mut self, calls: BTreeMap<String, String>, out: &mut Out) {
         let mut is_any_open = false;
@@ -1061,7 +1068,8 @@ impl Claude {
             }
             self.background.tell(out);
         }
-        self.end_turn(AttemptEnd { usage, denials, ..end }, out);
+        let reported_turns = line.num_turns;
+        self.end_turn(AttemptEnd { usage, reported_turns, denials, ..end }, out);
         if !is_last {
             // Its result is still to come.
             out.turn_opened();

@@ -302,13 +302,16 @@ impl Serve {
         self.session_id = Some(session.id.clone());
         let is_new = matches!(self.request.session, Session::New | Session::Fork(_));
         self.witness.opened(&session, is_new);
-        out.event(Event::SessionStarted(SessionStarted {
-            session_id: session.id,
-            model: self.model.as_ref().map(|(_, model)| model.clone()),
-            agent_version: session.version,
-            cwd: session.directory,
-            ..SessionStarted::default()
-        }));
+        // A saved stream that names no session is read all the same.
+        if !session.id.is_empty() {
+            out.event(Event::SessionStarted(SessionStarted {
+                session_id: session.id,
+                model: self.model.as_ref().map(|(_, model)| model.clone()),
+                agent_version: session.version,
+                cwd: session.directory,
+                ..SessionStarted::default()
+            }));
+        }
         match (&self.session_id, &self.request.session) {
             _ if self.interrupted => self.end(out),
             // Each message of the copy is told as if it were new.
@@ -428,7 +431,8 @@ impl Serve {
     }
 
     fn known_event(&mut self, kind: &str, what: Properties<'_>, out: &mut Out) -> Option<()> {
-        let is_ours = what.session_id.as_deref() == self.session_id.as_deref();
+        let is_ours = what.session_id.as_deref().unwrap_or_default()
+            == self.session_id.as_deref().unwrap_or_default();
         if !is_ours && kind == "permission.asked" {
             // belay has started the server: whatever it asks, it asks this run, and waits for the answer.
             return self.common_event(kind, what, out);
@@ -612,9 +616,13 @@ impl Serve {
                 if !self.not_ours.contains(of) {
                     parts.part(part, &mut self.meter, out)?;
                     if let Some(delegated) = parts.delegated.take() {
+                let at_ms = what.time;
                         self.subagents.delegated(delegated, &self.parts);
                     }
                 }
+                    if let Some(at_ms) = at_ms.filter(|_| under.is_none() && part.bounds_step()) {
+                        self.meter.step_at(at_ms);
+                    }
             }
             "message.part.delta" => {
                 let (part, delta) = (what.part_id?, what.delta?);
