@@ -10,6 +10,7 @@ mod failures;
 mod meter;
 mod options;
 mod preset;
+mod printed;
 mod rpc;
 mod session_file;
 mod silent;
@@ -241,7 +242,11 @@ impl Agent for Acp {
         }
     }
 
-    fn reader(&self, request: &RunRequest, _transport: Transport) -> Box<dyn Protocol> {
+    fn reader(&self, request: &RunRequest, transport: Transport) -> Box<dyn Protocol> {
+        let printed = self.preset.printed.filter(|_| transport == Transport::Print);
+        if let Some(printed) = printed {
+            return printed.reader(self.preset.name, self.preset.failures);
+        }
         Box::new(talk::Talk::new(self.preset, request, None, talk::Heard::Saved))
     }
 

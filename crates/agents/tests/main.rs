@@ -34,6 +34,7 @@ mod opencode;
 mod pi;
 mod pieces;
 mod progress;
+mod printed;
 mod purity;
 mod quoted_failures;
 #[path = "support/recorded.rs"]

@@ -196,6 +196,27 @@ fn the_harness_format_has_the_tools_of_pi_opencode_and_docker_agent() {
 }
 
 #[test]
+fn a_stream_that_was_cut_has_no_result_in_the_harness_format() {
+    for (agent, name) in [("claude-code", "b-shell"), ("codex", "b-shell"), ("pi", "b-shell")] {
+        let stdout = recordings::one(agent, name).stdout;
+        let lines: Vec<&[u8]> = stdout.split_inclusive(|byte| *byte == b'\n').collect();
+        let events = parse(agent, &lines[..lines.len() / 2].concat(), &["--format", "harness"]);
+        assert!(events.iter().all(|event| event["type"] != "result"), "{agent}: {events:#?}");
+    }
+}
+
+#[test]
+fn what_gemini_and_qwen_print_is_read() {
+    for (agent, version) in [("gemini", "gemini-0.61.0"), ("qwen", "qwen-0.24.4")] {
+        let path = recordings::root().join("printed").join(version).join("b-shell/stdout.jsonl");
+        let stdout = std::fs::read(path).unwrap();
+        let events = parse(agent, &stdout, &[]);
+        assert_eq!(events.last().unwrap()["result"], "The command printed lab-out.", "{agent}");
+        assert!(events.iter().all(|event| event["type"] != "unknown"), "{agent}");
+    }
+}
+
+#[test]
 fn garbage_between_the_lines_loses_nothing() {
     let recording = recordings::one("claude-code", "b-shell");
     let plain = parse("claude", &recording.stdout, &[]);

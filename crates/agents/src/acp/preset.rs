@@ -16,6 +16,7 @@ pub(super) use generic::GENERIC;
 pub(super) use goose::GOOSE;
 pub(super) use qwen::QWEN;
 
+use super::printed::Printed;
 use super::session_file::SessionFile;
 use crate::failures::Table;
 use crate::{Capabilities, Care, Cloud, EnvPolicy, Permissions, RunRequest};
@@ -82,6 +83,8 @@ pub(super) struct Preset {
     pub(super) quirks: Quirks,
     /// How notifications begin that are known, and say nothing of the turn.
     pub(super) asides: &'static [&'static str],
+    /// What it prints in its one-shot mode, if belay reads it.
+    pub(super) printed: Option<Printed>,
     /// How texts begin that are the agent's household and none of the model's words.
     pub(super) household: &'static [&'static str],
     pub(super) own_words: OwnWords,

@@ -2,6 +2,7 @@
 
 use super::own_mode::{OwnMode, Settings};
 use super::{Login, Modes, OwnWords, Policy, Preset, Quirks, Rule, Usage};
+use crate::acp::printed::Printed;
 use crate::acp::{failures, session_file};
 use crate::{Capabilities, Capability, Care, Permissions, Support};
 
@@ -97,6 +98,7 @@ pub(in crate::acp) static GEMINI: Preset = Preset {
     session_file: Some(session_file::GEMINI),
     failures: &failures::GEMINI,
     quirks: Quirks {
+    printed: Some(Printed::Gemini),
         tool_name_in_id: true,
         history_after_load: true,
         silence_is_failure: true,

@@ -49,6 +49,7 @@ pub(super) const PLAIN: Preset = Preset {
     session_file: None,
     failures: &failures::ACP,
     quirks: Quirks::NONE,
+    printed: None,
     model_limits: &[],
     asides: &[],
     household: &[],

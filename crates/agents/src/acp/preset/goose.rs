@@ -61,6 +61,7 @@ pub(in crate::acp) static GOOSE: Preset = Preset {
     session_file: None,
     failures: &failures::GOOSE,
     quirks: Quirks::NONE,
+    printed: None,
     asides: &[],
     household: &[],
     own_words: OwnWords::NONE,

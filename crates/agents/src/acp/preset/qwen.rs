@@ -2,6 +2,7 @@
 
 use super::own_mode::{OwnMode, Settings};
 use super::{Login, Modes, OwnWords, Preset, Quirks, Rule, Usage};
+use crate::acp::printed::Printed;
 use crate::acp::{failures, session_file};
 use crate::{Capabilities, Capability, Care, Permissions, Support};
 
@@ -82,6 +83,7 @@ pub(in crate::acp) static QWEN: Preset = Preset {
     failures: &failures::QWEN,
     quirks: Quirks { lingers: true, ..Quirks::NONE },
     asides: &["qwen/notify/"],
+    printed: Some(Printed::Qwen),
     household: &[],
     own_words: OwnWords::NONE,
     driver: None,
