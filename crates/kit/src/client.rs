@@ -57,6 +57,7 @@ pub struct Client {
     pub(crate) state_dir: Option<PathBuf>,
     lock_dir: Option<PathBuf>,
     pub(crate) durability: Durability,
+    pub(crate) raw_lines: bool,
     pub(crate) transport: Option<Transport>,
     pub(crate) prices: Prices,
     pub(crate) on_event: Option<Handler>,
@@ -108,6 +109,7 @@ impl Client {
             state_dir: None,
             lock_dir: None,
             durability: Durability::default(),
+            raw_lines: false,
             transport: None,
             prices: Prices::bundled(),
             on_event: None,
@@ -259,6 +261,15 @@ impl Client {
     #[must_use]
     pub fn durability(mut self, durability: Durability) -> Self {
         self.durability = durability;
+        self
+    }
+
+    /// Lets each record of an agent's carry the line that it comes from, secrets taken out
+    /// ([`Record::raw_line`](belay_trace::Record::raw_line)). With a [`state_dir`](Self::state_dir) it means nothing: the
+    /// journal has the lines, and [`Record::raw`](belay_trace::Record::raw) says where.
+    #[must_use]
+    pub fn raw_lines(mut self) -> Self {
+        self.raw_lines = true;
         self
     }
 
