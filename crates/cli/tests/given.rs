@@ -38,6 +38,25 @@ fn a_server_of_tools_is_shown_in_a_dry_run() {
 }
 
 #[test]
+fn a_dry_run_shows_each_agent_of_the_chain() {
+    let args = ["run", "--dry-run", "-a", "claude:opus", "-a", "codex:gpt-5.5", "-a", "pi", "hi"];
+    let shown = with_claude().shown(&args);
+    let heads: Vec<&str> = shown.lines().filter(|line| line.contains(" of 3: ")).collect();
+    assert_eq!(heads, ["# 1 of 3: claude-code:opus", "# 2 of 3: codex:gpt-5.5", "# 3 of 3: pi"]);
+    for word in ["--model=opus", "--model=gpt-5.5", " pi "] {
+        assert!(shown.contains(word), "{word}: {shown}");
+    }
+}
+
+#[test]
+fn a_dry_run_checks_each_agent_of_the_chain() {
+    let args =
+        ["run", "--dry-run", "-a", "claude", "-a", "codex", "--max-output-tokens", "9", "hi"];
+    let shown = with_claude().shown(&args);
+    assert!(shown.contains("exit 2") && shown.contains("codex cannot honour"), "{shown}");
+}
+
+#[test]
 fn a_secret_of_a_server_is_not_shown() {
     let file = r#"{"mcpServers":{"docs":{"url":"https://docs/mcp","headers":{"Authorization":"${DOCS_TOKEN}"}}}}"#;
     assert_snapshot!(with_servers(file), @r#"
