@@ -97,7 +97,12 @@ impl Freeplay {
             ("content-type", "application/json".to_owned()),
         ];
         let passes = |status| status == 429 || (500..600).contains(&status);
-        let manners = Manners { timeout: SENDER_TIMEOUT, passes, refused: |_, _| None };
+        let manners = Manners {
+            timeout: SENDER_TIMEOUT,
+            passes,
+            refused: |_, _| None,
+            error_words: |_| None,
+        };
         Ok(Self {
             base: format!("{}/v2/projects/{project}", url.trim_end_matches('/')),
             headers: headers.map(|(name, value)| (name.to_owned(), value)).into(),
