@@ -11,6 +11,7 @@ mod failures;
 mod limit;
 pub(crate) mod mode;
 mod protocol;
+mod servers;
 mod steering;
 mod system;
 mod tools;

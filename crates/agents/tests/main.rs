@@ -30,11 +30,12 @@ mod inserts;
 mod known_shapes;
 mod last_words;
 mod limits;
+mod mcp_servers;
 mod opencode;
 mod pi;
 mod pieces;
-mod progress;
 mod printed;
+mod progress;
 mod purity;
 mod quoted_failures;
 #[path = "support/recorded.rs"]

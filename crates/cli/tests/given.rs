@@ -213,3 +213,39 @@ fn a_prompt_may_come_through_a_pipe_that_a_slow_program_fills() {
     writer.as_mut().unwrap().wait().unwrap();
     assert!(shown.starts_with("exit 0\n"), "{shown}");
 }
+
+#[test]
+fn a_server_that_its_file_switches_off_is_left_out_with_its_variables() {
+    let off = |switch: &str| {
+        format!(
+            r#"{{"mcpServers":{{"docs":{{"command":"docs"}},"old":{{"command":"x","env":{{"T":"${{NOT_SET}}"}},{switch}}}}}}}"#
+        )
+    };
+    for switch in [r#""disabled":true"#, r#""enabled":false"#] {
+        let shown = with_servers(&off(switch));
+        assert!(shown.contains("exit 0") && shown.contains("mcp__docs"), "{shown}");
+        assert!(!shown.contains("old"), "{shown}");
+    }
+    for switch in [r#""disabled":false"#, r#""enabled":true"#] {
+        let shown = with_servers(&off(switch));
+        assert!(shown.contains("the variable NOT_SET is not set"), "{shown}");
+    }
+}
+
+/// Windows editors write one.
+#[test]
+fn a_byte_order_mark_before_a_file_says_nothing() {
+    let plain = r#"{"mcpServers":{"docs":{"command":"docs"}}}"#;
+    assert_eq!(with_servers(&format!("\u{feff}{plain}")), with_servers(plain));
+
+    let bench = with_claude();
+    fs::write(bench.path("project/prompt"), "\u{feff}Say it.").unwrap();
+    let shown = bench.shown(&["run", "--dry-run", "-f", "prompt"]);
+    assert!(shown.contains("printf %s 'Say it.'"), "{shown}");
+
+    let config = bench.path("home/.config/belay/config.toml");
+    fs::create_dir_all(config.parent().unwrap()).unwrap();
+    fs::write(config, "\u{feff}model = \"opus\"\n").unwrap();
+    let shown = bench.shown(&["run", "--dry-run", "hi"]);
+    assert!(shown.contains("exit 0") && shown.contains("--model=opus"), "{shown}");
+}

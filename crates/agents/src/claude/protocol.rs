@@ -1,6 +1,7 @@
 //! The conversation with Claude Code over stream-json.
 
 use super::classify::{self, ApiError};
+use super::servers::Servers;
 use super::steering::Steering;
 use super::usage::{self, Meter};
 use super::wire::{
@@ -83,10 +84,11 @@ pub(super) struct Claude {
     /// A stop was asked for: no turn may begin any more.
     is_stopping: bool,
     steering: Steering,
-    /// Open permission requests: the tool's input, which an allowing answer repeats.
     /// The names of the tools whose calls have not returned, by the ids of the calls.
     tool_names: HashMap<String, String>,
+    /// Open permission requests: the tool's input, which an allowing answer repeats.
     asks: HashMap<String, Box<RawValue>>,
+    servers: Servers,
     stderr: StderrTail,
     doubt: Doubt,
     seen_stdout: bool,
@@ -205,9 +207,10 @@ impl Claude {
             is_closed: false,
             is_stopping: false,
             steering: Steering::default(),
-            asks: HashMap::new(),
-            stderr: StderrTail::default(),
             tool_names: HashMap::new(),
+            asks: HashMap::new(),
+            servers: Servers::default(),
+            stderr: StderrTail::default(),
             doubt: Doubt::default(),
             seen_stdout: false,
         }
@@ -323,7 +326,7 @@ impl Claude {
             ("tool_progress", _) => tools::progress(text, &mut self.news, out),
             ("rate_limit_event", _) => self.rate_limit(text, out),
             ("control_request", _) => self.control_request(text, out),
-            ("control_response", _) => control_response(text, out),
+            ("control_response", _) => self.control_response(text, out),
             ("command_lifecycle", _) => {
                 self.steering.lifecycle(&decode(text)?, out);
                 Some(())
@@ -488,6 +491,7 @@ impl Claude {
                 tools: init.tools,
             }));
         }
+        self.servers.init(init.mcp_servers, self.can_ask(), out);
         self.session_id = Some(init.session_id);
         self.model = init.model;
         self.steering.init(init.uuid.as_deref());
@@ -761,11 +765,11 @@ impl Claude {
         if self.turn.calls.remove(id).is_none() && self.background.call_returned(id) {
             self.background_changed(out);
         }
+        self.tool_names.remove(id)
     }
 
     /// The turn is over by Claude's word, and a call of it has not returned. Of 2.1.329 no such turn is known but those
     /// that give a reason (aborted, deferred, denied). A Claude that is through ends with its standard input; for one
-        self.tool_names.remove(id)
     /// that lives on, the call is waited for like a command in the background.
     fn wait_for_calls(&mut self, calls: BTreeMap<String, String>, out: &mut Out) {
         let mut is_any_open = false;
@@ -907,6 +911,7 @@ impl Claude {
             self.turn.reached.clear();
             self.turn.stop_reason = None;
             out.event(Event::TurnStarted(TurnStarted { message_id, model }));
+            self.servers.response_began(self.can_ask(), out);
         }
         is_new
     }
@@ -1005,6 +1010,23 @@ impl Claude {
             reason: request.decision_reason.or(request.blocked_path),
         }));
         Some(())
+    }
+
+    fn control_response(&mut self, text: &str, out: &mut Out) -> Option<()> {
+        let response = decode::<ControlResponse>(text)?.response;
+        if !self.servers.answered(&response.request_id, response.response, out)
+            && response.subtype == "error"
+        {
+            let words = response.error;
+            let words = words.unwrap_or_else(|| "claude refused a control request".to_owned());
+            out.event(Event::notice(Level::Warn, "control_response", words));
+        }
+        Some(())
+    }
+
+    /// True while Claude answers what it is asked.
+    fn can_ask(&self) -> bool {
+        self.transport == Transport::Dialogue && !self.is_closed
     }
 
     fn result(&mut self, text: &str, out: &mut Out) -> Option<()> {
@@ -1116,6 +1138,7 @@ impl Claude {
     }
 
     fn end_turn(&mut self, end: AttemptEnd, out: &mut Out) {
+        self.servers.tell(out);
         self.turns_ended += 1;
         self.said = Lines::default();
         self.interrupt = Interrupt::No;
@@ -1158,13 +1181,4 @@ const STOPPING: &str = "the run is stopping";
 fn say_user(words: &str, uuid: Option<&str>, out: &mut Out) {
     let content = Content::Words(words);
     out.stdin_line(&Say::User { message: UserMessage { role: "user", content }, uuid });
-}
-
-fn control_response(text: &str, out: &mut Out) -> Option<()> {
-    let response = decode::<ControlResponse>(text)?.response;
-    if response.subtype == "error" {
-        let words = response.error.unwrap_or_else(|| "claude refused a control request".to_owned());
-        out.event(Event::notice(Level::Warn, "control_response", words));
-    }
-    Some(())
 }

@@ -7,6 +7,7 @@ mod missed;
 
 use super::asides::{is_aside, is_aside_of_session};
 use super::classify::{self, Error};
+use super::mcp;
 use super::meter::Meter;
 use super::parts::{Part, Parts};
 use super::rest::Rest;
@@ -38,6 +39,8 @@ const REPLY: HttpId = HttpId(4);
 const LIST: HttpId = HttpId(5);
 const MESSAGES: HttpId = HttpId(6);
 const STEER: HttpId = HttpId(7);
+/// What has become of the servers of tools. (8 to 13 are the witness's.)
+const MCP: HttpId = HttpId(14);
 
 /// The events have ended, and are to be opened again.
 const DEAF: TimerId = TimerId(0);
@@ -288,6 +291,7 @@ impl Serve {
                 out.event(Event::notice(Level::Warn, "steer", words));
                 self.heard(out);
             }
+            MCP if is_ok => mcp::tell_not_started(&text, out),
             // It came behind the abort, and the session would go on with it.
             STEER if self.interrupted && !self.ended => self.abort(out),
             ABORT | REPLY if !is_ok && !self.ended => {
@@ -325,6 +329,7 @@ impl Serve {
         words.append(&mut self.early_words);
         self.prompted = true;
         self.say(PROMPT, &words, out);
+        out.get(MCP, "/mcp");
     }
 
     /// Says something to the session: the prompt, or more while it is busy, which its next request takes along.
@@ -611,18 +616,18 @@ impl Serve {
         let under = parts.under.clone();
         match kind {
             "message.part.updated" => {
+                let at_ms = what.time;
                 let part = what.part?;
                 let of = part.message_id.as_deref().unwrap_or_default();
                 if !self.not_ours.contains(of) {
-                    parts.part(part, &mut self.meter, out)?;
-                    if let Some(delegated) = parts.delegated.take() {
-                let at_ms = what.time;
-                        self.subagents.delegated(delegated, &self.parts);
-                    }
-                }
                     if let Some(at_ms) = at_ms.filter(|_| under.is_none() && part.bounds_step()) {
                         self.meter.step_at(at_ms);
                     }
+                    parts.part(part, &mut self.meter, out)?;
+                    if let Some(delegated) = parts.delegated.take() {
+                        self.subagents.delegated(delegated, &self.parts);
+                    }
+                }
             }
             "message.part.delta" => {
                 let (part, delta) = (what.part_id?, what.delta?);
