@@ -5,7 +5,7 @@ use super::names;
 use super::presets::{Header, PRESETS, Preset, Template};
 use crate::Environment;
 use crate::limits::SENDER_TIMEOUT;
-use crate::observe::http::{Http, Plain, Proxies, check_address};
+use crate::observe::http::{Http, Network, Plain, check_address};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use belay_trace::read_regular;
@@ -133,7 +133,7 @@ impl OtlpSettings {
         if traces.is_none() && metrics.is_none() {
             return Ok(None);
         }
-        let mut http = Http::new().plain(Plain::Anywhere).proxies(Proxies::of(env));
+        let mut http = Http::new().plain(Plain::Anywhere).network(Network::of(env));
         if let Some(roots) = roots(env)? {
             http = http.trusting(&roots);
         }
