@@ -224,7 +224,10 @@ impl Agent for Acp {
         launch.args.extend(request.extra_args.iter().cloned());
         match transport {
             Transport::Dialogue => Ok(launch),
-            Transport::Interactive => self.interactive(launch, request),
+            Transport::Interactive => {
+                launch.env.quiet = &[];
+                self.interactive(launch, request)
+            }
             Transport::Print => {
                 let hint =
                     "over ACP there is only the dialogue, which no single command line can hold";

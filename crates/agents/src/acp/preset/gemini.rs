@@ -52,6 +52,7 @@ pub(in crate::acp) static GEMINI: Preset = Preset {
     inner_env: &[],
     loosens: &[],
     set: &[("GEMINI_CLI_NO_RELAUNCH", "true"), ("GEMINI_PTY_INFO", "child_process")],
+    quiet: &[],
     litter: &[],
     login: Login {
         home_env: "",
@@ -97,8 +98,8 @@ pub(in crate::acp) static GEMINI: Preset = Preset {
     usage: Usage { rule: Rule::Quota, input_has_cached: true, thoughts_apart: false, exact: false },
     session_file: Some(session_file::GEMINI),
     failures: &failures::GEMINI,
-    quirks: Quirks {
     printed: Some(Printed::Gemini),
+    quirks: Quirks {
         tool_name_in_id: true,
         history_after_load: true,
         silence_is_failure: true,

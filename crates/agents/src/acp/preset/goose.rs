@@ -29,6 +29,7 @@ pub(in crate::acp) static GOOSE: Preset = Preset {
     inner_env: &[],
     loosens: &[],
     set: &[],
+    quiet: &[],
     litter: &[],
     login: Login {
         home_env: "",
@@ -60,8 +61,8 @@ pub(in crate::acp) static GOOSE: Preset = Preset {
     },
     session_file: None,
     failures: &failures::GOOSE,
-    quirks: Quirks::NONE,
     printed: None,
+    quirks: Quirks::NONE,
     asides: &[],
     household: &[],
     own_words: OwnWords::NONE,
