@@ -31,6 +31,7 @@ use crate::{
 };
 use jiff::Timestamp;
 use preset::Preset;
+use std::borrow::Cow;
 
 /// An agent behind the Agent Client Protocol.
 #[derive(Clone, Debug)]
@@ -251,6 +252,11 @@ impl Agent for Acp {
             return printed.reader(self.preset.name, self.preset.failures);
         }
         Box::new(talk::Talk::new(self.preset, request, None, talk::Heard::Saved))
+    }
+
+    fn harness_tool<'a>(&self, name: &'a str) -> Cow<'a, str> {
+        let is_shell = self.preset.printed.is_some() && name == "Bash";
+        Cow::Borrowed(if is_shell { "run_shell_command" } else { name })
     }
 
     fn silent_calls(&self, since: Timestamp, lines: &mut dyn Iterator<Item = &[u8]>) -> Vec<u8> {

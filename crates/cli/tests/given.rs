@@ -39,11 +39,15 @@ fn a_server_of_tools_is_shown_in_a_dry_run() {
 
 #[test]
 fn a_dry_run_shows_each_agent_of_the_chain() {
-    let args = ["run", "--dry-run", "-a", "claude:opus", "-a", "codex:gpt-5.5", "-a", "pi", "hi"];
+    let chain = ["-a", "claude:opus", "-a", "codex:gpt-5.5", "-a", "opencode:lab/m"];
+    let args = [&["run", "--dry-run", "--permit", "full"], &chain[..], &["hi"]].concat();
     let shown = with_claude().shown(&args);
     let heads: Vec<&str> = shown.lines().filter(|line| line.contains(" of 3: ")).collect();
-    assert_eq!(heads, ["# 1 of 3: claude-code:opus", "# 2 of 3: codex:gpt-5.5", "# 3 of 3: pi"]);
-    for word in ["--model=opus", "--model=gpt-5.5", " pi "] {
+    assert_eq!(
+        heads,
+        ["# 1 of 3: claude-code:opus", "# 2 of 3: codex:gpt-5.5", "# 3 of 3: opencode:lab/m"]
+    );
+    for word in ["--model=opus", "--model=gpt-5.5", "opencode serve"] {
         assert!(shown.contains(word), "{word}: {shown}");
     }
 }
@@ -245,7 +249,7 @@ fn a_byte_order_mark_before_a_file_says_nothing() {
 
     let config = bench.path("home/.config/belay/config.toml");
     fs::create_dir_all(config.parent().unwrap()).unwrap();
-    fs::write(config, "\u{feff}model = \"opus\"\n").unwrap();
+    fs::write(config, "\u{feff}chain = [\"claude:opus\"]\n").unwrap();
     let shown = bench.shown(&["run", "--dry-run", "hi"]);
     assert!(shown.contains("exit 0") && shown.contains("--model=opus"), "{shown}");
 }
