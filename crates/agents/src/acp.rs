@@ -10,6 +10,7 @@ mod failures;
 mod meter;
 mod options;
 mod preset;
+mod printed;
 mod rpc;
 mod session_file;
 mod silent;
@@ -30,6 +31,7 @@ use crate::{
 };
 use jiff::Timestamp;
 use preset::Preset;
+use std::borrow::Cow;
 
 /// An agent behind the Agent Client Protocol.
 #[derive(Clone, Debug)]
@@ -236,7 +238,10 @@ impl Agent for Acp {
         launch.args.extend(request.extra_args.iter().cloned());
         match transport {
             Transport::Dialogue => Ok(launch),
-            Transport::Interactive => self.interactive(launch, request),
+            Transport::Interactive => {
+                launch.env.quiet = &[];
+                self.interactive(launch, request)
+            }
             Transport::Print => {
                 let hint =
                     "over ACP there is only the dialogue, which no single command line can hold";
@@ -254,8 +259,17 @@ impl Agent for Acp {
         }
     }
 
-    fn reader(&self, request: &RunRequest, _transport: Transport) -> Box<dyn Protocol> {
+    fn reader(&self, request: &RunRequest, transport: Transport) -> Box<dyn Protocol> {
+        let printed = self.preset.printed.filter(|_| transport == Transport::Print);
+        if let Some(printed) = printed {
+            return printed.reader(self.preset.name, self.preset.failures);
+        }
         Box::new(talk::Talk::new(self.preset, request, None, talk::Heard::Saved))
+    }
+
+    fn harness_tool<'a>(&self, name: &'a str) -> Cow<'a, str> {
+        let is_shell = self.preset.printed.is_some() && name == "Bash";
+        Cow::Borrowed(if is_shell { "run_shell_command" } else { name })
     }
 
     fn silent_calls(&self, since: Timestamp, lines: &mut dyn Iterator<Item = &[u8]>) -> Vec<u8> {

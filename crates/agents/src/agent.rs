@@ -7,6 +7,7 @@ use crate::{
 };
 use belay_trace::ToolCall;
 use jiff::Timestamp;
+use std::borrow::Cow;
 use std::fmt;
 
 /// One kind of coding agent: how to start it and how to talk with it.
@@ -137,9 +138,14 @@ pub trait Agent: fmt::Debug + Send + Sync {
         self.protocol(request, transport)
     }
 
-    /// The arguments of a tool call as the seed's harness printed them.
+    /// The arguments of a tool call as harness prints them.
     fn harness_args(&self, call: &ToolCall) -> String {
         call.args.get().to_owned()
+    }
+
+    /// The name of a tool as harness prints it: the agent's own, from the one in belay's events.
+    fn harness_tool<'a>(&self, name: &'a str) -> Cow<'a, str> {
+        Cow::Borrowed(name)
     }
 
     /// The one-shot command as one line for `sh -c`, with the prompt on standard input.

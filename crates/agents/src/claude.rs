@@ -11,6 +11,7 @@ mod failures;
 mod limit;
 pub(crate) mod mode;
 mod protocol;
+mod servers;
 mod steering;
 mod system;
 mod tools;
@@ -23,6 +24,7 @@ pub(crate) use failures::FAILURES;
 
 use crate::agent::{check_name, check_options};
 use crate::cloud::OF_CLAUDE;
+use crate::quiet;
 use crate::session::is_id;
 use crate::witness::Witnessed;
 use crate::{
@@ -240,6 +242,9 @@ impl Agent for Claude {
         // Never SIGTERM before SIGINT: on SIGTERM Claude exits without its result, and the bill is lost.
         launch.stop =
             StopPlan { native: transport == Transport::Dialogue, sigint: true, sigterm: true };
+        if transport != Transport::Interactive {
+            launch.env.quiet = quiet::CLAUDE;
+        }
         match transport {
             Transport::Dialogue => {
                 launch.arg("--print");

@@ -27,6 +27,7 @@ use crate::{
     Transport, Unsupported, UserConfig,
 };
 use jiff::Timestamp;
+use std::borrow::Cow;
 use std::env::consts::{ARCH, OS};
 
 /// GitHub Copilot, the CLI `copilot`.
@@ -183,6 +184,10 @@ impl Agent for Copilot {
         }
         launch.stdin = prompt;
         Ok(launch)
+    }
+
+    fn harness_tool<'a>(&self, name: &'a str) -> Cow<'a, str> {
+        tools::own_name(name)
     }
 
     fn protocol(&self, request: &RunRequest, _transport: Transport) -> Box<dyn Protocol> {

@@ -12,10 +12,12 @@ mod wire;
 pub(crate) use failures::FAILURES;
 
 use crate::agent::{check_name, check_options};
+use crate::quiet;
 use crate::{
     Account, Agent, Capabilities, Capability, Care, EnvPolicy, Launch, Permissions, Protocol,
     RunRequest, Session, StopPlan, Support, Transport, Unsupported,
 };
+use std::borrow::Cow;
 
 /// Docker Agent, the CLI `docker-agent`.
 ///
@@ -128,6 +130,9 @@ impl Agent for DockerAgent {
         let mut launch = Launch::new("docker-agent");
         launch.ignored = check_options(Self::NAME, EXEC, request)?;
         launch.env = EnvPolicy::with(ENV);
+        if transport != Transport::Interactive {
+            launch.env.quiet = quiet::DOCKER_AGENT;
+        }
         // Not measured: the gentle rungs first, and the last one ends whatever is left.
         launch.stop = StopPlan { native: false, sigint: true, sigterm: true };
         let agent = self.agent_for(request, transport)?;
@@ -154,6 +159,10 @@ impl Agent for DockerAgent {
             launch.arg(prompt);
         }
         Ok(launch)
+    }
+
+    fn harness_tool<'a>(&self, name: &'a str) -> Cow<'a, str> {
+        tools::own_name(name)
     }
 
     fn protocol(&self, request: &RunRequest, _transport: Transport) -> Box<dyn Protocol> {

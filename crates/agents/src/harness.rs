@@ -1,15 +1,16 @@
-//! The seed's own shapes: what `rumpl/harness` printed, for programs that read it today.
+//! The events of `rumpl/harness`, for programs that read them today.
 //!
 //! `belay parse --format harness` prints exactly these objects. Everything else in belay uses
-//! [`belay_trace::Event`], which has the same field names and more of them.
+//! [`belay_trace::Event`], which has the same field names and more of them. `docs/harness.md` lists what differs
+//! from harness, and why.
 
 use crate::wire::decode;
 use crate::{Agent, AttemptEnd, Emitted, framing};
-use belay_trace::{Event, Failure, RunResult, Usage as BelayUsage};
+use belay_trace::{Event, Reasoning, RunResult, Text, Usage as BelayUsage};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-/// The seed's `Event`: a type, and the fields that this type fills.
+/// harness's `Event`: a type, and the fields that this type fills.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct HarnessEvent {
     /// One of `text`, `result`, `tool_call_start`, `tool_call_delta`, `tool_call`, `tool_result`, `reasoning`.
@@ -44,7 +45,7 @@ pub struct HarnessEvent {
     pub reasoning: String,
 }
 
-/// The seed's `Usage`: plain numbers, 0 for what is unknown.
+/// harness's `Usage`: plain numbers, 0 for what is unknown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Usage {
     /// Input tokens outside the prompt cache.
@@ -77,11 +78,18 @@ impl From<&BelayUsage> for Usage {
     }
 }
 
-/// An event in the seed's shape; `None` for events that the seed did not have.
+/// An event in harness's shape; `None` for events that harness does not have.
 pub fn event(agent: &dyn Agent, emitted: &Emitted) -> Option<HarnessEvent> {
     let id = |id: &Option<belay_trace::ToolId>| id.clone().map(|id| id.0).unwrap_or_default();
+    let name = |name: &str| agent.harness_tool(name).into_owned();
     let kind = emitted.event.type_name();
     Some(match &emitted.event {
+        Event::Text(Text { text, .. }) | Event::Reasoning(Reasoning { reasoning: text, .. })
+            if text.is_empty() =>
+        {
+            return None;
+        }
+        Event::ToolCall(call) if call.name.is_empty() => return None,
         Event::Text(text) => HarnessEvent { kind, text: text.text.clone(), ..Default::default() },
         Event::Reasoning(chunk) => {
             HarnessEvent { kind, reasoning: chunk.reasoning.clone(), ..Default::default() }
@@ -89,27 +97,27 @@ pub fn event(agent: &dyn Agent, emitted: &Emitted) -> Option<HarnessEvent> {
         Event::ToolCallStart(start) => HarnessEvent {
             kind,
             tool_id: id(&start.tool_id),
-            name: start.name.clone(),
+            name: name(&start.name),
             ..Default::default()
         },
         Event::ToolCallDelta(delta) => HarnessEvent {
             kind,
             tool_id: id(&delta.tool_id),
-            name: delta.name.clone(),
+            name: name(&delta.name),
             args: delta.args.clone(),
             ..Default::default()
         },
         Event::ToolCall(call) => HarnessEvent {
             kind,
             tool_id: id(&call.tool_id),
-            name: call.name.clone(),
+            name: name(&call.name),
             args: agent.harness_args(call),
             ..Default::default()
         },
         Event::ToolResult(result) => HarnessEvent {
             kind,
             tool_id: id(&result.tool_id),
-            name: result.name.clone().unwrap_or_default(),
+            name: result.name.as_deref().map(name).unwrap_or_default(),
             output: result.output.clone(),
             tool_error: result.tool_error,
             ..Default::default()
@@ -118,21 +126,34 @@ pub fn event(agent: &dyn Agent, emitted: &Emitted) -> Option<HarnessEvent> {
     })
 }
 
-/// The end of a turn in the seed's shape.
-pub fn result(end: &AttemptEnd) -> HarnessEvent {
-    of_answer(&end.answer, end.failure.as_ref(), &end.usage)
+/// The end of a turn in harness's shape; `None` for a turn that failed or was cut off, which harness reports as the
+/// error of its `Run`.
+///
+/// `num_turns` is the agent's own count where it has one, as in harness.
+pub fn result(end: &AttemptEnd) -> Option<HarnessEvent> {
+    let mut event = answered(&end.answer, end.failure.is_none(), &end.usage)?;
+    if let (Some(usage), Some(turns)) = (&mut event.usage, end.reported_turns) {
+        usage.num_turns = turns;
+    }
+    Some(event)
 }
 
-/// The end of a run in the seed's shape.
-pub fn run_result(run: &RunResult) -> HarnessEvent {
-    of_answer(&run.result, run.failure.as_ref(), &run.usage)
+/// The end of a run in harness's shape; `None` for a run that failed.
+pub fn run_result(run: &RunResult) -> Option<HarnessEvent> {
+    answered(&run.result, run.failure.is_none(), &run.usage)
 }
 
-/// A failure, which the seed dropped, puts its words where an answer would stand.
-fn of_answer(answer: &str, failure: Option<&Failure>, usage: &BelayUsage) -> HarnessEvent {
-    let failure = failure.filter(|_| answer.is_empty());
-    let result = failure.map_or(answer, |failure| &failure.message).to_owned();
-    HarnessEvent { kind: "result", result, usage: Some(usage.into()), ..Default::default() }
+fn answered(answer: &str, is_answered: bool, usage: &BelayUsage) -> Option<HarnessEvent> {
+    // As in harness: none without both counts.
+    let is_told = usage.input_tokens.is_some() && usage.output_tokens.is_some();
+    let used = is_told.then(|| Usage::from(usage));
+    let event = HarnessEvent {
+        kind: "result",
+        result: answer.to_owned(),
+        usage: used,
+        ..Default::default()
+    };
+    is_answered.then_some(event)
 }
 
 /// Decodes a line that holds a JSON object; `None` for anything else. Escape sequences around it count for nothing.
@@ -269,7 +290,7 @@ mod tests {
         assert_eq!((usage.input_tokens, usage.cache_read_input_tokens), (1200, 9000));
     }
 
-    /// The seed took the last message alone, and not what was written to the cache.
+    /// harness takes the last message alone, and not what was written to the cache.
     #[test]
     fn pis_usage_is_the_sum_over_the_messages_of_the_model() {
         let message = |input: u64| {

@@ -88,6 +88,9 @@ pub struct EnvPolicy {
     pub set: Vec<(&'static str, String)>,
     /// Variables that are set for a run, and not in a line for a shell, where nobody keeps belay's limits.
     pub run: Vec<(&'static str, String)>,
+    /// Variables that are set for a run where the environment does not hold them: switches for what the agent does
+    /// beside its work.
+    pub quiet: &'static [(&'static str, &'static str)],
     /// Variables that are set and hold what must not be shown.
     pub private: Vec<(String, String)>,
 }

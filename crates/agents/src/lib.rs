@@ -49,6 +49,7 @@ mod opencode;
 mod parser;
 mod pi;
 mod protocol;
+mod quiet;
 mod registry;
 mod replay;
 mod request;

@@ -1,6 +1,7 @@
 //! MCP servers: given once with a request, and translated for each agent by its driver.
 
 use crate::Unsupported;
+use belay_trace::{Event, Level};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -160,6 +161,17 @@ impl TryFrom<Entry> for McpServer {
             }
         }
     }
+}
+
+/// Tells that a server did not start, and why: the words are the same for all agents.
+pub(crate) fn not_started(name: &str, why: &str) -> Event {
+    let why = match why.trim() {
+        "" | "failed" => "the agent does not say why",
+        "needs-auth" | "needs_auth" => "it asks for a login",
+        "needs_client_registration" => "it asks for a client that is registered with it",
+        why => why,
+    };
+    Event::notice(Level::Warn, "mcp_server", format!("the MCP server {name} did not start: {why}"))
 }
 
 /// The servers of a request, by name.

@@ -28,6 +28,7 @@ use crate::{
     Unsupported, UserConfig,
 };
 use serde_json::{Value, json};
+use std::borrow::Cow;
 use std::env::consts::{ARCH, OS};
 
 /// OpenCode, the CLI `opencode`.
@@ -245,6 +246,10 @@ impl Agent for OpenCode {
             check_name(Self::NAME, "session", id)?;
         }
         self.with_args(launch, request, transport, model.as_deref())
+    }
+
+    fn harness_tool<'a>(&self, name: &'a str) -> Cow<'a, str> {
+        parts::own_name(name)
     }
 
     fn protocol(&self, request: &RunRequest, transport: Transport) -> Box<dyn Protocol> {

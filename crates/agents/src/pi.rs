@@ -21,12 +21,14 @@ pub(crate) use failures::FAILURES;
 
 use crate::agent::{check_name, check_options};
 use crate::mode::mode_argument;
+use crate::quiet;
 use crate::witness::Witnessed;
 use crate::{
     Account, AccountPart, Agent, Capabilities, Capability, Care, EffectiveMode, EnvPolicy, Launch,
     Login, Permissions, Protocol, RunRequest, Session, SessionFiles, StopPlan, Support, Transport,
     Unsupported, UserConfig,
 };
+use std::borrow::Cow;
 
 /// Pi, the CLI `pi`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -195,6 +197,9 @@ impl Agent for Pi {
         let mut launch = Launch::new("pi");
         launch.ignored = check_options(Self::NAME, self.capabilities(transport), request)?;
         launch.env = EnvPolicy::with(ENV);
+        if transport != Transport::Interactive {
+            launch.env.quiet = quiet::PI;
+        }
         // On SIGINT Pi dies and leaves its commands running; on SIGTERM it ends them itself.
         launch.stop =
             StopPlan { native: transport == Transport::Dialogue, sigint: false, sigterm: true };
@@ -218,6 +223,10 @@ impl Agent for Pi {
             launch.arg(format!("{space}{}", request.prompt));
         }
         Ok(launch)
+    }
+
+    fn harness_tool<'a>(&self, name: &'a str) -> Cow<'a, str> {
+        tools::own_name(name)
     }
 
     fn protocol(&self, request: &RunRequest, transport: Transport) -> Box<dyn Protocol> {

@@ -163,6 +163,9 @@ pub struct AttemptEnd {
     pub failure: Option<Failure>,
     /// What the turn used.
     pub usage: Usage,
+    /// The agent's own count of turns, where it has one: it need not be that of the model's responses, which is
+    /// [`Usage::num_turns`].
+    pub reported_turns: Option<u64>,
     /// The agent's session, good for resuming.
     pub session_id: Option<String>,
     /// The model that answered.
@@ -191,6 +194,8 @@ impl AttemptEnd {
         };
         self.failure = next.failure.or(self.failure.take().filter(was_stopped));
         self.usage.add(&next.usage);
+        let turns = [self.reported_turns, next.reported_turns];
+        self.reported_turns = turns.into_iter().flatten().reduce(u64::saturating_add);
         self.session_id = next.session_id.or(self.session_id.take());
         self.model = next.model.or(self.model.take());
         self.structured = next.structured.or(self.structured.take());

@@ -3,6 +3,7 @@
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
 mod args;
+mod byte_order_mark;
 mod command;
 mod config;
 mod fail;

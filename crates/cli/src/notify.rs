@@ -159,7 +159,7 @@ pub(crate) fn made(keys: &keys::Notify, channel: Channel) -> Result<Notify, Stri
             Notify::exec(command, env.collect::<Vec<_>>())
         }
     };
-    Ok(notify.events(events).proxies_of(&surroundings::environment()))
+    Ok(notify.events(events).network_of(&surroundings::environment()))
 }
 
 /// What once stood for a part of a notice.

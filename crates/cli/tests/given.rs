@@ -38,6 +38,29 @@ fn a_server_of_tools_is_shown_in_a_dry_run() {
 }
 
 #[test]
+fn a_dry_run_shows_each_agent_of_the_chain() {
+    let chain = ["-a", "claude:opus", "-a", "codex:gpt-5.5", "-a", "opencode:lab/m"];
+    let args = [&["run", "--dry-run", "--permit", "full"], &chain[..], &["hi"]].concat();
+    let shown = with_claude().shown(&args);
+    let heads: Vec<&str> = shown.lines().filter(|line| line.contains(" of 3: ")).collect();
+    assert_eq!(
+        heads,
+        ["# 1 of 3: claude-code:opus", "# 2 of 3: codex:gpt-5.5", "# 3 of 3: opencode:lab/m"]
+    );
+    for word in ["--model=opus", "--model=gpt-5.5", "opencode serve"] {
+        assert!(shown.contains(word), "{word}: {shown}");
+    }
+}
+
+#[test]
+fn a_dry_run_checks_each_agent_of_the_chain() {
+    let args =
+        ["run", "--dry-run", "-a", "claude", "-a", "codex", "--max-output-tokens", "9", "hi"];
+    let shown = with_claude().shown(&args);
+    assert!(shown.contains("exit 2") && shown.contains("codex cannot honour"), "{shown}");
+}
+
+#[test]
 fn a_secret_of_a_server_is_not_shown() {
     let file = r#"{"mcpServers":{"docs":{"url":"https://docs/mcp","headers":{"Authorization":"${DOCS_TOKEN}"}}}}"#;
     assert_snapshot!(with_servers(file), @r#"
@@ -193,4 +216,40 @@ fn a_prompt_may_come_through_a_pipe_that_a_slow_program_fills() {
     let shown = bench.shown(&["run", "--dry-run", "-f", "prompt"]);
     writer.as_mut().unwrap().wait().unwrap();
     assert!(shown.starts_with("exit 0\n"), "{shown}");
+}
+
+#[test]
+fn a_server_that_its_file_switches_off_is_left_out_with_its_variables() {
+    let off = |switch: &str| {
+        format!(
+            r#"{{"mcpServers":{{"docs":{{"command":"docs"}},"old":{{"command":"x","env":{{"T":"${{NOT_SET}}"}},{switch}}}}}}}"#
+        )
+    };
+    for switch in [r#""disabled":true"#, r#""enabled":false"#] {
+        let shown = with_servers(&off(switch));
+        assert!(shown.contains("exit 0") && shown.contains("mcp__docs"), "{shown}");
+        assert!(!shown.contains("old"), "{shown}");
+    }
+    for switch in [r#""disabled":false"#, r#""enabled":true"#] {
+        let shown = with_servers(&off(switch));
+        assert!(shown.contains("the variable NOT_SET is not set"), "{shown}");
+    }
+}
+
+/// Windows editors write one.
+#[test]
+fn a_byte_order_mark_before_a_file_says_nothing() {
+    let plain = r#"{"mcpServers":{"docs":{"command":"docs"}}}"#;
+    assert_eq!(with_servers(&format!("\u{feff}{plain}")), with_servers(plain));
+
+    let bench = with_claude();
+    fs::write(bench.path("project/prompt"), "\u{feff}Say it.").unwrap();
+    let shown = bench.shown(&["run", "--dry-run", "-f", "prompt"]);
+    assert!(shown.contains("printf %s 'Say it.'"), "{shown}");
+
+    let config = bench.path("home/.config/belay/config.toml");
+    fs::create_dir_all(config.parent().unwrap()).unwrap();
+    fs::write(config, "\u{feff}chain = [\"claude:opus\"]\n").unwrap();
+    let shown = bench.shown(&["run", "--dry-run", "hi"]);
+    assert!(shown.contains("exit 0") && shown.contains("--model=opus"), "{shown}");
 }

@@ -58,7 +58,7 @@ fn every_recording_gives_one_result_a_turn_and_nothing_unknown() {
     }
 }
 
-/// The seed's shapes hold all that the seed had: the same words, tools, answers and figures.
+/// harness's shapes hold all that harness has: the same words, tools, answers and figures; no result of a failure.
 #[test]
 fn every_recording_says_the_same_in_the_harness_format() {
     const SEEDS: [&str; 7] = [
@@ -74,7 +74,11 @@ fn every_recording_says_the_same_in_the_harness_format() {
         for recording in recordings::all(agent) {
             let own = parse(agent, &recording.stdout, &[]);
             let seeds = parse(agent, &recording.stdout, &["--format", "harness"]);
-            let of_seed = |event: &&Value| SEEDS.contains(&event["type"].as_str().unwrap());
+            let of_seed = |event: &&Value| {
+                SEEDS.contains(&event["type"].as_str().unwrap())
+                    && event["is_error"] != true
+                    && (event["text"] != "" && event["reasoning"] != "")
+            };
             let own: Vec<&Value> = own.iter().filter(of_seed).collect();
             assert_eq!(own.len(), seeds.len(), "{agent}/{}", recording.name);
             for (own, seed) in own.into_iter().zip(&seeds) {
@@ -139,7 +143,7 @@ fn the_harness_format_is_the_seeds_own() {
     assert_snapshot!(lines.join("\n"), @r#"
     {"type":"text","text":"I will run a command."}
     {"type":"tool_call","tool_id":"item_1","name":"Bash","args":"/bin/bash -lc 'echo hello-from-shell; echo to-stderr >&2'"}
-    {"type":"tool_result","tool_id":"item_1","output":"hello-from-shell\nto-stderr\n"}
+    {"type":"tool_result","tool_id":"item_1","name":"Bash","output":"hello-from-shell\nto-stderr\n"}
     {"type":"text","text":"The command printed hello-from-shell."}
     {"type":"result","result":"The command printed hello-from-shell.","usage":{"input_tokens":1350,"output_tokens":85,"cache_read_input_tokens":19500,"cache_creation_input_tokens":480,"total_cost_usd":0.0,"num_turns":0,"duration_ms":0}}
     "#);
@@ -149,7 +153,7 @@ fn the_harness_format_is_the_seeds_own() {
     assert_snapshot!(lines.join("\n"), @r#"
     {"type":"text","text":"I will run a command."}
     {"type":"tool_call","tool_id":"toolu_0150ecffbebb014d51ab348301","name":"Bash","args":"{\"command\":\"echo hello-from-shell; echo to-stderr >&2\",\"description\":\"run a command\"}"}
-    {"type":"tool_result","tool_id":"toolu_0150ecffbebb014d51ab348301","output":"hello-from-shell\nto-stderr"}
+    {"type":"tool_result","tool_id":"toolu_0150ecffbebb014d51ab348301","name":"Bash","output":"hello-from-shell\nto-stderr"}
     {"type":"text","text":"The command printed hello-from-shell."}
     {"type":"result","result":"The command printed hello-from-shell.","usage":{"input_tokens":1350,"output_tokens":85,"cache_read_input_tokens":19500,"cache_creation_input_tokens":480,"total_cost_usd":0.012975,"num_turns":2,"duration_ms":208}}
     "#);
@@ -165,27 +169,51 @@ fn the_harness_format_has_the_tools_of_pi_opencode_and_docker_agent() {
         text.map(|event| event.to_string()).collect::<Vec<_>>().join("\n")
     };
     assert_snapshot!(lines("pi", "b-shell"), @r#"
-    {"type":"tool_call_start","tool_id":"call_lab_1_0","name":"Bash"}
-    {"type":"tool_call_delta","tool_id":"call_lab_1_0","name":"Bash","args":"{\"command\": \"echo lab-out; echo lab-err >&2\"}"}
-    {"type":"tool_call","tool_id":"call_lab_1_0","name":"Bash","args":"{\"command\":\"echo lab-out; echo lab-err >&2\"}"}
-    {"type":"tool_result","tool_id":"call_lab_1_0","name":"Bash","output":"lab-out\nlab-err\n"}
+    {"type":"tool_call_start","tool_id":"call_lab_1_0","name":"bash"}
+    {"type":"tool_call_delta","tool_id":"call_lab_1_0","name":"bash","args":"{\"command\": \"echo lab-out; echo lab-err >&2\"}"}
+    {"type":"tool_call","tool_id":"call_lab_1_0","name":"bash","args":"{\"command\":\"echo lab-out; echo lab-err >&2\"}"}
+    {"type":"tool_result","tool_id":"call_lab_1_0","name":"bash","output":"lab-out\nlab-err\n"}
     {"type":"result","result":"The command printed lab-out.","usage":{"input_tokens":1200,"output_tokens":70,"cache_read_input_tokens":1000,"cache_creation_input_tokens":0,"total_cost_usd":0.00346,"num_turns":2,"duration_ms":0}}
     "#);
     let run = lines("opencode", "b-shell");
-    assert_eq!(run.replace("call_lab_2", "call_lab_1"), lines("opencode", "serve-b-shell"));
+    // Two runs, each of which took its time.
+    let figures = |text: &str| text.rsplit_once(",\"duration_ms\"").unwrap().0.to_owned();
+    let served = figures(&lines("opencode", "serve-b-shell"));
+    assert_eq!(figures(&run).replace("call_lab_2", "call_lab_1"), served);
     assert_snapshot!(run, @r#"
-    {"type":"tool_call","tool_id":"call_lab_2_0","name":"Bash","args":"{\"command\":\"echo lab-out; echo lab-err >&2\"}"}
-    {"type":"tool_result","tool_id":"call_lab_2_0","name":"Bash","output":"lab-out\nlab-err\n"}
-    {"type":"result","result":"The command printed lab-out.","usage":{"input_tokens":1200,"output_tokens":70,"cache_read_input_tokens":1000,"cache_creation_input_tokens":0,"total_cost_usd":0.00346,"num_turns":2,"duration_ms":0}}
+    {"type":"tool_call","tool_id":"call_lab_2_0","name":"bash","args":"{\"command\":\"echo lab-out; echo lab-err >&2\"}"}
+    {"type":"tool_result","tool_id":"call_lab_2_0","name":"bash","output":"lab-out\nlab-err\n"}
+    {"type":"result","result":"The command printed lab-out.","usage":{"input_tokens":1200,"output_tokens":70,"cache_read_input_tokens":1000,"cache_creation_input_tokens":0,"total_cost_usd":0.00346,"num_turns":2,"duration_ms":1478}}
     "#);
     assert_snapshot!(lines("docker-agent", "constructed"), @r#"
     {"type":"reasoning","reasoning":"Thinking."}
-    {"type":"tool_call_start","tool_id":"call_1","name":"Bash"}
-    {"type":"tool_call_delta","tool_id":"call_1","name":"Bash","args":"{\"cmd\":\"echo lab-out\"}"}
-    {"type":"tool_call","tool_id":"call_1","name":"Bash","args":"{\"cmd\":\"echo lab-out\"}"}
-    {"type":"tool_result","tool_id":"call_1","name":"Bash","output":"lab-out\n"}
+    {"type":"tool_call_start","tool_id":"call_1","name":"shell"}
+    {"type":"tool_call_delta","tool_id":"call_1","name":"shell","args":"{\"cmd\":\"echo lab-out\"}"}
+    {"type":"tool_call","tool_id":"call_1","name":"shell","args":"{\"cmd\":\"echo lab-out\"}"}
+    {"type":"tool_result","tool_id":"call_1","name":"shell","output":"lab-out\n"}
     {"type":"result","result":"Done.","usage":{"input_tokens":1000,"output_tokens":70,"cache_read_input_tokens":1200,"cache_creation_input_tokens":0,"total_cost_usd":0.0040999999999999995,"num_turns":2,"duration_ms":0}}
     "#);
+}
+
+#[test]
+fn a_stream_that_was_cut_has_no_result_in_the_harness_format() {
+    for (agent, name) in [("claude-code", "b-shell"), ("codex", "b-shell"), ("pi", "b-shell")] {
+        let stdout = recordings::one(agent, name).stdout;
+        let lines: Vec<&[u8]> = stdout.split_inclusive(|byte| *byte == b'\n').collect();
+        let events = parse(agent, &lines[..lines.len() / 2].concat(), &["--format", "harness"]);
+        assert!(events.iter().all(|event| event["type"] != "result"), "{agent}: {events:#?}");
+    }
+}
+
+#[test]
+fn what_gemini_and_qwen_print_is_read() {
+    for (agent, version) in [("gemini", "gemini-0.61.0"), ("qwen", "qwen-0.24.4")] {
+        let path = recordings::root().join("printed").join(version).join("b-shell/stdout.jsonl");
+        let stdout = std::fs::read(path).unwrap();
+        let events = parse(agent, &stdout, &[]);
+        assert_eq!(events.last().unwrap()["result"], "The command printed lab-out.", "{agent}");
+        assert!(events.iter().all(|event| event["type"] != "unknown"), "{agent}");
+    }
 }
 
 #[test]

@@ -41,7 +41,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         if let Some(event) = harness::event(agent.as_ref(), &emitted) {
             println!("{}", serde_json::json!(event));
         } else if let Event::Result(result) = &record.event {
-            println!("{}", serde_json::json!(harness::run_result(result)));
+            harness::run_result(result)
+                .iter()
+                .for_each(|event| println!("{}", serde_json::json!(event)));
         }
     });
     belaykit::blocking::run(&client, request)?;

@@ -13,7 +13,7 @@ use crate::{
     Environment, Error, Observer, Outcome, Prices, Redaction, Run, TraceContext, images, program,
     session_lock,
 };
-use belay_agents::{Agent, Launch, RunRequest, Session, Transport, WhenInUse};
+use belay_agents::{Agent, Launch, RunRequest, Session, Transport, Unsupported, WhenInUse};
 use belay_trace::{
     Decision, EvidenceSource, Failure, FailureKind, PermissionRequest, Record, TraceId,
 };
@@ -57,6 +57,7 @@ pub struct Client {
     pub(crate) state_dir: Option<PathBuf>,
     lock_dir: Option<PathBuf>,
     pub(crate) durability: Durability,
+    pub(crate) raw_lines: bool,
     pub(crate) transport: Option<Transport>,
     pub(crate) prices: Prices,
     pub(crate) on_event: Option<Handler>,
@@ -108,6 +109,7 @@ impl Client {
             state_dir: None,
             lock_dir: None,
             durability: Durability::default(),
+            raw_lines: false,
             transport: None,
             prices: Prices::bundled(),
             on_event: None,
@@ -262,6 +264,15 @@ impl Client {
         self
     }
 
+    /// Lets each record of an agent's carry the line that it comes from, secrets taken out
+    /// ([`Record::raw_line`](belay_trace::Record::raw_line)). With a [`state_dir`](Self::state_dir) it means nothing: the
+    /// journal has the lines, and [`Record::raw`](belay_trace::Record::raw) says where.
+    #[must_use]
+    pub fn raw_lines(mut self) -> Self {
+        self.raw_lines = true;
+        self
+    }
+
     /// Talks with the agent in this way only, instead of the best way that its version has.
     #[must_use]
     pub fn transport(mut self, transport: Transport) -> Self {
@@ -400,10 +411,7 @@ impl Client {
     /// Says whether the agent whose turn it is could serve the request.
     fn check_one(&self, request: &RunRequest, turn: usize) -> Result<(), Failure> {
         check_request(request)?;
-        let mut request = self.own(request);
-        if turn > 0 {
-            (request.model, request.session) = (None, Session::New);
-        }
+        let request = self.own_at(request, turn);
         let launch = self.launch(&request, self.transports()[0])?;
         program::resolve(&launch, self.program.as_deref(), &self.env).map(drop)
     }
@@ -453,20 +461,54 @@ impl Client {
         request
     }
 
-    /// What a run of `request` would start; starts nothing and looks for no program.
+    /// The same at its place in the chain: a model and a session are the first agent's.
+    fn own_at(&self, request: &RunRequest, turn: usize) -> RunRequest {
+        let mut own = self.own(request);
+        if turn > 0 {
+            (own.model, own.session) = (None, Session::New);
+        }
+        own
+    }
+
+    /// What a run of `request` would start first; starts nothing and looks for no program.
     ///
     /// # Errors
     /// [`Error`] if the request is not sound or the agent cannot honour it.
     pub fn plan(&self, request: &RunRequest) -> Result<Plan, Error> {
+        self.turn(0).plan_one(request, 0)
+    }
+
+    /// What a run of `request` would start, agent by agent of the chain.
+    ///
+    /// # Errors
+    /// [`Error`] of the first agent that cannot honour the request, or if it is not sound.
+    pub fn plan_chain(&self, request: &RunRequest) -> Result<Vec<Plan>, Error> {
+        let bound = ModeBound::of(self, request).map_err(|failure| self.error(failure))?;
+        let plans = (0..self.chain().count()).map(|n| {
+            let turn = self.turn(n);
+            turn.plan_one(&bound.apply(request, n), n)
+        });
+        plans.collect()
+    }
+
+    fn plan_one(&self, request: &RunRequest, turn: usize) -> Result<Plan, Error> {
         let transport = self.transports()[0];
-        let request = self.own(request);
+        let request = self.own_at(request, turn);
         let launch = check_request(&request).and_then(|()| self.launch(&request, transport));
         let launch = launch.map_err(|failure| self.error(failure))?;
         let left_out = launch.ignored.iter().map(|option| format!("{option} is left out"));
         let files =
             launch.files.iter().map(|file| format!("{} goes in as a private file", file.name));
         let notes = left_out.chain(files).collect();
-        Ok(Plan { transport, command: launch.to_shell(), notes })
+        let model = request.model.as_deref().or(self.agent.model()).map(str::to_owned);
+        Ok(Plan {
+            agent: self.agent.name().to_owned(),
+            model,
+            transport,
+            command: launch.to_shell(),
+            one_shot: self.agent.print_command(&request),
+            notes,
+        })
     }
 
     /// Finds the agent's program and asks it for its version.
@@ -521,10 +563,16 @@ impl Client {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Plan {
+    /// The agent.
+    pub agent: String,
+    /// The model that it would be asked for, if the request or the candidate names one.
+    pub model: Option<String>,
     /// How belay would talk with the agent.
     pub transport: Transport,
     /// The command line, safe to pass to `sh -c`; the prompt is not part of it.
     pub command: String,
+    /// The same as one shot with the prompt, safe to pass to `sh -c`, or why there is none.
+    pub one_shot: Result<String, Unsupported>,
     /// What a run does differently: options that are left out, text that goes in as a private file.
     pub notes: Vec<String>,
 }

@@ -153,7 +153,10 @@ impl Environment {
                 && !set.iter().any(|(other, _)| name == other)
         });
         let seen: Vec<_> = seen.cloned().collect();
-        seen.into_iter().chain(set).collect()
+        // What the user has said of it holds, whatever it is.
+        let quiet = policy.quiet.iter().filter(|(name, _)| self.get(name).is_none());
+        let quiet = quiet.map(|(name, value)| (OsString::from(*name), OsString::from(*value)));
+        seen.into_iter().chain(quiet).chain(set).collect()
     }
 
     /// What an agent with this policy does not see although it is there, by name, each with the reason.
@@ -330,10 +333,25 @@ mod tests {
         Claude::new().launch(&RunRequest::new("p"), Transport::Dialogue).unwrap().env
     }
 
+    #[test]
+    fn a_switch_for_an_agents_household_is_set_only_where_the_user_has_not_said() {
+        let value = |vars: &[(&str, &str)]| {
+            let seen = world(vars).for_agent(&policy());
+            let all: Vec<_> =
+                seen.into_iter().filter(|(name, _)| name == "DISABLE_TELEMETRY").collect();
+            assert!(all.len() <= 1, "{all:?}");
+            all.into_iter().map(|(_, value)| value.into_string().unwrap()).next()
+        };
+        assert_eq!(value(&[]).as_deref(), Some("1"));
+        for said in ["", "0", "1"] {
+            assert_eq!(value(&[("DISABLE_TELEMETRY", said)]).as_deref(), Some(said));
+        }
+    }
+
     #[track_caller]
     fn sees(env: &Environment, policy: &EnvPolicy, want: &[&str]) {
         let mut policy = policy.clone();
-        (policy.set, policy.run) = (Vec::new(), Vec::new());
+        (policy.set, policy.run, policy.quiet) = (Vec::new(), Vec::new(), &[]);
         let seen = env.for_agent(&policy);
         let names: Vec<_> = seen.iter().map(|(name, _)| name.to_str().unwrap()).collect();
         assert_eq!(names, want);

@@ -45,6 +45,24 @@ pub mod slack {
     pub use crate::observe::slack::{Config, Events, Notifier};
 }
 
+pub mod driver {
+    //! An agent's stream, read without starting anything.
+    //!
+    //! ```
+    //! use belaykit::driver::StreamParser;
+    //! use belaykit::{Claude, RunRequest, Transport};
+    //!
+    //! let mut parser = StreamParser::new(&Claude::new(), &RunRequest::new(""), Transport::Print);
+    //! let line = r#"{"type":"system","subtype":"init","session_id":"s1"}"#;
+    //! assert_eq!(parser.parse_stream_line(line)[0].event.type_name(), "session_started");
+    //! ```
+    pub use belay_agents::{AttemptEnd, Emitted, Exit, Line, LineSplitter, StreamParser};
+}
+pub mod compat {
+    //! What programs written for `rumpl/harness` call and read.
+    pub use belay_agents::harness;
+}
+
 pub use belaykit_supervise::init;
 
 pub use crate::client::{Client, Installed, Plan};

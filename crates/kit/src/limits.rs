@@ -44,6 +44,18 @@ pub const OBSERVER_BYTES_MAX: usize = 8 << 20;
 /// nothing any more: beyond that the oldest goes too, since a program may run for months.
 pub const OBSERVER_KEPT_BYTES_MAX: usize = 64 << 20;
 
+/// How many characters of a service's own words about an error are quoted: a sentence or two, in one line.
+#[cfg(feature = "http")]
+pub const QUOTED_CHARS_MAX: usize = 300;
+
+/// How much is read of a file with root certificates: the bundles of systems have some 200 KB.
+#[cfg(feature = "http")]
+pub const ROOTS_BYTES_MAX: u64 = 16 << 20;
+
+/// How many files are read of a folder with root certificates: those of systems have some 300, each under two names.
+#[cfg(feature = "http")]
+pub const ROOTS_FILES_MAX: usize = 4096;
+
 /// How much of a service's answer is read: what an observer wants to know stands in its first bytes.
 #[cfg(feature = "http")]
 pub const HTTP_BYTES_MAX: u64 = 1 << 20;

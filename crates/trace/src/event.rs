@@ -316,7 +316,7 @@ pub struct ToolResult {
     /// Pairs with [`ToolCall::tool_id`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tool_id: Option<ToolId>,
-    /// The tool, if the agent repeats it.
+    /// The tool, as in [`ToolCall::name`]; missing if its call was not seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// What the tool printed.

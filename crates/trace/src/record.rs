@@ -41,6 +41,9 @@ pub struct Record {
     /// Where the agent's own line stands in the raw log of the attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub raw: Option<RawRef>,
+    /// The agent's own line, with its secrets taken out: for a program that asks for it and keeps no journal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub raw_line: Option<String>,
     /// Fields of which only the beginning stands here. Readers put them back, so there are some only in a stored
     /// line, or when a blob is missing or damaged.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -87,6 +90,7 @@ impl Record {
             agent: String::new(),
             parent_tool_id: None,
             raw: None,
+            raw_line: None,
             blobs: Vec::new(),
             event,
         }

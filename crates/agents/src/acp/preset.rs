@@ -16,8 +16,10 @@ pub(super) use generic::GENERIC;
 pub(super) use goose::GOOSE;
 pub(super) use qwen::QWEN;
 
+use super::printed::Printed;
 use super::session_file::SessionFile;
 use crate::failures::Table;
+use crate::quiet;
 use crate::{Capabilities, Care, Cloud, EnvPolicy, Permissions, RunRequest};
 
 /// What Gemini CLI and Qwen Code set for their shells, and for themselves when they start themselves once more (from
@@ -66,6 +68,8 @@ pub(super) struct Preset {
     pub(super) inner_env: &'static [&'static str],
     /// What is set for it.
     pub(super) set: &'static [(&'static str, &'static str)],
+    /// What is set for it where the environment does not hold it.
+    pub(super) quiet: quiet::Switches,
     /// What it leaves among temporary files (see [`Launch::litter`](crate::Launch::litter)).
     pub(super) litter: &'static [&'static str],
     pub(super) login: Login,
@@ -80,6 +84,8 @@ pub(super) struct Preset {
     /// Where the agent itself writes down all that was used: better than what its stream tells.
     pub(super) session_file: Option<SessionFile>,
     pub(super) failures: &'static Table,
+    /// What it prints in its one-shot mode, if belay reads it.
+    pub(super) printed: Option<Printed>,
     pub(super) quirks: Quirks,
     /// How notifications begin that are known, and say nothing of the turn.
     pub(super) asides: &'static [&'static str],
@@ -270,6 +276,7 @@ impl Preset {
         let mut env = EnvPolicy::with(self.env);
         env.allow.extend(self.inner_env);
         env.clouds = self.login.clouds;
+        env.quiet = self.quiet;
         env.set = self.set.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
         env
     }

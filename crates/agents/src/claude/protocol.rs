@@ -1,6 +1,7 @@
 //! The conversation with Claude Code over stream-json.
 
 use super::classify::{self, ApiError};
+use super::servers::Servers;
 use super::steering::Steering;
 use super::usage::{self, Meter};
 use super::wire::{
@@ -83,8 +84,11 @@ pub(super) struct Claude {
     /// A stop was asked for: no turn may begin any more.
     is_stopping: bool,
     steering: Steering,
+    /// The names of the tools whose calls have not returned, by the ids of the calls.
+    tool_names: HashMap<String, String>,
     /// Open permission requests: the tool's input, which an allowing answer repeats.
     asks: HashMap<String, Box<RawValue>>,
+    servers: Servers,
     stderr: StderrTail,
     doubt: Doubt,
     seen_stdout: bool,
@@ -203,7 +207,9 @@ impl Claude {
             is_closed: false,
             is_stopping: false,
             steering: Steering::default(),
+            tool_names: HashMap::new(),
             asks: HashMap::new(),
+            servers: Servers::default(),
             stderr: StderrTail::default(),
             doubt: Doubt::default(),
             seen_stdout: false,
@@ -320,7 +326,7 @@ impl Claude {
             ("tool_progress", _) => tools::progress(text, &mut self.news, out),
             ("rate_limit_event", _) => self.rate_limit(text, out),
             ("control_request", _) => self.control_request(text, out),
-            ("control_response", _) => control_response(text, out),
+            ("control_response", _) => self.control_response(text, out),
             ("command_lifecycle", _) => {
                 self.steering.lifecycle(&decode(text)?, out);
                 Some(())
@@ -485,6 +491,7 @@ impl Claude {
                 tools: init.tools,
             }));
         }
+        self.servers.init(init.mcp_servers, self.can_ask(), out);
         self.session_id = Some(init.session_id);
         self.model = init.model;
         self.steering.init(init.uuid.as_deref());
@@ -699,8 +706,11 @@ impl Claude {
                 self.turn.acted = true;
                 self.turn.is_silent_since |= parent.is_none();
                 let name = block.name.unwrap_or_default();
-                if let Some(id) = block.id.clone().filter(|_| parent.is_none()) {
-                    self.turn.calls.insert(id, name.clone());
+                if let Some(id) = &block.id {
+                    self.tool_names.insert(id.clone(), name.clone());
+                    if parent.is_none() {
+                        self.turn.calls.insert(id.clone(), name.clone());
+                    }
                 }
                 let call = ToolCall {
                     tool_id: block.id.map(ToolId),
@@ -711,8 +721,8 @@ impl Claude {
                 out.event_under(parent.clone(), Event::ToolCall(call));
             }
             _ if block.tool_use_id.is_some() => {
-                self.returned(block.tool_use_id.as_deref(), out);
-                out.event_under(parent.clone(), tools::result(block));
+                let name = self.returned(block.tool_use_id.as_deref(), out);
+                out.event_under(parent.clone(), tools::result(block, name));
             }
             _ => {
                 let words = format!("content block `{}`", block.kind);
@@ -738,8 +748,8 @@ impl Claude {
         };
         for block in blocks {
             let event = if block.tool_use_id.is_some() {
-                self.returned(block.tool_use_id.as_deref(), out);
-                tools::result(block)
+                let name = self.returned(block.tool_use_id.as_deref(), out);
+                tools::result(block, name)
             } else {
                 // Words that Claude itself puts into the conversation, or a subagent's prompt.
                 Event::notice(Level::Debug, "user_message", block.text.unwrap_or_default())
@@ -749,12 +759,13 @@ impl Claude {
         Some(())
     }
 
-    /// A tool has returned, in its turn or behind it.
-    fn returned(&mut self, id: Option<&str>, out: &mut Out) {
-        let Some(id) = id else { return };
+    /// A tool has returned, in its turn or behind it. Returns its name, if its call was seen.
+    fn returned(&mut self, id: Option<&str>, out: &mut Out) -> Option<String> {
+        let id = id?;
         if self.turn.calls.remove(id).is_none() && self.background.call_returned(id) {
             self.background_changed(out);
         }
+        self.tool_names.remove(id)
     }
 
     /// The turn is over by Claude's word, and a call of it has not returned. Of 2.1.329 no such turn is known but those
@@ -900,6 +911,7 @@ impl Claude {
             self.turn.reached.clear();
             self.turn.stop_reason = None;
             out.event(Event::TurnStarted(TurnStarted { message_id, model }));
+            self.servers.response_began(self.can_ask(), out);
         }
         is_new
     }
@@ -1000,6 +1012,23 @@ impl Claude {
         Some(())
     }
 
+    fn control_response(&mut self, text: &str, out: &mut Out) -> Option<()> {
+        let response = decode::<ControlResponse>(text)?.response;
+        if !self.servers.answered(&response.request_id, response.response, out)
+            && response.subtype == "error"
+        {
+            let words = response.error;
+            let words = words.unwrap_or_else(|| "claude refused a control request".to_owned());
+            out.event(Event::notice(Level::Warn, "control_response", words));
+        }
+        Some(())
+    }
+
+    /// True while Claude answers what it is asked.
+    fn can_ask(&self) -> bool {
+        self.transport == Transport::Dialogue && !self.is_closed
+    }
+
     fn result(&mut self, text: &str, out: &mut Out) -> Option<()> {
         let mut line: ResultLine = decode(text)?;
         let turn = match self.held.pop_front() {
@@ -1061,7 +1090,8 @@ impl Claude {
             }
             self.background.tell(out);
         }
-        self.end_turn(AttemptEnd { usage, denials, ..end }, out);
+        let reported_turns = line.num_turns;
+        self.end_turn(AttemptEnd { usage, reported_turns, denials, ..end }, out);
         if !is_last {
             // Its result is still to come.
             out.turn_opened();
@@ -1108,6 +1138,7 @@ impl Claude {
     }
 
     fn end_turn(&mut self, end: AttemptEnd, out: &mut Out) {
+        self.servers.tell(out);
         self.turns_ended += 1;
         self.said = Lines::default();
         self.interrupt = Interrupt::No;
@@ -1150,13 +1181,4 @@ const STOPPING: &str = "the run is stopping";
 fn say_user(words: &str, uuid: Option<&str>, out: &mut Out) {
     let content = Content::Words(words);
     out.stdin_line(&Say::User { message: UserMessage { role: "user", content }, uuid });
-}
-
-fn control_response(text: &str, out: &mut Out) -> Option<()> {
-    let response = decode::<ControlResponse>(text)?.response;
-    if response.subtype == "error" {
-        let words = response.error.unwrap_or_else(|| "claude refused a control request".to_owned());
-        out.event(Event::notice(Level::Warn, "control_response", words));
-    }
-    Some(())
 }

@@ -27,13 +27,13 @@ pub(super) fn kind(name: &str) -> ToolKind {
     }
 }
 
-/// What a tool returned.
-pub(super) fn result(block: Block<'_>) -> Event {
+/// What a tool returned, which only its call names.
+pub(super) fn result(block: Block<'_>, name: Option<String>) -> Event {
     let output = flatten_content(block.content);
     let tool_error = block.is_error.unwrap_or(false);
     Event::ToolResult(ToolResult {
         tool_id: block.tool_use_id.map(ToolId),
-        name: None,
+        name,
         // Claude writes the code of a failed command into the first line, and nowhere else.
         exit_code: if tool_error { exit_code(&output) } else { None },
         output,

@@ -102,9 +102,12 @@ impl Meter {
         if let Some(cumulative) = &result.model_usage {
             self.cumulative.clone_from(cumulative);
         }
+        // A stream of which only the end was seen: Claude's own count is the next best.
+        let is_unseen = self.turns == 0 && usage.output_tokens.is_some_and(|tokens| tokens > 0);
+        let turns = if is_unseen { result.num_turns } else { Some(self.turns) };
         self.responses.clear();
         (self.turns, self.output_known) = (0, false);
-        let usage = Usage { num_turns: result.num_turns, duration_ms: result.duration_ms, ..usage };
+        let usage = Usage { num_turns: turns, duration_ms: result.duration_ms, ..usage };
         self.ended.add(&usage);
         usage
     }

@@ -1,5 +1,6 @@
 //! Claude Code's stream-json lines, named after its own words. Unknown fields are ignored.
 
+use super::servers::{Server, Status};
 use crate::verdict;
 use crate::wire::{lenient, lenient_text};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -63,6 +64,8 @@ pub(super) struct Init {
     pub(super) cwd: Option<String>,
     #[serde(default)]
     pub(super) tools: Vec<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) mcp_servers: Vec<Server>,
 }
 
 /// `system` lines other than init: the union of the fields that are read.
@@ -382,8 +385,13 @@ pub(super) struct ControlResponse {
 #[derive(Debug, Deserialize)]
 pub(super) struct ControlResponseBody {
     pub(super) subtype: String,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) request_id: String,
     #[serde(default)]
     pub(super) error: Option<String>,
+    /// What was asked for; of the requests that belay makes only that for servers is answered with anything.
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) response: Option<Status>,
 }
 
 /// The line that ends a turn. It is paid for: no field that has changed its shape may make it unreadable.
@@ -564,6 +572,7 @@ pub(super) enum ControlAsk<'a> {
     StopTask {
         task_id: &'a str,
     },
+    McpStatus,
 }
 
 #[derive(Debug, Serialize)]

@@ -71,7 +71,7 @@ fn read(line: &str) -> Option<Line> {
             said.push(Statement::Open);
             let blocks = decode::<Vec<Block<'_>>>(message.content.get()).unwrap_or_default();
             for block in blocks.into_iter().filter(|block| block.kind == "tool_result") {
-                if let Event::ToolResult(result) = tools::result(block) {
+                if let Event::ToolResult(result) = tools::result(block, None) {
                     said.push(Statement::Returned(result));
                 }
             }

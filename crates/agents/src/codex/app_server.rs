@@ -5,6 +5,7 @@
 
 use super::helpers::Helpers;
 use super::items::{Item, Items, SHELL, Sort};
+use super::mcp::ServerStatus;
 use super::meter::Meter;
 use super::rpc::{
     About, ApprovalAsk, DeltaNote, Elicitation, ErrorNote, ItemNote, Limits, LimitsNote, Message,
@@ -558,6 +559,13 @@ impl AppServer {
             _ if asides::is_piece(method) => {
                 if self.is_new(method, params) {
                     out.progress();
+                }
+            }
+            "mcpServer/startupStatus/updated" => {
+                if let Some(server) =
+                    decode::<ServerStatus>(params).filter(ServerStatus::has_failed)
+                {
+                    out.event(server.event());
                 }
             }
             _ if asides::is_aside(method) => {}

@@ -22,7 +22,7 @@ pub(super) const SHELL: &str = "Bash";
 /// An item: the union of the fields of all kinds, under both spellings.
 #[derive(Debug, Deserialize)]
 pub(super) struct Item<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, default)]
     pub(super) id: Cow<'a, str>,
     #[serde(borrow, rename = "type")]
     pub(super) kind: Cow<'a, str>,
@@ -396,9 +396,11 @@ fn result(item: &Item<'_>) -> ToolResult {
     };
     ToolResult {
         tool_id: Some(ToolId(item.id.as_ref().to_owned())),
-        name: None,
+        name: tool(item).map(|call| call.name),
         output,
-        tool_error: matches!(status, "failed" | "declined") || item.error.is_some(),
+        tool_error: matches!(status, "failed" | "declined")
+            || item.error.is_some()
+            || item.exit_code.is_some_and(|code| code != 0),
         exit_code: item.exit_code,
     }
 }

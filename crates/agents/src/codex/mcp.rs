@@ -1,7 +1,10 @@
 //! MCP servers in Codex's words: settings of a thread, or `-c` of `codex exec`.
 
-use crate::mcp::check;
+use crate::mcp::{check, not_started};
+use crate::wire::lenient;
 use crate::{Codex, Launch, McpServer, Permissions, RunRequest, Unsupported};
+use belay_trace::Event;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 /// The servers as the setting `mcp_servers` has them; secrets and all.
@@ -80,4 +83,30 @@ pub(super) fn bind(launch: &mut Launch, request: &RunRequest) -> Result<(), Unsu
 /// Codex takes every value as it is.
 pub(super) fn sound(request: &RunRequest) -> Result<(), Unsupported> {
     check(Codex::NAME, &request.mcp_servers, |_| false)
+}
+
+/// What the app-server says of a server that it starts.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct ServerStatus {
+    name: String,
+    #[serde(deserialize_with = "lenient")]
+    status: String,
+    #[serde(deserialize_with = "lenient")]
+    error: Option<String>,
+}
+
+impl ServerStatus {
+    pub(super) fn has_failed(&self) -> bool {
+        self.status == "failed"
+    }
+
+    /// Says so, without Codex's own lead-in, which repeats the name.
+    pub(super) fn event(self) -> Event {
+        let error = self.error.unwrap_or_default();
+        let lead = format!("MCP client for `{}` failed to start: ", self.name);
+        let why = error.strip_prefix(&lead).unwrap_or(&error);
+        let why = why.strip_prefix("MCP startup failed: ").unwrap_or(why);
+        not_started(&self.name, why)
+    }
 }

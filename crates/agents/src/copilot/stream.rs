@@ -9,6 +9,7 @@ use super::tools;
 use super::wire::{Data, Line, ToolError};
 use crate::framing::{Claim, Doubt, Objects, read_line};
 use crate::last_words::{self, LastWords};
+use crate::mcp;
 use crate::news::News;
 use crate::protocol::{AttemptEnd, Exit, Input, Out, Protocol};
 use crate::stderr::StderrTail;
@@ -476,18 +477,18 @@ impl Stream {
 
 fn servers(data: Data<'_>, out: &mut Out) {
     for server in data.servers.into_iter().filter(|server| server.status == "failed") {
-        let why = server.error.unwrap_or_else(|| "it does not say why".to_owned());
-        let words = format!("the MCP server {} is not there: {why}", server.name);
-        out.event(Event::notice(Level::Warn, "mcp_server", words));
+        out.event(mcp::not_started(&server.name, &server.error.unwrap_or_default()));
     }
 }
 
 fn server_changed(data: Data<'_>, out: &mut Out) {
     let (name, status) = (data.server_name.unwrap_or_default(), data.status.unwrap_or_default());
     let why = data.error.and_then(|error| decode::<String>(error.get())).unwrap_or_default();
-    let level = if status == "failed" { Level::Warn } else { Level::Debug };
+    if status == "failed" {
+        return out.event(mcp::not_started(&name, &why));
+    }
     let words = format!("the MCP server {name} is {status}: {why}");
-    out.event(Event::notice(level, "mcp_server", words.trim_end_matches(": ")));
+    out.event(Event::notice(Level::Debug, "mcp_server", words.trim_end_matches(": ")));
 }
 
 fn compaction(kind: &str, data: Data<'_>, out: &mut Out) {

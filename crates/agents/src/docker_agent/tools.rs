@@ -2,6 +2,7 @@
 
 use super::wire::Definition;
 use belay_trace::ToolKind;
+use std::borrow::Cow;
 
 /// The tool with which an agent hands a task to another one, whose events come in between.
 pub(super) const TRANSFER: &str = "transfer_task";
@@ -12,6 +13,11 @@ pub(super) fn name(tool: &str) -> String {
         "shell" => "Bash".to_owned(),
         _ => tool.to_owned(),
     }
+}
+
+/// The agent's own name of a tool, from the one that callers have.
+pub(super) fn own_name(name: &str) -> Cow<'_, str> {
+    Cow::Borrowed(if name == "Bash" { "shell" } else { name })
 }
 
 /// What a tool can do.

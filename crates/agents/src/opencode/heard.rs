@@ -158,7 +158,7 @@ impl Heard {
             }
             return;
         }
-        let Some(session) = event.properties.session_id.as_deref() else { return };
+        let session = event.properties.session_id.as_deref().unwrap_or_default();
         if !event.kind.starts_with("message.") || self.subagents.contains(session) {
             return;
         }

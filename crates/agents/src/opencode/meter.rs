@@ -11,6 +11,8 @@ pub(super) struct Meter {
     usage: Usage,
     /// The part of it that the run's own session has used.
     own: Totals,
+    /// When the first step of the run's own session began, in milliseconds since 1970.
+    began_ms: Option<u64>,
 }
 
 /// What a session has used.
@@ -45,6 +47,12 @@ impl Meter {
     /// What was used so far; nothing known before the first step has ended.
     pub(super) fn usage(&self) -> Usage {
         self.usage.clone()
+    }
+
+    /// A step of the run's own session has begun or ended then, in milliseconds since 1970.
+    pub(super) fn step_at(&mut self, at_ms: u64) {
+        let began = *self.began_ms.get_or_insert(at_ms);
+        self.usage.duration_ms = at_ms.checked_sub(began).filter(|took| *took > 0);
     }
 
     /// A step has ended, perhaps one of a subagent.

@@ -17,7 +17,7 @@ use std::collections::HashSet;
 /// A part: the union of the fields of all kinds.
 #[derive(Debug, Deserialize)]
 pub(super) struct Part<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, default)]
     pub(super) id: Cow<'a, str>,
     #[serde(borrow, rename = "type")]
     pub(super) kind: Cow<'a, str>,
@@ -42,6 +42,13 @@ pub(super) struct Part<'a> {
     tokens: Option<Tokens>,
     #[serde(default, deserialize_with = "lenient")]
     cost: Option<f64>,
+}
+
+impl Part<'_> {
+    /// True where a step begins or ends.
+    pub(super) fn bounds_step(&self) -> bool {
+        matches!(self.kind.as_ref(), "step-start" | "step-finish")
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -133,6 +140,8 @@ pub(super) struct Parts {
     calls: HashSet<String>,
     /// Tool calls and parts that are whole.
     done: HashSet<String>,
+    /// How many parts had no id.
+    unnamed: u64,
     /// The text of the last response that had any.
     answer: String,
     answer_of: Option<String>,
@@ -198,7 +207,16 @@ impl Parts {
     }
 
     /// Takes a part; `None` if this version does not know its kind.
-    pub(super) fn part(&mut self, part: Part<'_>, meter: &mut Meter, out: &mut Out) -> Option<()> {
+    pub(super) fn part(
+        &mut self,
+        mut part: Part<'_>,
+        meter: &mut Meter,
+        out: &mut Out,
+    ) -> Option<()> {
+        if part.id.is_empty() {
+            self.unnamed += 1;
+            part.id = format!("unnamed {}", self.unnamed).into();
+        }
         if self.done.contains(&*part.id) {
             // Told again.
             return Some(());
@@ -389,6 +407,15 @@ fn sort(name: &str) -> (String, ToolKind) {
         _ => ToolKind::Other,
     };
     (name.to_owned(), kind)
+}
+
+/// OpenCode's own name of a tool, from the one that callers have.
+pub(super) fn own_name(name: &str) -> Cow<'_, str> {
+    match (name, name.strip_prefix("mcp__").and_then(|rest| rest.split_once("__"))) {
+        ("Bash", _) => Cow::Borrowed("bash"),
+        (_, Some((server, tool))) => Cow::Owned(format!("{server}_{tool}")),
+        _ => Cow::Borrowed(name),
+    }
 }
 
 fn plan(args: &Json) -> Option<Plan> {

@@ -8,7 +8,7 @@ use crate::last_words::{self, LastWords};
 use crate::protocol::{AttemptEnd, Exit, Input, Out, Protocol};
 use crate::stderr::StderrTail;
 use crate::verdict::refusal;
-use crate::wire::decode;
+use crate::wire::{decode, lenient};
 use crate::{RunRequest, exit};
 use belay_trace::{
     Event, EvidenceSource, Failure, FailureKind, Level, PermissionDenied, SessionStarted, Usage,
@@ -50,8 +50,11 @@ pub(super) struct Run {
 struct Line<'a> {
     #[serde(borrow, rename = "type")]
     kind: Cow<'a, str>,
-    #[serde(borrow, rename = "sessionID")]
+    #[serde(borrow, default, rename = "sessionID")]
     session_id: Cow<'a, str>,
+    /// Milliseconds since 1970.
+    #[serde(default, deserialize_with = "lenient")]
+    timestamp: Option<u64>,
     #[serde(borrow, default)]
     part: Option<Part<'a>>,
     #[serde(default)]
@@ -136,7 +139,7 @@ impl Objects for Run {
 
 impl Run {
     fn line(&mut self, line: Line<'_>, out: &mut Out) -> Option<()> {
-        if self.session_id.is_none() {
+        if self.session_id.is_none() && !line.session_id.is_empty() {
             let session_id = line.session_id.into_owned();
             self.session_id = Some(session_id.clone());
             out.event(Event::SessionStarted(SessionStarted { session_id, ..Default::default() }));
@@ -146,7 +149,11 @@ impl Run {
                 if line.kind == "step_start" {
                     self.tell_retry(out);
                 }
-                self.parts.part(line.part?, &mut self.meter, out)?;
+                let part = line.part?;
+                if let Some(at_ms) = line.timestamp.filter(|_| part.bounds_step()) {
+                    self.meter.step_at(at_ms);
+                }
+                self.parts.part(part, &mut self.meter, out)?;
                 self.delegated |= self.parts.delegated.take().is_some();
                 if line.kind == "step_finish" && self.parts.reason.as_deref() == Some("stop") {
                     self.has_recovered |= self.error.take().is_some();

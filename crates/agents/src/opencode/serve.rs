@@ -7,6 +7,7 @@ mod missed;
 
 use super::asides::{is_aside, is_aside_of_session};
 use super::classify::{self, Error};
+use super::mcp;
 use super::meter::Meter;
 use super::parts::{Part, Parts};
 use super::rest::Rest;
@@ -38,6 +39,8 @@ const REPLY: HttpId = HttpId(4);
 const LIST: HttpId = HttpId(5);
 const MESSAGES: HttpId = HttpId(6);
 const STEER: HttpId = HttpId(7);
+/// What has become of the servers of tools. (8 to 13 are the witness's.)
+const MCP: HttpId = HttpId(14);
 
 /// The events have ended, and are to be opened again.
 const DEAF: TimerId = TimerId(0);
@@ -288,6 +291,7 @@ impl Serve {
                 out.event(Event::notice(Level::Warn, "steer", words));
                 self.heard(out);
             }
+            MCP if is_ok => mcp::tell_not_started(&text, out),
             // It came behind the abort, and the session would go on with it.
             STEER if self.interrupted && !self.ended => self.abort(out),
             ABORT | REPLY if !is_ok && !self.ended => {
@@ -302,13 +306,16 @@ impl Serve {
         self.session_id = Some(session.id.clone());
         let is_new = matches!(self.request.session, Session::New | Session::Fork(_));
         self.witness.opened(&session, is_new);
-        out.event(Event::SessionStarted(SessionStarted {
-            session_id: session.id,
-            model: self.model.as_ref().map(|(_, model)| model.clone()),
-            agent_version: session.version,
-            cwd: session.directory,
-            ..SessionStarted::default()
-        }));
+        // A saved stream that names no session is read all the same.
+        if !session.id.is_empty() {
+            out.event(Event::SessionStarted(SessionStarted {
+                session_id: session.id,
+                model: self.model.as_ref().map(|(_, model)| model.clone()),
+                agent_version: session.version,
+                cwd: session.directory,
+                ..SessionStarted::default()
+            }));
+        }
         match (&self.session_id, &self.request.session) {
             _ if self.interrupted => self.end(out),
             // Each message of the copy is told as if it were new.
@@ -322,6 +329,7 @@ impl Serve {
         words.append(&mut self.early_words);
         self.prompted = true;
         self.say(PROMPT, &words, out);
+        out.get(MCP, "/mcp");
     }
 
     /// Says something to the session: the prompt, or more while it is busy, which its next request takes along.
@@ -428,7 +436,8 @@ impl Serve {
     }
 
     fn known_event(&mut self, kind: &str, what: Properties<'_>, out: &mut Out) -> Option<()> {
-        let is_ours = what.session_id.as_deref() == self.session_id.as_deref();
+        let is_ours = what.session_id.as_deref().unwrap_or_default()
+            == self.session_id.as_deref().unwrap_or_default();
         if !is_ours && kind == "permission.asked" {
             // belay has started the server: whatever it asks, it asks this run, and waits for the answer.
             return self.common_event(kind, what, out);
@@ -607,9 +616,13 @@ impl Serve {
         let under = parts.under.clone();
         match kind {
             "message.part.updated" => {
+                let at_ms = what.time;
                 let part = what.part?;
                 let of = part.message_id.as_deref().unwrap_or_default();
                 if !self.not_ours.contains(of) {
+                    if let Some(at_ms) = at_ms.filter(|_| under.is_none() && part.bounds_step()) {
+                        self.meter.step_at(at_ms);
+                    }
                     parts.part(part, &mut self.meter, out)?;
                     if let Some(delegated) = parts.delegated.take() {
                         self.subagents.delegated(delegated, &self.parts);

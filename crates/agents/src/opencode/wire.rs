@@ -38,6 +38,9 @@ pub(super) struct Properties<'a> {
     pub(super) status: Status,
     #[serde(deserialize_with = "lenient")]
     pub(super) error: Option<Error>,
+    /// When it happened, in milliseconds since 1970.
+    #[serde(deserialize_with = "lenient")]
+    pub(super) time: Option<u64>,
     // A permission request.
     #[serde(borrow, deserialize_with = "lenient_text")]
     pub(super) id: Option<Cow<'a, str>>,

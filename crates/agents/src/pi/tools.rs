@@ -2,6 +2,7 @@
 
 use super::wire::Structured;
 use belay_trace::ToolKind;
+use std::borrow::Cow;
 
 /// The name of a tool for the caller; a shell is `Bash` on every agent.
 pub(super) fn name(tool: &str) -> String {
@@ -9,6 +10,11 @@ pub(super) fn name(tool: &str) -> String {
         "bash" => "Bash".to_owned(),
         _ => tool.to_owned(),
     }
+}
+
+/// The agent's own name of a tool, from the one that callers have.
+pub(super) fn own_name(name: &str) -> Cow<'_, str> {
+    Cow::Borrowed(if name == "Bash" { "bash" } else { name })
 }
 
 /// What a tool can do.

@@ -168,7 +168,11 @@ impl<W: Write> Reader<'_, W> {
                     let event = Event::Result(result(end));
                     self.record(Emitted { event, parent_tool_id: None })?;
                 }
-                Format::Harness => self.object(&harness::result(&end))?,
+                Format::Harness => {
+                    if let Some(event) = harness::result(&end) {
+                        self.object(&event)?;
+                    }
+                }
             }
         }
         Ok(())

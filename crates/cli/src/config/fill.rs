@@ -65,6 +65,7 @@ impl Config {
         let settings = &self.profile.settings;
         let configured = &mut otel.configured;
         or(&mut configured.to, &settings.otel_to, String::clone);
+        or(&mut configured.compression, &settings.otel_compression, String::clone);
         or(&mut configured.headers_file, &settings.otel_headers_file, |file| file.0.clone());
         or(&mut configured.freeplay, &settings.freeplay, |freeplay| *freeplay);
         or(&mut configured.content, &settings.otel_content, |content| *content);

@@ -99,6 +99,8 @@ settings! {
         otel_to: String = "otel.to", No(TOLD), r#""off""#, r#""phoenix""#;
         /// Send prompts, answers, and what tools were told and have printed as well.
         otel_content: bool = "otel.content", No(TOLD), "false", "true";
+        /// How that is compressed where no variable of OpenTelemetry's says so: `gzip` or `none`.
+        otel_compression: String = "otel.compression", No(TOLD), r#""none""#, r#""gzip""#;
         /// A file of mode 0600 with headers for that, `NAME: VALUE` a line.
         otel_headers_file: File = "otel.headers_file", No(TOLD), "", r#""~/.config/belay/otel-headers""#;
     }

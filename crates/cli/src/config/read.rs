@@ -4,6 +4,7 @@ use super::document::Document;
 use super::mistake::{Mistake, Wrong};
 use super::places::Places;
 use super::setting::Which;
+use crate::byte_order_mark::without_mark;
 use crate::say::warn;
 use belay_trace::{read_regular, visible_line};
 use std::fs::{self, Metadata};
@@ -149,7 +150,7 @@ fn text(which: Which, path: &Path) -> io::Result<String> {
         // It names programs that are run.
         return Err(refused("other users can write to it; `chmod o-w` it"));
     }
-    let bytes = read_regular(path)?;
+    let bytes = without_mark(read_regular(path)?);
     String::from_utf8(bytes).map_err(|error| {
         refused(&format!("it is not UTF-8 (byte {})", error.utf8_error().valid_up_to()))
     })

@@ -62,7 +62,14 @@ impl LastWords {
         let message =
             format!("the journal could not be written for a while: {count} events are missing");
         let event = Event::LogDegraded(LogDegraded { message });
-        self.line(&mut Record { seq, event, raw: None, blobs: Vec::new(), ..before.clone() })?;
+        self.line(&mut Record {
+            seq,
+            event,
+            raw: None,
+            raw_line: None,
+            blobs: Vec::new(),
+            ..before.clone()
+        })?;
         self.missing = None;
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! Discord, over a channel's webhook.
 
-use super::http::{Http, Proxies, Response};
+use super::http::{Http, Network, Response};
 use super::notify::channel::{Channel, Failed, by_status};
 use super::notify::{Events, Notice, Notify, text};
 use serde::Deserialize;
@@ -30,8 +30,8 @@ impl Channel for Discord {
         Duration::from_millis(500)
     }
 
-    fn proxies(&mut self, proxies: Proxies) {
-        self.http = self.http.clone().proxies(proxies);
+    fn network(&mut self, network: Network) {
+        self.http = self.http.clone().network(network);
     }
 
     fn send(&mut self, notices: &[Notice], timeout: Duration) -> Result<(), Failed> {

@@ -5,7 +5,7 @@ use super::sender::{Manners, Parcel, Sender};
 use super::{Observer, ObserverError};
 use crate::Environment;
 use crate::limits::{FREEPLAY_TEXT_BYTES_MAX, FREEPLAY_TOOLS_MAX, SENDER_TIMEOUT};
-use crate::observe::http::{Http, Proxies};
+use crate::observe::http::{Http, Network};
 use belay_trace::{
     CompletionRecord, CostSource, Event, Record, SessionStart, ToolCall, ToolResult, TraceEnd,
     TraceStart,
@@ -90,14 +90,19 @@ impl Freeplay {
             || Some(format!("https://{}.freeplay.ai/api", get("FREEPLAY_SUBDOMAIN")?));
         let url = get("FREEPLAY_API_URL").map(str::to_owned).or_else(of_subdomain);
         let url = url.unwrap_or_else(|| "https://app.freeplay.ai/api".to_owned());
-        let http = Http::new().proxies(Proxies::of(environment));
+        let http = Http::new().network(Network::of(environment));
         http.check(&url).map_err(FreeplayNeeds::Address)?;
         let headers = [
             ("authorization", format!("Bearer {key}")),
             ("content-type", "application/json".to_owned()),
         ];
         let passes = |status| status == 429 || (500..600).contains(&status);
-        let manners = Manners { timeout: SENDER_TIMEOUT, passes, refused: |_, _| None };
+        let manners = Manners {
+            timeout: SENDER_TIMEOUT,
+            passes,
+            refused: |_, _| None,
+            error_words: |_| None,
+        };
         Ok(Self {
             base: format!("{}/v2/projects/{project}", url.trim_end_matches('/')),
             headers: headers.map(|(name, value)| (name.to_owned(), value)).into(),

@@ -5,26 +5,45 @@
 //! may be a secret, is in no error.
 
 mod proxies;
+mod roots;
 
-pub(crate) use self::proxies::Proxies;
+use self::proxies::Proxies;
+use self::roots::Roots;
+use crate::Environment;
 
 use crate::limits::{HTTP_BYTES_MAX, RETRY_AFTER_MAX};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
 use std::net::IpAddr;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use ureq::Agent;
 use ureq::RequestBuilder;
 use ureq::http::{HeaderMap, Uri, header};
-use ureq::tls::{RootCerts, TlsConfig};
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::typestate::WithBody;
 
 /// A client with its connections. Cheap to clone; it blocks, and observers have threads of their own.
 #[derive(Clone, Debug)]
 pub(crate) struct Http {
-    agent: Agent,
+    agent: Arc<OnceLock<Result<Agent, String>>>,
     plain: Plain,
+    network: Network,
+    /// Whom alone it trusts.
+    trusted: Option<Arc<[Certificate<'static>]>>,
+}
+
+/// How an environment says that services are reached: through which proxies, and signed by whom.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Network {
     proxies: Proxies,
+    roots: Roots,
+}
+
+impl Network {
+    pub(crate) fn of(environment: &Environment) -> Self {
+        Self { proxies: Proxies::of(environment), roots: Roots::of(environment) }
+    }
 }
 
 /// How far http goes that is not encrypted.
@@ -76,13 +95,14 @@ pub(crate) enum HttpError {
 impl Http {
     /// A client of no surroundings: no proxy, no redirects, the roots that the program was built with.
     pub(crate) fn new() -> Self {
-        Self { agent: agent(None), plain: Plain::Here, proxies: Proxies::default() }
+        let (agent, network) = (Arc::default(), Network::default());
+        Self { agent, plain: Plain::Here, network, trusted: None }
     }
 
-    /// Goes through these proxies.
+    /// Goes through the proxies of this network, and trusts whom it trusts.
     #[must_use]
-    pub(crate) fn proxies(self, proxies: Proxies) -> Self {
-        Self { proxies, ..self }
+    pub(crate) fn network(self, network: Network) -> Self {
+        Self { agent: Arc::default(), network, ..self }
     }
 
     /// Speaks http this far.
@@ -95,15 +115,27 @@ impl Http {
     /// Trusts whom these have signed, and nobody else.
     #[cfg(feature = "otlp")]
     #[must_use]
-    pub(crate) fn trusting(self, roots: &[ureq::tls::Certificate<'static>]) -> Self {
-        Self { agent: agent(Some(RootCerts::new_with_certs(roots))), ..self }
+    pub(crate) fn trusting(self, roots: &[Certificate<'static>]) -> Self {
+        Self { agent: Arc::default(), trusted: Some(roots.into()), ..self }
+    }
+
+    /// Made when it is needed first: roots are files, and most clients never speak.
+    fn agent(&self) -> Result<&Agent, HttpError> {
+        let made = self.agent.get_or_init(|| {
+            let roots = match &self.trusted {
+                Some(trusted) => Some(RootCerts::new_with_certs(trusted)),
+                None => self.network.roots.read()?.map(|roots| RootCerts::new_with_certs(&roots)),
+            };
+            Ok(agent(roots))
+        });
+        made.as_ref().map_err(|why| HttpError::Address(why.clone()))
     }
 
     /// Says whether something may be sent to an address, as it is configured here, and to which host that is.
     #[cfg(any(feature = "otlp", feature = "freeplay"))]
     pub(crate) fn check(&self, url: &str) -> Result<String, String> {
         let host = check_address(url, self.plain)?;
-        url.parse().map_or(Ok(None), |uri| self.proxies.on_the_way_to(&uri))?;
+        url.parse().map_or(Ok(None), |uri| self.network.proxies.on_the_way_to(&uri))?;
         Ok(host)
     }
 
@@ -115,7 +147,7 @@ impl Http {
         body: &[u8],
         timeout: Duration,
     ) -> Result<Response, HttpError> {
-        self.send(self.agent.post(url), url, headers, body, timeout)
+        self.send(self.agent()?.post(url), url, headers, body, timeout)
     }
 
     /// Like [`post`](Self::post), to change what is there.
@@ -126,7 +158,7 @@ impl Http {
         body: &[u8],
         timeout: Duration,
     ) -> Result<Response, HttpError> {
-        self.send(self.agent.patch(url), url, headers, body, timeout)
+        self.send(self.agent()?.patch(url), url, headers, body, timeout)
     }
 
     fn send(
@@ -139,7 +171,7 @@ impl Http {
     ) -> Result<Response, HttpError> {
         let host = check_address(url, self.plain).map_err(HttpError::Address)?;
         let failed = |error| failed(error, &host, timeout);
-        let proxy = url.parse().map_or(Ok(None), |uri| self.proxies.on_the_way_to(&uri));
+        let proxy = url.parse().map_or(Ok(None), |uri| self.network.proxies.on_the_way_to(&uri));
         let proxy = proxy.map_err(HttpError::Address)?;
         let request = request.config().timeout_global(Some(timeout)).proxy(proxy).build();
         let request =

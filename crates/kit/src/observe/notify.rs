@@ -11,7 +11,7 @@ pub(crate) mod text;
 use self::channel::Channel;
 use self::outbox::Outbox;
 use self::story::Story;
-use super::http::Proxies;
+use super::http::Network;
 use super::{Observer, ObserverError};
 use crate::Environment;
 use crate::limits::{NOTIFY_REQUEST, NOTIFY_TEST};
@@ -143,12 +143,13 @@ impl Notify {
         self.outbox.as_ref()
     }
 
-    /// Goes through the proxies of an environment: `HTTPS_PROXY`, `ALL_PROXY`, but for what `NO_PROXY` names. Without
+    /// Goes through the proxies of an environment (`HTTPS_PROXY`, `ALL_PROXY`, but for what `NO_PROXY` names) and trusts
+    /// the roots that it and the system name (`SSL_CERT_FILE`, `SSL_CERT_DIR`), instead of those built in. Without
     /// it there are none, as there are none on the way to this machine. To be said before anything is sent.
     #[must_use]
-    pub fn proxies_of(mut self, environment: &Environment) -> Self {
+    pub fn network_of(mut self, environment: &Environment) -> Self {
         if let Some(channel) = &mut self.channel {
-            channel.proxies(Proxies::of(environment));
+            channel.network(Network::of(environment));
         }
         self
     }

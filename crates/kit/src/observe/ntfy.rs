@@ -1,6 +1,6 @@
 //! ntfy: pushes to phones (<https://ntfy.sh>, or a server of one's own).
 
-use super::http::{Http, Proxies};
+use super::http::{Http, Network};
 use super::notify::channel::{Channel, Failed, by_status};
 use super::notify::{Events, Kind, Notice, Notify, text};
 use belay_trace::Level;
@@ -35,8 +35,8 @@ impl Channel for Ntfy {
         Duration::from_millis(500)
     }
 
-    fn proxies(&mut self, proxies: Proxies) {
-        self.http = self.http.clone().proxies(proxies);
+    fn network(&mut self, network: Network) {
+        self.http = self.http.clone().network(network);
     }
 
     fn send(&mut self, notices: &[Notice], timeout: Duration) -> Result<(), Failed> {

@@ -110,7 +110,13 @@ impl Otlp {
     fn ship_metrics(&mut self) {
         let Some(target) = self.settings.metrics.clone() else { return };
         if let Some(body) = self.metrics.take(Timestamp::now(), &self.settings.resource) {
-            self.sender.send(parcel(&target, &body, self.settings.gzip, 1, "reports of metrics"));
+            self.sender.send(parcel(
+                &target,
+                &body,
+                self.settings.is_gzip(),
+                1,
+                "reports of metrics",
+            ));
         }
     }
 }
@@ -184,7 +190,7 @@ fn sender(settings: &OtlpSettings) -> Sender {
     Sender::start(
         "otlp",
         settings.http.clone(),
-        Manners { timeout: settings.timeout, passes, refused },
+        Manners { timeout: settings.timeout, passes, refused, error_words },
     )
 }
 
@@ -193,7 +199,7 @@ fn parcels(spans: &[Span], settings: &OtlpSettings) -> Vec<Parcel> {
     let Some(target) = &settings.traces else { return Vec::new() };
     let batches = spans.chunks(OTLP_BATCH_MAX).map(|spans| {
         let body = encode::traces(spans, &settings.resource, encode::VERSION);
-        parcel(target, &body, settings.gzip, spans.len(), SPANS)
+        parcel(target, &body, settings.is_gzip(), spans.len(), SPANS)
     });
     batches.collect()
 }
@@ -231,4 +237,17 @@ fn refused(parcel: &Parcel, body: &[u8]) -> Option<String> {
         (0, false) => Some(format!("the backend took them and warns: {why}")),
         _ => Some(format!("the backend did not take {refused} of them: {why}")),
     }
+}
+
+/// What the standard wants as the body of an error: google.rpc.Status.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Status {
+    #[prost(int32, tag = "1")]
+    code: i32,
+    #[prost(string, tag = "2")]
+    message: String,
+}
+
+fn error_words(body: &[u8]) -> Option<String> {
+    Status::decode(body).ok().map(|status| status.message).filter(|message| !message.is_empty())
 }

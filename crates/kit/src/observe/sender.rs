@@ -2,7 +2,9 @@
 //! the service is, and what it loses by that is counted.
 
 use super::http::Http;
-use crate::limits::{SENDER_BYTES_MAX, SENDER_ERRORS_MAX, SENDER_PATIENCE, SENDER_PAUSE};
+use crate::limits::{
+    QUOTED_CHARS_MAX, SENDER_BYTES_MAX, SENDER_ERRORS_MAX, SENDER_PATIENCE, SENDER_PAUSE,
+};
 use std::collections::VecDeque;
 use std::error::Error;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -30,6 +32,8 @@ pub(super) struct Manners {
     pub(super) passes: fn(u16) -> bool,
     /// What an answer that is none the worse for its status says of what it did not take.
     pub(super) refused: fn(&Parcel, &[u8]) -> Option<String>,
+    /// What an answer says of its error in a format of the service's own.
+    pub(super) error_words: fn(&[u8]) -> Option<String>,
 }
 
 /// The way to the thread; it ends when this is dropped.
@@ -243,13 +247,25 @@ fn attempt(http: &Http, parcel: &Parcel, manners: Manners) -> Result<(), Failed>
         let refused = (manners.refused)(parcel, &response.body);
         return refused.map_or(Ok(()), |words| Err(Failed::ForGood(words)));
     }
-    let said = String::from_utf8_lossy(&response.body);
-    let said: String = said.chars().filter(|char| !char.is_control()).take(200).collect();
-    let said = if said.trim().is_empty() { said } else { format!(": {}", said.trim()) };
+    let said = (manners.error_words)(&response.body).unwrap_or_else(|| words_of(&response.body));
+    let said: Vec<&str> = said
+        .split(|char: char| char.is_control() || char.is_whitespace())
+        .filter(|word| !word.is_empty())
+        .collect();
+    let said: String = said.join(" ").chars().take(QUOTED_CHARS_MAX).collect();
+    let said = if said.is_empty() { said } else { format!(": {said}") };
     let words = format!("{host} has answered {}{said}", response.status);
     if (manners.passes)(response.status) {
         Err(Failed::ForNow(words, response.retry_after))
     } else {
         Err(Failed::ForGood(words))
     }
+}
+
+/// What an answer says of its error: the message of a JSON object, or else its text.
+fn words_of(body: &[u8]) -> String {
+    let json = serde_json::from_slice::<serde_json::Value>(body).unwrap_or_default();
+    let places = ["/message", "/error/message", "/error", "/detail"];
+    let message = places.iter().find_map(|place| json.pointer(place)?.as_str());
+    message.map_or_else(|| String::from_utf8_lossy(body).into_owned(), str::to_owned)
 }

@@ -12,7 +12,7 @@ pub use self::notifier::Notifier;
 pub use super::notify::Events;
 
 use self::api::{Api, Message, Wrong};
-use super::http::Proxies;
+use super::http::Network;
 use super::notify::channel::{Channel, Failed};
 use super::notify::{Kind, Notice, Notify};
 use crate::limits::NOTIFY_RUNS_MAX;
@@ -108,8 +108,8 @@ impl Channel for Slack {
         self.api.knows_threads()
     }
 
-    fn proxies(&mut self, proxies: Proxies) {
-        self.api.proxies(proxies);
+    fn network(&mut self, network: Network) {
+        self.api.network(network);
     }
 
     fn send(&mut self, notices: &[Notice], timeout: Duration) -> Result<(), Failed> {

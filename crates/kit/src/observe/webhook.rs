@@ -1,6 +1,6 @@
 //! A webhook of one's own: each notice as JSON, signed.
 
-use super::http::{Http, Proxies};
+use super::http::{Http, Network};
 use super::notify::channel::{Channel, Failed, by_status};
 use super::notify::{Events, Notice, Notify};
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -44,8 +44,8 @@ impl Channel for Webhook {
         Duration::from_millis(100)
     }
 
-    fn proxies(&mut self, proxies: Proxies) {
-        self.http = self.http.clone().proxies(proxies);
+    fn network(&mut self, network: Network) {
+        self.http = self.http.clone().network(network);
     }
 
     fn send(&mut self, notices: &[Notice], timeout: Duration) -> Result<(), Failed> {

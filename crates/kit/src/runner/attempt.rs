@@ -490,7 +490,7 @@ impl Attempt<'_> {
 
     /// Feeds the driver, journal first, and does what it wants done.
     fn input(&mut self, input: Input<'_>) {
-        let raw = self.runner.publisher.journal.input(input);
+        let raw = self.runner.publisher.input(input);
         self.protocol.step(input, &mut self.out);
         let now = Instant::now();
         let (mut asked, mut got_on) = (Vec::new(), Vec::new());
@@ -598,6 +598,7 @@ impl Attempt<'_> {
                 _ => {}
             }
         }
+        self.runner.publisher.input_read();
         got_on.iter().for_each(|tool_id| self.background.progress(tool_id, now));
         self.keep_open();
         for request in asked {

@@ -7,6 +7,7 @@ use crate::journal::Journal;
 use crate::observe::queue::{ObserverHandle, Told};
 use crate::redact::Redactor;
 use crate::traces;
+use belay_agents::Input;
 use belay_trace::{CompletionRecord, Event, LogDegraded, ObserverDropped, RawRef, Record, ToolId};
 use jiff::Timestamp;
 use std::io;
@@ -23,6 +24,10 @@ pub(super) struct Publisher {
     attempt: u32,
     agent: String,
     batch: Vec<Record>,
+    /// Records carry the agent's lines, where no journal has them.
+    keeps_lines: bool,
+    /// The agent's line that is being read, if records carry it.
+    line: Option<String>,
     /// The stream, and the caller's own handler.
     feeds: Vec<Feed>,
     /// Resolves when the caller's handler has seen everything.
@@ -51,6 +56,8 @@ impl Publisher {
             attempt: 0,
             agent: String::new(),
             batch: Vec::new(),
+            keeps_lines: client.raw_lines,
+            line: None,
             feeds,
             handler_done,
             observers: client.observers.clone(),
@@ -78,7 +85,26 @@ impl Publisher {
 
     /// Adds belay's own event to the batch.
     pub(super) fn event(&mut self, event: Event) {
+        let line = self.line.take();
         self.event_from(None, None, event);
+        self.line = line;
+    }
+
+    /// What the agent's next events come from; the journal, if there is one, has noted it.
+    pub(super) fn input(&mut self, input: Input<'_>) -> Option<RawRef> {
+        let raw = self.journal.input(input);
+        let line = match input {
+            Input::Stdout(line) | Input::Stderr(line) | Input::Sse(line) => Some(line),
+            _ => None,
+        };
+        let line = line.filter(|_| self.keeps_lines && raw.is_none());
+        self.line = line.map(|line| String::from_utf8_lossy(line).into_owned());
+        raw
+    }
+
+    /// The input was read.
+    pub(super) fn input_read(&mut self) {
+        self.line = None;
     }
 
     /// Adds an event that an agent's line gave rise to.
@@ -97,6 +123,7 @@ impl Publisher {
         record.agent.clone_from(&self.agent);
         record.parent_tool_id = parent_tool_id;
         record.raw = raw;
+        record.raw_line.clone_from(&self.line);
         self.seq += 1;
         self.batch.push(record);
     }

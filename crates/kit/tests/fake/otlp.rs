@@ -323,3 +323,22 @@ async fn a_backend_that_fails_costs_a_run_two_seconds_at_most_and_what_is_lost_i
         assert!(seen.took < alone.took + Duration::from_secs(4), "{name}: {:?}", seen.took);
     }
 }
+
+/// Of a status that is final nobody would know more.
+#[tokio::test]
+async fn a_backend_that_refuses_is_quoted_in_whatever_form_it_says_why() {
+    let stage = Stage::new("claude", &answer());
+    let why = "span too old";
+    // google.rpc.Status, which the standard asks for: a code and a message.
+    let status = [&[0x08, 3, 0x12, u8::try_from(why.len()).unwrap()], why.as_bytes()].concat();
+    let json = format!(r#"{{"code": 3, "message": "{why}"}}"#).into_bytes();
+    let nested = format!("{{\n  \"error\": {{\"message\": \"{why}\"}}\n}}").into_bytes();
+    for body in [status, json, nested, format!("{why}\r\n").into_bytes()] {
+        let receiver = Receiver::start(move |_| Answer::status(400).body(body.clone())).unwrap();
+        let seen = run(&observed(stage.claude(), &receiver), "p").await;
+        let errors = seen.outcome.unwrap().observer_errors.join("; ");
+        assert!(errors.contains("has answered 400: span too old"), "{errors}");
+        let request = &receiver.requests()[0];
+        assert_eq!(request.header("content-encoding"), None, "nothing has asked for gzip");
+    }
+}

@@ -166,6 +166,10 @@ async fn in_a_clean_environment_the_agent_sees_its_list_and_what_is_passed_on() 
         // The limit on background tasks is belay's.
         ("CLAUDE_CODE_PRINT_BG_WAIT_CEILING_MS", "0"),
         ("DISABLE_AUTOUPDATER", "1"),
+        // What Claude does beside its work.
+        ("DISABLE_TELEMETRY", "1"),
+        ("DISABLE_ERROR_REPORTING", "1"),
+        ("CLAUDE_CODE_DISABLE_FEEDBACK_SURVEY", "1"),
         ("MY_KEY", "mine"),
         // By which everything is known that the agent starts.
         ("BELAY_RUN_ID", run_id),

@@ -331,3 +331,29 @@ async fn an_agent_that_closes_its_output_and_lives_on_is_ended_soon() {
     assert!(seen.failure().message.contains("closed its standard output"), "{:?}", seen.failure());
     assert!(seen.took < Duration::from_secs(30), "{:?}", seen.took);
 }
+
+/// belaykit's `RawJSON`, for a program that asks for it.
+#[tokio::test]
+async fn a_record_carries_its_agents_line_where_no_journal_has_it() {
+    let stage = Stage::new("claude", &answer());
+    let state = tempfile::tempdir().unwrap();
+    for (client, carries) in [
+        (stage.claude().raw_lines(), true),
+        (stage.claude(), false),
+        (stage.claude().raw_lines().state_dir(state.path()), false),
+    ] {
+        let records = run(&client, "p").await.records;
+        let lines: Vec<_> = records.iter().filter_map(|record| record.raw_line.as_ref()).collect();
+        assert_eq!(!lines.is_empty(), carries);
+        for record in &records {
+            assert!(record.raw.is_none() || record.raw_line.is_none());
+            if let Some(line) = &record.raw_line {
+                assert!(serde_json::from_str::<serde_json::Value>(line).is_ok(), "{line}");
+                let own = matches!(record.event, Event::RunStarted(_) | Event::Result(_));
+                assert!(!own, "belay's own event has none: {record:?}");
+            }
+        }
+        let text = records.iter().find(|record| matches!(record.event, Event::Text(_))).unwrap();
+        assert_eq!(text.raw_line.is_some(), carries);
+    }
+}

@@ -90,6 +90,29 @@ fn a_given_server_needs_no_permission_to_be_used(stage: &Stage) {
 }
 on!(a_given_server_needs_no_permission_to_be_used: claude; codex, opencode, gemini, copilot);
 
+/// The run goes on without it, and says so.
+fn a_server_that_does_not_start_is_a_warning_with_its_name_and_reason(stage: &Stage) {
+    let server = McpServer::command("/nowhere/dict", [""; 0]);
+    let script = Script::new().reply(Reply::text("Hello."));
+    let played = stage.play(script, request(server));
+    played.answered("Hello.");
+    let warnings: Vec<_> = played
+        .events()
+        .filter_map(|event| match event {
+            Event::Notice(notice) if notice.code.as_deref() == Some("mcp_server") => {
+                Some(notice.text.as_str())
+            }
+            _ => None,
+        })
+        .collect();
+    assert_eq!(warnings.len(), 1, "{played:#?}");
+    assert!(warnings[0].starts_with("the MCP server dict did not start: "), "{warnings:?}");
+    // `claude -p` has the name alone.
+    let has_reason = !warnings[0].contains("does not say why");
+    assert_eq!(has_reason, stage.way != Way::ClaudePrint, "{warnings:?}");
+}
+on!(a_server_that_does_not_start_is_a_warning_with_its_name_and_reason: claude; claude_print, codex, opencode, copilot);
+
 /// Nobody knows what a server's tool does: a run that may only look is denied it, at once and with an event.
 fn a_run_that_may_only_look_is_denied_the_tools_of_servers(stage: &Stage) {
     let request = request(stdio()).permissions(Permissions::ReadOnly);

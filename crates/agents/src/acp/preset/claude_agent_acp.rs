@@ -3,6 +3,7 @@
 use super::generic::{CONFINING, PLAIN};
 use super::own_mode::OwnMode;
 use super::{Login, Modes, Preset, Rule, Usage};
+use crate::quiet;
 use crate::{Capability, Care, claude};
 
 /// Measured on 0.100.0 with Claude Code 2.1.329 (`docs/agents/acp.md`).
@@ -12,6 +13,7 @@ pub(in crate::acp) static CLAUDE_AGENT_ACP: Preset = Preset {
     // The Claude Code that it starts, if not the one of its package.
     env: &["CLAUDE_CODE_EXECUTABLE", "CLAUDE_MODEL_CONFIG"],
     inner_env: claude::ENV,
+    quiet: quiet::acp::CLAUDE,
     login: Login {
         home_env: "CLAUDE_CONFIG_DIR",
         home: ".claude",

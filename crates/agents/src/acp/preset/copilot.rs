@@ -4,6 +4,7 @@ use super::generic::{CONFINING, PLAIN};
 use super::own_mode::OwnMode;
 use super::{Login, OwnWords, Preset, Rule, Usage};
 use crate::acp::session_file;
+use crate::quiet;
 use crate::{Capability, Care, Permissions, copilot};
 
 /// Measured on 1.0.102 (`docs/agents/acp.md`).
@@ -13,6 +14,7 @@ pub(in crate::acp) static COPILOT: Preset = Preset {
     args: &["--acp"],
     env: &[],
     inner_env: copilot::ENV,
+    quiet: quiet::acp::COPILOT,
     login: Login {
         home_env: "COPILOT_HOME",
         home: ".copilot",

@@ -2,6 +2,7 @@
 
 use super::own_mode::{OwnMode, Settings};
 use super::{Login, Modes, OwnWords, Policy, Preset, Quirks, Rule, Usage};
+use crate::acp::printed::Printed;
 use crate::acp::{failures, session_file};
 use crate::{Capabilities, Capability, Care, Permissions, Support};
 
@@ -50,6 +51,7 @@ pub(in crate::acp) static GEMINI: Preset = Preset {
     // With a terminal for its commands, their output is a picture of that and never told over ACP.
     inner_env: &[],
     set: &[("GEMINI_CLI_NO_RELAUNCH", "true"), ("GEMINI_PTY_INFO", "child_process")],
+    quiet: &[],
     litter: &[],
     login: Login {
         home_env: "",
@@ -95,6 +97,7 @@ pub(in crate::acp) static GEMINI: Preset = Preset {
     usage: Usage { rule: Rule::Quota, input_has_cached: true, thoughts_apart: false, exact: false },
     session_file: Some(session_file::GEMINI),
     failures: &failures::GEMINI,
+    printed: Some(Printed::Gemini),
     quirks: Quirks {
         tool_name_in_id: true,
         history_after_load: true,

@@ -28,6 +28,7 @@ pub(in crate::acp) static GOOSE: Preset = Preset {
     ],
     inner_env: &[],
     set: &[],
+    quiet: &[],
     litter: &[],
     login: Login {
         home_env: "",
@@ -59,6 +60,7 @@ pub(in crate::acp) static GOOSE: Preset = Preset {
     },
     session_file: None,
     failures: &failures::GOOSE,
+    printed: None,
     quirks: Quirks::NONE,
     asides: &[],
     household: &[],

@@ -3,6 +3,7 @@
 use super::generic::{CONFINING, PLAIN};
 use super::own_mode::OwnMode;
 use super::{Login, Preset, Quirks, Rule, Usage};
+use crate::quiet;
 use crate::{Capability, Care, opencode};
 
 /// Measured on 1.18.33 (`docs/agents/acp.md`).
@@ -12,6 +13,7 @@ pub(in crate::acp) static OPENCODE: Preset = Preset {
     args: &["acp"],
     env: &[],
     inner_env: opencode::ENV,
+    quiet: quiet::acp::OPENCODE,
     litter: opencode::LITTER,
     login: Login {
         home_env: "XDG_DATA_HOME",

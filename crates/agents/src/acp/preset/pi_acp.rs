@@ -4,6 +4,7 @@ use super::generic::{CONFINING, PLAIN};
 use super::own_mode::OwnMode;
 use super::{Login, OwnWords, Preset, Quirks, Rule, Usage};
 use crate::acp::session_file;
+use crate::quiet;
 use crate::{Capability, Care, Permissions, pi};
 
 /// Measured on 0.0.34 with Pi 1.5.2 (`docs/agents/acp.md`).
@@ -13,6 +14,7 @@ pub(in crate::acp) static PI_ACP: Preset = Preset {
     // The Pi that it starts, if not the one on the PATH.
     env: &["PI_ACP_PI_COMMAND", "PI_ACP_ENABLE_EMBEDDED_CONTEXT"],
     inner_env: pi::ENV,
+    quiet: quiet::PI,
     login: Login {
         home_env: "PI_CODING_AGENT_DIR",
         home: ".pi/agent",

@@ -2,7 +2,9 @@
 
 use super::own_mode::{OwnMode, Settings};
 use super::{Login, Modes, OwnWords, Preset, Quirks, Rule, Usage};
+use crate::acp::printed::Printed;
 use crate::acp::{failures, session_file};
+use crate::quiet;
 use crate::{Capabilities, Capability, Care, Permissions, Support};
 
 /// Measured on 0.24.4 (`docs/agents/qwen.md`).
@@ -31,6 +33,7 @@ pub(in crate::acp) static QWEN: Preset = Preset {
     ],
     inner_env: &[],
     set: &[("QWEN_CODE_NO_RELAUNCH", "true")],
+    quiet: quiet::acp::QWEN,
     litter: &[],
     login: Login {
         home_env: "",
@@ -79,6 +82,7 @@ pub(in crate::acp) static QWEN: Preset = Preset {
     },
     session_file: Some(session_file::QWEN),
     failures: &failures::QWEN,
+    printed: Some(Printed::Qwen),
     quirks: Quirks { lingers: true, ..Quirks::NONE },
     asides: &["qwen/notify/"],
     household: &[],

@@ -68,9 +68,18 @@ fn servers(path: PathBuf) -> Result<BTreeMap<String, McpServer>, String> {
     let variable = |name: &str| std::env::var(name).ok();
     let text = given_file::read_to_string(&path).map_err(|error| said(&path, error))?;
     let mut value = serde_json::from_str(&text).map_err(|error| said(&path, error))?;
+    leave_out_disabled(&mut value);
     expand(&mut value, &variable).map_err(|error| said(&path, error))?;
     let file: McpFile = serde_json::from_value(value).map_err(|error| said(&path, error))?;
     Ok(file.servers)
+}
+
+/// Takes out the servers that their file switches off, `"disabled": true` or `"enabled": false`: nothing of them is read,
+/// so that no variable need be set for them.
+fn leave_out_disabled(file: &mut Value) {
+    if let Some(servers) = file.get_mut("mcpServers").and_then(Value::as_object_mut) {
+        servers.retain(|_, server| server["disabled"] != true && server["enabled"] != false);
+    }
 }
 
 fn schema(path: PathBuf) -> Result<Value, String> {

@@ -1,5 +1,6 @@
 //! A file that the user names. It may be a pipe that another program fills, as `<(…)` of a shell is.
 
+use crate::byte_order_mark::without_mark;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use std::fs::{self, File, OpenOptions};
@@ -26,12 +27,12 @@ pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// As [`read`], of text.
+/// As [`read`], of text; without the byte order mark before it.
 ///
 /// # Errors
 /// As [`read`], and `InvalidData` for what is not UTF-8.
 pub(super) fn read_to_string(path: &Path) -> io::Result<String> {
-    String::from_utf8(read(path)?)
+    String::from_utf8(without_mark(read(path)?))
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 

@@ -273,21 +273,28 @@ impl Job {
     }
 
     fn print_commands(&self, client: &Client) -> Result<u8, Fail> {
-        let planned = client.plan(&self.request).map_err(|error| with_hint(&error))?;
-        let one_shot = self.agents[0].print_command(&self.request);
-        let mut text =
-            format!("# {} transport; the prompt goes in by standard input\n", planned.transport);
-        for note in &planned.notes {
-            text.push_str(&format!("# {note}\n"));
-        }
-        text.push_str(&planned.command);
-        text.push_str("\n# the same as one shot\n");
-        match one_shot {
-            Ok(command) => text.push_str(&command),
-            Err(error) => text.push_str(&format!("# not possible: {error}")),
+        let plans = client.plan_chain(&self.request).map_err(|error| with_hint(&error))?;
+        let mut text = String::new();
+        for (n, plan) in plans.iter().enumerate() {
+            if plans.len() > 1 {
+                let model = plan.model.iter().map(|model| format!(":{model}")).collect::<String>();
+                let lead = if n > 0 { "\n" } else { "" };
+                let of = plans.len();
+                text.push_str(&format!("{lead}# {} of {of}: {}{model}\n", n + 1, plan.agent));
+            }
+            let transport = plan.transport;
+            text.push_str(&format!(
+                "# {transport} transport; the prompt goes in by standard input\n"
+            ));
+            plan.notes.iter().for_each(|note| text.push_str(&format!("# {note}\n")));
+            text.push_str(&format!("{}\n# the same as one shot\n", plan.command));
+            match &plan.one_shot {
+                Ok(command) => text.push_str(&format!("{command}\n")),
+                Err(error) => text.push_str(&format!("# not possible: {error}\n")),
+            }
         }
         let text = self.options.redaction()?.text_of(&text, &environment());
-        closed_pipe_is_fine(writeln!(terminal::stdout(), "{text}"))?;
+        closed_pipe_is_fine(write!(terminal::stdout(), "{text}"))?;
         Ok(exit_code::ANSWERED)
     }
 }

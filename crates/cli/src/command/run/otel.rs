@@ -40,6 +40,8 @@ pub(crate) struct Configured {
     pub(crate) to: Option<String>,
     pub(crate) content: Option<bool>,
     pub(crate) freeplay: Option<bool>,
+    /// `gzip` or `none`.
+    pub(crate) compression: Option<String>,
     /// A file of mode 0600 with headers for `to`, `NAME: VALUE` a line.
     pub(crate) headers_file: Option<PathBuf>,
 }
@@ -52,6 +54,9 @@ impl OtelFlags {
         let to = Some(to).filter(|to| !to.is_empty());
         let found = OtlpSettings::new(to, &surroundings::environment());
         let Some(mut settings) = found.map_err(wrong)? else { return Ok(None) };
+        if let Some(compression) = &self.configured.compression {
+            settings = settings.compression(compression).map_err(wrong)?;
+        }
         // Headers are for where they were written down for, and for nobody else.
         if let (None, Some(path)) = (&self.otel, &self.configured.headers_file) {
             for (name, value) in headers(path)? {

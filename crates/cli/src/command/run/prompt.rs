@@ -2,6 +2,7 @@
 
 use super::given_file;
 use super::piped_input::{self, PipedInput};
+use crate::byte_order_mark::without_mark;
 use crate::fail::Fail;
 use clap::Args;
 use std::io::{self, IsTerminal as _};
@@ -117,7 +118,7 @@ fn from_file(path: &Path) -> Result<String, Fail> {
 
 /// A prompt is text: an agent that was sent half of it would do half of the work.
 fn text(bytes: Vec<u8>, whence: &str) -> Result<String, Fail> {
-    String::from_utf8(bytes).map_err(|error| {
+    String::from_utf8(without_mark(bytes)).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         Fail::usage(format!("the prompt from {whence} is not UTF-8 (byte {at})"))
             .hint("convert it with iconv")

@@ -3,7 +3,7 @@
 use super::Notice;
 #[cfg(feature = "webhook")]
 use crate::observe::http::Response;
-use crate::observe::http::{HttpError, Proxies};
+use crate::observe::http::{HttpError, Network};
 use std::error::Error as _;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -26,9 +26,9 @@ pub(crate) trait Channel: Send + 'static {
         false
     }
 
-    /// Is told through which proxies to go, if it goes over the net by itself.
-    fn proxies(&mut self, proxies: Proxies) {
-        let _ = proxies;
+    /// Is told how to reach services, if it goes over the net by itself.
+    fn network(&mut self, network: Network) {
+        let _ = network;
     }
 
     /// Is told where to look for the end of all patience, if it leaves something behind that outlives this program.

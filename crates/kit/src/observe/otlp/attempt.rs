@@ -75,12 +75,16 @@ impl Attempt {
         }
         match &record.event {
             Event::AttemptStarted(started) => {
+                self.responses.ask(None, at);
                 if let Some(model) = &started.model {
                     self.span.set(names::REQUEST_MODEL, model);
                     self.runs(model);
                 }
             }
-            Event::SessionStarted(session) => self.opened(session),
+            Event::SessionStarted(session) => {
+                self.responses.ask(of, at);
+                self.opened(session);
+            }
             Event::TurnStarted(turn) => self.begin_response(record, turn),
             Event::Text(text) => {
                 self.responses.touch(of, at);
@@ -94,10 +98,14 @@ impl Attempt {
             Event::ToolCallStart(_) | Event::ToolCallDelta(_) => self.responses.touch(of, at),
             Event::ToolCall(call) => {
                 self.responses.touch(of, at);
+                if let Some(id) = &call.tool_id {
+                    self.responses.ask(Some(id), at);
+                }
                 self.begin_tool(record, call);
             }
             Event::ToolResult(result) => {
                 self.responses.over(of);
+                self.responses.ask(of, at);
                 self.end_tool(result, at, done);
             }
             Event::Usage(report) => {
@@ -105,7 +113,16 @@ impl Attempt {
                 self.responses.sum(of, &report.usage);
             }
             Event::Context(context) => self.responses.context(of, context),
-            other => self.note(at, other),
+            other => {
+                // What else the model is given, or waits for.
+                if matches!(
+                    other,
+                    Event::Steered(_) | Event::Compaction(_) | Event::BackgroundTasks(_)
+                ) {
+                    self.responses.ask(of, at);
+                }
+                self.note(at, other);
+            }
         }
     }
 

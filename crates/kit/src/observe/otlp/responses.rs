@@ -10,11 +10,14 @@ use crate::limits::OTLP_TEXT_BYTES_MAX;
 use belay_trace::{Context, ToolId, Usage};
 use jiff::Timestamp;
 use serde_json::json;
+use std::collections::HashMap;
 
 /// All responses so far.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Responses {
     all: Vec<Response>,
+    /// Since when each asker's model has had what it answers next.
+    asked: HashMap<Option<ToolId>, Timestamp>,
     /// The sum when it was last reported.
     sum: [Option<u64>; 5],
 }
@@ -47,11 +50,21 @@ fn tokens(usage: &Usage) -> [Option<u64>; 5] {
 const WEIGHTS: [f64; 5] = [1.0, 0.1, 1.25, 5.0, 0.0];
 
 impl Responses {
-    /// A response begins; the one before, to the same asker, is over.
-    pub(super) fn begin(&mut self, span: Span, of: Option<&ToolId>) {
+    /// The model of this asker has all that its next response answers: a prompt, what a tool returned.
+    pub(super) fn ask(&mut self, of: Option<&ToolId>, at: Timestamp) {
+        self.asked.insert(of.cloned(), at);
+    }
+
+    /// A response is heard of; the one before, to the same asker, is over. It began when it was asked for: agents tell
+    /// of it with its first words, or with its last.
+    pub(super) fn begin(&mut self, mut span: Span, of: Option<&ToolId>) {
+        let mut asked = self.asked.get(&of.cloned()).copied();
         if let Some(before) = self.last_of(of) {
             before.is_over = true;
+            let ended = before.span.end;
+            asked = Some(asked.map_or(ended, |asked| asked.max(ended)));
         }
+        span.start = asked.map_or(span.start, |asked| asked.min(span.start));
         let (text, reasoning) = (String::new(), String::new());
         let (of, tokens) = (of.cloned(), [None; 5]);
         self.all.push(Response { span, of, is_over: false, tokens, text, reasoning });

@@ -5,7 +5,7 @@ use super::names;
 use super::presets::{Header, PRESETS, Preset, Template};
 use crate::Environment;
 use crate::limits::SENDER_TIMEOUT;
-use crate::observe::http::{Http, Plain, Proxies, check_address};
+use crate::observe::http::{Http, Network, Plain, check_address};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use belay_trace::read_regular;
@@ -34,7 +34,7 @@ pub struct OtlpSettings {
     pub(super) metrics: Option<Target>,
     pub(super) http: Http,
     pub(super) timeout: Duration,
-    pub(super) gzip: bool,
+    pub(super) gzip: Option<bool>,
     pub(super) resource: Vec<(String, String)>,
     pub(super) sums: Sums,
     pub(super) with_content: bool,
@@ -133,7 +133,7 @@ impl OtlpSettings {
         if traces.is_none() && metrics.is_none() {
             return Ok(None);
         }
-        let mut http = Http::new().plain(Plain::Anywhere).proxies(Proxies::of(env));
+        let mut http = Http::new().plain(Plain::Anywhere).network(Network::of(env));
         if let Some(roots) = roots(env)? {
             http = http.trusting(&roots);
         }
@@ -145,12 +145,18 @@ impl OtlpSettings {
         let timeout = timeout.iter().find_map(|name| get(name)?.parse().ok());
         let compression =
             ["OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION"];
-        let compression = compression.iter().find_map(|name| get(name));
+        let compression = compression.into_iter().find_map(|name| Some((name, get(name)?)));
         Ok(Some(Self {
             traces,
             metrics,
             timeout: timeout.map_or(SENDER_TIMEOUT, Duration::from_millis),
-            gzip: compression.is_none_or(|compression| compression != "none"),
+            gzip: match compression {
+                None => None,
+                Some((variable, value)) => match is_gzip(&value) {
+                    None => return Err(BadOtlp::Value { variable, value, can_be: COMPRESSIONS }),
+                    gzip => gzip,
+                },
+            },
             resource: resource(preset, env),
             http,
             sums: sums(env)?,
@@ -193,6 +199,23 @@ impl OtlpSettings {
                 [COMMON_HEADERS].into_iter().chain(SIGNALS.map(|(_, _, headers)| headers)).collect()
             }
         }
+    }
+
+    /// Sends bodies in this way, `gzip` or `none`, where no variable says otherwise.
+    ///
+    /// # Errors
+    /// [`BadOtlp::Value`] if it is neither.
+    pub fn compression(mut self, compression: &str) -> Result<Self, BadOtlp> {
+        let (variable, value) = ("the compression", compression.to_owned());
+        let gzip = is_gzip(compression);
+        let gzip = gzip.ok_or(BadOtlp::Value { variable, value, can_be: COMPRESSIONS })?;
+        self.gzip.get_or_insert(gzip);
+        Ok(self)
+    }
+
+    /// True if bodies are compressed; the standard sends them as they are unless it is told otherwise.
+    pub(super) fn is_gzip(&self) -> bool {
+        self.gzip.unwrap_or(false)
     }
 
     /// Where the spans go; empty if only metrics go anywhere.
@@ -322,6 +345,17 @@ fn roots(env: &Environment) -> Result<Option<Vec<ureq::tls::Certificate<'static>
     }
     Ok(None)
 }
+
+/// What the standard knows; it says to send as it is unless told otherwise.
+fn is_gzip(compression: &str) -> Option<bool> {
+    match compression.to_ascii_lowercase().as_str() {
+        "gzip" => Some(true),
+        "none" => Some(false),
+        _ => None,
+    }
+}
+
+const COMPRESSIONS: &str = "gzip or none";
 
 fn sums(env: &Environment) -> Result<Sums, BadOtlp> {
     let variable = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";

@@ -135,6 +135,16 @@ fn the_bytes_of_a_run_are_those_in_the_golden_file() {
     }
 }
 
+/// From the request (the session is open, the tools have returned) to the last that came of it.
+#[test]
+fn a_response_lasts_from_its_request_to_its_end() {
+    let at = |at: Timestamp| (at.as_millisecond() - 1_700_000_000_000) / 10;
+    let spans = spans();
+    let chats = spans.iter().filter(|span| span.name.starts_with("chat"));
+    let times: Vec<_> = chats.map(|span| (at(span.start), at(span.end))).collect();
+    assert_eq!(times, [(3, 7), (6, 9), (11, 13)]);
+}
+
 fn env(vars: &[(&str, &str)]) -> Environment {
     let vars = vars.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
     Environment::new(vars)
@@ -165,7 +175,7 @@ fn the_standard_variables_say_where_to_and_how() {
     let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     assert_eq!(*traces.headers, [pair("authorization", "Basic abc"), pair("X-One", "2")]);
     assert_eq!(*metrics.headers, [pair("x-one", "1"), pair("authorization", "Basic abc")]);
-    assert_eq!((settings.timeout.as_millis(), settings.gzip), (1500, false));
+    assert_eq!((settings.timeout.as_millis(), settings.is_gzip()), (1500, false));
     assert!(settings.resource.contains(&pair("service.name", "hive")));
     assert!(settings.resource.contains(&pair("deployment.environment.name", "ci")));
     assert!(!format!("{settings:?}").contains("abc"), "a login");
@@ -313,4 +323,24 @@ fn sums_are_of_all_or_of_what_is_new() {
     let [(_, _, once), _] = told(Sums::OfAll);
     assert_eq!(told(Sums::OfAll), [(2, 0, once), (2, 0, 2 * once)]);
     assert_eq!(told(Sums::OfWhatIsNew), [(1, 0, once), (1, 10, once)]);
+}
+
+#[test]
+fn bodies_go_as_they_are_unless_something_says_gzip() {
+    let to = Some("http://localhost:4318");
+    let check = |vars: &[(&str, &str)], configured: Option<&str>| {
+        let settings = of(to, vars);
+        configured.map_or(settings.clone(), |it| settings.compression(it).unwrap()).is_gzip()
+    };
+    let (common, own) = ("OTEL_EXPORTER_OTLP_COMPRESSION", "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION");
+    assert!(!check(&[], None));
+    assert!(check(&[(common, "gzip")], None));
+    assert!(!check(&[(common, "gzip"), (own, "none")], None));
+    assert!(check(&[], Some("gzip")));
+    assert!(!check(&[(common, "none")], Some("gzip")), "a variable goes before");
+    for variable in [common, own] {
+        let error = OtlpSettings::new(to, &env(&[(variable, "zstd")])).unwrap_err();
+        assert_eq!(error.to_string(), format!("{variable} is \"zstd\"; it can be gzip or none"));
+    }
+    assert!(of(to, &[]).compression("zstd").is_err());
 }

@@ -1,7 +1,7 @@
 //! Slack's three calls: an incoming webhook, `chat.postMessage` and `chat.update`.
 
 use super::{Config, Place};
-use crate::observe::http::{Http, Proxies, Response};
+use crate::observe::http::{Http, Network, Response};
 use crate::observe::notify::channel::Failed;
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
@@ -83,8 +83,8 @@ impl Api {
         Some(Self { http: Http::new(), way })
     }
 
-    pub(crate) fn proxies(&mut self, proxies: Proxies) {
-        self.http = self.http.clone().proxies(proxies);
+    pub(crate) fn network(&mut self, network: Network) {
+        self.http = self.http.clone().network(network);
     }
 
     pub(crate) fn knows_threads(&self) -> bool {

@@ -4,7 +4,7 @@ use super::api::{Api, Message};
 use super::{Config, Place, blocks};
 use crate::Environment;
 use crate::limits::NOTIFY_REQUEST;
-use crate::observe::http::Proxies;
+use crate::observe::http::Network;
 use crate::observe::notify::NotifyError;
 use crate::observe::notify::channel::Failed;
 use std::fmt;
@@ -50,12 +50,13 @@ impl Notifier {
         Self { api: Api::of(config), mentions, thread: None }
     }
 
-    /// Goes through the proxies of an environment: `HTTPS_PROXY`, `ALL_PROXY`, but for what `NO_PROXY` names. Without
+    /// Goes through the proxies of an environment (`HTTPS_PROXY`, `ALL_PROXY`, but for what `NO_PROXY` names) and trusts
+    /// the roots that it and the system name (`SSL_CERT_FILE`, `SSL_CERT_DIR`), instead of those built in. Without
     /// it there are none.
     #[must_use]
-    pub fn proxies_of(mut self, environment: &Environment) -> Self {
+    pub fn network_of(mut self, environment: &Environment) -> Self {
         if let Some(api) = &mut self.api {
-            api.proxies(Proxies::of(environment));
+            api.network(Network::of(environment));
         }
         self
     }
