@@ -1,6 +1,6 @@
 //! How the program fails: one line, a way out, a stable exit code (`docs/exit-codes.md`).
 
-use crate::say::say;
+use crate::say::{say, without_secrets};
 use crate::surroundings::Color;
 use crate::terminal;
 use belay_trace::{exit_code, visible, visible_line};
@@ -109,7 +109,7 @@ pub(crate) fn usage(error: &clap::Error) -> ExitCode {
         true => {
             let mut out = terminal::stderr();
             let text = if Color::Auto.paints(out.handle()) { colored } else { text };
-            out.write_all(text.as_bytes())
+            out.write_all(without_secrets(&text).as_bytes())
         }
         false => {
             let mut out = terminal::stdout();

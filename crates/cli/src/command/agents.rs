@@ -3,6 +3,7 @@
 use crate::config::{Config, Wanted};
 use crate::fail::{Fail, closed_pipe_is_fine};
 use crate::runtime::block_on;
+use crate::say::without_secrets;
 use crate::terminal;
 use belay_trace::visible_line;
 use belaykit::{AGENTS, Capabilities, Client, Support, Transport};
@@ -51,7 +52,7 @@ impl Agents {
             (false, true) => capabilities(&rows),
             (false, false) => table(&rows),
         };
-        closed_pipe_is_fine(terminal::stdout().write_all(text.as_bytes()))?;
+        closed_pipe_is_fine(terminal::stdout().write_all(without_secrets(&text).as_bytes()))?;
         Ok(0)
     }
 }

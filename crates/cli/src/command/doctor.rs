@@ -8,6 +8,7 @@ use crate::config::{Config, Wanted};
 use crate::fail::{Fail, closed_pipe_is_fine};
 use crate::runtime::block_on;
 use crate::surroundings::{self, Color};
+use crate::say::without_secrets;
 use crate::terminal;
 use belay_trace::exit_code;
 use belaykit::doctor::{self, Examined, Finding, Level, Places};
@@ -87,7 +88,7 @@ impl Doctor {
             let out = terminal::stdout();
             show::text(&report, Color::Auto.paints(out.handle()), out.is_terminal())
         };
-        closed_pipe_is_fine(terminal::stdout().write_all(text.as_bytes()))?;
+        closed_pipe_is_fine(terminal::stdout().write_all(without_secrets(&text).as_bytes()))?;
         Ok(report.exit_code())
     }
 
@@ -98,7 +99,7 @@ impl Doctor {
             true => serde_json::to_string_pretty(&drifts).map_err(Fail::local)? + "\n",
             false => drift::text(&drifts),
         };
-        closed_pipe_is_fine(terminal::stdout().write_all(text.as_bytes()))?;
+        closed_pipe_is_fine(terminal::stdout().write_all(without_secrets(&text).as_bytes()))?;
         Ok(exit_code::ANSWERED)
     }
 

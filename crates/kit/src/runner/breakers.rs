@@ -81,7 +81,8 @@ impl Watch {
             let place = program.map(OsString::from).into_iter().chain(turn.leading_args);
             Candidate {
                 agent: agent.clone(),
-                model: model.unwrap_or_default().to_owned(),
+                // It is stored.
+                model: client.redaction.text(model.unwrap_or_default()).into_owned(),
                 account: agent.account(model),
                 env: turn.env,
                 place: place.collect(),

@@ -3,6 +3,7 @@
 use crate::config::{Config, Origin, Row, Wanted, Which};
 use crate::fail::Fail;
 use crate::page::Page;
+use crate::say::without_secrets;
 use belay_trace::{exit_code, visible_json, visible_line};
 use clap::Args;
 use serde_json::{Map, Value as Json, json};
@@ -29,9 +30,9 @@ impl Show {
         let mut out = page.clone();
         if self.json {
             let text = serde_json::to_string_pretty(&as_json(&config)).map_err(Fail::local)?;
-            let _ = writeln!(out, "{}", visible_json(&text));
+            let _ = writeln!(out, "{}", visible_json(&without_secrets(&text)));
         } else {
-            let _ = out.write_all(as_text(&config).as_bytes());
+            let _ = out.write_all(without_secrets(&as_text(&config)).as_bytes());
         }
         page.end()?;
         Ok(exit_code::ANSWERED)

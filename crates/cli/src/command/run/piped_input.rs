@@ -3,7 +3,7 @@
 use crate::fail::Fail;
 use crate::say::{say, warn};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{FileType, SeekFrom, fstat, seek};
+use rustix::fs::{FileType, OFlags, SeekFrom, fcntl_getfl, fstat, seek};
 use rustix::io::{Errno, read};
 use std::io;
 use std::os::fd::AsFd;
@@ -60,6 +60,11 @@ impl PipedInput {
 pub(crate) fn is_piped() -> bool {
     let stdin = io::stdin();
     let Ok(stat) = fstat(&stdin) else { return false };
+    // Nothing can come through one that is open for writing alone.
+    let may_read = fcntl_getfl(&stdin).is_ok_and(|flags| (flags & OFlags::RWMODE) != OFlags::WRONLY);
+    if !may_read {
+        return false;
+    }
     match FileType::from_raw_mode(stat.st_mode) {
         FileType::Fifo | FileType::Socket => true,
         FileType::RegularFile => seek(&stdin, SeekFrom::Current(0)).is_ok_and(|at| at == 0),
