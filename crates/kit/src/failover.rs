@@ -3,6 +3,8 @@
 //! [`State::next`] decides, the runner acts. The table of rules is in [`rule`], the caller's wishes in [`policy`].
 
 #[cfg(test)]
+mod once_more;
+#[cfg(test)]
 mod opened;
 mod policy;
 mod rule;
@@ -21,6 +23,9 @@ const INLINE_WAIT: Duration = Duration::from_secs(60);
 
 /// The longest pause before a retry that nobody has asked for.
 const BACKOFF_MAX: Duration = Duration::from_secs(60);
+
+/// How often a run goes on anew because its conversation has become too long. More of it makes no progress.
+const OVERFLOWS_MAX: u32 = 2;
 
 /// How long a run waits for a limit of which nobody knows when it ends.
 const GUESS: Duration = Duration::from_secs(60);
@@ -71,6 +76,8 @@ pub(crate) struct Ended<'a> {
     /// The session in which something was said.
     pub(crate) session: Option<&'a str>,
     pub(crate) effects: Effects,
+    /// The model had answered something before: its conversation has grown, and the prompt alone was not too large.
+    pub(crate) has_worked: bool,
     /// The login is not the one any more with which the attempt began.
     pub(crate) login_has_changed: bool,
     /// The agent has tried it again by itself, and for nothing.
@@ -138,6 +145,8 @@ pub(crate) struct State {
     waited: SignedDuration,
     /// How often that was for a limit of which nobody knows when it ends.
     guesses: u32,
+    /// How often a conversation that had become too long was begun anew.
+    overflows: u32,
     /// The one time that an open breaker was passed by.
     has_forced: bool,
 }
@@ -157,6 +166,7 @@ impl State {
             effects: Effects::None,
             waited: SignedDuration::ZERO,
             guesses: 0,
+            overflows: 0,
             has_forced: false,
         }
     }
@@ -210,6 +220,7 @@ impl State {
         self.resets[self.current] = ended.resets_at;
         let next = self.decide(ended, is_spent, now);
         self.logged_in_anew[self.current] |= ended.login_has_changed;
+        self.overflows += u32::from(ended.failure.kind == FailureKind::ContextOverflow);
         self.take(next, now)
     }
 
@@ -237,6 +248,12 @@ impl State {
                 return wait.unwrap_or_else(|| give_up(GivenUp::Patience));
             }
             _ => {}
+        }
+        if let Some(anew) = self.anew(ended, rule, now) {
+            return match self.policy.on_effects {
+                OnEffects::Stop => give_up(GivenUp::Effects),
+                OnEffects::Continue => anew,
+            };
         }
         if let Some(retry) = self.retry(ended, rule, now) {
             return retry;
@@ -295,11 +312,31 @@ impl State {
         (0..self.chain.len()).filter(move |n| {
             let other = &self.chain[*n];
             let may = if other.agent == failed.agent { rule.model } else { rule.agent };
-            // The same conversation would not fit a smaller window either.
-            let fits = kind != FailureKind::ContextOverflow
-                || matches!((other.window, failed.window), (Some(other), Some(failed)) if other > failed);
+            let fits = kind != FailureKind::ContextOverflow || !self.is_too_small(*n);
             *n != self.current && !self.tried[*n] && may && fits
         })
+    }
+
+    /// True if what has not fitted the current candidate's window does not fit this one's either.
+    pub(crate) fn is_too_small(&self, n: usize) -> bool {
+        matches!((self.chain[n].window, self.chain[self.current].window), (Some(other), Some(failed)) if other <= failed)
+    }
+
+    /// A conversation that has become too long goes on in a new one, with an account of what was done: with the next
+    /// candidate, or with the same one.
+    fn anew(&self, ended: &Ended<'_>, rule: Rule, now: Now<'_>) -> Option<Next> {
+        let is_overflow = ended.failure.kind == FailureKind::ContextOverflow && ended.has_worked;
+        if !is_overflow || self.overflows >= OVERFLOWS_MAX {
+            return None;
+        }
+        let failed = &self.chain[self.current];
+        let other = (0..self.chain.len()).find(|n| {
+            let other = &self.chain[*n];
+            let may = if other.agent == failed.agent { rule.model } else { rule.agent };
+            let is_closed = now.open.get(*n).copied().flatten().is_none();
+            *n != self.current && !self.tried[*n] && may && is_closed
+        });
+        Some(Next::Switch { to: other.unwrap_or(self.current), start: Start::Handover })
     }
 
     /// How a candidate would begin.

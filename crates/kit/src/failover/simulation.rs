@@ -91,6 +91,7 @@ impl Simulation {
                         effects,
                         login_has_changed: false,
                         agent_has_retried: false,
+                        has_worked: false,
                     };
                     state.next(&ended, is_spent, now)
                 }
@@ -204,6 +205,7 @@ fn each_kind_of_failure_has_its_answer() {
                 effects,
                 login_has_changed: false,
                 agent_has_retried: false,
+                has_worked: false,
             };
             words.push(match state.next(&ended, false, now) {
                 Next::Retry { start, .. } => format!("retry {start:?}"),
@@ -223,7 +225,7 @@ fn each_kind_of_failure_has_its_answer() {
     auth                 next agent Fresh   next agent Handover
     billing              next agent Fresh   next agent Handover
     model_unavailable    next agent Fresh   next agent Handover
-    context_overflow     end                end
+    context_overflow     next agent Fresh   next agent Handover
     output_limit         retry Fresh        retry Resume
     refused              end                end
     permission_denied    end                end

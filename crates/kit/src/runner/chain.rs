@@ -257,7 +257,7 @@ impl Runner {
                     // The session is that of whoever had the last attempt.
                     let theirs = self.chain.is_same_agent(self.from());
                     let session = last.session_id.as_deref().filter(|_| theirs);
-                    next = self.after(&failure, session, caller).await;
+                    next = self.after(&failure, session, false, caller).await;
                     continue;
                 }
                 Err(Stopped(reason)) => {
@@ -282,7 +282,10 @@ impl Runner {
             }
             let session = end.session_id.as_deref().filter(|_| has_spoken(&end.usage));
             next = match looked {
-                Ok(()) => self.after(failure, session, caller).await,
+                Ok(()) => {
+                    let has_worked = end.usage.output_tokens.is_some_and(|tokens| tokens > 0);
+                    self.after(failure, session, has_worked, caller).await
+                }
                 Err(stopped) => Err(stopped),
             };
             if !is_same_agent {
@@ -297,6 +300,7 @@ impl Runner {
         &mut self,
         failure: &Failure,
         session: Option<&str>,
+        has_worked: bool,
         caller: &mut Caller,
     ) -> Result<Next, Stopped> {
         let effects = self.chain.effects();
@@ -304,8 +308,15 @@ impl Runner {
             && self.chain.watch.login_has_changed(self.chain.state.current());
         let resets_at = failure.resets_at;
         let agent_has_retried = self.chain.agent_has_retried();
-        let ended =
-            Ended { failure, resets_at, session, effects, login_has_changed, agent_has_retried };
+        let ended = Ended {
+            failure,
+            resets_at,
+            session,
+            effects,
+            has_worked,
+            login_has_changed,
+            agent_has_retried,
+        };
         let is_spent = self.is_spent();
         self.decide(caller, |state, now| state.next(&ended, is_spent, now)).await
     }
@@ -371,7 +382,7 @@ impl Runner {
                 if is_first {
                     last.failure = Some(self.soonest_failure());
                 }
-                self.tell_why(why);
+                self.tell_why(why, last.failure.as_ref());
                 return Ok(Went::End);
             }
         };

@@ -437,10 +437,7 @@ mod tests {
         else {
             panic!("a three-day sleep must stop the run");
         };
-        assert_eq!(
-            words,
-            "it can try again in 3 days, and no more than 10 min are waited for"
-        );
+        assert_eq!(words, "it can try again in 3 days, and no more than 10 min are waited for");
     }
 
     #[test]

@@ -61,7 +61,8 @@ pub(crate) fn is_piped() -> bool {
     let stdin = io::stdin();
     let Ok(stat) = fstat(&stdin) else { return false };
     // Nothing can come through one that is open for writing alone.
-    let may_read = fcntl_getfl(&stdin).is_ok_and(|flags| (flags & OFlags::RWMODE) != OFlags::WRONLY);
+    let may_read =
+        fcntl_getfl(&stdin).is_ok_and(|flags| (flags & OFlags::RWMODE) != OFlags::WRONLY);
     if !may_read {
         return false;
     }

@@ -4,7 +4,7 @@ use super::super::Runner;
 use crate::failover::GivenUp;
 use crate::observe::logger::count_of_seconds;
 use belay_agents::AttemptEnd;
-use belay_trace::{AttemptSummary, Event, Failover, Failure, Level, Start};
+use belay_trace::{AttemptSummary, Event, Failover, Failure, FailureKind, Level, Start};
 
 impl Runner {
     /// Who had the last attempt.
@@ -25,8 +25,15 @@ impl Runner {
     }
 
     /// Says why nothing more is tried, if there was something to try.
-    pub(super) fn tell_why(&mut self, why: GivenUp) {
+    pub(super) fn tell_why(&mut self, why: GivenUp, failure: Option<&Failure>) {
+        let is_overflow = failure.is_some_and(|it| it.kind == FailureKind::ContextOverflow);
         let words = match why {
+            GivenUp::Dry if is_overflow => match self.too_small() {
+                names if names.is_empty() => return,
+                names => format!(
+                    "the prompt is too large for {names} as well, by the sizes of their windows"
+                ),
+            },
             GivenUp::Attempts if self.chain.summaries.len() > 1 => {
                 format!("no more is tried after {} attempts", self.chain.summaries.len())
             }
@@ -40,6 +47,14 @@ impl Runner {
             _ => return,
         };
         self.publisher.event(Event::notice(Level::Info, "failover", words));
+    }
+
+    /// The candidates that were not tried because their windows are no larger.
+    fn too_small(&self) -> String {
+        let (state, current) = (&self.chain.state, self.chain.state.current());
+        let all = 0..self.chain.agents.len();
+        let small = all.filter(|n| *n != current && state.is_too_small(*n));
+        small.map(|n| self.chain.name(n)).collect::<Vec<_>>().join(", ")
     }
 
     /// Why a limit is not waited for that was to be.
