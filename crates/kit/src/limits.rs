@@ -352,3 +352,10 @@ pub const LOCK_BYTES_MAX: u64 = 64 << 10;
 
 /// How long such a file stays that a killed run has left, and that nobody has asked for since.
 pub const LOCK_EXPIRES: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How long a program is waited for that has worked in this run and is gone: an updater is replacing it. npm takes a few
+/// seconds.
+pub const REPLACED: Duration = Duration::from_secs(10);
+
+/// How often it is looked for.
+pub const REPLACED_LOOK: Duration = Duration::from_millis(200);

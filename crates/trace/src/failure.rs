@@ -81,7 +81,12 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.kind, self.summary())
+        let summary = self.summary();
+        // Some agents say no more than that.
+        if summary == self.kind.name() {
+            return f.write_str(&summary);
+        }
+        write!(f, "{}: {summary}", self.kind)
     }
 }
 

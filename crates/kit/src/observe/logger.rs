@@ -177,6 +177,9 @@ impl<W: Write> Logger<W> {
                 let windows = limit.windows.iter().map(|window| {
                     let used = window.used_percent.map(|percent| format!(" {percent:.0}%"));
                     let reset = window.resets_at.map(|at| format!(", resets {at}"));
+                    // Without a share of it, what the agent calls its state.
+                    let status = window.status.as_deref().filter(|_| used.is_none());
+                    let used = used.or(status.map(|status| format!(" {}", visible_line(status))));
                     let (used, reset) = (used.unwrap_or_default(), reset.unwrap_or_default());
                     format!("{}{used}{reset}", visible_line(&window.name))
                 });

@@ -40,6 +40,7 @@ use belay_trace::{
 use belaykit_supervise::{self as supervise, Output, Process, Start, Supervisor};
 use jiff::Timestamp;
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -57,7 +58,10 @@ impl Runner {
     ) -> AttemptEnd {
         self.publisher.attempt(self.attempts, self.client.agent.name());
         let started = match caller.stopped_early() {
-            None => self.start(transport, caller.time_left()).await,
+            None => match self.wait_for_program(transport, caller).await {
+                Ok(()) => self.start(transport, caller.time_left()).await,
+                Err(failure) => Err(failure),
+            },
             // Before the agent costs anything.
             Some(reason) => {
                 self.publisher.event(Event::Interrupted(Interrupted { reason, message: None }));
@@ -74,6 +78,35 @@ impl Runner {
                 AttemptEnd::failed(failure)
             }
         }
+    }
+
+    /// Waits until a program is there again that is being replaced: by its own updater, or by a package manager.
+    async fn wait_for_program(
+        &mut self,
+        transport: Transport,
+        caller: &mut Caller,
+    ) -> Result<(), Failure> {
+        let until = Instant::now() + limits::REPLACED;
+        loop {
+            let Some(failure) = self.program_is_gone(transport) else { return Ok(()) };
+            if Instant::now() >= until {
+                return Err(failure);
+            }
+            if caller.rest(Instant::now() + limits::REPLACED_LOOK).await.is_err() {
+                let message = "stopped before the agent was started";
+                return Err(Failure::new(FailureKind::Interrupted, message));
+            }
+        }
+    }
+
+    /// Why the program cannot be started now that has worked in this run.
+    fn program_is_gone(&self, transport: Transport) -> Option<Failure> {
+        if !self.chain.has_worked(self.client.agent.name()) {
+            return None;
+        }
+        let launch = self.client.launch(&self.request, transport).ok()?;
+        let program = program::resolve(&launch, self.client.program.as_deref(), &self.client.env);
+        program.err().filter(|failure| failure.kind == FailureKind::NotInstalled)
     }
 
     async fn start(
@@ -141,6 +174,7 @@ impl Runner {
             deadline: time_left,
             run_id: &self.run_id,
         };
+        check_arguments(&args.args)?;
         let process = Process::start(start, supervisor, inbox).await.map_err(|error| {
             let (kind, why) = why_not_started(&error);
             let message = format!("cannot start {}: {error}{why}", program.display());
@@ -838,6 +872,28 @@ fn is_lost(end: &AttemptEnd, input: Input<'_>) -> bool {
 }
 
 /// What it means that a program which was found does not start, and in words.
+/// No system takes a longer one: the kernel's limit on Linux, and more than that of others for all together.
+const ARGUMENT_BYTES_MAX: usize = 128 << 10;
+
+/// One argument that is too long would be told by the system without a name.
+fn check_arguments(args: &[OsString]) -> Result<(), Failure> {
+    let Some(n) = args.iter().position(|arg| arg.len() >= ARGUMENT_BYTES_MAX) else {
+        return Ok(());
+    };
+    let text = args[n].to_string_lossy();
+    let flag = text.split('=').next().filter(|flag| flag.starts_with('-') && flag.len() < 64);
+    let before = n.checked_sub(1).map(|n| args[n].to_string_lossy());
+    let before = before.as_deref().filter(|flag| flag.starts_with('-') && flag.len() < 64);
+    let name = flag.or(before).unwrap_or("an argument");
+    let message = format!(
+        "{name} has {} kB, and the system takes no argument of more than {} kB; make it shorter, or put it into a \
+         file that the prompt names",
+        args[n].len() / 1000,
+        ARGUMENT_BYTES_MAX / 1000
+    );
+    Err(Failure::new(FailureKind::InvalidRequest, message))
+}
+
 fn why_not_started(error: &io::Error) -> (FailureKind, &'static str) {
     match error.kind() {
         // The program is there, so it is its interpreter that is not.
@@ -849,6 +905,7 @@ fn why_not_started(error: &io::Error) -> (FailureKind, &'static str) {
         io::ErrorKind::InvalidInput | io::ErrorKind::ArgumentListTooLong => {
             (FailureKind::InvalidRequest, "")
         }
+        io::ErrorKind::ExecutableFileBusy => (FailureKind::NotExecutable, "; it is being replaced"),
         _ if error.raw_os_error() == Some(rustix::io::Errno::NOEXEC.raw_os_error()) => {
             (FailureKind::NotExecutable, "; it is no program for this machine")
         }

@@ -116,6 +116,14 @@ impl Chain {
         self.agents[n].name() == self.agents[self.state.current()].name()
     }
 
+    /// True if an agent has been at work in this run.
+    pub(super) fn has_worked(&self, agent: &str) -> bool {
+        let started = |had: &AttemptSummary| {
+            !matches!(had.kind, Some(FailureKind::NotInstalled | FailureKind::NotExecutable))
+        };
+        self.summaries.iter().any(|had| had.agent == agent && started(had))
+    }
+
     /// True if another candidate could go on.
     pub(super) fn has_others(&self) -> bool {
         self.agents.len() > 1

@@ -316,7 +316,12 @@ impl Stop {
             Some(StopReason::TurnLimit | StopReason::Budget) => FailureKind::LimitReached,
             Some(StopReason::Deadline) => FailureKind::Deadline,
             Some(StopReason::Stalled | StopReason::Loop) => FailureKind::Stalled,
-            _ => return,
+            _ => {
+                if let Some(words) = self.reason.and_then(by_whom) {
+                    words.clone_into(&mut failure.message);
+                }
+                return;
+            }
         };
         failure.kind = kind;
         failure.message = match &self.words {
@@ -324,4 +329,14 @@ impl Stop {
             None => format!("stopped after {:?} (timeout)", request.timeout.unwrap_or_default()),
         };
     }
+}
+
+/// Who has ended a run that was interrupted.
+fn by_whom(reason: StopReason) -> Option<&'static str> {
+    Some(match reason {
+        StopReason::User => "stopped at your request",
+        StopReason::Shutdown => "stopped by a signal that ends programs",
+        StopReason::Dropped => "its caller has gone",
+        _ => return None,
+    })
 }
