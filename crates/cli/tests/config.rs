@@ -346,6 +346,7 @@ fn what_holds_is_shown_with_where_it_comes_from() {
     freeplay                     false              # built-in
     otel.to                      "off"              # built-in
     otel.content                 false              # built-in
+    otel.compression             "none"             # built-in
     otel.headers_file            -                  # not set
     policy.on.refused            "agent"            # user BENCH/home/.config/belay/config.toml:5
     default_profile              -                  # not set
