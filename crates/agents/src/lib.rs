@@ -49,6 +49,7 @@ mod opencode;
 mod parser;
 mod pi;
 mod protocol;
+mod provider_error;
 mod registry;
 mod replay;
 mod request;
