@@ -91,16 +91,19 @@ pub fn table(agent: &str) -> Option<&'static Table> {
 impl Table {
     /// The row that decides on this evidence; `None` if the failure is of an unknown kind.
     ///
-    /// What a provider says precisely comes first, whatever an agent makes of it; then the agent's own rows; then what
-    /// is true of many errors. [`CUTS`] come last: whatever else is said of a response that was cut, says more.
+    /// What was declined and what an agent knows itself come first; then what a provider says precisely, whatever the
+    /// agent makes of it; then the agent's own rows; then what is true of many errors. [`CUTS`] come last: whatever else
+    /// is said of a response that was cut, says more.
     pub fn row(&self, evidence: &[Evidence]) -> Option<&'static Row> {
         use providers::{
             CLASSES, CODES, EXCEPTIONS, REFUSING_WORDS, STATUSES, VAGUE, VAGUE_WORDS, WORDS,
         };
-        let precise = [REFUSALS, EXCEPTIONS, REFUSING_WORDS, CODES, WORDS];
+        let known = self.rows.iter().filter(|row| row.is_known_to_the_agent());
+        let precise = [EXCEPTIONS, REFUSING_WORDS, CODES, WORDS];
         let general = [CLASSES, STATUSES, VAGUE_WORDS, VAGUE, CUTS];
         let groups = precise.into_iter().chain([self.rows]).chain(general);
-        groups.flatten().find(|row| row.is_shown_by(evidence))
+        let mut rows = REFUSALS.iter().chain(known).chain(groups.flatten());
+        rows.find(|row| row.is_shown_by(evidence))
     }
 
     /// The kind of failure that this evidence shows.
@@ -127,6 +130,19 @@ impl Table {
 }
 
 impl Row {
+    /// Returns whether an agent says by typed fields alone what it has measured or done itself: no words are asked then.
+    fn is_known_to_the_agent(&self) -> bool {
+        let is_own = matches!(
+            self.kind,
+            FailureKind::Interrupted
+                | FailureKind::LimitReached
+                | FailureKind::ContextOverflow
+                | FailureKind::OutputLimit
+                | FailureKind::PermissionDenied
+        );
+        is_own && self.signs.iter().all(|sign| sign.source == EvidenceSource::Field)
+    }
+
     fn is_shown_by(&self, evidence: &[Evidence]) -> bool {
         self.signs.iter().all(|sign| sign.is_in(evidence))
     }
