@@ -5,7 +5,8 @@
 //! shows, and nothing else: no answer and no tool's output is ever looked at, because none is ever evidence.
 //!
 //! Rows stand in the order of their worth: typed fields, then the HTTP status, then how the agent's own words
-//! begin; a special case stands before the general one. Each row names where it was seen.
+//! begin; a special case stands before the general one. Each row names where it was seen. What providers say stands in
+//! one place for all agents, [`providers`], and around each agent's own rows.
 //!
 //! ```
 //! use belay_agents::failures;
@@ -17,7 +18,9 @@
 //! assert_eq!(table.row(&[said]).map(|row| row.kind), Some(FailureKind::RateLimited));
 //! ```
 
-use self::Pattern::Has;
+pub mod providers;
+
+use self::providers::REFUSALS;
 use crate::AGENTS;
 use belay_trace::{Evidence, EvidenceSource, Failure, FailureKind};
 
@@ -63,6 +66,8 @@ pub enum Pattern {
     BeginsAndHas(&'static str, &'static str),
     /// Words that have this in them.
     Has(&'static str),
+    /// Words that have this in them, whatever their case; it is in lower case here.
+    Says(&'static str),
     /// A number from the first to the second.
     Among(u16, u16),
     /// Nothing: the agent does not say it.
@@ -86,10 +91,19 @@ pub fn table(agent: &str) -> Option<&'static Table> {
 impl Table {
     /// The row that decides on this evidence; `None` if the failure is of an unknown kind.
     ///
-    /// [`REFUSALS`] come first: what a provider declines is declined for every agent. [`CUTS`] come last: whatever else
-    /// an agent says of a response that was cut, says more.
+    /// What was declined and what an agent knows itself come first; then what a provider says precisely, whatever the
+    /// agent makes of it; then the agent's own rows; then what is true of many errors. [`CUTS`] come last: whatever else
+    /// is said of a response that was cut, says more.
     pub fn row(&self, evidence: &[Evidence]) -> Option<&'static Row> {
-        REFUSALS.iter().chain(self.rows).chain(CUTS).find(|row| row.is_shown_by(evidence))
+        use providers::{
+            CLASSES, CODES, EXCEPTIONS, REFUSING_WORDS, STATUSES, VAGUE, VAGUE_WORDS, WORDS,
+        };
+        let known = self.rows.iter().filter(|row| row.is_known_to_the_agent());
+        let precise = [EXCEPTIONS, REFUSING_WORDS, CODES, WORDS];
+        let general = [CLASSES, STATUSES, VAGUE_WORDS, VAGUE, CUTS];
+        let groups = precise.into_iter().chain([self.rows]).chain(general);
+        let mut rows = REFUSALS.iter().chain(known).chain(groups.flatten());
+        rows.find(|row| row.is_shown_by(evidence))
     }
 
     /// The kind of failure that this evidence shows.
@@ -98,13 +112,37 @@ impl Table {
     }
 
     /// The failure that this evidence shows.
-    pub(crate) fn failure(&self, message: impl Into<String>, evidence: Vec<Evidence>) -> Failure {
+    pub(crate) fn failure(
+        &self,
+        message: impl Into<String>,
+        mut evidence: Vec<Evidence>,
+    ) -> Failure {
+        // Strongest first.
+        evidence.sort_by_key(|said| match said.source {
+            EvidenceSource::Field => 0,
+            EvidenceSource::Status => 1,
+            EvidenceSource::Exit => 2,
+            EvidenceSource::Text => 3,
+        });
         let kind = self.kind(&evidence).unwrap_or(FailureKind::Unknown);
         Failure { evidence, ..Failure::new(kind, message) }
     }
 }
 
 impl Row {
+    /// Returns whether an agent says by typed fields alone what it has measured or done itself: no words are asked then.
+    fn is_known_to_the_agent(&self) -> bool {
+        let is_own = matches!(
+            self.kind,
+            FailureKind::Interrupted
+                | FailureKind::LimitReached
+                | FailureKind::ContextOverflow
+                | FailureKind::OutputLimit
+                | FailureKind::PermissionDenied
+        );
+        is_own && self.signs.iter().all(|sign| sign.source == EvidenceSource::Field)
+    }
+
     fn is_shown_by(&self, evidence: &[Evidence]) -> bool {
         self.signs.iter().all(|sign| sign.is_in(evidence))
     }
@@ -129,49 +167,18 @@ pub const CUTS: &[Row] = &[
     synthetic(&[any_field("max_output_tokens")], FailureKind::OutputLimit),
 ];
 
-/// How models, and filters before and behind them, decline. Agents hand these words on as they are, in a typed field of
-/// any name or in the text of an error, so that all of them share these rows.
-pub const REFUSALS: &[Row] = &[
-    // Why a response ended: Anthropic and ACP; OpenAI; the AI SDK; Gemini.
-    synthetic(&[any_field("refusal")], FailureKind::Refused),
-    synthetic(&[any_field("content_filter")], FailureKind::Refused),
-    synthetic(&[any_field("content-filter")], FailureKind::Refused),
-    synthetic(&[any_field("SAFETY")], FailureKind::Refused),
-    synthetic(&[any_field("RECITATION")], FailureKind::Refused),
-    synthetic(&[any_field("PROHIBITED_CONTENT")], FailureKind::Refused),
-    synthetic(&[any_field("BLOCKLIST")], FailureKind::Refused),
-    synthetic(&[any_field("SPII")], FailureKind::Refused),
-    synthetic(&[any_field("IMAGE_SAFETY")], FailureKind::Refused),
-    synthetic(&[any_field("IMAGE_PROHIBITED_CONTENT")], FailureKind::Refused),
-    synthetic(&[any_field("IMAGE_RECITATION")], FailureKind::Refused),
-    synthetic(&[any_field("MODEL_ARMOR")], FailureKind::Refused),
-    // The code of a request that was refused: OpenAI; Azure; OpenAI's images.
-    synthetic(&[any_field("invalid_prompt")], FailureKind::Refused),
-    synthetic(&[any_field("content_policy_violation")], FailureKind::Refused),
-    synthetic(&[any_field("ResponsibleAIPolicyViolation")], FailureKind::Refused),
-    synthetic(&[any_field("moderation_blocked")], FailureKind::Refused),
-    // The words of such an error, where an agent hands on no more: OpenAI; Azure; Anthropic.
-    synthetic(&[text("", Has("Invalid prompt: your prompt was flagged"))], FailureKind::Refused),
-    synthetic(
-        &[text("", Has("Invalid prompt: we've limited access to this content"))],
-        FailureKind::Refused,
-    ),
-    synthetic(
-        &[text("", Has("Your request was rejected as a result of our safety system"))],
-        FailureKind::Refused,
-    ),
-    synthetic(
-        &[text("", Has("The response was filtered due to the prompt triggering"))],
-        FailureKind::Refused,
-    ),
-    synthetic(&[text("", Has("Output blocked by content filtering policy"))], FailureKind::Refused),
-];
+/// What an agent prints beside its protocol, and words that stand in the place of an answer: only a row that names them
+/// asks them, for they may be any tool's, or the model's.
+const ASIDE: [&str; 2] = ["stderr", "own_words"];
 
 impl Sign {
     fn is_in(&self, evidence: &[Evidence]) -> bool {
-        let mut said = evidence.iter().filter(|said| {
-            said.source == self.source && (self.name.is_empty() || said.name == self.name)
-        });
+        let is_meant = |name: &str| match self.name {
+            "" => !ASIDE.contains(&name),
+            own => name == own,
+        };
+        let mut said =
+            evidence.iter().filter(|said| said.source == self.source && is_meant(&said.name));
         match self.pattern {
             Pattern::Absent => said.next().is_none(),
             pattern => said.any(|said| pattern.fits(&said.value)),
@@ -188,6 +195,7 @@ impl Pattern {
             Self::Begins(begin) => value.starts_with(begin),
             Self::BeginsAndHas(begin, part) => value.starts_with(begin) && value.contains(part),
             Self::Has(part) => value.contains(part),
+            Self::Says(part) => value.to_lowercase().contains(part),
             Self::Among(from, to) => {
                 value.parse().is_ok_and(|number: u16| (from..=to).contains(&number))
             }

@@ -50,6 +50,7 @@ mod parser;
 mod pi;
 mod protocol;
 mod quiet;
+mod provider_error;
 mod registry;
 mod replay;
 mod request;

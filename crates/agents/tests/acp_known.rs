@@ -119,8 +119,8 @@ fn a_failure_is_one_also_where_the_agent_tells_it_as_an_answer() {
         (CLAUDE, "h-401", Kind::Auth),
         (CODEX, "h-401", Kind::Auth),
         (COPILOT, "h-401", Kind::Auth),
-        // Neither a class nor a status.
-        (OPENCODE, "h-401", Kind::Unknown),
+        // Neither a class nor a status, but the provider's words.
+        (OPENCODE, "h-401", Kind::Auth),
         // Not a word.
         (PI, "h-401", Kind::Protocol),
         (PI, "g-429-forever", Kind::Protocol),
@@ -132,8 +132,7 @@ fn a_failure_is_one_also_where_the_agent_tells_it_as_an_answer() {
         (CLAUDE, "i-context", Kind::ContextOverflow),
         (CODEX, "g-429-forever", Kind::RateLimited),
         (CODEX, "i-context", Kind::ContextOverflow),
-        // By the provider's words alone, which are another's with another provider.
-        (CODEX, "h-404", Kind::Unknown),
+        (CODEX, "h-404", Kind::ModelUnavailable),
     ] {
         let ends = scene(who, name).ends;
         let failure = ends[0].failure.as_ref();

@@ -69,15 +69,27 @@ fn claude_names_the_class_and_the_status_and_says_it_in_words() {
 
 #[test]
 fn codex_exec_has_only_words() {
-    for (name, kind, begins) in [
-        ("codex/g-429-forever", FailureKind::RateLimited, "exceeded retry limit, last status: 429"),
-        ("codex/h-401", FailureKind::Auth, "unexpected status 401 Unauthorized"),
-        ("codex/k-usage-limit", FailureKind::UsageLimit, "You\u{2019}ve hit your usage limit."),
+    for (name, kind, status, begins) in [
+        (
+            "codex/g-429-forever",
+            FailureKind::RateLimited,
+            Some("429"),
+            "exceeded retry limit, last status: 429",
+        ),
+        ("codex/h-401", FailureKind::Auth, Some("401"), "unexpected status 401 Unauthorized"),
+        (
+            "codex/k-usage-limit",
+            FailureKind::UsageLimit,
+            None,
+            "You\u{2019}ve hit your usage limit.",
+        ),
     ] {
         let failure = failure(name);
         assert_eq!(failure.kind, kind, "{name}");
         assert!(failure.message.starts_with(begins), "{}", failure.message);
-        check(name, kind, &[(EvidenceSource::Text, "message", &failure.message)]);
+        let status = status.map(|status| (EvidenceSource::Status, "message", status));
+        let text = (EvidenceSource::Text, "message", failure.message.as_str());
+        check(name, kind, &status.into_iter().chain([text]).collect::<Vec<_>>());
     }
 }
 
@@ -117,7 +129,7 @@ fn pi_exits_with_0_and_its_message_begins_with_the_status() {
         ("pi/h-401", FailureKind::Auth, Some("invalid_api_key"), "401"),
         ("pi/i-context", FailureKind::ContextOverflow, Some("context_length_exceeded"), "400"),
         ("pi/k-quota", FailureKind::Billing, Some("insufficient_quota"), "429"),
-        ("pi/g-503-forever", FailureKind::ServerError, Some("server_error"), "503"),
+        ("pi/g-503-forever", FailureKind::Overloaded, Some("server_error"), "503"),
     ] {
         assert_eq!(recorded::named(name).exit, Exit::Code(0), "{name}");
         let message = failure(name).message;

@@ -281,7 +281,7 @@ fn an_error_behind_which_a_step_of_opencode_ends_well_was_a_retry() {
             (talk.only_end().answer.as_str(), &talk.only_end().failure),
             ("Green again.", &None)
         );
-        assert_eq!(talk.retries(), [("ECONNRESET", None)], "exit {code}");
+        assert_eq!(talk.retries(), [("ECONNRESET", Some(FailureKind::Network))], "exit {code}");
         assert_eq!(talk.only_end().usage.total_cost_usd, Some(0.0021));
     }
 }

@@ -3,6 +3,7 @@
 
 use crate::recorded::{Recording, Said};
 use crate::{recorded, shown};
+use belay_agents::failures::{Row, providers};
 use belay_agents::{AGENTS, Exit};
 use belay_trace::{Event, EvidenceSource};
 use serde_json::Value;
@@ -62,14 +63,18 @@ fn recordings(names: &[&str]) -> Vec<Recording> {
     named.chain([app_server()]).collect()
 }
 
+/// The texts that a row asks for, as somebody might say them.
+fn texts(row: &Row) -> Vec<String> {
+    let texts = row.signs.iter().filter(|sign| sign.source == EvidenceSource::Text);
+    texts.filter_map(|sign| shown::example(sign.pattern)).collect()
+}
+
 /// Every text of every table, every message and every line by which a recorded agent has told a failure.
 fn quotes() -> BTreeSet<String> {
-    let mut quotes = BTreeSet::new();
+    let shared = [providers::REFUSING_WORDS, providers::WORDS, providers::VAGUE_WORDS];
+    let mut quotes: BTreeSet<_> = shared.into_iter().flatten().flat_map(texts).collect();
     for table in AGENTS.iter().map(|entry| entry.failures) {
-        for row in table.rows {
-            let texts = row.signs.iter().filter(|sign| sign.source == EvidenceSource::Text);
-            quotes.extend(texts.filter_map(|sign| shown::example(sign.pattern)));
-        }
+        quotes.extend(table.rows.iter().flat_map(texts));
         for shown in shown::recorded(table.agent) {
             quotes.insert(shown.failure().message);
             // The lines themselves, as somebody has them in a log.

@@ -10,8 +10,8 @@ use crate::runner::{Command, Runner};
 use crate::schema::Schema;
 use crate::traces::Sessions;
 use crate::{
-    Environment, Error, Observer, Outcome, Prices, Redaction, Run, TraceContext, images, program,
-    session_lock,
+    Environment, Error, Observer, Outcome, Prices, Redaction, Run, TraceContext, images,
+    interpreter, program, session_lock,
 };
 use belay_agents::{Agent, Launch, RunRequest, Session, Transport, Unsupported, WhenInUse};
 use belay_trace::{
@@ -524,7 +524,9 @@ impl Client {
         let launch = turn.launch(&RunRequest::new(""), Transport::Interactive);
         let found = launch.and_then(|launch| {
             let path = program::resolve(&launch, turn.program.as_deref(), &turn.env)?;
-            Ok((path, turn.env.for_agent(&launch.env)))
+            let mut env = turn.env.for_agent(&launch.env);
+            interpreter::supply(&path, turn.program.as_deref(), &mut env)?;
+            Ok((path, env))
         });
         let (path, env) = found.map_err(|failure| self.error(failure))?;
         let version =

@@ -4,7 +4,7 @@ use crate::client::check_surroundings;
 use crate::private_files::{self, FileArgs, PrivateFiles};
 use crate::session_lock::{self, Claim, SessionLocks};
 use crate::temp_folder::TempFolder;
-use crate::{Client, Error, RunRequest, environment, limits, program};
+use crate::{Client, Error, RunRequest, environment, interpreter, limits, program};
 use belay_agents::{Transport, WhenInUse};
 use belay_trace::{Failure, FailureKind};
 use std::path::Path;
@@ -96,6 +96,7 @@ impl Client {
         let mut command = belaykit_supervise::foreground(&program);
         let mut env = self.env.for_person(&launch.env);
         environment::move_to(&mut env, request.cwd.as_deref());
+        interpreter::supply(&program, self.program.as_deref(), &mut env)?;
         command.args(&files.args).env_clear().envs(env);
         command.envs(temp_folder.as_ref().map(TempFolder::variable));
         if let Some(cwd) = &request.cwd {

@@ -15,6 +15,7 @@ mod handover;
 mod http;
 mod images;
 mod interactive;
+mod interpreter;
 mod journal;
 mod json_text;
 pub mod limits;

@@ -3,6 +3,7 @@
 
 use super::failures::FAILURES;
 use super::wire::{RateLimitInfo, ResultLine};
+use crate::provider_error::ProviderError;
 use crate::{failures, verdict, waits};
 use belay_trace::EvidenceSource::{Field, Status, Text};
 use belay_trace::{Evidence, Failure, FailureKind};
@@ -90,9 +91,15 @@ fn evidence_of(
         (Text, "message", text),
         (Text, "errors", errors.map(String::as_str)),
     ];
-    said.into_iter()
-        .filter_map(|(source, name, value)| Some(failures::evidence(source, name, value?)))
-        .collect()
+    let said = said.into_iter();
+    let said =
+        said.filter_map(|(source, name, value)| Some(failures::evidence(source, name, value?)));
+    let mut said: Vec<_> = said.collect();
+    // A body that Claude has no words for, as it came.
+    if let Some(body) = ProviderError::in_text(&error.text) {
+        said.extend(body.evidence("error.", &said));
+    }
+    said
 }
 
 /// True if the account's limit stops the work now.

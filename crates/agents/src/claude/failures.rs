@@ -19,14 +19,6 @@ const ROWS: &[Row] = &[
     synthetic(&[field("terminal_reason", "budget_exhausted")], Kind::LimitReached),
     synthetic(&[field("subtype", "error_max_turns")], Kind::LimitReached),
     synthetic(&[field("subtype", "error_max_budget_usd")], Kind::LimitReached),
-    // Money, where Claude's class says that it is a rate.
-    synthetic(
-        &[
-            field("error", "rate_limit"),
-            text("message", Begins("You've hit your monthly spend limit")),
-        ],
-        Kind::Billing,
-    ),
     // A plan's window is used up. With an API key the same thing arrives as a plain 429, which is a rate limit.
     seen(
         &[field("rate_limit", "rejected"), field("error", "rate_limit")],
@@ -59,41 +51,20 @@ const ROWS: &[Row] = &[
     ),
     // The API's class where Claude's own is coarser: it calls an overloaded provider a server error.
     seen(&[field("api_error_type", "overloaded_error")], Kind::Overloaded, "overloaded"),
-    synthetic(&[field("api_error_type", "billing_error")], Kind::Billing),
     synthetic(&[field("error", "rate_limit")], Kind::RateLimited),
     synthetic(&[field("error", "overloaded")], Kind::Overloaded),
     seen(&[field("error", "authentication_failed")], Kind::Auth, "key"),
     synthetic(&[field("error", "oauth_org_not_allowed")], Kind::Auth),
     synthetic(&[field("error", "account_on_hold")], Kind::Auth),
     synthetic(&[field("error", "verification_required")], Kind::Auth),
-    seen(&[field("error", "billing_error")], Kind::Billing, "no-credit"),
-    seen(&[field("error", "model_not_found")], Kind::ModelUnavailable, "model"),
+    synthetic(&[field("api_error", "org_disabled_credential")], Kind::Auth),
     synthetic(&[field("api_error", "safety_monitor_blocked")], Kind::Refused),
     synthetic(&[field("api_error", "dlp_request_denied")], Kind::Refused),
     // A filter of the API's stopped the answer, which it tells as a request that was wrong.
     synthetic(&[field("safety_stops", "some"), status(400, 400)], Kind::Refused),
-    synthetic(&[text("message", Has("safeguards flagged this message"))], Kind::Refused),
-    synthetic(&[text("message", Has("which appears to violate our Usage Policy"))], Kind::Refused),
     seen(&[field("error", "max_output_tokens")], Kind::OutputLimit, "length"),
-    synthetic(
-        &[field("error", "invalid_request"), text("message", Begins("Prompt is too long"))],
-        Kind::ContextOverflow,
-    ),
-    synthetic(&[field("error", "invalid_request")], Kind::InvalidRequest),
-    synthetic(&[field("error", "server_error"), status(529, 529)], Kind::Overloaded),
     // Without a status no answer came at all.
     seen(&[field("error", "server_error"), NO_STATUS], Kind::Network, "refused-connection"),
-    seen(&[field("error", "server_error")], Kind::ServerError, "server-error"),
-    synthetic(&[status(401, 401)], Kind::Auth),
-    synthetic(&[status(403, 403)], Kind::Auth),
-    synthetic(&[status(402, 402)], Kind::Billing),
-    synthetic(&[status(404, 404)], Kind::ModelUnavailable),
-    synthetic(&[status(429, 429)], Kind::RateLimited),
-    synthetic(&[status(503, 503)], Kind::Overloaded),
-    // 529 is Anthropic's own for the same thing.
-    synthetic(&[status(529, 529)], Kind::Overloaded),
-    synthetic(&[status(400, 499)], Kind::InvalidRequest),
-    synthetic(&[status(500, 599)], Kind::ServerError),
     synthetic(
         &[text("errors", Begins("No conversation found with session ID"))],
         Kind::InvalidRequest,

@@ -1,18 +1,26 @@
 //! Why a turn of Codex failed: what it has said of it, for the [table](super::failures) to decide on.
 
 use super::failures::FAILURES;
-use crate::failures::{evidence, is_refusal};
+use crate::failures::evidence;
+use crate::provider_error::{ProviderError, status_in};
 use crate::waits;
-use belay_trace::{Evidence, EvidenceSource, Failure, FailureKind};
+use belay_trace::{EvidenceSource, Failure, FailureKind};
 use serde_json::Value;
 
 /// The failure behind an error of the app-server.
 pub(super) fn of_error(message: &str, info: Option<&Value>) -> Failure {
     let (class, status) = class_and_status(info);
     let class = class.map(|class| evidence(EvidenceSource::Field, "codexErrorInfo", class));
-    let status = status.map(|status| evidence(EvidenceSource::Status, "httpStatusCode", status));
+    let status = match status {
+        Some(status) => Some(evidence(EvidenceSource::Status, "httpStatusCode", status)),
+        None => status_in(message).map(|it| evidence(EvidenceSource::Status, "message", it)),
+    };
     let text = evidence(EvidenceSource::Text, "message", message);
-    let said = class.into_iter().chain(code_in(message)).chain(status).chain([text]).collect();
+    let mut said: Vec<_> = class.into_iter().chain(status).chain([text]).collect();
+    // The provider's body, which Codex hands on as it came where it has no words of its own.
+    if let Some(body) = ProviderError::in_text(message) {
+        said.extend(body.evidence("error.", &said));
+    }
     let failure = waits::with_words(FAILURES.failure(message, said), message);
     match limited_model(message).filter(|_| failure.kind == FailureKind::UsageLimit) {
         Some(model) => failure.with(EvidenceSource::Text, "limited_model", model),
@@ -23,18 +31,6 @@ pub(super) fn of_error(message: &str, info: Option<&Value>) -> Failure {
 /// The failure behind the words of exec.
 pub(super) fn of_message(message: &str) -> Failure {
     of_error(message, None)
-}
-
-/// The code of a refusal in the provider's own error object, which Codex hands on as it came. Other codes say less than
-/// what Codex makes of them.
-fn code_in(message: &str) -> Option<Evidence> {
-    let at = message.find('{')?;
-    let body: Value = serde_json::from_str(message[at..].trim_end()).ok()?;
-    let error = body.get("error").unwrap_or(&body);
-    let codes = ["/code", "/innererror/code", "/type"].into_iter();
-    let codes = codes.filter_map(|place| error.pointer(place)?.as_str());
-    let mut said = codes.map(|code| evidence(EvidenceSource::Field, "error.code", code));
-    said.find(|said| is_refusal(std::slice::from_ref(said)))
 }
 
 /// What a request failed with that Codex tries again.

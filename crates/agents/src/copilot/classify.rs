@@ -3,10 +3,10 @@
 use super::failures::FAILURES;
 use super::wire::Data;
 use crate::failures::evidence;
+use crate::provider_error::ProviderError;
 use crate::waits;
-use crate::wire::{decode, lenient};
+use crate::wire::decode;
 use belay_trace::{Evidence, EvidenceSource, Failure, FailureKind};
-use serde::Deserialize;
 
 /// A request to a model that failed.
 #[derive(Debug, Default)]
@@ -19,46 +19,39 @@ pub(super) struct FailedCall {
     code: Option<String>,
     class: Option<String>,
     failure_kind: Option<String>,
-}
-
-/// The provider's error object.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Body {
-    #[serde(deserialize_with = "lenient")]
-    message: Option<String>,
-    #[serde(rename = "type", deserialize_with = "lenient")]
-    class: Option<String>,
-    #[serde(deserialize_with = "lenient")]
-    code: Option<String>,
+    /// The provider's error object.
+    body: ProviderError,
 }
 
 impl FailedCall {
     pub(super) fn of(data: Data<'_>) -> Self {
         let text = data.error_message.unwrap_or_default();
         // JSON text, of an object or of mere words.
-        let body = decode::<Body>(&text).unwrap_or_default();
-        let words = body.message.or_else(|| decode(&text)).unwrap_or(text);
+        let body = ProviderError::in_text(&text).unwrap_or_default();
+        let words = body.message.clone().or_else(|| decode(&text)).unwrap_or(text);
         Self {
             status: data.status_code,
             retries: data.retry_attempt.unwrap_or_default(),
             words,
-            code: data.error_code.or(body.code),
-            class: data.error_type.or(body.class),
+            code: data.error_code,
+            class: data.error_type,
             failure_kind: data.failure_kind,
+            body,
         }
     }
 
     fn said(&self) -> Vec<Evidence> {
         let status = self.status.map(|status| status.to_string());
         let class = self.class.as_ref().filter(|class| self.code.as_ref() != Some(class));
-        all(&[
+        let mut said = all(&[
             (EvidenceSource::Field, "code", self.code.as_ref()),
             (EvidenceSource::Field, "type", class),
             (EvidenceSource::Field, "failureKind", self.failure_kind.as_ref()),
             (EvidenceSource::Status, "statusCode", status.as_ref()),
             (EvidenceSource::Text, "errorMessage", Some(&self.words)),
-        ])
+        ]);
+        said.extend(self.body.evidence("", &said));
+        said
     }
 
     /// The words for a retry, and what kind of failure it would be.

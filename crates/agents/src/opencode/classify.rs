@@ -2,6 +2,7 @@
 
 use super::failures::FAILURES;
 use crate::failures::evidence;
+use crate::provider_error::{ProviderError, status_in};
 use crate::waits;
 use crate::wire::lenient;
 use belay_trace::EvidenceSource::{Field, Status, Text};
@@ -22,7 +23,7 @@ pub(super) struct Error {
 
 /// What a request failed with that OpenCode tries again, of which it gives the words alone.
 pub(super) fn of_retry(message: &str) -> Option<FailureKind> {
-    FAILURES.kind(&[evidence(Text, "message", message)])
+    FAILURES.kind(&with_body(vec![evidence(Text, "message", message)], message))
 }
 
 /// OpenCode goes on behind a failure: it has tried again, and did not say so.
@@ -30,6 +31,17 @@ pub(super) fn tried_again(failure: &Failure) -> Event {
     let reason = failure.message.clone();
     let kind = Some(failure.kind).filter(|kind| *kind != FailureKind::Unknown);
     Event::Retry(Retry { reason, kind, ..Retry::default() })
+}
+
+/// Adds what the provider's own error object says, if the text holds one, and the status that its words name.
+fn with_body(mut said: Vec<Evidence>, text: &str) -> Vec<Evidence> {
+    if let Some(error) = ProviderError::in_text(text) {
+        said.extend(error.evidence("error.", &said));
+    }
+    if !said.iter().any(|said| said.source == Status) {
+        said.extend(status_in(text).map(|status| evidence(Status, "message", status)));
+    }
+    said
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -48,7 +60,7 @@ struct Data {
     headers: Map<String, Value>,
 }
 
-/// The provider's own error, in the body that OpenCode passes on.
+/// When a used-up plan comes back, in the body that OpenCode passes on.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Body {
@@ -59,11 +71,7 @@ struct Body {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct BodyError {
-    #[serde(deserialize_with = "lenient")]
-    code: Option<String>,
-    #[serde(rename = "type", deserialize_with = "lenient")]
-    class: Option<String>,
-    /// Of a used-up plan, in seconds since 1970.
+    /// In seconds since 1970.
     #[serde(deserialize_with = "lenient")]
     resets_at: Option<i64>,
 }
@@ -80,8 +88,7 @@ impl Error {
     }
 
     fn failure_with(&self, log: Option<&str>) -> Failure {
-        let body = self.data.body.as_deref();
-        let body: Body = body.and_then(|body| serde_json::from_str(body).ok()).unwrap_or_default();
+        let body = self.data.body.as_deref().unwrap_or_default();
         let words = self.data.message.as_str();
         let message = match (log, words) {
             (Some(log), _) => log,
@@ -92,8 +99,6 @@ impl Error {
         let said = [
             (Field, "error.name", Some(self.name.as_str())),
             (Status, "statusCode", status.as_deref()),
-            (Field, "error.code", body.error.code.as_deref()),
-            (Field, "error.type", body.error.class.as_deref()),
             (Text, "message", Some(words)),
             (Text, "log", log),
         ];
@@ -103,7 +108,9 @@ impl Error {
             .filter(|(_, _, value)| !value.is_empty())
             .map(|(source, name, value)| evidence(source, name, value))
             .collect();
+        let said = with_body(said, if body.is_empty() { words } else { body });
         let mut failure = self.with_wait(FAILURES.failure(message, said));
+        let body: Body = serde_json::from_str(body).unwrap_or_default();
         let resets_at = body.error.resets_at.and_then(|s| Timestamp::from_second(s).ok());
         if failure.kind == FailureKind::UsageLimit && resets_at.is_some() {
             (failure.resets_at, failure.reset_source) = (resets_at, Some(Field));

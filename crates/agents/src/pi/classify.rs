@@ -2,51 +2,28 @@
 
 use super::failures::FAILURES;
 use crate::failures::evidence;
+use crate::provider_error::{ProviderError, status_at};
 use crate::waits;
-use crate::wire::{decode, lenient};
 use belay_trace::{EvidenceSource, Failure, FailureKind};
-use serde::Deserialize;
-
-/// The provider's error object, which some wrap in another one.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Body {
-    #[serde(deserialize_with = "lenient")]
-    message: Option<String>,
-    #[serde(rename = "type", deserialize_with = "lenient")]
-    kind: Option<String>,
-    #[serde(deserialize_with = "lenient")]
-    code: Option<String>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Wrapped {
-    #[serde(deserialize_with = "lenient")]
-    error: Option<Body>,
-}
 
 /// The failure behind an `errorMessage`, and the provider's own word for why the response stopped.
 pub(super) fn of_error(message: &str, raw_stop_reason: Option<&str>) -> Failure {
     let status = status(message).map(|status| status.to_string());
     let body = body(message);
-    let code = body.code.as_deref().filter(|code| !code.is_empty());
-    let class = body.kind.as_deref().filter(|class| code != Some(*class) && !class.is_empty());
-    let words = body.message.as_deref().unwrap_or(message);
-    let whole = Some(message).filter(|whole| *whole != words);
+    let words = body.message.clone().unwrap_or_else(|| message.to_owned());
     let said = [
         (EvidenceSource::Field, "rawStopReason", raw_stop_reason),
-        (EvidenceSource::Field, "code", code),
-        (EvidenceSource::Field, "type", class),
         (EvidenceSource::Status, "errorMessage", status.as_deref()),
-        (EvidenceSource::Text, "errorMessage", whole),
-        (EvidenceSource::Text, "message", Some(words)),
+        (EvidenceSource::Text, "errorMessage", Some(message).filter(|whole| *whole != words)),
     ];
-    let said = said
-        .into_iter()
-        .filter_map(|(source, name, value)| Some(evidence(source, name, value?)))
-        .collect();
-    waits::with_words(FAILURES.failure(message, said), words)
+    let said = said.into_iter();
+    let said = said.filter_map(|(source, name, value)| Some(evidence(source, name, value?)));
+    let mut said: Vec<_> = said.collect();
+    said.extend(body.evidence("", &said));
+    if words == message {
+        said.push(evidence(EvidenceSource::Text, "message", message));
+    }
+    waits::with_words(FAILURES.failure(message, said), &words)
 }
 
 /// What a request failed with that Pi tries again.
@@ -68,18 +45,15 @@ pub(super) fn of_stderr(line: &str) -> Option<Failure> {
 
 /// The HTTP status with which an error message begins.
 pub(super) fn status(message: &str) -> Option<u16> {
-    let (digits, rest) = message.split_at_checked(3)?;
-    let ends = rest.is_empty() || rest.starts_with([':', ' ']);
-    let status = digits.parse().ok().filter(|status| (400..600).contains(status));
-    status.filter(|_| ends)
+    let rest = message.get(3..)?;
+    status_at(message).filter(|_| rest.is_empty() || rest.starts_with([':', ' ']))
 }
 
-fn body(message: &str) -> Body {
-    let begins = message.starts_with('{') || status(message).is_some();
-    let Some(at) = message.find('{').filter(|_| begins) else { return Body::default() };
-    let object = &message[at..];
-    let inner = decode::<Wrapped>(object).and_then(|wrapped| wrapped.error);
-    inner.or_else(|| decode(object)).unwrap_or_default()
+/// The provider's error object, which stands behind the status or alone.
+fn body(message: &str) -> ProviderError {
+    let begins = message.starts_with(['{', '[']) || status(message).is_some();
+    let object = begins.then(|| ProviderError::in_text(message)).flatten();
+    object.unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use crate::recorded;
 use belay_agents::failures::{Pattern, Row, Seen, Table};
 use belay_agents::{Candidate, Replay, RunRequest, Transport};
 use belay_trace::journal::Frame;
-use belay_trace::{EvidenceSource, Failure};
+use belay_trace::{Evidence, EvidenceSource, Failure};
 use serde_json::{Value, json};
 use std::fs;
 
@@ -67,13 +67,23 @@ pub(crate) fn failure_of(table: &Table, row: &Row) -> Failure {
     }
 }
 
+/// What the signs of a row say, and nothing else.
+pub(crate) fn evidence_of(row: &Row) -> Vec<Evidence> {
+    let signs = row.signs.iter();
+    let said = signs.filter_map(|sign| {
+        let (source, name) = (sign.source, sign.name.to_owned());
+        Some(Evidence { source, name, value: example(sign.pattern)? })
+    });
+    said.collect()
+}
+
 /// What a sign of this pattern may say; nothing if it must not be there.
 pub(crate) fn example(pattern: Pattern) -> Option<String> {
     match pattern {
         Pattern::Is(what) => Some(what.to_owned()),
         Pattern::Begins(begin) => Some(format!("{begin} and so on")),
         Pattern::BeginsAndHas(begin, part) => Some(format!("{begin}any` {part}")),
-        Pattern::Has(part) => Some(format!("Words {part}3pm")),
+        Pattern::Has(part) | Pattern::Says(part) => Some(format!("Words {part}3pm")),
         Pattern::Among(from, _) => Some(from.to_string()),
         Pattern::Absent => None,
     }

@@ -1,11 +1,10 @@
 //! One agent: its program, its version, its login.
 
 use super::{Examined, Finding, Level, login};
-use crate::{Client, Environment, environment, program};
+use crate::{Client, Environment, environment, interpreter, program};
 use belay_agents::{Care, EffectiveMode, FullNeeds, Permissions, RunRequest, Transport};
-use belay_trace::open_regular;
 use jiff::Timestamp;
-use std::io::Read as _;
+use std::ffi::OsStr;
 use std::path::Path;
 
 impl Client {
@@ -23,7 +22,10 @@ impl Client {
         let found = launch.and_then(|launch| {
             let path = program::resolve(&launch, turn.program.as_deref(), &turn.env)?;
             let held = turn.env.held_back(&launch.env);
-            Ok((path, turn.env.for_agent(&launch.env), held, launch.env.clone()))
+            let mut env = turn.env.for_agent(&launch.env);
+            // Where it is missing, the finding says so.
+            drop(interpreter::supply(&path, turn.program.as_deref(), &mut env));
+            Ok((path, env, held, launch.env.clone()))
         });
         let (path, env, held, policy) = match found {
             Ok(found) => found,
@@ -36,7 +38,8 @@ impl Client {
         examined.is_there = true;
         let findings = &mut examined.findings;
         findings.push(program_of(&path, turn.env.get("PATH").is_some_and(is_crons)));
-        findings.extend(interpreter(&path, turn.env.get("PATH")));
+        let paths = env.iter().find(|(name, _)| name == "PATH").map(|(_, paths)| paths.clone());
+        findings.extend(script(&path, paths.as_deref()));
         let answer =
             program::version(&path, &turn.leading_args, env, turn.supervisor.as_deref()).await;
         findings.push(match answer {
@@ -97,7 +100,7 @@ fn root(need: FullNeeds, env: &Environment) -> Option<Finding> {
 /// Where cron looks for programs.
 const CRON: [&str; 2] = ["/usr/bin", "/bin"];
 
-fn is_crons(path: &std::ffi::OsStr) -> bool {
+fn is_crons(path: &OsStr) -> bool {
     std::env::split_paths(path).all(|folder| CRON.iter().any(|known| folder == Path::new(known)))
 }
 
@@ -113,26 +116,13 @@ fn program_of(path: &Path, is_cron: bool) -> Finding {
 }
 
 /// A script needs its interpreter.
-fn interpreter(path: &Path, paths: Option<&std::ffi::OsStr>) -> Option<Finding> {
-    let mut head = Vec::new();
-    open_regular(path).ok()?.take(256).read_to_end(&mut head).ok()?;
-    let line = head.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
-    let line = String::from_utf8_lossy(line).trim().to_owned();
-    let mut words = line.split_whitespace();
-    let first = words.next()?;
-    let name = match Path::new(first).file_name().and_then(|name| name.to_str()) {
-        Some("env") => words.find(|word| !word.starts_with('-')).unwrap_or("env"),
-        _ => first,
-    };
-    let found = match Path::new(name).is_absolute() {
-        true => Path::new(name).exists(),
-        false => which::which_in(name, paths, "/").is_ok(),
-    };
-    Some(if found {
+fn script(path: &Path, paths: Option<&OsStr>) -> Option<Finding> {
+    let name = interpreter::of(path)?;
+    Some(if interpreter::is_there(&name, paths) {
         Finding::new(Level::Note, "program", format!("a script, run by {name}"))
     } else {
         Finding::new(Level::Problem, "program", format!("a script for {name}, which is not there"))
-            .hint(format!("install {name}, or the agent's native program"))
+            .hint(interpreter::hint(&name))
     })
 }
 
@@ -198,7 +188,7 @@ mod tests {
         let file = folder.path().join("agent");
         let check = |head: &str, level: Option<Level>| {
             std::fs::write(&file, head).unwrap();
-            let finding = interpreter(&file, Some("/usr/bin:/bin".as_ref()));
+            let finding = script(&file, Some("/usr/bin:/bin".as_ref()));
             assert_eq!(finding.as_ref().map(|finding| finding.level), level, "{finding:?}");
         };
         check("#!/usr/bin/env -S no-such-node --x\n", Some(Level::Problem));

@@ -27,7 +27,7 @@ use crate::http::Loopback;
 use crate::private_files::{self, FileArgs, PrivateFiles};
 use crate::redact::Passed;
 use crate::temp_folder::TempFolder;
-use crate::{environment, limits, program, reset, schema};
+use crate::{environment, interpreter, limits, program, reset, schema};
 use belay_agents::{
     Action, AttemptEnd, Background as AtTurnEnd, Capability, Exit, FullNeeds, Input, Line,
     LineSplitter, Out, Permissions, Protocol, Response, StopPlan, Support, TimerId, Transport,
@@ -142,6 +142,7 @@ impl Runner {
         }
         let mut env = self.client.env.for_agent(&launch.env);
         environment::move_to(&mut env, self.request.cwd.as_deref());
+        interpreter::supply(&program, self.client.program.as_deref(), &mut env)?;
         let temp_folder = TempFolder::wanted(&launch, &temp, &name)
             .map_err(local_io("cannot make a folder for temporary files"))?;
         if let Some(folder) = &temp_folder {

@@ -169,7 +169,12 @@ async fn without_a_state_folder_every_run_finds_out_by_itself() {
 async fn a_new_login_is_tried_at_once() {
     let bench = Bench::new(&limited("five_hour", soon()));
     run(&bench.client(), "p").await;
-    fs::write(bench.stage.path("home/.claude/.credentials.json"), "{}").unwrap();
+    let login = bench.stage.path("home/.claude/.credentials.json");
+    // A server of tools has a login there, too.
+    fs::write(&login, r#"{"mcpOAuth":{}}"#).unwrap();
+    run(&bench.client(), "p").await;
+    assert_eq!((bench.starts(), bench.tripped().len()), (1, 1));
+    fs::write(&login, r#"{"claudeAiOauth":{"accessToken":"new"}}"#).unwrap();
     run(&bench.client(), "p").await;
     assert_eq!((bench.starts(), bench.tripped().len()), (2, 2));
     run(&bench.client(), "p").await;

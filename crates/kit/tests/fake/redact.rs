@@ -104,7 +104,8 @@ async fn a_thousand_secrets_of_an_agent_are_in_no_sink() {
         .unzip();
     let search = AhoCorasick::new(needles).unwrap();
     for (name, text) in &sinks {
-        assert!(!text.is_empty(), "{name}");
+        // When an account has answered is told by the time of an empty file.
+        assert!(!text.is_empty() || name.ends_with(".answered"), "{name}");
         looks += all.len();
         let found = search.find_overlapping_iter(text);
         let found: BTreeSet<_> = found.map(|found| owners[found.pattern().as_usize()]).collect();

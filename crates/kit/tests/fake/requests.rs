@@ -76,6 +76,36 @@ async fn a_request_that_cannot_work_is_refused() {
 }
 
 #[tokio::test]
+async fn a_launcher_whose_interpreter_is_missing_is_not_executable_unless_it_stands_beside() {
+    let stage = Stage::new("agent", &answer());
+    let folder = stage.path("bin");
+    std::fs::create_dir(&folder).unwrap();
+    let launcher = folder.join("claude");
+    executable(&launcher, "#!/usr/bin/env belay-test-node\n");
+    let path = || [("PATH".into(), "/usr/bin:/bin".into())];
+    let client = || stage.claude().program(&launcher).env(path());
+    let missing = run(&client(), "p").await;
+    assert_eq!(missing.failure().kind, FailureKind::NotExecutable);
+    assert!(
+        missing.failure().message.contains("install belay-test-node"),
+        "{:?}",
+        missing.failure()
+    );
+    assert_eq!(stage.agent.log().starts(), 0);
+
+    let agent = stage.agent.program().display().to_string();
+    executable(&folder.join("belay-test-node"), &format!("#!/bin/sh\nexec {agent} \"$@\"\n"));
+    assert_eq!(run(&client(), "p").await.answer(), ANSWER);
+    let path = stage.agent.log().env().remove("PATH");
+    assert_eq!(path, Some(format!("/usr/bin:/bin:{}", folder.display())));
+
+    // A launcher of another sort finds out itself.
+    executable(&launcher, "#!/bin/sh\nexec belay-test-node-2 \"$@\"\n");
+    let missing = run(&client(), "p").await;
+    assert_eq!(missing.failure().kind, FailureKind::NotExecutable);
+}
+
+#[tokio::test]
 async fn what_only_the_start_can_find_out_is_the_result_of_the_run() {
     let stage = Stage::new("other", &answer());
     executable(&stage.path("claude"), "#!/no/such/interpreter\n");

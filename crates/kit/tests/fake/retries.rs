@@ -60,7 +60,7 @@ async fn a_sleep_of_three_days_is_a_limit_that_ends_in_three_days() {
     let seen = two.run().await;
     assert_eq!(seen.answer(), ANSWER);
     let failure = &failovers(&seen)[0].failure;
-    assert_eq!(failure.kind, FailureKind::RateLimited);
+    assert_eq!(failure.kind, FailureKind::UsageLimit);
     let hours = (failure.resets_at.unwrap() - jiff::Timestamp::now()).get_seconds() / 3600;
     assert!((70..=72).contains(&hours), "{hours} hours");
     // The next run knows.

@@ -24,6 +24,7 @@ mod permissions;
 mod pi;
 mod pi_run;
 mod real_run;
+mod refusals;
 mod requests;
 mod schema;
 mod secrets;

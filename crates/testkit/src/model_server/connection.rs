@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde_json::{Value, json};
 
 use super::failure::Answer;
-use super::reply::{Fault, Outcome, Part, Reply};
+use super::reply::{Fault, Outcome, Part, Reply, Verbatim};
 use super::{Request, Shared, anthropic, chat, gemini, http, locked, responses, sse};
 
 /// The APIs that this server speaks.
@@ -92,6 +92,13 @@ fn say(
                 failure.answer(api, request, unix_s(SystemTime::now()));
             headers.extend(reply.headers.iter().cloned());
             write_json(stream, status, &headers, &body)
+        }
+        Outcome::Verbatim(Verbatim { status, content_type, body }) => {
+            let mut headers = vec![("content-type".to_owned(), (*content_type).to_owned())];
+            headers.extend(reply.headers.iter().cloned());
+            let model = gemini::Asked::of(request).map(|asked| asked.model);
+            let model = model.or(request.body["model"].as_str()).unwrap_or("unknown");
+            http::write_whole(stream, *status, &headers, &body.replace("{model}", model))
         }
         Outcome::Parts(parts) if streams(request) => {
             stream_frames(stream, shared, reply, &frames(api, reply, parts, request))

@@ -99,13 +99,33 @@ pub(crate) fn write_half(
 }
 
 fn head(status: u16, headers: &[(String, String)], framing: &str) -> String {
-    // The reason phrase is for people; clients read the number.
-    let mut head = format!("HTTP/1.1 {status} Scripted\r\nconnection: close\r\n{framing}");
+    let reason = reason(status);
+    let mut head = format!("HTTP/1.1 {status} {reason}\r\nconnection: close\r\n{framing}");
     for (name, value) in headers {
         write!(head, "{name}: {value}\r\n").expect("writing to a string succeeds");
     }
     head.push_str("\r\n");
     head
+}
+
+/// The reason phrase: where a body has no words that an agent knows, it hands on these.
+fn reason(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        402 => "Payment Required",
+        403 => "Forbidden",
+        404 => "Not Found",
+        408 => "Request Timeout",
+        413 => "Payload Too Large",
+        429 => "Too Many Requests",
+        500 => "Internal Server Error",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
+        _ => "Scripted",
+    }
 }
 
 fn parse_head(buffer: &[u8]) -> io::Result<Option<(Raw, usize)>> {

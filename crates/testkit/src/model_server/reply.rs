@@ -57,6 +57,15 @@ pub enum StopReason {
 pub(crate) enum Outcome {
     Parts(Vec<Part>),
     Failure(Failure),
+    Verbatim(Verbatim),
+}
+
+/// An answer as a provider was seen to give it; `{model}` in its body is the model that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Verbatim {
+    pub(crate) status: u16,
+    pub(crate) content_type: &'static str,
+    pub(crate) body: String,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -190,6 +199,11 @@ impl Reply {
         Self::failed(Failure::UsageLimit { resets_at })
     }
 
+    /// This status with this body, word for word, whatever API was asked. `{model}` stands for the model of the request.
+    pub fn verbatim(status: u16, content_type: &'static str, body: impl Into<String>) -> Self {
+        Self::of(Outcome::Verbatim(Verbatim { status, content_type, body: body.into() }))
+    }
+
     /// Sends this header with the answer.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
@@ -258,7 +272,7 @@ impl Reply {
     /// The stop reason the script asked for, or the one that follows from the parts.
     pub(crate) fn stop_reason(&self) -> StopReason {
         let calls_a_tool = match &self.outcome {
-            Outcome::Failure(_) => false,
+            Outcome::Failure(_) | Outcome::Verbatim(_) => false,
             Outcome::Parts(parts) => parts.iter().any(|part| match part {
                 Part::Thinking(_) | Part::Text(_) => false,
                 Part::Tool { .. }
@@ -291,7 +305,7 @@ impl Reply {
     fn part(mut self, part: Part) -> Self {
         match &mut self.outcome {
             Outcome::Parts(parts) => parts.push(part),
-            Outcome::Failure(failure) => panic!("a failure says nothing: {failure:?} got {part:?}"),
+            other => panic!("there is nothing to add to {other:?}: it got {part:?}"),
         }
         self
     }
