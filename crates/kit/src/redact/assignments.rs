@@ -4,10 +4,11 @@
 //! look like a secret by itself.
 
 use super::looks::{
-    Makeup, has_any, is_code, is_password, is_placeholder, is_random, is_reference,
+    Makeup, beginning_of, has_any, is_code, is_password, is_placeholder, is_random, is_reference,
 };
 use super::names::Named;
 use super::scan::{Scan, Shown, is_uuid};
+use super::seen::{Run, Seen};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use std::ops::Range;
@@ -132,6 +133,8 @@ struct Name<'a> {
     is_flag: bool,
     /// The name is in quotes.
     is_quoted: bool,
+    /// It stands for the name of a neighbor.
+    is_sibling: bool,
 }
 
 /// Looks at the name that has this word in it, and at what follows; tells where the name ends.
@@ -165,6 +168,7 @@ pub(super) fn look(text: &[u8], word: Range<usize>, scan: &mut Scan) -> usize {
                     let between = &text[from.saturating_sub(40)..from][n..];
                     between.iter().all(|byte| !byte.is_ascii_whitespace())
                 }),
+        is_sibling: false,
         at,
     };
     it.value(scan);
@@ -300,9 +304,7 @@ impl Name<'_> {
 
     /// What stands before the name, in its line.
     fn before(&self) -> &[u8] {
-        let line =
-            self.text[..self.at.start].iter().rposition(|byte| *byte == b'\n').map_or(0, |n| n + 1);
-        let before = &self.text[line.max(self.at.start.saturating_sub(200))..self.at.start];
+        let before = &self.text[context(self.text, self.at.start)..self.at.start];
         // A quote ends what a line of JSON has before its text.
         &before[memchr::memrchr(b'"', before).map_or(0, |n| n + 1)..]
     }
@@ -364,6 +366,9 @@ impl Name<'_> {
 
     /// The value of a neighbor: `name: DB_PASSWORD, value: …`, `key="Password" value="…"`. True if there is one.
     fn sibling(&self, at: usize, scan: &mut Scan) -> bool {
+        if self.is_sibling {
+            return false;
+        }
         let rest = &self.text[at..self.text.len().min(at + 120)];
         let rest = &rest[..memchr::memchr2(b'}', b'{', rest).unwrap_or(rest.len())];
         let lower = rest.to_ascii_lowercase();
@@ -388,7 +393,7 @@ impl Name<'_> {
         {
             return false;
         }
-        Name { at: of, is_quoted, is_flag: false, ..*self }.value(scan);
+        Name { at: of, is_quoted, is_flag: false, is_sibling: true, ..*self }.value(scan);
         true
     }
 
@@ -405,28 +410,27 @@ impl Name<'_> {
     }
 
     /// Where a value ends, and whether the text ends before it does.
-    fn end(&self, from: usize, form: Form) -> (usize, bool) {
-        let rest = &self.text[from..self.text.len().min(from + VALUE_BYTES_MAX)];
-        let is_query = self.at.start > 0 && b"?&".contains(&self.text[self.at.start - 1]);
-        let ends = |byte: &u8| match form {
-            Form::Quoted(quote) => *byte == quote || *byte == b'\n',
-            Form::Element => b"<\n".contains(byte),
-            Form::Cell => b" |\n".contains(byte) || *byte == 0xe2,
-            _ => {
-                byte.is_ascii_whitespace()
-                    || b"\"'`<>".contains(byte)
-                    || *byte == b';'
-                    || is_query && b"&#".contains(byte)
+    fn end(&self, from: usize, form: Form, seen: &mut Seen) -> (usize, bool) {
+        let text = self.text;
+        let limit = text.len().min(from + VALUE_BYTES_MAX);
+        let is_query = self.at.start > 0 && b"?&".contains(&text[self.at.start - 1]);
+        let end = match form {
+            Form::Quoted(quote) => {
+                memchr::memchr2(quote, b'\n', &text[from..limit]).map_or(limit, |n| from + n)
             }
+            Form::Element => seen.end(text, Run::Element, from),
+            Form::Cell => seen.end(text, Run::Cell, from),
+            _ => seen.end(text, Run::Bare, from),
         };
-        match rest.iter().position(ends) {
-            Some(n) => (from + n, false),
-            None => (from + rest.len(), from + rest.len() == self.text.len()),
+        let mut end = end.min(limit);
+        if is_query {
+            end = memchr::memchr2(b'&', b'#', &text[from..end]).map_or(end, |n| from + n);
         }
+        (end, end == text.len())
     }
 
     fn judge(&self, from: usize, form: Form, scan: &mut Scan) {
-        let (mut end, is_open) = self.end(from, form);
+        let (mut end, is_open) = self.end(from, form, &mut scan.seen);
         let text = self.text;
         if !is_open {
             if let Form::Quoted(quote) = form
@@ -442,14 +446,14 @@ impl Name<'_> {
         if !matches!(form, Form::Quoted(_) | Form::Element) {
             end -= text[from..end].iter().rev().take_while(|byte| b",)}]|:".contains(byte)).count();
         }
-        let value = &text[from..end];
+        let value = beginning_of(&text[from..end]);
         if self.is_secret(value, form, &text[whole..], end != whole) {
             scan.found(from..end, self.named.stand_in());
         } else if form == Form::Spaced {
             self.typed(from, scan);
         }
         if is_open && !self.is_harmless_so_far(value, form) {
-            scan.open_at(self.context, from, Shown::of(value.len()), self.named.stand_in());
+            scan.open_at(self.context, from, Shown::of(end - from), self.named.stand_in());
         }
     }
 
@@ -530,6 +534,7 @@ impl Name<'_> {
         let is_argument = word.is_some_and(|byte| b"(,[{".contains(&byte)) && form == Form::Joined;
         let ends_line = after
             .iter()
+            .take(64)
             .find(|byte| !b" \t\r".contains(byte))
             .is_none_or(|byte| b"\n#\"'<".contains(byte));
         // What no program could be.
@@ -580,21 +585,20 @@ impl Name<'_> {
     /// `Authorization: Basic …`
     fn authorization(&self, from: usize, form: Form, scan: &mut Scan) {
         let text = self.text;
-        let rest = &text[from..text.len().min(from + VALUE_BYTES_MAX)];
-        let ends = |byte: &u8| match form {
-            Form::Quoted(quote) => *byte == quote || *byte == b'\n',
-            _ => b"\n\"'`<>".contains(byte),
+        let limit = text.len().min(from + VALUE_BYTES_MAX);
+        let end = match form {
+            Form::Quoted(_) => self.end(from, form, &mut scan.seen).0,
+            _ => scan.seen.end(text, Run::Words, from).min(limit),
         };
-        let end = rest.iter().position(ends);
-        let is_open = end.is_none() && from + rest.len() == text.len();
-        let value = &rest[..end.unwrap_or(rest.len())];
+        let is_open = end == text.len();
+        let value = &text[from..end];
         let scheme = value.iter().position(|byte| *byte == b' ').map_or(0, |n| n + 1);
         let credential = &value[scheme..];
         let len = credential
             .iter()
             .take_while(|byte| byte.is_ascii_graphic() && !b",)".contains(byte))
             .count();
-        let credential = &credential[..len];
+        let credential = beginning_of(&credential[..len]);
         let hold = from + scheme;
         let it = Makeup::of(credential);
         let least = match scheme {
@@ -613,7 +617,7 @@ impl Name<'_> {
             scan.found(hold..hold + len, self.named.stand_in());
         }
         if is_open && hold + len == text.len() && !is_reference(credential) {
-            let shown = if scheme > 0 { Shown::of(credential.len()) } else { Shown::Nothing };
+            let shown = if scheme > 0 { Shown::of(len) } else { Shown::Nothing };
             let hold = if scheme > 0 || value.len() > 12 { hold } else { text.len() };
             scan.open_at(self.context, hold, shown, self.named.stand_in());
         }
@@ -622,10 +626,13 @@ impl Name<'_> {
     /// `Cookie: a=1; session=…`
     fn cookies(&self, from: usize, scan: &mut Scan) {
         let text = self.text;
-        let rest = &text[from..text.len().min(from + VALUE_BYTES_MAX)];
-        let end = rest.iter().position(|byte| b"\n\"'`".contains(byte));
-        let is_open = end.is_none() && from + rest.len() == text.len();
-        let line = &rest[..end.unwrap_or(rest.len())];
+        let end = scan.seen.end(text, Run::Words, from).min(from + VALUE_BYTES_MAX);
+        let is_open = end == text.len();
+        if from < scan.seen.cookies_until && !is_open {
+            return;
+        }
+        scan.seen.cookies_until = end;
+        let line = &text[from..end];
         let mut at = from;
         for pair in line.split(|byte| *byte == b';') {
             let begin = at;

@@ -1,5 +1,8 @@
 //! What tells secrets from words, placeholders and code.
 
+use aho_corasick::AhoCorasick;
+use std::sync::LazyLock;
+
 /// Words that say that a value is an example, or left to be filled in.
 const FILLERS: [&[u8]; 22] = [
     b"example",
@@ -26,6 +29,14 @@ const FILLERS: [&[u8]; 22] = [
     b"fake",
 ];
 
+/// How much of a value tells what it is: names and words are shorter.
+const VALUE_BYTES_MAX: usize = 256;
+
+/// What of a value tells what it is.
+pub(super) fn beginning_of(value: &[u8]) -> &[u8] {
+    &value[..value.len().min(VALUE_BYTES_MAX)]
+}
+
 /// True for what stands where a secret would, in examples and in what is redacted already.
 pub(super) fn is_placeholder(value: &[u8]) -> bool {
     is_filler(value) || value.len() >= 8 && is_counted(value)
@@ -40,7 +51,13 @@ pub(super) fn is_filler(value: &[u8]) -> bool {
     let sorts = seen.iter().filter(|seen| **seen).count();
     b"$<{*[%".contains(first) && !is_hash(value)
         || sorts < 5 && value.len() > 8
-        || has_any(value, &FILLERS)
+        || has_filler(value)
+}
+
+fn has_filler(value: &[u8]) -> bool {
+    static WORDS: LazyLock<Option<AhoCorasick>> =
+        LazyLock::new(|| AhoCorasick::builder().ascii_case_insensitive(true).build(FILLERS).ok());
+    WORDS.as_ref().is_some_and(|words| words.is_match(beginning_of(value)))
 }
 
 /// `1234567890`, `abcdefgh`, and both together.
@@ -202,10 +219,12 @@ pub(super) fn is_reference(value: &[u8]) -> bool {
     let ends = [&b"}"[..], b"()", b"]", b"%"];
     starts.iter().any(|start| value.starts_with(start))
         || ends.iter().any(|end| value.ends_with(end)) && has_any(value, &[b"{", b"(", b"[", b"%"])
-        || [&b"${"[..], b"{{", b"$(", b"#{", b"...", b"://", b"%s", b"{}"]
-            .iter()
-            .any(|part| memchr::memmem::find(value, part).is_some())
+        || REFERENCES.as_ref().is_some_and(|words| words.is_match(value))
 }
+
+/// What has a reference in it.
+static REFERENCES: LazyLock<Option<AhoCorasick>> =
+    LazyLock::new(|| AhoCorasick::new(["${", "{{", "$(", "#{", "...", "://", "%s", "{}"]).ok());
 
 /// True for the code of a program: a call, a type, a path to a name.
 pub(super) fn is_code(value: &[u8]) -> bool {

@@ -120,6 +120,9 @@ fn next_line(text: &[u8], from: usize) -> Option<Range<usize>> {
 /// The offset of a dump begins with it; a searcher is made once, pieces of text are short.
 static OFFSET: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"00000"));
 
+/// How long a line of a dump may be.
+const DUMP_LINE_BYTES_MAX: usize = 256;
+
 /// A line of a dump: where its bytes stand, in hexadecimal and as characters.
 struct DumpLine {
     bytes: Vec<u8>,
@@ -157,10 +160,11 @@ fn dumps(text: &[u8], into: &mut Scan) {
 fn dump(text: &[u8], lines: &[DumpLine], into: &mut Scan) {
     let bytes: Vec<u8> = lines.iter().flat_map(|line| line.bytes.iter().copied()).collect();
     let inner = scan(&bytes);
-    let mut first = 0;
+    let (mut first, mut found) = (0, &inner.found[..]);
     for line in lines {
         let last = first + line.bytes.len();
-        for found in &inner.found {
+        found = &found[found.partition_point(|found| found.at.end <= first)..];
+        for found in found.iter().take_while(|found| found.at.start < last) {
             let (from, to) = (found.at.start.max(first), found.at.end.min(last));
             if from < to {
                 let (from, to) = (from - first, to - first);
@@ -196,12 +200,13 @@ fn dump(text: &[u8], lines: &[DumpLine], into: &mut Scan) {
 
 /// The line of a dump whose offset begins here.
 fn dump_line(text: &[u8], from: usize) -> Option<DumpLine> {
-    let end = memchr::memchr(b'\n', &text[from..]).map_or(text.len(), |n| from + n);
-    let end = memchr::memmem::find(&text[from..end], b"\"}").map_or(end, |n| from + n);
-    let digits = text[from..end].iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
+    let digits = text[from..].iter().take(9).take_while(|byte| byte.is_ascii_hexdigit()).count();
     if digits != 8 || from > 0 && text[from - 1].is_ascii_alphanumeric() {
         return None;
     }
+    let limit = text.len().min(from + DUMP_LINE_BYTES_MAX);
+    let end = memchr::memchr(b'\n', &text[from..limit]).map_or(limit, |n| from + n);
+    let end = memchr::memmem::find(&text[from..end], b"\"}").map_or(end, |n| from + n);
     let mut at = from + digits + usize::from(text.get(from + digits) == Some(&b':'));
     let mut line = DumpLine { bytes: Vec::new(), hex: Vec::new(), characters: end, at: from..end };
     let mut spaces;
