@@ -512,4 +512,6 @@ mod corpus;
 #[cfg(all(test, unix))]
 mod growth;
 #[cfg(test)]
+mod misses;
+#[cfg(test)]
 mod tests;

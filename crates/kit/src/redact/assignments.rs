@@ -4,7 +4,8 @@
 //! look like a secret by itself.
 
 use super::looks::{
-    Makeup, beginning_of, has_any, is_code, is_password, is_placeholder, is_random, is_reference,
+    Makeup, beginning_of, has_any, is_code, is_jumbled, is_password, is_placeholder, is_random,
+    is_reference, is_shuffled,
 };
 use super::names::Named;
 use super::scan::{Scan, Shown, is_uuid};
@@ -148,7 +149,7 @@ pub(super) fn look(text: &[u8], word: Range<usize>, scan: &mut Scan) -> usize {
         return to;
     }
     // Most names are followed by no value, and are not worth a closer look.
-    if !b"=:\"'`> ,(])\t\n*\xe2|".contains(&text[to]) {
+    if !b"=:\"'`> ,(])\t\n*\xe2|?<".contains(&text[to]) {
         return to;
     }
     let dashes = text[from..to].iter().take_while(|byte| **byte == b'-').count();
@@ -199,7 +200,19 @@ impl Name<'_> {
         let len = match separator {
             b':' | b'=' if rest.len() == 1 => return open(scan),
             b'=' if rest[1] == b'=' || rest[1] == b'~' => return,
-            b':' if rest[1] == b':' && !rest.starts_with(b"::=") => return,
+            b':' if rest[1] == b':' && !rest.starts_with(b"::=") => {
+                // A hidden field of Jsonnet; otherwise the name of a module.
+                let sign = 2 + usize::from(rest.starts_with(b":::"));
+                let value = rest[sign..].iter().take(8).find(|byte| **byte != b' ');
+                if !value.is_some_and(|byte| b"\"'".contains(byte)) {
+                    return;
+                }
+                sign
+            }
+            b'?' if rest.starts_with(b"?=") => 2,
+            b'<' if rest.starts_with(b"</key>") => return self.property(at + 6, scan),
+            b'{' if self.is_quoted => return self.variable(at, scan),
+            b'\r' | b'\n' if self.is_quoted && self.is_field() => return self.field(at, scan),
             b':' if rest[1] == b'=' => 2,
             b'=' if rest[1] == b'>' => 2,
             b'=' | b':' => 1,
@@ -214,7 +227,7 @@ impl Name<'_> {
             }
             b'"' | b'\'' | b'`'
                 if spaces > 0
-                    && self.named == Named::Password
+                    && (self.named == Named::Password || self.is_set())
                     && !self.is_quoted
                     && !self.is_verb() =>
             {
@@ -222,6 +235,7 @@ impl Name<'_> {
             }
             b'|' | 0xe2 if text[self.at.start] == b'.' => return,
             b'|' if spaces > 0 => 1,
+            0xe2 if spaces > 0 && is_curly(rest) && self.named == Named::Password => 0,
             0xe2 if spaces > 0 && rest.len() > 2 && rest[1] == 0x94
                 || rest.starts_with("┃".as_bytes()) =>
             {
@@ -230,6 +244,7 @@ impl Name<'_> {
             b'i' if rest.starts_with(b"is ") || rest.starts_with(b"is: ") => {
                 2 + usize::from(rest[2] == b':')
             }
+            _ if spaces > 0 && self.is_set() && !self.is_macro() => 0,
             _ if spaces > 0 && (self.is_flag || self.is_login() || self.is_directive()) => 0,
             _ if (spaces > 1 || has_tab) && !self.is_verb() => 0,
             _ => {
@@ -244,6 +259,8 @@ impl Name<'_> {
         }
         let Some(first) = text.get(at) else { return open(scan) };
         let form = match (separator, first) {
+            // `"<token>"`: the quote closes.
+            (b'>', b'"' | b'\'' | b'`') => return,
             (_, quote @ (b'"' | b'\'' | b'`')) => {
                 at += 1;
                 Form::Quoted(*quote)
@@ -252,11 +269,25 @@ impl Name<'_> {
                 at += 2;
                 Form::Quoted(b'"')
             }
+            (_, 0xe2) if is_curly(&text[at..]) => {
+                at += 3;
+                Form::Quoted(0xe2)
+            }
+            (b'=', b'[') if text[at..].starts_with(b"[[") => {
+                at += 2;
+                Form::Quoted(b']')
+            }
+            (b'=', b'q') if quote_like(&text[at..]).is_some() => {
+                let (len, end) = quote_like(&text[at..]).unwrap_or_default();
+                at += len;
+                Form::Quoted(end)
+            }
             (b',' | b'(', _) => return,
             (b'>', _) if spaces > 0 || behind > 0 => return,
             (b'>', _) => Form::Element,
             (b'|' | 0xe2, _) => Form::Cell,
             (b'i', _) => Form::Spaced,
+            _ if len == 0 && self.is_set() && !self.is_macro() => Form::Joined,
             _ if len == 0 && (self.is_flag || self.is_login()) => Form::Flag,
             _ if len == 0 => Form::Column,
             (b':', b'\n' | b'\r' | b'>' | b'|') => return self.next_line(at, scan),
@@ -267,6 +298,81 @@ impl Name<'_> {
             Named::Cookies => self.cookies(at, scan),
             Named::Authorization => self.authorization(at, form, scan),
             _ => self.judge(at, form, scan),
+        }
+    }
+
+    /// `ENV NAME …`, `setenv NAME …`, `#define NAME "…"`: what stands before a name and its value.
+    fn is_set(&self) -> bool {
+        const SETS: [&[u8]; 13] = [
+            b"ENV",
+            b"ARG",
+            b"setenv",
+            b"SetEnv",
+            b"set -x",
+            b"set -gx",
+            b"set -Ux",
+            b"set -xg",
+            b"#define",
+            b"proxy_set_header",
+            b"fastcgi_param",
+            b"add_header",
+            b"RequestHeader set",
+        ];
+        let before = self.before().trim_ascii_end();
+        SETS.iter().any(|word| before.ends_with(word))
+    }
+
+    /// What follows without quotes is code.
+    fn is_macro(&self) -> bool {
+        self.before().trim_ascii_end().ends_with(b"#define")
+    }
+
+    /// `<key>API_TOKEN</key><string>…</string>`
+    fn property(&self, at: usize, scan: &mut Scan) {
+        let rest = &self.text[at..self.text.len().min(at + 64)];
+        let spaces = rest.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+        let rest = &rest[spaces..];
+        if rest.starts_with(b"<string>") {
+            self.judge(at + spaces + 8, Form::Element, scan);
+        } else if at + spaces + rest.len() == self.text.len() && b"<string>".starts_with(rest) {
+            scan.open_at(self.context, self.text.len(), Shown::Nothing, self.named.stand_in());
+        }
+    }
+
+    /// `variable "db_password" { default = "…" }`
+    fn variable(&self, at: usize, scan: &mut Scan) {
+        if self.is_sibling || !self.text[..self.at.start].ends_with(b"variable \"") {
+            return;
+        }
+        let rest = &self.text[at..self.text.len().min(at + 400)];
+        let end = memchr::memchr(b'}', rest);
+        let rest = &rest[..end.unwrap_or(rest.len())];
+        match memchr::memmem::find(rest, b"default") {
+            Some(n) => {
+                let of = at + n..at + n + b"default".len();
+                Name { at: of, is_quoted: false, is_sibling: true, ..*self }.value(scan);
+            }
+            None if end.is_none() && at + rest.len() == self.text.len() => {
+                scan.open_at(self.context, self.text.len(), Shown::Nothing, self.named.stand_in());
+            }
+            None => {}
+        }
+    }
+
+    /// `form-data; name="password"`, and an empty line.
+    fn is_field(&self) -> bool {
+        self.text[..self.at.start].ends_with(b"form-data; name=\"")
+    }
+
+    /// The value of a field of a form, behind an empty line.
+    fn field(&self, at: usize, scan: &mut Scan) {
+        let rest = &self.text[at..];
+        let breaks = rest.iter().take(4).take_while(|byte| b"\r\n".contains(byte)).count();
+        let is_empty_line = [&b"\n\n"[..], b"\r\n\r\n"].iter().any(|it| rest.starts_with(it));
+        if rest.len() == breaks {
+            scan.open_at(self.context, self.text.len(), Shown::Nothing, self.named.stand_in());
+        } else if is_empty_line {
+            self.judge(at + breaks, Form::Cell, scan);
         }
     }
 
@@ -327,7 +433,7 @@ impl Name<'_> {
         };
         let from = at + end + 1;
         let line = &text[from..text.len().min(from + 200)];
-        let end = memchr::memchr(b'\n', line);
+        let end = memchr::memchr2(b'\n', b'"', line);
         let line = &line[..end.unwrap_or(line.len())];
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         let word = line
@@ -336,10 +442,11 @@ impl Name<'_> {
             .map_or(0, |n| n + 1);
         let value = &line[word..];
         let it = Makeup::of(value);
-        let is_mixed = it.upper > 0 && it.lower > 0 && it.digits > 0;
+        let is_mixed =
+            it.upper > 0 && it.lower > 0 && it.digits > 0 || is_random(value) || is_shuffled(value);
         if value.len() >= 8
             && is_mixed
-            && word > 0
+            && (word > 0 || is_random(value) || is_jumbled(value))
             && !is_code(value)
             && !is_placeholder(value)
             && !value.ends_with(b":")
@@ -485,7 +592,7 @@ impl Name<'_> {
                 && words.count() >= 12
                 && has_any(&self.text[self.at.clone()], &[b"mnemonic", b"seed"]);
         }
-        let is_strong = is_random(value) || is_uuid(value);
+        let is_strong = is_random(value) || is_uuid(value) || is_jumbled(value);
         if self.named == Named::Auth {
             let decoded = STANDARD.decode(value).unwrap_or_default();
             if self.is_upper && form == Form::Joined && is_password(value) {
@@ -502,11 +609,12 @@ impl Name<'_> {
         }
         match self.named {
             Named::Password => {
-                is_password(value)
+                (is_password(value) || is_jumbled(value))
                     && !is_word_for_it(value)
                     && !(form == Form::Quoted(b'`') && is_code(value))
             }
-            _ if is_strong => true,
+            _ if is_strong || is_shuffled(value) => true,
+            Named::Hinted => false,
             _ => {
                 let it = Makeup::of(value);
                 let is_data = self.is_data(form) || it.signs > 0 && it.digits > 0;
@@ -522,7 +630,7 @@ impl Name<'_> {
     /// A bare word: of a file of settings, or of code.
     fn is_bare_secret(&self, value: &[u8], form: Form, after: &[u8], is_trimmed: bool) -> bool {
         let it = Makeup::of(value);
-        let is_strong = is_random(value) || is_uuid(value);
+        let is_strong = is_random(value) || is_uuid(value) || is_jumbled(value);
         // Another assignment: `a.key=b.key=c`.
         let is_chain =
             value.trim_ascii_end().split(|byte| *byte == b'=').filter(|it| !it.is_empty()).count()
@@ -557,11 +665,12 @@ impl Name<'_> {
         let is_identifier = it.signs == 0 && it.digits <= 2;
         match self.named {
             Named::Password
-                if form != Form::Joined && (is_identifier && value.len() < 8 || it.digits == 0) =>
+                if form != Form::Joined
+                    && (is_identifier && value.len() < 8 || it.digits == 0 && !is_strong) =>
             {
                 false
             }
-            Named::Password => is_password(value) && !is_word_for_it(value),
+            Named::Password => (is_password(value) || is_jumbled(value)) && !is_word_for_it(value),
             _ => is_strong && !is_word_for_it(value),
         }
     }
@@ -664,6 +773,23 @@ impl Name<'_> {
     }
 }
 
+/// True where a curly quote opens.
+fn is_curly(text: &[u8]) -> bool {
+    text.starts_with("“".as_bytes()) || text.starts_with("‘".as_bytes())
+}
+
+/// `q{`, `qq(` of Perl: its length, and what closes it.
+fn quote_like(text: &[u8]) -> Option<(usize, u8)> {
+    let len = text.iter().take(2).take_while(|byte| **byte == b'q').count();
+    let end = match text.get(len)? {
+        b'{' => b'}',
+        b'(' => b')',
+        b'[' => b']',
+        _ => return None,
+    };
+    Some((len + 1, end))
+}
+
 /// True for what is put there to say what belongs there: `password`, `access_token`, `secret1`.
 fn is_word_for_it(value: &[u8]) -> bool {
     let words: [&[u8]; 9] = [
@@ -685,24 +811,30 @@ fn is_word_for_it(value: &[u8]) -> bool {
 pub(super) fn phrase(text: &[u8], words: Range<usize>, scan: &mut Scan) {
     let start = words.start;
     let rest = &text[words.end..text.len().min(words.end + 16)];
-    let Some(colon) = rest.iter().position(|byte| *byte == b':' || *byte == b'\n') else {
+    let Some(colon) = rest.iter().position(|byte| b":\n`\"".contains(byte)) else {
         if words.end + rest.len() == text.len() {
             scan.open_at(words.start, text.len(), Shown::Nothing, "secret");
         }
         return;
     };
-    if rest[colon] != b':' {
+    // `the API key is "…"`
+    let is_said = rest[..colon].ends_with(b" is ");
+    if !(rest[colon] == b':' || is_said && b"`\"".contains(&rest[colon])) {
         return;
     }
     let from = words.end + colon + 1;
     let from = from + text[from..].iter().take_while(|byte| **byte == b' ').count();
+    let from = from + usize::from(text.get(from).is_some_and(|byte| b"`\"'".contains(byte)));
     let len = text[from..]
         .iter()
         .take(VALUE_BYTES_MAX)
         .take_while(|byte| byte.is_ascii_graphic() && !b"\"'`<>,".contains(byte))
         .count();
     let value = &text[from..from + len];
-    let is_one = is_random(value) || text[words].starts_with(b"password") && is_password(value);
+    let is_one = is_random(value)
+        || is_jumbled(value)
+        || from > words.end + colon + 1 && is_shuffled(value)
+        || text[words].starts_with(b"password") && is_password(value);
     if is_one && !is_reference(value) && !is_placeholder(value) {
         scan.found(from..from + len, "secret");
     }

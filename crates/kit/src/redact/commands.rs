@@ -35,7 +35,7 @@ pub(super) static COMMANDS: [Command; 27] = [
         program: "curl ",
         flags: &[Pair("-u"), Pair("--user"), Pair("-U"), Pair("--proxy-user"), Next("-b")],
     },
-    Command { program: "openssl ", flags: &[Glued("pass:")] },
+    Command { program: "openssl ", flags: &[Glued("pass:"), Next("-k")] },
     Command { program: "gh secret set", flags: &[Next("--body"), Next("-b")] },
     Command { program: "rabbitmqctl add_user ", flags: &[Word(2)] },
     Command { program: "wget ", flags: &[Next("--http-password"), Next("--ftp-password")] },

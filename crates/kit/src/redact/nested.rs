@@ -59,6 +59,33 @@ fn base64(text: &[u8], into: &mut Scan) {
         }
         at = after + RUN_BYTES_MIN - 1;
     }
+    beginning(text, into);
+}
+
+/// The text may end in the middle of a run that begins with a secret.
+fn beginning(text: &[u8], into: &mut Scan) {
+    let end = text.iter().rev().take(RUN_BYTES_MIN).take_while(|byte| is_base64(**byte));
+    let from = text.len() - end.count();
+    let run = &text[from..];
+    if !(4..RUN_BYTES_MIN).contains(&run.len()) {
+        return;
+    }
+    let Ok(decoded) = BASE64.decode(decodable(run)) else { return };
+    if !decoded.iter().all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace()) {
+        return;
+    }
+    let Some(tail) = scan(&decoded).tail else { return };
+    if tail.shown >= Shown::Beginning && decoded.len() - tail.hold >= GLIMPSE_BYTES_MIN {
+        into.open_at(from, from + tail.hold / 3 * 4, tail.shown.max(Shown::Little), tail.name);
+    }
+}
+
+/// Fewer bytes of what may be a secret are nothing to wait for: any word in base64 may have them.
+const GLIMPSE_BYTES_MIN: usize = 3;
+
+/// A single character behind groups of four is nothing yet.
+fn decodable(run: &[u8]) -> &[u8] {
+    &run[..run.len() - usize::from(run.len() % 4 == 1)]
 }
 
 /// Looks into a run and the lines that continue it; tells where they end.
@@ -73,8 +100,7 @@ fn run(text: &[u8], first: Range<usize>, into: &mut Scan) -> usize {
         }
     }
     let end = lines[lines.len() - 1].end;
-    let whole = all.len() / 4 * 4;
-    let Ok(decoded) = BASE64.decode(&all[..whole]) else { return end };
+    let Ok(decoded) = BASE64.decode(decodable(&all)) else { return end };
     let beginning = &decoded[..decoded.len().min(64)];
     let is_text = |byte: &&u8| byte.is_ascii_graphic() || byte.is_ascii_whitespace();
     if beginning.iter().filter(is_text).count() * 20 < beginning.len() * 19 {
@@ -87,7 +113,10 @@ fn run(text: &[u8], first: Range<usize>, into: &mut Scan) -> usize {
     }
     let is_open = end == text.len() || text[end..].iter().all(u8::is_ascii_whitespace);
     if is_open && decoded.len() >= RUN_BYTES_MIN / 2 {
-        let tail = inner.tail.filter(|tail| tail.shown >= Shown::Little);
+        let is_glimpsed = |tail: &Tail| {
+            tail.shown >= Shown::Beginning && decoded.len() - tail.hold >= GLIMPSE_BYTES_MIN
+        };
+        let tail = inner.tail.filter(is_glimpsed);
         let is_secret = name.is_some() || tail.is_some();
         let last = &lines[lines.len() - 1];
         let (hold, shown) = match is_secret && last.end == text.len() {

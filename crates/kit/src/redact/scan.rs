@@ -7,7 +7,7 @@ use super::links;
 use super::literals::{Literals, Word};
 use super::looks::{Makeup, beginning_of, is_filler, is_mixed};
 use super::seen::{Run, Seen};
-use super::tokens::{Check, Part, TOKENS, Token};
+use super::tokens::{Alphabet, Check, Part, TOKENS, Token};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use std::ops::Range;
@@ -243,7 +243,12 @@ fn token(text: &[u8], start: Range<usize>, token: &Token, scan: &mut Scan) {
         if start.start - from < token.before {
             return;
         }
-    } else if token.part == Part::All && (!is_boundary(text, from) || is_in_base64(text, from)) {
+    } else if token.part == Part::All && is_in_base64(text, from) {
+        return;
+    }
+    let is_behind = token.before == 0 && token.part == Part::All && !is_boundary(text, from);
+    let word = &text[start.clone()];
+    if is_behind && !is_certain(word, token) {
         return;
     }
     let body = &text[start.end..];
@@ -256,11 +261,32 @@ fn token(text: &[u8], start: Range<usize>, token: &Token, scan: &mut Scan) {
     let body = &body[..len];
     let secret =
         if token.part == Part::All { from..start.end + len } else { start.end..start.end + len };
+    if is_behind && !is_certain_body(token, body) && !(is_open && len < *token.body.start()) {
+        return;
+    }
     if token.body.contains(&len) && fits(token, body, &text[from..start.end + len]) {
         scan.found(secret.clone(), token.name);
     }
     if is_open && (len == 0 || !is_filler(body)) {
         scan.open_at(from, secret.start, Shown::of(len), token.name);
+    }
+}
+
+/// True for a beginning that no other word ends with: it may stand behind a letter.
+fn is_certain(word: &[u8], token: &Token) -> bool {
+    let least = if token.alphabet == Alphabet::Hex { 5 } else { 4 };
+    word.len() >= least
+        && word.last().is_some_and(|last| b"_-".contains(last))
+        && *token.body.start() >= 20
+        && token.check != Check::Uuid
+}
+
+/// The same for what follows it.
+fn is_certain_body(token: &Token, body: &[u8]) -> bool {
+    let it = Makeup::of(beginning_of(body));
+    match token.alphabet {
+        Alphabet::Hex => it.digits > 3 && it.letters() > 3,
+        _ => it.digits > 1 && it.upper > 1 && it.lower > 1,
     }
 }
 
