@@ -15,6 +15,7 @@ mod names;
 mod nested;
 mod plain;
 mod scan;
+mod seen;
 mod tokens;
 mod values;
 
@@ -352,8 +353,8 @@ impl Secrets {
             let value = &self.values[*n][..*len];
             let from = text.len().wrapping_sub(*len);
             // The end of a whole one may be the beginning of another, and is none.
-            let is_of_whole = looked.found.iter().any(|found| found.at.contains(&from));
-            if !text.ends_with(value) || is_in_escape(text, from) || is_of_whole {
+            let is_of_whole = || looked.found.iter().any(|found| found.at.contains(&from));
+            if !text.ends_with(value) || is_in_escape(text, from) || is_of_whole() {
                 continue;
             }
             // A letter or two in the middle of a word are nothing to wait for.
@@ -508,5 +509,9 @@ fn edited(line: &[u8], edits: &[Edit]) -> Vec<u8> {
 
 #[cfg(test)]
 mod corpus;
+#[cfg(all(test, unix))]
+mod growth;
+#[cfg(test)]
+mod misses;
 #[cfg(test)]
 mod tests;

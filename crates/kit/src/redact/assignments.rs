@@ -4,10 +4,12 @@
 //! look like a secret by itself.
 
 use super::looks::{
-    Makeup, has_any, is_code, is_password, is_placeholder, is_random, is_reference,
+    Makeup, beginning_of, has_any, is_code, is_jumbled, is_password, is_placeholder, is_random,
+    is_reference, is_shuffled,
 };
 use super::names::Named;
 use super::scan::{Scan, Shown, is_uuid};
+use super::seen::{Run, Seen};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use std::ops::Range;
@@ -132,6 +134,8 @@ struct Name<'a> {
     is_flag: bool,
     /// The name is in quotes.
     is_quoted: bool,
+    /// It stands for the name of a neighbor.
+    is_sibling: bool,
 }
 
 /// Looks at the name that has this word in it, and at what follows; tells where the name ends.
@@ -145,7 +149,7 @@ pub(super) fn look(text: &[u8], word: Range<usize>, scan: &mut Scan) -> usize {
         return to;
     }
     // Most names are followed by no value, and are not worth a closer look.
-    if !b"=:\"'`> ,(])\t\n*\xe2|".contains(&text[to]) {
+    if !b"=:\"'`> ,(])\t\n*\xe2|?<".contains(&text[to]) {
         return to;
     }
     let dashes = text[from..to].iter().take_while(|byte| **byte == b'-').count();
@@ -165,6 +169,7 @@ pub(super) fn look(text: &[u8], word: Range<usize>, scan: &mut Scan) -> usize {
                     let between = &text[from.saturating_sub(40)..from][n..];
                     between.iter().all(|byte| !byte.is_ascii_whitespace())
                 }),
+        is_sibling: false,
         at,
     };
     it.value(scan);
@@ -195,7 +200,19 @@ impl Name<'_> {
         let len = match separator {
             b':' | b'=' if rest.len() == 1 => return open(scan),
             b'=' if rest[1] == b'=' || rest[1] == b'~' => return,
-            b':' if rest[1] == b':' && !rest.starts_with(b"::=") => return,
+            b':' if rest[1] == b':' && !rest.starts_with(b"::=") => {
+                // A hidden field of Jsonnet; otherwise the name of a module.
+                let sign = 2 + usize::from(rest.starts_with(b":::"));
+                let value = rest[sign..].iter().take(8).find(|byte| **byte != b' ');
+                if !value.is_some_and(|byte| b"\"'".contains(byte)) {
+                    return;
+                }
+                sign
+            }
+            b'?' if rest.starts_with(b"?=") => 2,
+            b'<' if rest.starts_with(b"</key>") => return self.property(at + 6, scan),
+            b'{' if self.is_quoted => return self.variable(at, scan),
+            b'\r' | b'\n' if self.is_quoted && self.is_field() => return self.field(at, scan),
             b':' if rest[1] == b'=' => 2,
             b'=' if rest[1] == b'>' => 2,
             b'=' | b':' => 1,
@@ -210,7 +227,7 @@ impl Name<'_> {
             }
             b'"' | b'\'' | b'`'
                 if spaces > 0
-                    && self.named == Named::Password
+                    && (self.named == Named::Password || self.is_set())
                     && !self.is_quoted
                     && !self.is_verb() =>
             {
@@ -218,6 +235,7 @@ impl Name<'_> {
             }
             b'|' | 0xe2 if text[self.at.start] == b'.' => return,
             b'|' if spaces > 0 => 1,
+            0xe2 if spaces > 0 && is_curly(rest) && self.named == Named::Password => 0,
             0xe2 if spaces > 0 && rest.len() > 2 && rest[1] == 0x94
                 || rest.starts_with("┃".as_bytes()) =>
             {
@@ -226,6 +244,7 @@ impl Name<'_> {
             b'i' if rest.starts_with(b"is ") || rest.starts_with(b"is: ") => {
                 2 + usize::from(rest[2] == b':')
             }
+            _ if spaces > 0 && self.is_set() && !self.is_macro() => 0,
             _ if spaces > 0 && (self.is_flag || self.is_login() || self.is_directive()) => 0,
             _ if (spaces > 1 || has_tab) && !self.is_verb() => 0,
             _ => {
@@ -240,6 +259,8 @@ impl Name<'_> {
         }
         let Some(first) = text.get(at) else { return open(scan) };
         let form = match (separator, first) {
+            // `"<token>"`: the quote closes.
+            (b'>', b'"' | b'\'' | b'`') => return,
             (_, quote @ (b'"' | b'\'' | b'`')) => {
                 at += 1;
                 Form::Quoted(*quote)
@@ -248,11 +269,25 @@ impl Name<'_> {
                 at += 2;
                 Form::Quoted(b'"')
             }
+            (_, 0xe2) if is_curly(&text[at..]) => {
+                at += 3;
+                Form::Quoted(0xe2)
+            }
+            (b'=', b'[') if text[at..].starts_with(b"[[") => {
+                at += 2;
+                Form::Quoted(b']')
+            }
+            (b'=', b'q') if quote_like(&text[at..]).is_some() => {
+                let (len, end) = quote_like(&text[at..]).unwrap_or_default();
+                at += len;
+                Form::Quoted(end)
+            }
             (b',' | b'(', _) => return,
             (b'>', _) if spaces > 0 || behind > 0 => return,
             (b'>', _) => Form::Element,
             (b'|' | 0xe2, _) => Form::Cell,
             (b'i', _) => Form::Spaced,
+            _ if len == 0 && self.is_set() && !self.is_macro() => Form::Joined,
             _ if len == 0 && (self.is_flag || self.is_login()) => Form::Flag,
             _ if len == 0 => Form::Column,
             (b':', b'\n' | b'\r' | b'>' | b'|') => return self.next_line(at, scan),
@@ -263,6 +298,81 @@ impl Name<'_> {
             Named::Cookies => self.cookies(at, scan),
             Named::Authorization => self.authorization(at, form, scan),
             _ => self.judge(at, form, scan),
+        }
+    }
+
+    /// `ENV NAME …`, `setenv NAME …`, `#define NAME "…"`: what stands before a name and its value.
+    fn is_set(&self) -> bool {
+        const SETS: [&[u8]; 13] = [
+            b"ENV",
+            b"ARG",
+            b"setenv",
+            b"SetEnv",
+            b"set -x",
+            b"set -gx",
+            b"set -Ux",
+            b"set -xg",
+            b"#define",
+            b"proxy_set_header",
+            b"fastcgi_param",
+            b"add_header",
+            b"RequestHeader set",
+        ];
+        let before = self.before().trim_ascii_end();
+        SETS.iter().any(|word| before.ends_with(word))
+    }
+
+    /// What follows without quotes is code.
+    fn is_macro(&self) -> bool {
+        self.before().trim_ascii_end().ends_with(b"#define")
+    }
+
+    /// `<key>API_TOKEN</key><string>…</string>`
+    fn property(&self, at: usize, scan: &mut Scan) {
+        let rest = &self.text[at..self.text.len().min(at + 64)];
+        let spaces = rest.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+        let rest = &rest[spaces..];
+        if rest.starts_with(b"<string>") {
+            self.judge(at + spaces + 8, Form::Element, scan);
+        } else if at + spaces + rest.len() == self.text.len() && b"<string>".starts_with(rest) {
+            scan.open_at(self.context, self.text.len(), Shown::Nothing, self.named.stand_in());
+        }
+    }
+
+    /// `variable "db_password" { default = "…" }`
+    fn variable(&self, at: usize, scan: &mut Scan) {
+        if self.is_sibling || !self.text[..self.at.start].ends_with(b"variable \"") {
+            return;
+        }
+        let rest = &self.text[at..self.text.len().min(at + 400)];
+        let end = memchr::memchr(b'}', rest);
+        let rest = &rest[..end.unwrap_or(rest.len())];
+        match memchr::memmem::find(rest, b"default") {
+            Some(n) => {
+                let of = at + n..at + n + b"default".len();
+                Name { at: of, is_quoted: false, is_sibling: true, ..*self }.value(scan);
+            }
+            None if end.is_none() && at + rest.len() == self.text.len() => {
+                scan.open_at(self.context, self.text.len(), Shown::Nothing, self.named.stand_in());
+            }
+            None => {}
+        }
+    }
+
+    /// `form-data; name="password"`, and an empty line.
+    fn is_field(&self) -> bool {
+        self.text[..self.at.start].ends_with(b"form-data; name=\"")
+    }
+
+    /// The value of a field of a form, behind an empty line.
+    fn field(&self, at: usize, scan: &mut Scan) {
+        let rest = &self.text[at..];
+        let breaks = rest.iter().take(4).take_while(|byte| b"\r\n".contains(byte)).count();
+        let is_empty_line = [&b"\n\n"[..], b"\r\n\r\n"].iter().any(|it| rest.starts_with(it));
+        if rest.len() == breaks {
+            scan.open_at(self.context, self.text.len(), Shown::Nothing, self.named.stand_in());
+        } else if is_empty_line {
+            self.judge(at + breaks, Form::Cell, scan);
         }
     }
 
@@ -300,9 +410,7 @@ impl Name<'_> {
 
     /// What stands before the name, in its line.
     fn before(&self) -> &[u8] {
-        let line =
-            self.text[..self.at.start].iter().rposition(|byte| *byte == b'\n').map_or(0, |n| n + 1);
-        let before = &self.text[line.max(self.at.start.saturating_sub(200))..self.at.start];
+        let before = &self.text[context(self.text, self.at.start)..self.at.start];
         // A quote ends what a line of JSON has before its text.
         &before[memchr::memrchr(b'"', before).map_or(0, |n| n + 1)..]
     }
@@ -325,7 +433,7 @@ impl Name<'_> {
         };
         let from = at + end + 1;
         let line = &text[from..text.len().min(from + 200)];
-        let end = memchr::memchr(b'\n', line);
+        let end = memchr::memchr2(b'\n', b'"', line);
         let line = &line[..end.unwrap_or(line.len())];
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         let word = line
@@ -334,10 +442,11 @@ impl Name<'_> {
             .map_or(0, |n| n + 1);
         let value = &line[word..];
         let it = Makeup::of(value);
-        let is_mixed = it.upper > 0 && it.lower > 0 && it.digits > 0;
+        let is_mixed =
+            it.upper > 0 && it.lower > 0 && it.digits > 0 || is_random(value) || is_shuffled(value);
         if value.len() >= 8
             && is_mixed
-            && word > 0
+            && (word > 0 || is_random(value) || is_jumbled(value))
             && !is_code(value)
             && !is_placeholder(value)
             && !value.ends_with(b":")
@@ -364,6 +473,9 @@ impl Name<'_> {
 
     /// The value of a neighbor: `name: DB_PASSWORD, value: …`, `key="Password" value="…"`. True if there is one.
     fn sibling(&self, at: usize, scan: &mut Scan) -> bool {
+        if self.is_sibling {
+            return false;
+        }
         let rest = &self.text[at..self.text.len().min(at + 120)];
         let rest = &rest[..memchr::memchr2(b'}', b'{', rest).unwrap_or(rest.len())];
         let lower = rest.to_ascii_lowercase();
@@ -388,7 +500,7 @@ impl Name<'_> {
         {
             return false;
         }
-        Name { at: of, is_quoted, is_flag: false, ..*self }.value(scan);
+        Name { at: of, is_quoted, is_flag: false, is_sibling: true, ..*self }.value(scan);
         true
     }
 
@@ -405,28 +517,27 @@ impl Name<'_> {
     }
 
     /// Where a value ends, and whether the text ends before it does.
-    fn end(&self, from: usize, form: Form) -> (usize, bool) {
-        let rest = &self.text[from..self.text.len().min(from + VALUE_BYTES_MAX)];
-        let is_query = self.at.start > 0 && b"?&".contains(&self.text[self.at.start - 1]);
-        let ends = |byte: &u8| match form {
-            Form::Quoted(quote) => *byte == quote || *byte == b'\n',
-            Form::Element => b"<\n".contains(byte),
-            Form::Cell => b" |\n".contains(byte) || *byte == 0xe2,
-            _ => {
-                byte.is_ascii_whitespace()
-                    || b"\"'`<>".contains(byte)
-                    || *byte == b';'
-                    || is_query && b"&#".contains(byte)
+    fn end(&self, from: usize, form: Form, seen: &mut Seen) -> (usize, bool) {
+        let text = self.text;
+        let limit = text.len().min(from + VALUE_BYTES_MAX);
+        let is_query = self.at.start > 0 && b"?&".contains(&text[self.at.start - 1]);
+        let end = match form {
+            Form::Quoted(quote) => {
+                memchr::memchr2(quote, b'\n', &text[from..limit]).map_or(limit, |n| from + n)
             }
+            Form::Element => seen.end(text, Run::Element, from),
+            Form::Cell => seen.end(text, Run::Cell, from),
+            _ => seen.end(text, Run::Bare, from),
         };
-        match rest.iter().position(ends) {
-            Some(n) => (from + n, false),
-            None => (from + rest.len(), from + rest.len() == self.text.len()),
+        let mut end = end.min(limit);
+        if is_query {
+            end = memchr::memchr2(b'&', b'#', &text[from..end]).map_or(end, |n| from + n);
         }
+        (end, end == text.len())
     }
 
     fn judge(&self, from: usize, form: Form, scan: &mut Scan) {
-        let (mut end, is_open) = self.end(from, form);
+        let (mut end, is_open) = self.end(from, form, &mut scan.seen);
         let text = self.text;
         if !is_open {
             if let Form::Quoted(quote) = form
@@ -442,14 +553,14 @@ impl Name<'_> {
         if !matches!(form, Form::Quoted(_) | Form::Element) {
             end -= text[from..end].iter().rev().take_while(|byte| b",)}]|:".contains(byte)).count();
         }
-        let value = &text[from..end];
+        let value = beginning_of(&text[from..end]);
         if self.is_secret(value, form, &text[whole..], end != whole) {
             scan.found(from..end, self.named.stand_in());
         } else if form == Form::Spaced {
             self.typed(from, scan);
         }
         if is_open && !self.is_harmless_so_far(value, form) {
-            scan.open_at(self.context, from, Shown::of(value.len()), self.named.stand_in());
+            scan.open_at(self.context, from, Shown::of(end - from), self.named.stand_in());
         }
     }
 
@@ -481,7 +592,7 @@ impl Name<'_> {
                 && words.count() >= 12
                 && has_any(&self.text[self.at.clone()], &[b"mnemonic", b"seed"]);
         }
-        let is_strong = is_random(value) || is_uuid(value);
+        let is_strong = is_random(value) || is_uuid(value) || is_jumbled(value);
         if self.named == Named::Auth {
             let decoded = STANDARD.decode(value).unwrap_or_default();
             if self.is_upper && form == Form::Joined && is_password(value) {
@@ -498,11 +609,12 @@ impl Name<'_> {
         }
         match self.named {
             Named::Password => {
-                is_password(value)
+                (is_password(value) || is_jumbled(value))
                     && !is_word_for_it(value)
                     && !(form == Form::Quoted(b'`') && is_code(value))
             }
-            _ if is_strong => true,
+            _ if is_strong || is_shuffled(value) => true,
+            Named::Hinted => false,
             _ => {
                 let it = Makeup::of(value);
                 let is_data = self.is_data(form) || it.signs > 0 && it.digits > 0;
@@ -518,7 +630,7 @@ impl Name<'_> {
     /// A bare word: of a file of settings, or of code.
     fn is_bare_secret(&self, value: &[u8], form: Form, after: &[u8], is_trimmed: bool) -> bool {
         let it = Makeup::of(value);
-        let is_strong = is_random(value) || is_uuid(value);
+        let is_strong = is_random(value) || is_uuid(value) || is_jumbled(value);
         // Another assignment: `a.key=b.key=c`.
         let is_chain =
             value.trim_ascii_end().split(|byte| *byte == b'=').filter(|it| !it.is_empty()).count()
@@ -530,6 +642,7 @@ impl Name<'_> {
         let is_argument = word.is_some_and(|byte| b"(,[{".contains(&byte)) && form == Form::Joined;
         let ends_line = after
             .iter()
+            .take(64)
             .find(|byte| !b" \t\r".contains(byte))
             .is_none_or(|byte| b"\n#\"'<".contains(byte));
         // What no program could be.
@@ -552,11 +665,12 @@ impl Name<'_> {
         let is_identifier = it.signs == 0 && it.digits <= 2;
         match self.named {
             Named::Password
-                if form != Form::Joined && (is_identifier && value.len() < 8 || it.digits == 0) =>
+                if form != Form::Joined
+                    && (is_identifier && value.len() < 8 || it.digits == 0 && !is_strong) =>
             {
                 false
             }
-            Named::Password => is_password(value) && !is_word_for_it(value),
+            Named::Password => (is_password(value) || is_jumbled(value)) && !is_word_for_it(value),
             _ => is_strong && !is_word_for_it(value),
         }
     }
@@ -580,21 +694,20 @@ impl Name<'_> {
     /// `Authorization: Basic …`
     fn authorization(&self, from: usize, form: Form, scan: &mut Scan) {
         let text = self.text;
-        let rest = &text[from..text.len().min(from + VALUE_BYTES_MAX)];
-        let ends = |byte: &u8| match form {
-            Form::Quoted(quote) => *byte == quote || *byte == b'\n',
-            _ => b"\n\"'`<>".contains(byte),
+        let limit = text.len().min(from + VALUE_BYTES_MAX);
+        let end = match form {
+            Form::Quoted(_) => self.end(from, form, &mut scan.seen).0,
+            _ => scan.seen.end(text, Run::Words, from).min(limit),
         };
-        let end = rest.iter().position(ends);
-        let is_open = end.is_none() && from + rest.len() == text.len();
-        let value = &rest[..end.unwrap_or(rest.len())];
+        let is_open = end == text.len();
+        let value = &text[from..end];
         let scheme = value.iter().position(|byte| *byte == b' ').map_or(0, |n| n + 1);
         let credential = &value[scheme..];
         let len = credential
             .iter()
             .take_while(|byte| byte.is_ascii_graphic() && !b",)".contains(byte))
             .count();
-        let credential = &credential[..len];
+        let credential = beginning_of(&credential[..len]);
         let hold = from + scheme;
         let it = Makeup::of(credential);
         let least = match scheme {
@@ -613,7 +726,7 @@ impl Name<'_> {
             scan.found(hold..hold + len, self.named.stand_in());
         }
         if is_open && hold + len == text.len() && !is_reference(credential) {
-            let shown = if scheme > 0 { Shown::of(credential.len()) } else { Shown::Nothing };
+            let shown = if scheme > 0 { Shown::of(len) } else { Shown::Nothing };
             let hold = if scheme > 0 || value.len() > 12 { hold } else { text.len() };
             scan.open_at(self.context, hold, shown, self.named.stand_in());
         }
@@ -622,10 +735,13 @@ impl Name<'_> {
     /// `Cookie: a=1; session=…`
     fn cookies(&self, from: usize, scan: &mut Scan) {
         let text = self.text;
-        let rest = &text[from..text.len().min(from + VALUE_BYTES_MAX)];
-        let end = rest.iter().position(|byte| b"\n\"'`".contains(byte));
-        let is_open = end.is_none() && from + rest.len() == text.len();
-        let line = &rest[..end.unwrap_or(rest.len())];
+        let end = scan.seen.end(text, Run::Words, from).min(from + VALUE_BYTES_MAX);
+        let is_open = end == text.len();
+        if from < scan.seen.cookies_until && !is_open {
+            return;
+        }
+        scan.seen.cookies_until = end;
+        let line = &text[from..end];
         let mut at = from;
         for pair in line.split(|byte| *byte == b';') {
             let begin = at;
@@ -657,6 +773,23 @@ impl Name<'_> {
     }
 }
 
+/// True where a curly quote opens.
+fn is_curly(text: &[u8]) -> bool {
+    text.starts_with("“".as_bytes()) || text.starts_with("‘".as_bytes())
+}
+
+/// `q{`, `qq(` of Perl: its length, and what closes it.
+fn quote_like(text: &[u8]) -> Option<(usize, u8)> {
+    let len = text.iter().take(2).take_while(|byte| **byte == b'q').count();
+    let end = match text.get(len)? {
+        b'{' => b'}',
+        b'(' => b')',
+        b'[' => b']',
+        _ => return None,
+    };
+    Some((len + 1, end))
+}
+
 /// True for what is put there to say what belongs there: `password`, `access_token`, `secret1`.
 fn is_word_for_it(value: &[u8]) -> bool {
     let words: [&[u8]; 9] = [
@@ -678,24 +811,30 @@ fn is_word_for_it(value: &[u8]) -> bool {
 pub(super) fn phrase(text: &[u8], words: Range<usize>, scan: &mut Scan) {
     let start = words.start;
     let rest = &text[words.end..text.len().min(words.end + 16)];
-    let Some(colon) = rest.iter().position(|byte| *byte == b':' || *byte == b'\n') else {
+    let Some(colon) = rest.iter().position(|byte| b":\n`\"".contains(byte)) else {
         if words.end + rest.len() == text.len() {
             scan.open_at(words.start, text.len(), Shown::Nothing, "secret");
         }
         return;
     };
-    if rest[colon] != b':' {
+    // `the API key is "…"`
+    let is_said = rest[..colon].ends_with(b" is ");
+    if !(rest[colon] == b':' || is_said && b"`\"".contains(&rest[colon])) {
         return;
     }
     let from = words.end + colon + 1;
     let from = from + text[from..].iter().take_while(|byte| **byte == b' ').count();
+    let from = from + usize::from(text.get(from).is_some_and(|byte| b"`\"'".contains(byte)));
     let len = text[from..]
         .iter()
         .take(VALUE_BYTES_MAX)
         .take_while(|byte| byte.is_ascii_graphic() && !b"\"'`<>,".contains(byte))
         .count();
     let value = &text[from..from + len];
-    let is_one = is_random(value) || text[words].starts_with(b"password") && is_password(value);
+    let is_one = is_random(value)
+        || is_jumbled(value)
+        || from > words.end + colon + 1 && is_shuffled(value)
+        || text[words].starts_with(b"password") && is_password(value);
     if is_one && !is_reference(value) && !is_placeholder(value) {
         scan.found(from..from + len, "secret");
     }

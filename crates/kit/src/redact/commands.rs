@@ -35,7 +35,7 @@ pub(super) static COMMANDS: [Command; 27] = [
         program: "curl ",
         flags: &[Pair("-u"), Pair("--user"), Pair("-U"), Pair("--proxy-user"), Next("-b")],
     },
-    Command { program: "openssl ", flags: &[Glued("pass:")] },
+    Command { program: "openssl ", flags: &[Glued("pass:"), Next("-k")] },
     Command { program: "gh secret set", flags: &[Next("--body"), Next("-b")] },
     Command { program: "rabbitmqctl add_user ", flags: &[Word(2)] },
     Command { program: "wget ", flags: &[Next("--http-password"), Next("--ftp-password")] },
@@ -65,8 +65,9 @@ const LINE_BYTES_MAX: usize = 600;
 
 const NAME: &str = "password";
 
-pub(super) fn look(text: &[u8], at: Range<usize>, command: &Command, scan: &mut Scan) {
-    if !is_boundary(text, at.start) {
+pub(super) fn look(text: &[u8], at: Range<usize>, number: usize, scan: &mut Scan) {
+    let command = &COMMANDS[number];
+    if !is_boundary(text, at.start) || at.start < scan.seen.commands_until[number] {
         return;
     }
     let limit = text.len().min(at.end + LINE_BYTES_MAX);
@@ -75,7 +76,8 @@ pub(super) fn look(text: &[u8], at: Range<usize>, command: &Command, scan: &mut 
     let mut from = 0;
     while let Some(n) = memchr::memchr(b'\n', &line[from..]) {
         // A command goes on behind a line that ends with a backslash.
-        if line[..from + n].trim_ascii_end().ends_with(b"\\") {
+        let last = line[from..from + n].iter().rev().find(|byte| !b" \t\r".contains(byte));
+        if last == Some(&b'\\') {
             from += n + 1;
         } else {
             end = from + n;
@@ -87,6 +89,10 @@ pub(super) fn look(text: &[u8], at: Range<usize>, command: &Command, scan: &mut 
         .chain(memchr::memmem::find(&line[..end], b" && "));
     let end = at.end + stop.min().unwrap_or(end);
     let is_open = end == text.len();
+    if !command.flags.iter().any(|flag| matches!(flag, Word(_))) {
+        // Another one in the same line has the same arguments.
+        scan.seen.commands_until[number] = end.min(at.end + LINE_BYTES_MAX / 2);
+    }
     let args = words(text, at.end..end);
     let mut bare = 0;
     for (n, arg) in args.iter().enumerate() {

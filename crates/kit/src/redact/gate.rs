@@ -17,6 +17,11 @@ const PIECE_LINE_BYTES_MAX: usize = 64 << 10;
 /// How much is held before it goes through as it is.
 const HELD_BYTES_MAX: usize = 1 << 20;
 
+/// How much of one text is held that looks like a good part of a secret: more of it makes nothing clearer.
+const HELD_TEXT_BYTES_MAX: usize = 4 << 10;
+/// What is known afterwards of what was held: this much of its beginning and of its end.
+const HELD_END_BYTES: usize = 512;
+
 /// How long a beginning is held that is nothing but a beginning, and how long one that looks like more.
 const PATIENCE: Duration = Duration::from_millis(100);
 const PATIENCE_WITH_BODY: Duration = Duration::from_secs(2);
@@ -175,6 +180,13 @@ impl Gate {
         for leaf in leaves {
             self.piece(&leaf);
         }
+        let is_long = |open: &Open| open.text.len() - open.tail.hold > HELD_TEXT_BYTES_MAX;
+        while let Some(n) =
+            self.open.iter().position(|open| is_long(open) && open.tail.shown == Shown::Body)
+        {
+            let open = self.open.swap_remove(n);
+            self.give_up(open, |_| true);
+        }
         passed.extend(self.release());
         if goes_on || self.until.is_none() {
             self.wait();
@@ -213,14 +225,22 @@ impl Gate {
 
     /// A text is held no longer. Its end stays known: the rest of a secret may come after any pause.
     fn give_up(&mut self, open: Open, is_taken_out: fn(Shown) -> bool) {
+        let mut text = open.text;
         if is_taken_out(open.tail.shown) {
-            cut(&mut self.held, &open.parts, &(open.tail.hold..open.text.len()), &open.tail.name);
+            let secret = open.tail.hold..text.len();
+            cut(&mut self.held, &open.parts, &secret, &open.tail.name);
+            if secret.len() > 2 * HELD_END_BYTES {
+                // Base64 stays what it is without some groups of four.
+                let gone = (secret.len() - 2 * HELD_END_BYTES) / 4 * 4;
+                let from = secret.start + HELD_END_BYTES;
+                text.drain(from..from + gone);
+            }
         } else {
             for (at, name) in &open.secrets {
                 cut(&mut self.held, &open.parts, at, name);
             }
         }
-        self.remember(open.key, open.text);
+        self.remember(open.key, text);
     }
 
     /// Waits for the rest of what has begun, but not for ever.

@@ -4,8 +4,11 @@
 //! sign, quotes, a comment, a time stamp. No frame is known by its form. The content of a key's line is base64, and
 //! a run of it is longer, or better mixed, than anything that frames it.
 
+use super::assignments::context;
 use super::looks::Makeup;
 use super::scan::{Scan, Shown, Tail};
+use super::seen::{Mark, Run, Seen};
+use super::tokens::Alphabet;
 use std::ops::Range;
 
 /// What stands in the lines before a key's first one and behind its last one.
@@ -27,7 +30,7 @@ const RUN_BYTES_MIN: usize = 16;
 const STRANGE_LINES_MAX: usize = 2;
 const HEADER_LINES_MAX: usize = 6;
 
-pub(super) fn line_start(text: &[u8], at: usize) -> usize {
+fn line_start(text: &[u8], at: usize) -> usize {
     memchr::memrchr(b'\n', &text[..at]).map_or(0, |n| n + 1)
 }
 
@@ -37,7 +40,8 @@ fn line_end(text: &[u8], at: usize) -> usize {
 
 /// What the word that was found says of the dashes and words before it.
 fn marker(text: &[u8], at: &Range<usize>) -> Option<(&'static str, usize)> {
-    let from = at.start.saturating_sub(48).max(line_start(text, at.start));
+    let from = at.start.saturating_sub(48);
+    let from = from + line_start(&text[from..], at.start - from);
     let before = &text[from..at.start];
     let begin = memchr::memmem::rfind(before, b"BEGIN ");
     let end = memchr::memmem::rfind(before, b"END ");
@@ -65,7 +69,8 @@ pub(super) fn look(text: &[u8], at: Range<usize>, scan: &mut Scan) {
         Some(("begin", from)) => body(text, from, at.end, at.end, scan),
         Some(("end", from)) => before_end(text, from, scan),
         None if is_putty => {
-            body(text, at.start, line_end(text, at.end), line_end(text, at.end), scan);
+            let end = scan.seen.end(text, Run::Line, at.end);
+            body(text, at.start, end, end, scan);
         }
         _ => {}
     }
@@ -106,6 +111,9 @@ fn is_of_key(run: &[u8]) -> bool {
 /// The lines behind a key's first one; what stands before `keep` is how the key is known.
 fn body(text: &[u8], begin: usize, from: usize, keep: usize, scan: &mut Scan) {
     let limit = text.len().min(begin + KEY_BYTES_MAX);
+    if from < scan.seen.keys_until {
+        return;
+    }
     let is_added = begin.checked_sub(1).is_some_and(|at| text[at] == b'+');
     let mut at = from;
     let (mut lines, mut strange) = (0, 0);
@@ -115,8 +123,10 @@ fn body(text: &[u8], begin: usize, from: usize, keep: usize, scan: &mut Scan) {
     let mut resume = from;
     let mut found: Vec<Range<usize>> = Vec::new();
     loop {
-        let end = line_end(text, at).min(limit);
-        let marker = end_marker(&text[at..end]);
+        let end = scan.seen.end(text, Run::Line, at).min(limit);
+        let next = begin_marker(text, at..end);
+        let marker = end_marker(&text[at..next.unwrap_or(end)]).or(next.map(|next| next - at));
+        scan.seen.keys_until = marker.map_or(end, |n| at + n);
         let content = at..marker.map_or(end, |n| at + n);
         let mut all: Vec<_> = runs(text, content.clone()).collect();
         if is_added
@@ -184,7 +194,7 @@ fn body(text: &[u8], begin: usize, from: usize, keep: usize, scan: &mut Scan) {
             let shown = if hold == text.len() { Shown::Nothing } else { Shown::Body };
             let dispensable = if resume > keep { keep..resume } else { 0..0 };
             push(scan, found);
-            let context = line_start(text, begin);
+            let context = context(text, begin);
             scan.open(Tail { context, dispensable, hold, shown, name: NAME });
             return;
         }
@@ -201,6 +211,18 @@ fn is_last_word(text: &[u8], run: Option<&Range<usize>>, end: usize) -> bool {
     run.is_some_and(|run| !text[run.end..end].iter().any(u8::is_ascii_alphanumeric))
 }
 
+/// Where another key begins in a line: it is found by its own first line.
+fn begin_marker(text: &[u8], line: Range<usize>) -> Option<usize> {
+    const SORTS: [&[u8]; 3] = [b"PRIVATE KEY-----", b"PRIVATE KEY BLOCK-----", b"PRIVATE KEY ----"];
+    let words = memchr::memmem::find_iter(&text[line.clone()], b"PRIVATE KEY");
+    let words = words.map(|n| line.start + n);
+    let mut words = words.filter(|at| SORTS.iter().any(|sort| text[*at..].starts_with(sort)));
+    words.find_map(|at| match marker(text, &(at..at)) {
+        Some(("begin", from)) if from >= line.start => Some(from),
+        _ => None,
+    })
+}
+
 /// Where a line says that the key ends.
 fn end_marker(line: &[u8]) -> Option<usize> {
     let end = memchr::memmem::find(line, b"----END ")
@@ -211,12 +233,15 @@ fn end_marker(line: &[u8]) -> Option<usize> {
 
 /// The lines before the end of a key whose beginning is not there.
 fn before_end(text: &[u8], end: usize, scan: &mut Scan) {
-    let first = text[..end].len().saturating_sub(KEY_BYTES_MAX);
-    if is_begun(&text[first..end]) {
+    // What stands before another end was looked at there.
+    let first = end.saturating_sub(KEY_BYTES_MAX).max(scan.seen.key_end);
+    scan.seen.key_end = end;
+    if is_begun(text, end, &mut scan.seen) {
         return;
     }
     let mut found = Vec::new();
-    let mut at = line_start(text, end);
+    let frame = scan.seen.line_start(text, end).max(first);
+    let mut at = frame;
     let mut content = at..end;
     let (mut short, mut is_near) = (None, true);
     loop {
@@ -225,8 +250,7 @@ fn before_end(text: &[u8], end: usize, scan: &mut Scan) {
             all.iter().filter(|run| is_of_key(&text[(*run).clone()])).cloned().collect();
         let last = all.last().cloned();
         if own.is_empty() {
-            let is_frame = at == line_start(text, end);
-            if !is_frame {
+            if at != frame {
                 if !is_near || !is_last_word(text, last.as_ref(), content.end) {
                     break;
                 }
@@ -245,7 +269,7 @@ fn before_end(text: &[u8], end: usize, scan: &mut Scan) {
             break;
         }
         let before = at - 1;
-        at = line_start(text, before);
+        at = first + line_start(&text[first..], before - first);
         content = at..before;
     }
     push(scan, found);
@@ -280,26 +304,25 @@ pub(super) fn headless(text: &[u8], scan: &mut Scan) {
         match own {
             Some(run) => hold = hold.or(Some(from + run.start)),
             // The first line may have been cut.
-            None if n == 0 && content.len() < WIDTHS[1] && is_piece(content) => {}
+            None if n == 0 && content.len() < WIDTHS[1] && is_base64(content) => {}
             None => return,
         }
         from += line.len();
     }
-    if let Some(hold) = hold.filter(|_| is_piece(cut)) {
+    if let Some(hold) = hold.filter(|_| is_base64(cut)) {
         scan.open_at(0, hold, Shown::Little, NAME);
     }
 }
 
-/// True for a part of a key's line.
-fn is_piece(part: &[u8]) -> bool {
-    part.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+/=-".contains(byte))
+fn is_base64(text: &[u8]) -> bool {
+    text.iter().all(|byte| Alphabet::Base64.has(*byte))
 }
 
 /// True if a key that ends here began before, and has not ended since.
-fn is_begun(text: &[u8]) -> bool {
-    let begin = memchr::memmem::rfind(text, b"BEGIN ");
-    let end = memchr::memmem::rfind(text, b"----END ");
-    begin.is_some_and(|begin| end.is_none_or(|end| end < begin))
+fn is_begun(text: &[u8], at: usize, seen: &mut Seen) -> bool {
+    let begin = seen.last(text, Mark::KeyBegins, at);
+    let end = seen.last(text, Mark::KeyEnds, at);
+    begin.is_some_and(|begin| at - begin <= KEY_BYTES_MAX && end.is_none_or(|end| end < begin))
 }
 
 /// How the body of a private key begins: headers of DER, and of OpenSSH's own format, in base64.
@@ -319,15 +342,14 @@ pub(super) fn bare(text: &[u8], at: Range<usize>, scan: &mut Scan) {
     let is_der = text[from..].starts_with(b"MI")
         || text[at.clone()].starts_with(b"M")
         || text[at.clone()].starts_with(b"b3");
-    let end = line_end(text, at.end);
-    let len = text[from..end]
-        .iter()
-        .take_while(|byte| byte.is_ascii_alphanumeric() || b"+/=".contains(byte))
-        .count();
-    let line = line_start(text, from);
-    let has_marker =
-        memchr::memmem::find(&text[line.saturating_sub(400)..from], b"BEGIN ").is_some();
-    if is_der && !has_marker && (len >= LINE_BYTES_MIN || from + len == text.len()) {
+    if !is_der {
+        return;
+    }
+    let len = scan.seen.end(text, Run::Of(Alphabet::Base64), from) - from;
+    let line = scan.seen.line_start(text, from);
+    let begin = scan.seen.last(text, Mark::KeyBegins, from);
+    let has_marker = begin.is_some_and(|begin| begin >= line.saturating_sub(400));
+    if !has_marker && (len >= LINE_BYTES_MIN || from + len == text.len()) {
         body(text, from, from, at.end, scan);
     }
 }
@@ -346,6 +368,9 @@ pub(super) const PARTS: [&str; 8] = [
 
 pub(super) fn part(text: &[u8], at: Range<usize>, scan: &mut Scan) {
     let mut from = at.end;
+    if from < scan.seen.parts_until {
+        return;
+    }
     while from < text.len() {
         let end = line_end(text, from);
         let line = &text[from..end];
@@ -362,6 +387,7 @@ pub(super) fn part(text: &[u8], at: Range<usize>, scan: &mut Scan) {
         }
         scan.found(upto - len..upto, NAME);
         from = end + 1;
+        scan.seen.parts_until = from;
     }
     if from >= text.len() {
         scan.open_at(at.start, text.len(), Shown::Nothing, NAME);
@@ -371,10 +397,14 @@ pub(super) fn part(text: &[u8], at: Range<usize>, scan: &mut Scan) {
 /// The secret members of a key in JSON (RFC 7517), which stand beside `"kty"`.
 pub(super) fn web_key(text: &[u8], at: Range<usize>, scan: &mut Scan) {
     const SECRET: [&[u8]; 7] = [b"d", b"p", b"q", b"dp", b"dq", b"qi", b"k"];
-    let from = text[..at.start].iter().rev().take(8 << 10).position(|byte| *byte == b'{');
-    let from = from.map_or(at.start, |n| at.start - n);
+    if at.start < scan.seen.web_keys_until {
+        return;
+    }
+    let from = scan.seen.last(text, Mark::Brace, at.start);
+    let from = from.filter(|from| at.start - from <= 8 << 10).unwrap_or(at.start);
     let limit = text.len().min(at.end + (8 << 10));
     let end = memchr::memchr(b'}', &text[at.end..limit]).map_or(limit, |n| at.end + n);
+    scan.seen.web_keys_until = end;
     let quotes: Vec<usize> =
         memchr::memchr_iter(b'"', &text[from..end]).map(|n| from + n).collect();
     let mut pairs = quotes.chunks_exact(4);

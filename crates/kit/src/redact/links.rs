@@ -2,6 +2,7 @@
 
 use super::looks::{is_password, is_placeholder, is_random, is_reference};
 use super::scan::{Scan, Shown};
+use super::seen::Run;
 use std::ops::Range;
 
 /// How hashes of passwords begin in `/etc/shadow`, `.htpasswd` and tables of users.
@@ -23,18 +24,12 @@ pub(super) const HASHES: [&str; 12] = [
 /// What follows `://`: `user:password@host`.
 pub(super) fn link(text: &[u8], at: Range<usize>, scan: &mut Scan) {
     let from = at.end;
-    let rest = &text[from..text.len().min(from + 500)];
-    let ends = |byte: &u8| !byte.is_ascii_graphic() || b"/\"'<>`\\|{}()^".contains(byte);
-    let end = rest.iter().position(ends);
-    let is_open = end.is_none() && from + rest.len() == text.len();
+    let line = &text[from..scan.seen.end(text, Run::Address, from).min(from + 500)];
+    let end = memchr::memchr(b'/', line);
+    let is_open = end.is_none() && from + line.len() == text.len();
     // A slash may be in a password that nobody has encoded, if a host follows.
-    let mut authority = &rest[..end.unwrap_or(rest.len())];
-    if end.is_some_and(|n| rest[n] == b'/')
-        && !authority.contains(&b'@')
-        && authority.contains(&b':')
-    {
-        let stops = |byte: &u8| !byte.is_ascii_graphic() || b"\"'<>`\\|{}()^".contains(byte);
-        let line = &rest[..rest.iter().position(stops).unwrap_or(rest.len())];
+    let mut authority = &line[..end.unwrap_or(line.len())];
+    if end.is_some() && !authority.contains(&b'@') && authority.contains(&b':') {
         let port = authority.iter().rposition(|byte| *byte == b':').map_or(0, |n| n + 1);
         let is_port = authority[port..].iter().all(u8::is_ascii_digit);
         if let Some(host) = memchr::memchr(b'@', line).filter(|_| !is_port) {
@@ -85,9 +80,13 @@ pub(super) fn link(text: &[u8], at: Range<usize>, scan: &mut Scan) {
 }
 
 pub(super) fn hash(text: &[u8], at: Range<usize>, scan: &mut Scan) {
+    if at.start < scan.seen.hashes_until {
+        return;
+    }
     let is_part = |byte: &&u8| byte.is_ascii_alphanumeric() || b"./$=,+_-:".contains(*byte);
     let len = text[at.end..].iter().take(300).take_while(is_part).count();
     let body = &text[at.end..at.end + len];
+    scan.seen.hashes_until = at.end + len.min(150);
     let is_open = at.end + len == text.len();
     let longest =
         body.split(|byte| b"$,:".contains(byte)).map(<[u8]>::len).max().unwrap_or_default();
@@ -108,7 +107,11 @@ pub(super) const PLACES: [&str; 6] = ["#HttpOnly_", "@tcp(", "@unix(", ":thin:",
 /// A line of a cookie jar: its last field is the cookie.
 fn jar(text: &[u8], at: Range<usize>, scan: &mut Scan) {
     let rest = &text[at.end..text.len().min(at.end + 4096)];
+    if at.start < scan.seen.jars_until {
+        return;
+    }
     let end = memchr::memchr2(b'\n', b'"', rest).unwrap_or(rest.len());
+    scan.seen.jars_until = at.end + end;
     let Some(tab) = memchr::memrchr(b'\t', &rest[..end])
         .filter(|_| memchr::memchr_iter(b'\t', &rest[..end]).count() >= 6)
     else {

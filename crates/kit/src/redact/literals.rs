@@ -102,6 +102,11 @@ impl<T: Copy> Literals<T> {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn words(&self) -> &[Word<T>] {
+        &self.words
+    }
+
     /// Tells of every word where it begins, nearly in order.
     pub(super) fn find(&self, text: &[u8], mut found: impl FnMut(usize, &'static str, T)) {
         let (bits, factor) = (&*self.bits, self.factor);

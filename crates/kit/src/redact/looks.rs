@@ -1,5 +1,8 @@
 //! What tells secrets from words, placeholders and code.
 
+use aho_corasick::AhoCorasick;
+use std::sync::LazyLock;
+
 /// Words that say that a value is an example, or left to be filled in.
 const FILLERS: [&[u8]; 22] = [
     b"example",
@@ -26,6 +29,14 @@ const FILLERS: [&[u8]; 22] = [
     b"fake",
 ];
 
+/// How much of a value tells what it is: names and words are shorter.
+const VALUE_BYTES_MAX: usize = 256;
+
+/// What of a value tells what it is.
+pub(super) fn beginning_of(value: &[u8]) -> &[u8] {
+    &value[..value.len().min(VALUE_BYTES_MAX)]
+}
+
 /// True for what stands where a secret would, in examples and in what is redacted already.
 pub(super) fn is_placeholder(value: &[u8]) -> bool {
     is_filler(value) || value.len() >= 8 && is_counted(value)
@@ -38,9 +49,16 @@ pub(super) fn is_filler(value: &[u8]) -> bool {
     let end = &value[value.len().saturating_sub(16)..];
     end.iter().for_each(|byte| seen[usize::from(*byte)] = true);
     let sorts = seen.iter().filter(|seen| **seen).count();
-    b"$<{*[%".contains(first) && !is_hash(value)
+    b"$<{[".contains(first) && !is_hash(value)
+        || b"*%".contains(first) && !is_scrambled(&value[1..])
         || sorts < 5 && value.len() > 8
-        || has_any(value, &FILLERS)
+        || has_filler(value)
+}
+
+fn has_filler(value: &[u8]) -> bool {
+    static WORDS: LazyLock<Option<AhoCorasick>> =
+        LazyLock::new(|| AhoCorasick::builder().ascii_case_insensitive(true).build(FILLERS).ok());
+    WORDS.as_ref().is_some_and(|words| words.is_match(beginning_of(value)))
 }
 
 /// `1234567890`, `abcdefgh`, and both together.
@@ -100,15 +118,52 @@ pub(super) fn is_random(value: &[u8]) -> bool {
     value.len() >= 16 && is_mixed && (is_hex || it.digits * 20 >= value.len() && !is_words(value))
 }
 
+/// True for letters in an order that no words have: capitals stand anywhere among them.
+pub(super) fn is_jumbled(value: &[u8]) -> bool {
+    let it = Makeup::of(value);
+    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/=".contains(byte);
+    value.len() >= 16
+        && it.distinct >= 10
+        && it.upper * 4 >= value.len()
+        && it.lower * 4 >= value.len()
+        && humps(value) * 6 >= value.len()
+        && value.iter().all(is_part)
+}
+
+/// True for digits among letters, in no order that names have: shorter than what is random by its length alone.
+pub(super) fn is_shuffled(value: &[u8]) -> bool {
+    let it = Makeup::of(value);
+    let changes = value
+        .windows(2)
+        .filter(|pair| pair[0].is_ascii_digit() != pair[1].is_ascii_digit())
+        .count();
+    value.len() >= 10
+        && it.digits >= 2
+        && it.letters() >= 3
+        && it.distinct >= 7
+        && changes >= 3
+        && !is_code(value)
+        && !value.iter().any(|byte| b"_-./: ".contains(byte))
+}
+
+/// The same, or signs among capitals and small letters.
+fn is_scrambled(value: &[u8]) -> bool {
+    let it = Makeup::of(value);
+    let is_mixed = it.signs > 0 && it.upper > 0 && it.lower > 0 && value.len() >= 10;
+    is_shuffled(value) || is_mixed && !is_code(value) && !value.contains(&b'_')
+}
+
+/// How often a capital follows a small letter.
+fn humps(value: &[u8]) -> usize {
+    let pairs = value.windows(2);
+    pairs.filter(|pair| pair[0].is_ascii_lowercase() && pair[1].is_ascii_uppercase()).count()
+}
+
 /// Letters and digits, or capitals and small letters, in no order that words have.
 pub(super) fn is_mixed(value: &[u8]) -> bool {
     let it = Makeup::of(value);
-    let humps = value
-        .windows(2)
-        .filter(|pair| pair[0].is_ascii_lowercase() && pair[1].is_ascii_uppercase())
-        .count();
     it.letters() > 0 && it.digits > 0
-        || value.len() >= 16 && it.upper > 3 && it.lower > 3 && humps * 8 > value.len()
+        || value.len() >= 16 && it.upper > 3 && it.lower > 3 && humps(value) * 8 > value.len()
 }
 
 /// True for words and numbers with dashes, dots or slashes between them: `task-list-2-of-everything`.
@@ -121,12 +176,8 @@ fn is_words(value: &[u8]) -> bool {
             .windows(2)
             .filter(|pair| pair[0].is_ascii_digit() != pair[1].is_ascii_digit())
             .count();
-        let humps = part
-            .windows(2)
-            .filter(|pair| pair[0].is_ascii_lowercase() && pair[1].is_ascii_uppercase())
-            .count();
         letters == 0 && digits < 8
-            || digits == 0 && humps * 3 <= part.len()
+            || digits == 0 && humps(part) * 3 <= part.len()
             || changes <= 1 && digits <= 6
     };
     parts.clone().all(is_word)
@@ -143,7 +194,7 @@ pub(super) fn is_password(value: &[u8]) -> bool {
 }
 
 fn is_path(value: &[u8]) -> bool {
-    if value.ends_with(b"=") {
+    if value.ends_with(b"=") || is_base64_with_slashes(value) {
         return false;
     }
     [
@@ -164,6 +215,19 @@ fn is_path(value: &[u8]) -> bool {
     .any(|start| value.starts_with(start))
 }
 
+/// True for base64 that begins with a slash: no part of it is the name of a folder.
+fn is_base64_with_slashes(value: &[u8]) -> bool {
+    let it = Makeup::of(value);
+    let is_name = |part: &[u8]| part.len() > 2 && part.iter().all(u8::is_ascii_lowercase);
+    value.len() >= 24
+        && it.upper > 2
+        && it.lower > 2
+        && it.digits > 0
+        && humps(value) > 1
+        && value.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+/=".contains(byte))
+        && !value.split(|byte| *byte == b'/').any(is_name)
+}
+
 /// True for what stands for a value that is kept elsewhere, or is worked out: `$X`, `{{ x }}`, `get()`, `a.b.c`.
 pub(super) fn is_reference(value: &[u8]) -> bool {
     if is_hash(value) {
@@ -175,10 +239,6 @@ pub(super) fn is_reference(value: &[u8]) -> bool {
         b"<",
         b"[",
         b"(",
-        b"%",
-        b"*",
-        b"&",
-        b"!",
         b"#{",
         b"@{",
         b"ENC[",
@@ -199,13 +259,23 @@ pub(super) fn is_reference(value: &[u8]) -> bool {
         b"options.",
         b"props.",
     ];
-    let ends = [&b"}"[..], b"()", b"]", b"%"];
-    starts.iter().any(|start| value.starts_with(start))
-        || ends.iter().any(|end| value.ends_with(end)) && has_any(value, &[b"{", b"(", b"[", b"%"])
-        || [&b"${"[..], b"{{", b"$(", b"#{", b"...", b"://", b"%s", b"{}"]
-            .iter()
-            .any(|part| memchr::memmem::find(value, part).is_some())
+    let ends = [&b"}"[..], b"()", b"]"];
+    // `%NAME%`, `*pointer`, `!Ref`, `&anchor`; a password may begin so too.
+    let is_sign = |byte: &u8| b"%*&!".contains(byte);
+    let is_signed = value.first().is_some_and(is_sign) && !is_scrambled(&value[1..])
+        || value.len() > 1
+            && value.ends_with(b"%")
+            && value[..value.len() - 1].contains(&b'%')
+            && !is_scrambled(value);
+    is_signed
+        || starts.iter().any(|start| value.starts_with(start))
+        || ends.iter().any(|end| value.ends_with(end)) && has_any(value, &[b"{", b"(", b"["])
+        || REFERENCES.as_ref().is_some_and(|words| words.is_match(value))
 }
+
+/// What has a reference in it.
+static REFERENCES: LazyLock<Option<AhoCorasick>> =
+    LazyLock::new(|| AhoCorasick::new(["${", "{{", "$(", "#{", "...", "://", "%s", "{}"]).ok());
 
 /// True for the code of a program: a call, a type, a path to a name.
 pub(super) fn is_code(value: &[u8]) -> bool {

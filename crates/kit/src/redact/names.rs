@@ -15,6 +15,8 @@ pub(super) enum Named {
     Cookies,
     /// `user:password` in base64, or a token.
     Auth,
+    /// Another word follows the one that says that it is secret.
+    Hinted,
 }
 
 const PASSWORDS: [&str; 8] =
@@ -108,6 +110,52 @@ const PUBLIC_TOKENS: [&str; 16] = [
     "stop",
 ];
 
+/// What ends the name of something that is known of a secret, and is none.
+const PUBLIC_ENDS: [&str; 42] = [
+    "name",
+    "names",
+    "path",
+    "file",
+    "dir",
+    "id",
+    "ids",
+    "arn",
+    "url",
+    "uri",
+    "type",
+    "length",
+    "min",
+    "max",
+    "ttl",
+    "expiry",
+    "policy",
+    "hash",
+    "enabled",
+    "count",
+    "size",
+    "version",
+    "digest",
+    "checksum",
+    "address",
+    "contract",
+    "symbol",
+    "class",
+    "prefix",
+    "suffix",
+    "header",
+    "label",
+    "pattern",
+    "format",
+    "fingerprint",
+    "thumbprint",
+    "store",
+    "manager",
+    "endpoint",
+    "limit",
+    "issuer",
+    "scope",
+];
+
 /// Where the words of a name are: `dbPassword`, `DB_PASSWORD` and `db-password` are two.
 fn words(name: &str) -> Vec<Range<usize>> {
     let mut words: Vec<Range<usize>> = Vec::with_capacity(8);
@@ -190,14 +238,20 @@ impl Named {
             && KEYS.iter().any(|word| last.strip_suffix("key") == Some(*word));
         let is_key = is_key
             || ["sharedaccesskey", "secretaccesskey", "clientkey", "accountkey"].contains(&last);
-        is_key.then_some(Self::Token)
+        if is_key {
+            return Some(Self::Token);
+        }
+        let is_hinted = name == name.to_ascii_uppercase()
+            && words.iter().any(|word| ["secret", "password", "token"].contains(word))
+            && !PUBLIC_ENDS.contains(&last);
+        is_hinted.then_some(Self::Hinted)
     }
 
     /// Stands in the place of the value.
     pub(super) fn stand_in(self) -> &'static str {
         match self {
             Self::Password => "password",
-            Self::Token => "secret",
+            Self::Token | Self::Hinted => "secret",
             Self::Authorization | Self::Auth => "authorization",
             Self::Cookies => "cookie",
         }

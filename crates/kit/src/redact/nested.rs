@@ -59,6 +59,33 @@ fn base64(text: &[u8], into: &mut Scan) {
         }
         at = after + RUN_BYTES_MIN - 1;
     }
+    beginning(text, into);
+}
+
+/// The text may end in the middle of a run that begins with a secret.
+fn beginning(text: &[u8], into: &mut Scan) {
+    let end = text.iter().rev().take(RUN_BYTES_MIN).take_while(|byte| is_base64(**byte));
+    let from = text.len() - end.count();
+    let run = &text[from..];
+    if !(4..RUN_BYTES_MIN).contains(&run.len()) {
+        return;
+    }
+    let Ok(decoded) = BASE64.decode(decodable(run)) else { return };
+    if !decoded.iter().all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace()) {
+        return;
+    }
+    let Some(tail) = scan(&decoded).tail else { return };
+    if tail.shown >= Shown::Beginning && decoded.len() - tail.hold >= GLIMPSE_BYTES_MIN {
+        into.open_at(from, from + tail.hold / 3 * 4, tail.shown.max(Shown::Little), tail.name);
+    }
+}
+
+/// Fewer bytes of what may be a secret are nothing to wait for: any word in base64 may have them.
+const GLIMPSE_BYTES_MIN: usize = 3;
+
+/// A single character behind groups of four is nothing yet.
+fn decodable(run: &[u8]) -> &[u8] {
+    &run[..run.len() - usize::from(run.len() % 4 == 1)]
 }
 
 /// Looks into a run and the lines that continue it; tells where they end.
@@ -73,8 +100,7 @@ fn run(text: &[u8], first: Range<usize>, into: &mut Scan) -> usize {
         }
     }
     let end = lines[lines.len() - 1].end;
-    let whole = all.len() / 4 * 4;
-    let Ok(decoded) = BASE64.decode(&all[..whole]) else { return end };
+    let Ok(decoded) = BASE64.decode(decodable(&all)) else { return end };
     let beginning = &decoded[..decoded.len().min(64)];
     let is_text = |byte: &&u8| byte.is_ascii_graphic() || byte.is_ascii_whitespace();
     if beginning.iter().filter(is_text).count() * 20 < beginning.len() * 19 {
@@ -87,7 +113,10 @@ fn run(text: &[u8], first: Range<usize>, into: &mut Scan) -> usize {
     }
     let is_open = end == text.len() || text[end..].iter().all(u8::is_ascii_whitespace);
     if is_open && decoded.len() >= RUN_BYTES_MIN / 2 {
-        let tail = inner.tail.filter(|tail| tail.shown >= Shown::Little);
+        let is_glimpsed = |tail: &Tail| {
+            tail.shown >= Shown::Beginning && decoded.len() - tail.hold >= GLIMPSE_BYTES_MIN
+        };
+        let tail = inner.tail.filter(is_glimpsed);
         let is_secret = name.is_some() || tail.is_some();
         let last = &lines[lines.len() - 1];
         let (hold, shown) = match is_secret && last.end == text.len() {
@@ -119,6 +148,9 @@ fn next_line(text: &[u8], from: usize) -> Option<Range<usize>> {
 
 /// The offset of a dump begins with it; a searcher is made once, pieces of text are short.
 static OFFSET: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"00000"));
+
+/// How long a line of a dump may be.
+const DUMP_LINE_BYTES_MAX: usize = 256;
 
 /// A line of a dump: where its bytes stand, in hexadecimal and as characters.
 struct DumpLine {
@@ -157,10 +189,11 @@ fn dumps(text: &[u8], into: &mut Scan) {
 fn dump(text: &[u8], lines: &[DumpLine], into: &mut Scan) {
     let bytes: Vec<u8> = lines.iter().flat_map(|line| line.bytes.iter().copied()).collect();
     let inner = scan(&bytes);
-    let mut first = 0;
+    let (mut first, mut found) = (0, &inner.found[..]);
     for line in lines {
         let last = first + line.bytes.len();
-        for found in &inner.found {
+        found = &found[found.partition_point(|found| found.at.end <= first)..];
+        for found in found.iter().take_while(|found| found.at.start < last) {
             let (from, to) = (found.at.start.max(first), found.at.end.min(last));
             if from < to {
                 let (from, to) = (from - first, to - first);
@@ -196,12 +229,13 @@ fn dump(text: &[u8], lines: &[DumpLine], into: &mut Scan) {
 
 /// The line of a dump whose offset begins here.
 fn dump_line(text: &[u8], from: usize) -> Option<DumpLine> {
-    let end = memchr::memchr(b'\n', &text[from..]).map_or(text.len(), |n| from + n);
-    let end = memchr::memmem::find(&text[from..end], b"\"}").map_or(end, |n| from + n);
-    let digits = text[from..end].iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
+    let digits = text[from..].iter().take(9).take_while(|byte| byte.is_ascii_hexdigit()).count();
     if digits != 8 || from > 0 && text[from - 1].is_ascii_alphanumeric() {
         return None;
     }
+    let limit = text.len().min(from + DUMP_LINE_BYTES_MAX);
+    let end = memchr::memchr(b'\n', &text[from..limit]).map_or(limit, |n| from + n);
+    let end = memchr::memmem::find(&text[from..end], b"\"}").map_or(end, |n| from + n);
     let mut at = from + digits + usize::from(text.get(from + digits) == Some(&b':'));
     let mut line = DumpLine { bytes: Vec::new(), hex: Vec::new(), characters: end, at: from..end };
     let mut spaces;

@@ -173,17 +173,26 @@ fn address_unit(rest: &[u8]) -> Unit {
 
 /// Backslashes, any number of them, and what they stand before: texts within texts have more of them.
 fn escape(rest: &[u8]) -> Unit {
+    match escape_of(rest) {
+        // None of them is looked at again.
+        (Unit::Byte, slashes) if slashes > 1 => Unit::Escape('\\', slashes),
+        (unit, _) => unit,
+    }
+}
+
+/// The escape, and how many backslashes it begins with.
+fn escape_of(rest: &[u8]) -> (Unit, usize) {
     let Some(slashes) = rest.iter().position(|byte| *byte != b'\\') else {
-        return Unit::Unfinished;
+        return (Unit::Unfinished, rest.len());
     };
     if !slashes.is_power_of_two() && matches!(rest[slashes], b'n' | b'r' | b't') {
         // A text within texts doubles them; what is left over is one of the text's own.
         let own = 1 << slashes.ilog2();
-        return Unit::Escape('\\', own);
+        return (Unit::Escape('\\', own), slashes);
     }
     let after = &rest[slashes + 1..];
     let known = |char| Unit::Escape(char, slashes + 1);
-    match rest[slashes] {
+    let unit = match rest[slashes] {
         b'n' => known('\n'),
         b'r' => known('\r'),
         b't' => known('\t'),
@@ -192,9 +201,9 @@ fn escape(rest: &[u8]) -> Unit {
         b'x' => code(after, slashes + 1, 2),
         b'0' if after.starts_with(b"33") => escape_command(&after[2..], slashes + 3),
         b'e' if after.starts_with(b"[") => escape_command(after, slashes + 1),
-        _ if slashes == 1 => Unit::Byte,
-        _ => Unit::Escape('\\', slashes),
-    }
+        _ => Unit::Byte,
+    };
+    (unit, slashes)
 }
 
 /// The character of so many hexadecimal digits.
@@ -218,21 +227,33 @@ fn escape_command(after: &[u8], before: usize) -> Unit {
     })
 }
 
+/// A longer one is none.
+const COMMAND_BYTES_MAX: usize = 512;
+
 /// The length of a terminal command behind its escape, 0 if it is none; nothing if it is cut.
 fn command(after: &[u8]) -> Option<usize> {
     match after.first()? {
         b'[' => {
-            let end =
-                after[1..].iter().position(|byte| !matches!(byte, b'0'..=b'9' | b';' | b'?'))?;
-            Some(end + 2)
+            let is_part = |byte: &u8| matches!(byte, b'0'..=b'9' | b';' | b'?');
+            ends(&after[1..], is_part).map(|end| end.map_or(0, |end| end + 2))
         }
         b']' => {
-            let end = after.iter().position(|byte| matches!(byte, 0x07 | b'\n' | 0x1b))?;
-            Some(end + 1)
+            // What ends it may be escaped itself.
+            let is_part = |byte: &u8| !matches!(byte, 0x07 | b'\n' | 0x1b | b'\\');
+            ends(after, is_part).map(|end| match end {
+                Some(end) if after[end] == b'\\' => end,
+                end => end.map_or(0, |end| end + 1),
+            })
         }
         b'(' | b')' => (after.len() > 1).then_some(2),
         _ => Some(0),
     }
+}
+
+/// Where a command's parts end, or that they are too many; nothing if the text is cut.
+fn ends(after: &[u8], is_part: impl Fn(&u8) -> bool) -> Option<Option<usize>> {
+    let end = after.iter().take(COMMAND_BYTES_MAX).position(|byte| !is_part(byte));
+    (end.is_some() || after.len() >= COMMAND_BYTES_MAX).then_some(end)
 }
 
 fn entity(rest: &[u8]) -> Unit {

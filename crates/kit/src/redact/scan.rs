@@ -5,8 +5,9 @@ use super::commands;
 use super::keys;
 use super::links;
 use super::literals::{Literals, Word};
-use super::looks::{Makeup, is_filler, is_mixed};
-use super::tokens::{Check, Part, TOKENS, Token};
+use super::looks::{Makeup, beginning_of, is_filler, is_mixed};
+use super::seen::{Run, Seen};
+use super::tokens::{Alphabet, Check, Part, TOKENS, Token};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use std::ops::Range;
@@ -61,6 +62,7 @@ pub(super) struct Tail {
 pub(super) struct Scan {
     pub(super) found: Vec<Found>,
     pub(super) tail: Option<Tail>,
+    pub(super) seen: Seen,
 }
 
 impl Scan {
@@ -181,13 +183,20 @@ pub(super) fn scan(text: &[u8]) -> Scan {
             Sort::Phrase => assignments::phrase(text, at, &mut scan),
             Sort::Statement => assignments::statement(text, at, &mut scan),
             Sort::Place => links::place(text, at, &mut scan),
-            Sort::Command(n) => commands::look(text, at, &commands::COMMANDS[n], &mut scan),
+            Sort::Command(n) => commands::look(text, at, n, &mut scan),
         }
     });
     beginning(text, &mut scan);
     keys::headless(text, &mut scan);
     merge(&mut scan.found);
     scan
+}
+
+/// Every word that a look begins with, and whether it is how a token begins.
+#[cfg(test)]
+pub(super) fn literals() -> Vec<(&'static str, bool)> {
+    let words = WORDS.all.words().iter();
+    words.map(|word| (word.text, matches!(word.means, Sort::Token(_)))).collect()
 }
 
 /// The text may end in the middle of how a token begins.
@@ -234,12 +243,17 @@ fn token(text: &[u8], start: Range<usize>, token: &Token, scan: &mut Scan) {
         if start.start - from < token.before {
             return;
         }
-    } else if token.part == Part::All && (!is_boundary(text, from) || is_in_base64(text, from)) {
+    } else if token.part == Part::All && is_in_base64(text, from) {
+        return;
+    }
+    let is_behind = token.before == 0 && token.part == Part::All && !is_boundary(text, from);
+    let word = &text[start.clone()];
+    if is_behind && !is_certain(word, token) {
         return;
     }
     let body = &text[start.end..];
-    let longest = body.iter().take(token.body.end() + 1);
-    let mut len = longest.take_while(|byte| token.alphabet.has(**byte)).count();
+    let end = scan.seen.end(text, Run::Of(token.alphabet), start.end);
+    let mut len = (end - start.end).min(token.body.end() + 1);
     let is_open = len == body.len() && len <= *token.body.end();
     if !is_open {
         len -= body[..len].iter().rev().take_while(|byte| **byte == b'.').count();
@@ -247,6 +261,9 @@ fn token(text: &[u8], start: Range<usize>, token: &Token, scan: &mut Scan) {
     let body = &body[..len];
     let secret =
         if token.part == Part::All { from..start.end + len } else { start.end..start.end + len };
+    if is_behind && !is_certain_body(token, body) && !(is_open && len < *token.body.start()) {
+        return;
+    }
     if token.body.contains(&len) && fits(token, body, &text[from..start.end + len]) {
         scan.found(secret.clone(), token.name);
     }
@@ -255,13 +272,31 @@ fn token(text: &[u8], start: Range<usize>, token: &Token, scan: &mut Scan) {
     }
 }
 
+/// True for a beginning that no other word ends with: it may stand behind a letter.
+fn is_certain(word: &[u8], token: &Token) -> bool {
+    let least = if token.alphabet == Alphabet::Hex { 5 } else { 4 };
+    word.len() >= least
+        && word.last().is_some_and(|last| b"_-".contains(last))
+        && *token.body.start() >= 20
+        && token.check != Check::Uuid
+}
+
+/// The same for what follows it.
+fn is_certain_body(token: &Token, body: &[u8]) -> bool {
+    let it = Makeup::of(beginning_of(body));
+    match token.alphabet {
+        Alphabet::Hex => it.digits > 3 && it.letters() > 3,
+        _ => it.digits > 1 && it.upper > 1 && it.lower > 1,
+    }
+}
+
 fn fits(token: &Token, body: &[u8], all: &[u8]) -> bool {
     if !body.is_empty() && is_filler(body) {
         return false;
     }
-    let has = |test: fn(&u8) -> bool| body.iter().any(test);
+    let has = |test: fn(&u8) -> bool| beginning_of(body).iter().any(test);
     let body = if token.before > 0 { all } else { body };
-    let is_mixed = is_mixed(body);
+    let is_mixed = is_mixed(beginning_of(body));
     let parts = || body.split(|byte| *byte == b'.');
     match token.check {
         Check::Mixed => is_mixed,

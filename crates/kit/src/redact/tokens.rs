@@ -29,6 +29,17 @@ pub(super) enum Alphabet {
 }
 
 impl Alphabet {
+    pub(super) const ALL: [Self; 8] = [
+        Self::Hex,
+        Self::Upper,
+        Self::Word,
+        Self::Dashed,
+        Self::Dotted,
+        Self::Base64,
+        Self::Header,
+        Self::Link,
+    ];
+
     pub(super) fn has(self, byte: u8) -> bool {
         match self {
             Self::Hex => byte.is_ascii_hexdigit(),
