@@ -83,7 +83,6 @@ mod tests {
                 "The model `gpt-5.5` does not exist or you do not have access to it.",
                 FailureKind::ModelUnavailable,
             ),
-            ("the log says: exceeded retry limit, last status: 429", FailureKind::Unknown),
         ] {
             assert_eq!(of_message(text).kind, want, "{text}");
         }
