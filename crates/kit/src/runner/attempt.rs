@@ -82,7 +82,7 @@ impl Runner {
 
     /// Waits until a program is there again that is being replaced: by its own updater, or by a package manager.
     async fn wait_for_program(
-        &mut self,
+        &self,
         transport: Transport,
         caller: &mut Caller,
     ) -> Result<(), Failure> {
