@@ -126,5 +126,5 @@ fn pi_tells_pauses_and_resets_in_words() {
     assert_eq!(told(&format!("429: {body}")).retry_after_ms, Some(360_000));
     let limit = told("You have hit your ChatGPT usage limit (plus plan). Try again in ~42 min.");
     assert_eq!(limit.kind, FailureKind::UsageLimit);
-    assert_eq!(limit.reset_hint.as_deref(), Some("~42 min"));
+    assert_eq!(limit.reset_hint.as_deref(), Some("in ~42 min"));
 }

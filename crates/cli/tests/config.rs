@@ -331,6 +331,7 @@ fn what_holds_is_shown_with_where_it_comes_from() {
     policy.agent_retries         -                  # not set
     policy.on_limit              "failover"         # built-in
     policy.wait_max              -                  # not set
+    policy.trust_window          "1h"               # built-in
     policy.on_effects            "continue"         # built-in
     env.mode                     "inherit"          # built-in
     env.pass                     []                 # built-in

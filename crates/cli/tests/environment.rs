@@ -23,8 +23,14 @@ exit 1
 "#;
 
 /// What belay sets for Claude Code.
-const SET: [&str; 3] =
-    ["BELAY_RUN_ID", "CLAUDE_CODE_PRINT_BG_WAIT_CEILING_MS", "DISABLE_AUTOUPDATER"];
+const SET: [&str; 6] = [
+    "BELAY_RUN_ID",
+    "CLAUDE_CODE_DISABLE_FEEDBACK_SURVEY",
+    "CLAUDE_CODE_PRINT_BG_WAIT_CEILING_MS",
+    "DISABLE_AUTOUPDATER",
+    "DISABLE_ERROR_REPORTING",
+    "DISABLE_TELEMETRY",
+];
 
 fn bench(agent: &str) -> Bench {
     let bench = Bench::new();

@@ -74,8 +74,11 @@ fn an_agent_sees_what_its_list_names_and_what_the_caller_hands_over() {
     let own = [
         "ANTHROPIC_API_KEY",
         "BELAY_RUN_ID",
+        "CLAUDE_CODE_DISABLE_FEEDBACK_SURVEY",
         "CLAUDE_CODE_PRINT_BG_WAIT_CEILING_MS",
         "DISABLE_AUTOUPDATER",
+        "DISABLE_ERROR_REPORTING",
+        "DISABLE_TELEMETRY",
         "HOME",
         "LANG",
         "PATH",
