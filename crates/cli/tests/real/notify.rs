@@ -236,7 +236,7 @@ fn check(first: &'static str, second: &'static str, tool: &str, test: &str) {
             "in …/project",
             "Phase: extraction",
             &format!("{whose}was stopped"),
-            "interrupted",
+            "stopped at your request",
             "$… · 1 tool call…",
         ],
     );
