@@ -211,11 +211,9 @@ of!(a_command_is_told_with_its_output: opencode; copilot, claude_agent_acp, code
 fn a_wrong_key_is_a_failure(place: &Place) {
     let played = place.play(Script::new().forever(Reply::unauthorized()), "PROMPT");
     played.failed(match place.who {
-        // It tells neither a class nor a status.
-        Who::OpenCode => FailureKind::Unknown,
         // It tells nothing at all.
         Who::PiAcp => FailureKind::Protocol,
-        Who::Copilot | Who::ClaudeAgentAcp | Who::CodexAcp => FailureKind::Auth,
+        _ => FailureKind::Auth,
     });
 }
 of!(a_wrong_key_is_a_failure: opencode; copilot, claude_agent_acp, codex_acp, pi_acp);

@@ -317,7 +317,9 @@ impl Stop {
             Some(StopReason::Deadline) => FailureKind::Deadline,
             Some(StopReason::Stalled | StopReason::Loop) => FailureKind::Stalled,
             _ => {
-                if let Some(words) = self.reason.and_then(by_whom) {
+                // A driver may know more.
+                let says_nothing = failure.message == failure.kind.name();
+                if let Some(words) = self.reason.and_then(by_whom).filter(|_| says_nothing) {
                     words.clone_into(&mut failure.message);
                 }
                 return;
