@@ -152,6 +152,10 @@ fn a_file_that_is_no_configuration_is_named() {
     fs::write(bench.path(USER), "").unwrap();
     fs::set_permissions(bench.path(USER), fs::Permissions::from_mode(0o666)).unwrap();
     check("other users can write to it; `chmod o-w` it");
+    fs::set_permissions(bench.path(USER), fs::Permissions::from_mode(0o600)).unwrap();
+    let folder = bench.path(USER).parent().unwrap().to_owned();
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o777)).unwrap();
+    check("other users can write to its folder; `chmod o-w` that");
 }
 
 #[test]

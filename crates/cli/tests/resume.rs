@@ -203,18 +203,6 @@ fn what_cannot_be_resumed_says_why_and_what_to_do() {
     );
     check(&bench, &[], &error, &hint);
 
-    let silent = with_claude(&Play::lines([""; 0]));
-    silent.belay(&["run", "hi"]).output().unwrap();
-    let id = short(&silent);
-    check(
-        &silent,
-        &[],
-        &format!(
-            "run {id} has no session to go on in: it ended before its agent had said anything"
-        ),
-        &format!("begin anew: belay run -a claude-code \"…\"; `belay show {id}` has the prompt"),
-    );
-
     let busy = hanging();
     let mut run = busy.start_run(&["task"]);
     let id = short(&busy);
@@ -225,6 +213,27 @@ fn what_cannot_be_resumed_says_why_and_what_to_do() {
     check_code(75, &busy, &[], &format!("run {id} is still at work"), &hint);
     stdout(&mut busy.belay(&["stop", "--all"]));
     run.wait().unwrap();
+}
+
+#[test]
+fn a_run_whose_agent_has_said_nothing_is_begun_anew() {
+    let short = |bench: &Bench| id(&stdout(&mut bench.belay(&["runs"])));
+    let silent = with_claude(&Play::lines([""; 0]));
+    let first =
+        silent.belay(&["run", "--max-retries", "0", "--max-turns", "7", "hi"]).output().unwrap();
+    let id = short(&silent);
+    let said = String::from_utf8(first.stderr).unwrap();
+    assert!(said.contains(&format!("to begin anew: belay resume {id}\n")), "{said}");
+    let again = silent.belay(&["resume", &id]).output().unwrap();
+    assert_eq!(again.status.code(), first.status.code());
+    assert_ne!(short(&silent), id);
+    let request = request(&silent);
+    assert_eq!((&request["prompt"], &request["max_turns"]), (&"hi".into(), &7.into()));
+    assert!(request["session"].get("resume").is_none(), "{request}");
+    // There is nothing to copy.
+    let id = short(&silent);
+    let copy = silent.belay(&["resume", "--fork", &id, "more"]).output().unwrap();
+    assert_eq!(copy.status.code(), Some(2));
 }
 
 #[test]

@@ -82,10 +82,10 @@ impl Demo {
 
 const NEXT: &str = "\
 Next:
-  belay agents                       which agents are on this machine
+  belay doctor                       which agents are on this machine, and what they lack
   belay run -a codex \"…\"             run one
   belay run -a codex -a claude \"…\"   run one, and the other one if it fails
-  belay show                         what happened in the last run
+  belay show                         then: what happened in the last run
   belay trace show                   the tree above, as wide as the terminal";
 
 fn trace_path(dir: &Path, run_id: &str) -> Result<PathBuf, Fail> {

@@ -57,7 +57,11 @@ impl Resume {
         let run = stored::find(&store, &self.run)?;
         let account = Account::of(&store, &run)?;
         let when = self.in_use.when();
-        let session = session::of_run(&account, self.branch(), when)?;
+        // A run whose agent has said nothing is begun anew, as it was asked for.
+        let session = match account.is_unspoken() && !self.fork {
+            true => None,
+            false => Some(session::of_run(&account, self.branch(), when)?),
+        };
         let mut request = stored::request(&run)?;
         if request.permissions.is_none() {
             request.permissions = account.bound_to(&run);
@@ -83,7 +87,9 @@ impl Resume {
                 return Err(Fail::usage(format!("run {} {verb}: what comes next?", account.short))
                     .hint(format_args!("belay resume {} \"PROMPT\"", account.short)));
             }
-            (None, _) if !account.was_begun() => std::mem::take(&mut request.prompt),
+            (None, _) if !account.was_begun() || session.is_none() => {
+                std::mem::take(&mut request.prompt)
+            }
             (None, _) => GO_ON.to_owned(),
         };
         self.options.apply(&mut request);
@@ -100,7 +106,9 @@ impl Resume {
         }
         // What belongs together stands in one trace.
         request.trace_id.get_or_insert_with(|| run.id().to_owned());
-        request.session = self.branch().of(session);
+        if let Some(session) = session {
+            request.session = self.branch().of(session);
+        }
         request.when_in_use = when;
         call.fill(&mut self.options);
         config.fill_again(&mut self.options);

@@ -150,6 +150,11 @@ fn text(which: Which, path: &Path) -> io::Result<String> {
         // It names programs that are run.
         return Err(refused("other users can write to it; `chmod o-w` it"));
     }
+    let folder = path.parent().and_then(|folder| fs::metadata(folder).ok());
+    if which == Which::User && folder.is_some_and(|folder| is_open_to_others(&folder)) {
+        // Somebody could put another file in its place.
+        return Err(refused("other users can write to its folder; `chmod o-w` that"));
+    }
     let bytes = without_mark(read_regular(path)?);
     String::from_utf8(bytes).map_err(|error| {
         refused(&format!("it is not UTF-8 (byte {})", error.utf8_error().valid_up_to()))
@@ -158,6 +163,12 @@ fn text(which: Which, path: &Path) -> io::Result<String> {
 
 fn is_writable_by_others(data: &Metadata) -> bool {
     data.mode() & 0o002 != 0
+}
+
+/// True for a folder in which others may replace files that are not theirs.
+fn is_open_to_others(folder: &Metadata) -> bool {
+    const STICKY: u32 = 0o1000;
+    is_writable_by_others(folder) && folder.mode() & STICKY == 0
 }
 
 fn is_not_there(error: &io::Error) -> bool {

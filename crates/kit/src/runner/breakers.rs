@@ -353,7 +353,11 @@ impl Shut {
         let until = if tripped.is_due {
             "and another run is trying whether it works again".to_owned()
         } else {
-            format!("until {:.0}", tripped.until)
+            match tripped.resets_at.filter(|reset| *reset > tripped.until) {
+                // One run tries before that whether the limit has ended early.
+                Some(reset) => format!("until {reset:.0}"),
+                None => format!("until {:.0}", tripped.until),
+            }
         };
         let message =
             format!("{who} is known to be down ({kind}) {until}: run {} found out", tripped.run);

@@ -139,10 +139,18 @@ fn by_itself(stage: &Stage) -> Vars {
 /// none.
 fn set_by_belay(way: Way) -> &'static [&'static str] {
     match way {
-        Way::Claude | Way::ClaudePrint => &["BELAY_RUN_ID", "CLAUDE_CODE_PRINT_BG_WAIT_CEILING_MS"],
+        Way::Claude | Way::ClaudePrint => &[
+            "BELAY_RUN_ID",
+            "CLAUDE_CODE_DISABLE_FEEDBACK_SURVEY",
+            "CLAUDE_CODE_PRINT_BG_WAIT_CEILING_MS",
+            "DISABLE_ERROR_REPORTING",
+            "DISABLE_TELEMETRY",
+        ],
         Way::OpenCode | Way::OpenCodeRun => &["BELAY_RUN_ID", "OPENCODE_SERVER_PASSWORD"],
         Way::Gemini => &["BELAY_RUN_ID", "GEMINI_CLI_NO_RELAUNCH", "GEMINI_PTY_INFO"],
-        Way::Qwen => &["BELAY_RUN_ID", "QWEN_CODE_NO_RELAUNCH", "GIT_PAGER"],
+        Way::Qwen => {
+            &["BELAY_RUN_ID", "QWEN_CODE_NO_RELAUNCH", "QWEN_USAGE_STATISTICS_ENABLED", "GIT_PAGER"]
+        }
         _ => &["BELAY_RUN_ID"],
     }
 }

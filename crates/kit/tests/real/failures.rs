@@ -484,7 +484,7 @@ on!(what_opencode_tries_again_is_said_at_once: opencode);
 fn a_sleep_of_three_days_is_not_waited_for(stage: &Stage) {
     let limited = Reply::rate_limited().header("retry-after", "259200");
     let played = stage.play(Script::new().forever(limited), "PROMPT");
-    let error = played.failed(FailureKind::Stalled);
+    let error = played.failed(FailureKind::UsageLimit);
     assert!(error.failure().message.contains("try again in"), "{error}");
     let until = played.retries()[0].until.unwrap();
     let sleep = until.as_second() - played.records[0].ts.as_second();

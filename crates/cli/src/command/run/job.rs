@@ -160,6 +160,10 @@ impl Job {
                 say(format_args!("to go on: {}", self.resume_line(outcome, session, answered)));
             } else if let Some(session) = self.awaited_session(outcome, answered) {
                 say(format_args!("to go on: {}", self.resume_line(outcome, session, answered)));
+            } else if !answered && self.options.journals().is_some() && !outcome.attempts.is_empty()
+            {
+                // The journal has the request.
+                say(format_args!("to begin anew: {}", self.resume_line(outcome, "", answered)));
             }
             if let Some(path) = self.trace(outcome) {
                 say(format_args!("trace: {}", path.display()));
@@ -250,7 +254,15 @@ impl Job {
         }
         // Nothing was tried: a word of another run was enough.
         if error.failure().evidence.iter().any(|evidence| evidence.name == "breaker") {
-            say("hint: `belay breaker reset` forgets what other runs have found out");
+            let waits = match error.kind() {
+                FailureKind::UsageLimit | FailureKind::RateLimited => {
+                    "; --on-limit wait waits for it"
+                }
+                _ => "",
+            };
+            say(format_args!(
+                "hint: `belay breaker reset` forgets what other runs have found out{waits}"
+            ));
         }
         let is_full = error.kind() == FailureKind::LocalIo && error.outcome().attempts.is_empty();
         if is_full && self.options.journals().is_some() {

@@ -167,6 +167,12 @@ impl Account {
         !self.was_begun() || (self.how == RunState::Running && self.session_id.is_none())
     }
 
+    /// True if the run has ended before its agent had said anything.
+    pub(crate) fn is_unspoken(&self) -> bool {
+        let has_ended = !matches!(self.how, RunState::Running | RunState::Answered);
+        has_ended && self.lost.is_none() && !self.can_go_on()
+    }
+
     /// True if there is a session in which something was said.
     pub(crate) fn can_go_on(&self) -> bool {
         self.session_id.is_some() && self.spoken

@@ -5,6 +5,8 @@ use crate::failover::GivenUp;
 use crate::observe::logger::count_of_seconds;
 use belay_agents::AttemptEnd;
 use belay_trace::{AttemptSummary, Event, Failover, Failure, FailureKind, Level, Start};
+use jiff::Timestamp;
+use std::time::Duration;
 
 impl Runner {
     /// Who had the last attempt.
@@ -59,13 +61,21 @@ impl Runner {
 
     /// Why a limit is not waited for that was to be.
     fn why_not_waited(&self) -> String {
-        let longest = self.chain.client.policy.patience().as_secs();
-        let longest = count_of_seconds(longest);
-        match self.chain.retry_at {
-            Some(at) => format!(
-                "not waited for: the limit ends at {at:.0}, and a run waits {longest} in all"
+        let patience = self.chain.client.policy.patience();
+        let longest = count_of_seconds(patience.as_secs());
+        let Some(at) = self.chain.retry_at else {
+            return format!("not waited for any longer: a run waits {longest} in all");
+        };
+        let wait = Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default();
+        match self.chain.original.timeout {
+            Some(_) if wait < patience => {
+                format!(
+                    "not waited for: the limit ends at {at:.0}, and the run's own time is over before"
+                )
+            }
+            _ => format!(
+                "not waited for: the limit ends at {at:.0}, and a run waits {longest} in all (--wait-max)"
             ),
-            None => format!("not waited for any longer: a run waits {longest} in all"),
         }
     }
 
