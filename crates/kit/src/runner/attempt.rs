@@ -818,11 +818,14 @@ impl Attempt<'_> {
 
     /// Answers a permission request at once: a run has nobody who could be kept waiting.
     fn answer(&mut self, request: &PermissionRequest) {
+        let is_stopping = self.stop.is_some();
         let by_policy = match self.runner.request.permissions {
-            Some(Permissions::Full) => Decision::Allow,
+            Some(Permissions::Full) if !is_stopping => Decision::Allow,
             _ => Decision::Deny,
         };
-        let by_caller = self.runner.client.on_permission.as_ref().map(|handler| {
+        // Behind a stop nothing more is begun, and nobody is asked.
+        let handler = self.runner.client.on_permission.as_ref().filter(|_| !is_stopping);
+        let by_caller = handler.map(|handler| {
             let mut handler = handler.lock().unwrap_or_else(PoisonError::into_inner);
             // A handler that panics has not allowed anything.
             catch_unwind(AssertUnwindSafe(|| handler(request))).unwrap_or(Decision::Deny)
