@@ -50,6 +50,8 @@ pub(super) struct Stream {
     failed_call: Option<FailedCall>,
     failure: Option<Failure>,
     denials: Vec<Denial>,
+    /// Servers of tools that did not start, which was told.
+    failed_servers: Vec<String>,
     interrupted: bool,
     last_words: LastWords,
     /// The end was awaited for nothing.
@@ -160,8 +162,8 @@ impl Stream {
                 self.model = data.model.or(self.model.take());
                 self.session_started(out);
             }
-            "session.mcp_servers_loaded" => servers(data, out),
-            "session.mcp_server_status_changed" => server_changed(data, out),
+            "session.mcp_servers_loaded" => self.servers(data, out),
+            "session.mcp_server_status_changed" => self.server_changed(data, out),
             "model.call_start" => self.turn_started(who, data.model, parent, out),
             "assistant.turn_start" | "assistant.message_start" | "model.call_finished" => {
                 if self.news.is_new(kind, raw) {
@@ -473,22 +475,31 @@ impl Stream {
             ..end
         });
     }
-}
 
-fn servers(data: Data<'_>, out: &mut Out) {
-    for server in data.servers.into_iter().filter(|server| server.status == "failed") {
-        out.event(mcp::not_started(&server.name, &server.error.unwrap_or_default()));
+    fn servers(&mut self, data: Data<'_>, out: &mut Out) {
+        for server in data.servers.into_iter().filter(|server| server.status == "failed") {
+            self.server_failed(server.name, &server.error.unwrap_or_default(), out);
+        }
     }
-}
 
-fn server_changed(data: Data<'_>, out: &mut Out) {
-    let (name, status) = (data.server_name.unwrap_or_default(), data.status.unwrap_or_default());
-    let why = data.error.and_then(|error| decode::<String>(error.get())).unwrap_or_default();
-    if status == "failed" {
-        return out.event(mcp::not_started(&name, &why));
+    fn server_changed(&mut self, data: Data<'_>, out: &mut Out) {
+        let (name, status) =
+            (data.server_name.unwrap_or_default(), data.status.unwrap_or_default());
+        let why = data.error.and_then(|error| decode::<String>(error.get())).unwrap_or_default();
+        if status == "failed" {
+            return self.server_failed(name, &why, out);
+        }
+        let words = format!("the MCP server {name} is {status}: {why}");
+        out.event(Event::notice(Level::Debug, "mcp_server", words.trim_end_matches(": ")));
     }
-    let words = format!("the MCP server {name} is {status}: {why}");
-    out.event(Event::notice(Level::Debug, "mcp_server", words.trim_end_matches(": ")));
+
+    /// Copilot tells it when it happens, and again in its list of all of them.
+    fn server_failed(&mut self, name: String, why: &str, out: &mut Out) {
+        if !self.failed_servers.contains(&name) {
+            out.event(mcp::not_started(&name, why));
+            self.failed_servers.push(name);
+        }
+    }
 }
 
 fn compaction(kind: &str, data: Data<'_>, out: &mut Out) {

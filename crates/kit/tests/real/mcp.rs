@@ -5,7 +5,7 @@ use crate::pi_run::pi_run;
 use crate::real_run::{Played, Stage, Way, on};
 use belay_testkit::mcp_server::{MEANING, MEANING_HEADER, McpHttpServer, mcp_server_binary};
 use belay_testkit::model_server::{ModelServer, Reply, Script};
-use belaykit::trace::DecisionSource;
+use belaykit::trace::{DecisionSource, Level};
 use belaykit::{Decision, Event, McpServer, Permissions, RunRequest, Transport};
 use serde_json::json;
 use std::time::Duration;
@@ -99,7 +99,9 @@ fn a_server_that_does_not_start_is_a_warning_with_its_name_and_reason(stage: &St
     let warnings: Vec<_> = played
         .events()
         .filter_map(|event| match event {
-            Event::Notice(notice) if notice.code.as_deref() == Some("mcp_server") => {
+            Event::Notice(notice)
+                if notice.code.as_deref() == Some("mcp_server") && notice.level == Level::Warn =>
+            {
                 Some(notice.text.as_str())
             }
             _ => None,
