@@ -9,11 +9,9 @@ use std::collections::BTreeSet;
 /// Up to this size a recording is cut at every byte; all of them at every byte take too long for every change.
 const BYTES_MAX: usize = 1_000;
 
-/// A larger one is cut in steps of so many bytes, and around each line's end.
+/// A larger one is cut in steps of so many bytes, and around each line's end; with full counts too, where each cut
+/// is tried with every end of the process: at every byte Claude's recordings alone take half an hour.
 const STEP: usize = 29;
-
-/// As [`STEP`], with full counts: at every byte Claude's recordings alone take half an hour.
-const SHORT_STEP: usize = 7;
 
 /// How far around a line's end a larger recording is cut.
 const AROUND: usize = 2;
@@ -89,8 +87,7 @@ fn cuts(stream: &[u8]) -> BTreeSet<usize> {
     }
     let ends = stream.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at);
     let around = ends.flat_map(|end| end.saturating_sub(AROUND)..=end + AROUND);
-    let step = if is_long() { SHORT_STEP } else { STEP };
-    let cuts = around.chain((0..stream.len()).step_by(step));
+    let cuts = around.chain((0..stream.len()).step_by(STEP));
     cuts.map(|cut| cut.min(stream.len())).collect()
 }
 
