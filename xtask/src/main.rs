@@ -17,11 +17,17 @@ cargo xtask test [NAME]
                      what CI runs: format, lints, all tests without agents, every fact on one real agent, every
                      agent on the main facts, fuzz targets, docs; with a NAME only the tests that have it in theirs
 cargo xtask test --all [NAME]
-                     every real agent in every way, full counts, long fuzzing, a real Phoenix
-cargo xtask agents   install the pinned real agents into target/agents (needs Node and npm)
+                     every real agent in every way, full counts, long fuzzing, the newest agents, a real Phoenix
+cargo xtask test --newest [NAME]
+                     the main facts on the newest versions of the agents, instead of the pinned ones
+cargo xtask agents [--newest]
+                     install the pinned real agents into target/agents (needs Node and npm); the newest ones of
+                     those that change weekly into target/agents/newest
 cargo xtask bench    the cost of belay as ratios: parsing, and a whole run against its bare pipe
 cargo xtask fuzz     every fuzz target for --seconds N (10), or only the named TARGETs
 cargo xtask attack   git, pipes, floods, kills and stops in every order, on the fake agent and on real ones
+cargo xtask soak [MINUTES] [AGENT]
+                     the newest agents in everything that README lists, for 30 minutes: what of it belay does not know
 cargo xtask phoenix  two real agents in one trace, seen in a real Phoenix (needs Python; 850 MB)
 cargo xtask reliability [--long]
                      the fault tests in a release build, and their figures as docs/reliability.md has them";
@@ -33,9 +39,11 @@ fn main() -> ExitCode {
     let verb = env::args().nth(1);
     let done = match verb.as_deref() {
         Some("test") => tiers::test(env::args().skip(2)),
+        Some("agents") if env::args().any(|arg| arg == "--newest") => newest_agents().map(drop),
         Some("agents") => agents(),
         Some("bench") => bench(),
         Some("attack") => attack::run(),
+        Some("soak") => soak(env::args().skip(2)),
         Some("phoenix") => phoenix::run(),
         Some("fuzz") => fuzz(env::args().skip(2)),
         Some("reliability") => reliability::run(env::args().any(|arg| arg == "--long")),
@@ -62,6 +70,16 @@ fn agents() -> Result<(), String> {
     Ok(())
 }
 
+/// Installs the newest agents beside the pinned ones, and says where.
+fn newest_agents() -> Result<PathBuf, String> {
+    agents()?;
+    let pinned = real::dir();
+    eprintln!("xtask: the newest agents in {}", real::newest_dir(&pinned).display());
+    real::install_newest(&pinned)
+        .map_err(|error| format!("cannot install the newest agents: {error}"))?;
+    Ok(real::newest_dir(&pinned))
+}
+
 fn fuzz(mut args: impl Iterator<Item = String>) -> Result<(), String> {
     let (mut seconds, mut targets) = (FUZZ_SECONDS, Vec::new());
     while let Some(arg) = args.next() {
@@ -73,6 +91,15 @@ fn fuzz(mut args: impl Iterator<Item = String>) -> Result<(), String> {
         }
     }
     fuzz::run(seconds, &targets)
+}
+
+fn soak(args: impl Iterator<Item = String>) -> Result<(), String> {
+    let newest = newest_agents()?;
+    // The profile of the tests: what is built here is not built twice.
+    cargo("build --workspace --bins", [])?;
+    let args: Vec<String> = args.collect();
+    let soak = format!("run --package belay-testkit --example soak -- {}", args.join(" "));
+    cargo(&soak, [("BELAY_AGENTS_DIR", newest.as_os_str())])
 }
 
 fn bench() -> Result<(), String> {

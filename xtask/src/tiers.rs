@@ -1,8 +1,10 @@
 //! `cargo xtask test`: what CI runs, one agent or area of it, or (`--all`) everything there is.
 
-use crate::{FUZZ_SECONDS, agents, cargo, fuzz, phoenix, reliability, target};
+use crate::{FUZZ_SECONDS, agents, cargo, fuzz, newest_agents, phoenix, reliability, target};
+use belay_testkit::real;
 use std::ffi::OsStr;
 use std::fs;
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -23,6 +25,8 @@ const EVERY_WAY: &str = "every_way::";
 struct Selection {
     /// Every agent in every way, and full counts.
     all: bool,
+    /// The newest agents instead of the pinned ones.
+    newest: bool,
     /// Only tests that have this in their names.
     name: Option<String>,
 }
@@ -33,8 +37,11 @@ impl Selection {
         for arg in args {
             match arg.as_str() {
                 "--all" => selection.all = true,
+                "--newest" => selection.newest = true,
                 flag if flag.starts_with('-') => {
-                    return Err(format!("cargo xtask test has no option {flag}; there is --all"));
+                    return Err(format!(
+                        "cargo xtask test has no option {flag}; there are --all and --newest"
+                    ));
                 }
                 _ if selection.name.is_some() => {
                     return Err("cargo xtask test takes one NAME".to_owned());
@@ -77,10 +84,18 @@ impl Steps {
 pub(crate) fn test(args: impl Iterator<Item = String>) -> Result<(), String> {
     let selection = Selection::parse(args)?;
     let mut steps = Steps::default();
+    if selection.newest {
+        let mut dir = None;
+        steps.run("agents", || newest_agents().map(|newest| dir = Some(newest)));
+        if let Some(dir) = dir {
+            steps.run("tests with the newest agents", || with_agents(&selection, &dir));
+        }
+        return steps.finish();
+    }
     if selection.name.is_some() {
         steps.run("agents", agents);
         steps.run("tests without agents", || without_agents(&selection));
-        steps.run("tests with real agents", || with_agents(&selection));
+        steps.run("tests with real agents", || with_agents(&selection, &real::dir()));
         return steps.finish();
     }
     // npm waits for the network while the compiler does not.
@@ -101,7 +116,7 @@ pub(crate) fn test(args: impl Iterator<Item = String>) -> Result<(), String> {
         return steps.finish();
     }
     steps.run("tests without agents", || without_agents(&selection));
-    steps.run("tests with real agents", || with_agents(&selection));
+    steps.run("tests with real agents", || with_agents(&selection, &real::dir()));
     let seconds = if selection.all { LONG_FUZZ_SECONDS } else { FUZZ_SECONDS };
     steps.run("fuzz targets", || fuzz::run(seconds, &[]));
     steps.run("docs", || {
@@ -113,6 +128,8 @@ pub(crate) fn test(args: impl Iterator<Item = String>) -> Result<(), String> {
             cargo("test --release --package belay-agents --test drivers", long)
         });
         steps.run("faults, full counts", || reliability::run(true));
+        let main_facts = Selection::default();
+        steps.run("tests with the newest agents", || with_agents(&main_facts, &newest_agents()?));
         steps.run("a real Phoenix", phoenix::run);
     }
     steps.finish()
@@ -129,7 +146,7 @@ fn without_agents(selection: &Selection) -> Result<(), String> {
 }
 
 /// The tests with real agents, which are all installed: none may be skipped.
-fn with_agents(selection: &Selection) -> Result<(), String> {
+fn with_agents(selection: &Selection, agents: &Path) -> Result<(), String> {
     let (skipped, flaky) = (target().join("skipped.log"), target().join("flaky.log"));
     // A log of an earlier run would be taken for this one's.
     for log in [&skipped, &flaky] {
@@ -137,6 +154,7 @@ fn with_agents(selection: &Selection) -> Result<(), String> {
     }
     let env = [
         ("BELAY_REQUIRE_AGENTS", OsStr::new("1")),
+        ("BELAY_AGENTS_DIR", agents.as_os_str()),
         ("BELAY_SKIPPED_LOG", skipped.as_os_str()),
         ("BELAY_FLAKY_LOG", flaky.as_os_str()),
         // Agents wait for their own retries for a part of the time, and two cores idle meanwhile.
@@ -170,7 +188,9 @@ mod tests {
 
     #[test]
     fn a_name_and_all_select_tests() {
-        let select = |all, name: Option<&str>| Ok(Selection { all, name: name.map(str::to_owned) });
+        let select = |all, name: Option<&str>| {
+            Ok(Selection { all, newest: false, name: name.map(str::to_owned) })
+        };
         assert_eq!(parse(&[]), select(false, None));
         assert_eq!(parse(&["codex", "--all"]), select(true, Some("codex")));
         assert!(parse(&["--everything"]).is_err_and(|error| error.contains("--everything")));

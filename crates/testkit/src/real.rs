@@ -4,6 +4,7 @@ mod again;
 mod everyone;
 mod install;
 mod lean;
+mod newest;
 mod node;
 mod pi;
 mod sandbox;
@@ -17,7 +18,8 @@ use std::process::{Command, Stdio};
 
 pub use again::again_if_it_fails;
 pub use everyone::{EVERYONE, Everyone};
-pub use install::install;
+pub use install::{Pins, install};
+pub use newest::{install_newest, newest_dir};
 pub use sandbox::{CodexPolicy, Sandbox};
 pub use skip::{skip_unless_installed, skipped};
 

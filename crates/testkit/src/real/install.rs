@@ -7,28 +7,66 @@ use std::process::Command;
 
 use super::{
     CLAUDE_VERSION, CODEX_VERSION, OPENCODE_VERSION, PI_VERSION, RealAgent, claude_in, codex_in,
-    lean, node, opencode_in, pi,
+    lean, newest, node, opencode_in, pi,
 };
+
+/// The versions of the agents that two folders have different ones of.
+#[derive(Debug, Clone, Copy)]
+pub struct Pins {
+    /// Claude Code.
+    pub claude: &'static str,
+    /// Codex.
+    pub codex: &'static str,
+    /// OpenCode.
+    pub opencode: &'static str,
+    /// Pi.
+    pub pi: &'static str,
+}
+
+impl Pins {
+    /// Those that the tests are written for.
+    pub(super) const TESTS: Self = Self {
+        claude: CLAUDE_VERSION,
+        codex: CODEX_VERSION,
+        opencode: OPENCODE_VERSION,
+        pi: PI_VERSION,
+    };
+
+    /// Those of this folder.
+    pub fn of(dir: &Path) -> Self {
+        if newest::is_newest(dir) { newest::PINS } else { Self::TESTS }
+    }
+}
 
 /// Installs the pinned versions into the folder; does nothing when they are there already.
 ///
 /// It takes about 2 GB and needs the npm registry.
 pub fn install(dir: &Path) -> io::Result<()> {
     fs::create_dir_all(dir)?;
-    let missing = missing(dir);
+    let (pins, missing) = (Pins::of(dir), missing(dir));
     if missing.is_empty() {
         return Ok(());
     }
+    if newest::is_newest(dir) {
+        install_packages(dir, &newer_packages(pins))?;
+        pi::install(dir, pins.pi)?;
+        newest::link_the_rest(dir)?;
+        return has_all(dir);
+    }
     if missing.iter().any(|name| !is_lean(name)) {
-        install_packages(dir)?;
+        install_packages(dir, &packages(pins))?;
     }
     if missing.contains(&"pi") {
-        pi::install(dir)?;
+        pi::install(dir, pins.pi)?;
     }
     if missing.iter().any(|name| is_lean(name)) {
         lean::install(dir)?;
     }
-    let missing = self::missing(dir);
+    has_all(dir)
+}
+
+fn has_all(dir: &Path) -> io::Result<()> {
+    let missing = missing(dir);
     if missing.is_empty() {
         return Ok(());
     }
@@ -39,15 +77,10 @@ pub fn install(dir: &Path) -> io::Result<()> {
 
 /// Installs what npm can install, all at once: it removes what an earlier call put there and this
 /// one does not name.
-fn install_packages(dir: &Path) -> io::Result<()> {
+fn install_packages(dir: &Path, packages: &[String]) -> io::Result<()> {
     let mut npm = Command::new("npm");
     npm.args(["install", "--no-audit", "--no-fund", "--no-save", "--prefix"]).arg(dir);
-    // Exact versions: without one, npm on an old Node picks a Claude that is 132 releases behind.
-    npm.arg(format!("@anthropic-ai/claude-code@{CLAUDE_VERSION}"));
-    npm.arg(format!("@openai/codex@{CODEX_VERSION}"));
-    npm.arg(format!("opencode-ai@{OPENCODE_VERSION}"));
-    npm.args(node::package());
-    npm.args(pi::PACKAGES.map(|(name, version)| format!("{name}@{version}")));
+    npm.args(packages);
     let status = npm
         .current_dir(dir)
         .status()
@@ -58,13 +91,30 @@ fn install_packages(dir: &Path) -> io::Result<()> {
     Err(io::Error::other(format!("npm install in {} failed: {status}", dir.display())))
 }
 
+fn packages(pins: Pins) -> Vec<String> {
+    let mut packages = newer_packages(pins);
+    packages.push(format!("opencode-ai@{}", pins.opencode));
+    packages.extend(node::package());
+    packages.extend(pi::PACKAGES.map(|(name, version)| format!("{name}@{version}")));
+    packages
+}
+
+/// Exact versions: without one, npm on an old Node picks a Claude that is 132 releases behind.
+fn newer_packages(pins: Pins) -> Vec<String> {
+    vec![
+        format!("@anthropic-ai/claude-code@{}", pins.claude),
+        format!("@openai/codex@{}", pins.codex),
+    ]
+}
+
 /// The agents whose pinned version does not run from the folder.
 fn missing(dir: &Path) -> Vec<&'static str> {
+    let pins = Pins::of(dir);
     let found: [(_, Option<RealAgent>, _); 4] = [
-        ("claude", claude_in(dir), CLAUDE_VERSION),
-        ("codex", codex_in(dir), CODEX_VERSION),
-        ("opencode", opencode_in(dir), OPENCODE_VERSION),
-        ("pi", pi::find(dir).filter(|_| pi::has_packages(dir)), PI_VERSION),
+        ("claude", claude_in(dir), pins.claude),
+        ("codex", codex_in(dir), pins.codex),
+        ("opencode", opencode_in(dir), pins.opencode),
+        ("pi", pi::find(dir).filter(|_| pi::has_packages(dir)), pins.pi),
     ];
     let lean = lean::ALL.map(|agent| (agent.name, agent.find(dir), agent.version));
     let missing = found

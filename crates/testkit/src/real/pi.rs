@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::node::{self, first_line, run};
-use super::{PI_VERSION, RealAgent, agent};
+use super::{RealAgent, agent};
 
 /// What Pi loads extensions with and what it looks into images with: its bundle does not hold them.
 /// They lie where Node looks for them.
@@ -27,8 +27,8 @@ pub(super) fn find(dir: &Path) -> Option<RealAgent> {
 ///
 /// `npm install` cannot do it: two packages that 1.5.2 names are not in the registry. Its bundle
 /// needs neither of them, and of the others only [`PACKAGES`].
-pub(super) fn install(dir: &Path) -> io::Result<()> {
-    let (home, unpacked) = (dir.join(format!("pi-{PI_VERSION}")), dir.join("pi-unpacked"));
+pub(super) fn install(dir: &Path, version: &str) -> io::Result<()> {
+    let (home, unpacked) = (dir.join(format!("pi-{version}")), dir.join("pi-unpacked"));
     for old in [&home, &unpacked] {
         if old.exists() {
             fs::remove_dir_all(old)?;
@@ -37,7 +37,7 @@ pub(super) fn install(dir: &Path) -> io::Result<()> {
     fs::create_dir_all(&unpacked)?;
     let mut pack = Command::new("npm");
     pack.args(["pack", "--silent", "--pack-destination"]).arg(&unpacked);
-    pack.arg(format!("@earendil-works/pi-coding-agent@{PI_VERSION}")).current_dir(&unpacked);
+    pack.arg(format!("@earendil-works/pi-coding-agent@{version}")).current_dir(&unpacked);
     let archive = first_line(pack, "npm pack")?;
     let mut tar = Command::new("tar");
     tar.arg("-xzf").arg(&archive).current_dir(&unpacked);

@@ -1,18 +1,18 @@
 //! What is installed is what the tests were written for.
 
 use belay_testkit::real::{
-    self, CLAUDE_VERSION, CODEX_VERSION, COPILOT_VERSION, GEMINI_VERSION, OPENCODE_VERSION,
-    PI_VERSION, QWEN_VERSION, skip_unless_installed,
+    self, COPILOT_VERSION, GEMINI_VERSION, Pins, QWEN_VERSION, skip_unless_installed,
 };
 
 #[test]
 fn every_cli_has_the_pinned_version() {
     let test = "every_cli_has_the_pinned_version";
+    let pins = Pins::of(&real::dir());
     let found = [
-        (real::claude(), "claude", CLAUDE_VERSION),
-        (real::codex(), "codex", CODEX_VERSION),
-        (real::opencode(), "opencode", OPENCODE_VERSION),
-        (real::pi(), "pi", PI_VERSION),
+        (real::claude(), "claude", pins.claude),
+        (real::codex(), "codex", pins.codex),
+        (real::opencode(), "opencode", pins.opencode),
+        (real::pi(), "pi", pins.pi),
         (real::gemini(), "gemini", GEMINI_VERSION),
         (real::qwen(), "qwen", QWEN_VERSION),
         (real::copilot(), "copilot", COPILOT_VERSION),
