@@ -194,18 +194,32 @@ pub struct FullNeeds {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Care {
-    /// The command that installs it.
+    /// The command that installs it, where Node is new enough.
     pub install: &'static str,
+    /// The oldest Node that its newest tried version runs on, if it runs on Node: major and minor version.
+    pub node: Option<(u64, u64)>,
     /// How to log in.
     pub log_in: &'static str,
     /// The oldest and the newest version that belay was tried with.
     pub tried: Option<(&'static str, &'static str)>,
 }
 
+impl Care {
+    /// The command that installs it, beside this Node or none. One that is too old is no hindrance: npm puts a newer one
+    /// in front of it.
+    pub fn install_line(&self, node: Option<(u64, u64)>) -> String {
+        let needed = self.node.filter(|needed| node.is_none_or(|node| node < *needed));
+        match (needed, self.install.strip_prefix("npm install -g ")) {
+            (Some((major, _)), Some(package)) => format!("npm install -g node@{major} {package}"),
+            _ => self.install.to_owned(),
+        }
+    }
+}
+
 #[cfg(feature = "acp")]
 impl Care {
     /// Nothing is known.
-    pub(crate) const NONE: Self = Self { install: "", log_in: "", tried: None };
+    pub(crate) const NONE: Self = Self { install: "", node: None, log_in: "", tried: None };
 }
 
 /// How an agent is talked with.

@@ -215,8 +215,9 @@ impl Agent for Claude {
     fn care(&self) -> Care {
         Care {
             install: "npm install -g @anthropic-ai/claude-code@latest",
+            node: None,
             log_in: "start claude and type /login, or set ANTHROPIC_API_KEY",
-            tried: Some(("2.1.240", "2.1.329")),
+            tried: Some(("2.1.240", "2.1.332")),
         }
     }
 

@@ -192,8 +192,9 @@ impl Agent for Codex {
     fn care(&self) -> Care {
         Care {
             install: "npm install -g @openai/codex@latest",
+            node: None,
             log_in: "codex login, or set CODEX_API_KEY",
-            tried: Some(("0.150.0", "0.169.0")),
+            tried: Some(("0.150.0", "0.171.0")),
         }
     }
 

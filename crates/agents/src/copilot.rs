@@ -132,6 +132,7 @@ impl Agent for Copilot {
     fn care(&self) -> Care {
         Care {
             install: "npm install -g @github/copilot@latest",
+            node: None,
             log_in: "copilot login, or set COPILOT_GITHUB_TOKEN",
             tried: Some(("1.0.88", "1.0.102")),
         }

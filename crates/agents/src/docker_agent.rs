@@ -113,6 +113,7 @@ impl Agent for DockerAgent {
     fn care(&self) -> Care {
         Care {
             install: "see https://github.com/docker/docker-agent",
+            node: None,
             log_in: "set a provider's key",
             tried: None,
         }

@@ -205,6 +205,7 @@ impl Agent for OpenCode {
     fn care(&self) -> Care {
         Care {
             install: "npm install -g opencode-ai@latest",
+            node: None,
             log_in: "opencode auth login, or set a provider's key",
             tried: Some(("1.18.3", "1.18.33")),
         }

@@ -169,9 +169,10 @@ impl Agent for Pi {
 
     fn care(&self) -> Care {
         Care {
-            install: "npm install -g @earendil-works/pi-coding-agent",
+            install: "npm install -g @earendil-works/pi-coding-agent@latest",
+            node: Some((22, 19)),
             log_in: "start pi and type /login, or set a provider's key",
-            tried: Some(("1.5.2", "1.5.2")),
+            tried: Some(("1.5.2", "1.6.0")),
         }
     }
 

@@ -128,3 +128,15 @@ fn pi_tells_pauses_and_resets_in_words() {
     assert_eq!(limit.kind, FailureKind::UsageLimit);
     assert_eq!(limit.reset_hint.as_deref(), Some("in ~42 min"));
 }
+
+#[test]
+fn copilots_autopilot_is_ended_when_it_asks_on_at_a_limit() {
+    let error = json!({"type": "session.error", "data": {"errorType": "rate_limit", "statusCode": 429,
+        "message": "429 You have exceeded your premium request allowance. Please try again in 3 hours"}});
+    let start = json!({"type": "model.call_start", "data": {"turnId": "0", "model": "m"}});
+    let answer =
+        json!({"type": "assistant.message", "data": {"messageId": "2", "content": "I go on."}});
+    let result = json!({"type": "result", "sessionId": "s", "exitCode": 0});
+    let told = failure("copilot", &[start.clone(), error, start, answer, result]);
+    assert_eq!(told.kind, FailureKind::UsageLimit);
+}

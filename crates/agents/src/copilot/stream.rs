@@ -24,6 +24,9 @@ use belay_trace::{
 use serde_json::value::RawValue;
 use std::collections::HashMap;
 
+/// A limit that lasts longer is not waited for by asking on.
+const RETRY_MS_MAX: u64 = 60_000;
+
 /// The state of one stream.
 #[derive(Debug, Default)]
 pub(super) struct Stream {
@@ -164,6 +167,12 @@ impl Stream {
             }
             "session.mcp_servers_loaded" => self.servers(data, out),
             "session.mcp_server_status_changed" => self.server_changed(data, out),
+            "model.call_start" if who.is_none() && self.is_limited() => {
+                // Its autopilot asks on at a limit, a paid request each time.
+                let failure = self.failure.take();
+                self.end(failure, out);
+                out.finish();
+            }
             "model.call_start" => self.turn_started(who, data.model, parent, out),
             "assistant.turn_start" | "assistant.message_start" | "model.call_finished" => {
                 if self.news.is_new(kind, raw) {
@@ -218,6 +227,11 @@ impl Stream {
                 let code = data.info_type.unwrap_or_else(|| "info".to_owned());
                 out.event(Event::notice(Level::Info, &code, data.message.unwrap_or_default()));
             }
+            // It works on by itself no longer: at an error, or at the number of rounds that it may take.
+            "session.autopilot_stopped" => {
+                let why = data.reason.unwrap_or_default();
+                out.event(Event::notice(Level::Info, "autopilot_stopped", why));
+            }
             "session.compaction_start" | "session.compaction_complete" => {
                 compaction(kind, data, out);
             }
@@ -238,6 +252,18 @@ impl Stream {
             _ => return None,
         }
         Some(())
+    }
+
+    /// The turn has failed at a limit that no retry of seconds outlasts.
+    fn is_limited(&self) -> bool {
+        let failure = self.failure.as_ref().filter(|_| !self.turn_ended && !self.interrupted);
+        failure.is_some_and(|failure| match failure.kind {
+            FailureKind::UsageLimit | FailureKind::Billing => true,
+            FailureKind::RateLimited => {
+                failure.retry_after_ms.is_some_and(|wait| wait > RETRY_MS_MAX)
+            }
+            _ => false,
+        })
     }
 
     fn speaker(&mut self, who: Option<String>) -> &mut Message {

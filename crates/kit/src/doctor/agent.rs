@@ -31,7 +31,7 @@ impl Client {
             Ok(found) => found,
             Err(failure) => {
                 let finding = Finding::new(Level::Problem, "program", failure.message);
-                examined.findings.push(finding.hint(care.install));
+                examined.findings.push(finding.hint(care.install_line(node(&turn).await)));
                 return examined;
             }
         };
@@ -43,9 +43,9 @@ impl Client {
         let answer =
             program::version(&path, &turn.leading_args, env, turn.supervisor.as_deref()).await;
         findings.push(match answer {
-            Ok(line) => version(&line, care),
+            Ok(line) => version(&line, care, node(&turn).await),
             Err(why) => Finding::new(Level::Problem, "version", format!("it does not run: {why}"))
-                .hint(care.install),
+                .hint(care.install_line(node(&turn).await)),
         });
         findings.push(login::look(turn.agent.as_ref(), &turn.env, &policy, Timestamp::now()));
         let mode = turn.effective_mode(&RunRequest::new(""));
@@ -126,7 +126,16 @@ fn script(path: &Path, paths: Option<&OsStr>) -> Option<Finding> {
     })
 }
 
-fn version(line: &str, care: Care) -> Finding {
+/// The version of the Node that the programs of npm find here: major and minor.
+async fn node(turn: &Client) -> Option<(u64, u64)> {
+    let program = which::which_in("node", turn.env.get("PATH"), "/").ok()?;
+    let line =
+        program::version(&program, &[], Vec::new(), turn.supervisor.as_deref()).await.ok()?;
+    let [major, minor, _] = numbers(&line)?;
+    Some((major, minor))
+}
+
+fn version(line: &str, care: Care, node: Option<(u64, u64)>) -> Finding {
     let Some((oldest, newest)) = care.tried else {
         return Finding::new(
             Level::Note,
@@ -141,7 +150,7 @@ fn version(line: &str, care: Care) -> Finding {
     let tried = if oldest == newest { newest.to_owned() } else { format!("{oldest} to {newest}") };
     if own < from {
         let found = format!("{line} is older than what belay was tried with ({tried})");
-        return Finding::new(Level::Warning, "version", found).hint(care.install);
+        return Finding::new(Level::Warning, "version", found).hint(care.install_line(node));
     }
     if own > upto {
         let found = format!("{line} is newer than what belay was tried with ({tried})");
@@ -168,7 +177,7 @@ mod tests {
         let care = Care::default();
         let mut care = care;
         care.tried = Some(("2.1.197", "2.1.329"));
-        let finding = version(line, care);
+        let finding = version(line, care, None);
         assert_eq!(finding.level, level, "{finding:?}");
         assert!(finding.found.contains(words), "{finding:?}");
     }

@@ -22,7 +22,8 @@ pub(in crate::acp) static CLAUDE_AGENT_ACP: Preset = Preset {
         clouds: crate::cloud::OF_CLAUDE,
     },
     care: Care {
-        install: "npm install -g @agentclientprotocol/claude-agent-acp",
+        install: "npm install -g @agentclientprotocol/claude-agent-acp@latest",
+        node: Some((22, 0)),
         log_in: "start claude and type /login, or set ANTHROPIC_API_KEY",
         tried: Some(("0.100.0", "0.100.0")),
     },

@@ -20,7 +20,8 @@ pub(in crate::acp) static CODEX_ACP: Preset = Preset {
         clouds: &[],
     },
     care: Care {
-        install: "npm install -g @agentclientprotocol/codex-acp",
+        install: "npm install -g @agentclientprotocol/codex-acp@latest",
+        node: Some((20, 0)),
         log_in: "codex login, or set CODEX_API_KEY",
         tried: Some(("2.6.0", "2.6.0")),
     },

@@ -24,6 +24,7 @@ pub(in crate::acp) static COPILOT: Preset = Preset {
     },
     care: Care {
         install: "npm install -g @github/copilot@latest",
+        node: None,
         log_in: "copilot login, or set COPILOT_GITHUB_TOKEN",
         tried: Some(("1.0.102", "1.0.102")),
     },

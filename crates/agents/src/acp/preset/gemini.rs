@@ -72,6 +72,7 @@ pub(in crate::acp) static GEMINI: Preset = Preset {
     model_limits: &["on this model"],
     care: Care {
         install: "npm install -g @google/gemini-cli@latest",
+        node: Some((20, 0)),
         log_in: "start gemini and choose a login, or set GEMINI_API_KEY",
         tried: Some(("0.57.0", "0.61.0")),
     },

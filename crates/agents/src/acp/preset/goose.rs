@@ -47,6 +47,7 @@ pub(in crate::acp) static GOOSE: Preset = Preset {
     model_limits: &[],
     care: Care {
         install: "see https://block.github.io/goose",
+        node: None,
         log_in: "goose configure",
         tried: None,
     },

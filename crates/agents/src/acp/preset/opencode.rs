@@ -24,6 +24,7 @@ pub(in crate::acp) static OPENCODE: Preset = Preset {
     },
     care: Care {
         install: "npm install -g opencode-ai@latest",
+        node: None,
         log_in: "opencode auth login, or set a provider's key",
         tried: Some(("1.18.33", "1.18.33")),
     },

@@ -23,7 +23,8 @@ pub(in crate::acp) static PI_ACP: Preset = Preset {
         clouds: &[],
     },
     care: Care {
-        install: "npm install -g pi-acp",
+        install: "npm install -g pi-acp@latest",
+        node: Some((22, 19)),
         log_in: "start pi and type /login, or set a provider's key",
         tried: Some(("0.0.34", "0.0.34")),
     },

@@ -54,6 +54,7 @@ pub(in crate::acp) static QWEN: Preset = Preset {
     // Its `auto-edit` writes everywhere (measured).
     care: Care {
         install: "npm install -g @qwen-code/qwen-code@latest",
+        node: Some((22, 0)),
         log_in: "start qwen and choose a login, or set OPENAI_API_KEY and OPENAI_BASE_URL",
         tried: Some(("0.23.4", "0.24.4")),
     },
