@@ -85,6 +85,14 @@ impl Fail {
         &self.message
     }
 
+    /// In one line, for what reports it in its own way.
+    pub(crate) fn in_words(&self) -> String {
+        match &self.hint {
+            Some(hint) => format!("{}; {hint}", self.message),
+            None => self.message.clone(),
+        }
+    }
+
     pub(crate) fn report(self) -> ExitCode {
         say(format_args!("error: {}", visible_line(&self.message)));
         if let Some(excerpt) = self.excerpt {

@@ -9,6 +9,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Output, Stdio};
+use std::time::Duration;
 
 fn claude() -> (Bench, FakeAgent) {
     let bench = Bench::new();
@@ -106,6 +107,60 @@ fn what_is_not_piped_changes_nothing() {
     let output = piped(&bench, &["run", "p", "--no-stdin"], b"left out");
     joined(&bench, &agent, &output, "p");
     assert!(!show(&output, &bench).contains("standard input"));
+}
+
+#[test]
+fn the_agent_is_started_while_the_input_is_waited_for() {
+    let (bench, agent) = claude();
+    let mut command = bench.belay(&["run", "review"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    while agent.log().starts() == 0 {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(agent.log().stdin().is_empty());
+    stdin.write_all(b"a\nb\n").unwrap();
+    drop(stdin);
+    let output = child.wait_with_output().unwrap();
+    let want = "review\n\n<stdin>\na\nb\n</stdin>\n";
+    joined(&bench, &agent, &output, want);
+    // The journal has it too: a replay and a resumed run are told the same.
+    let runs = bench.belay(&["runs", "--json"]).output().unwrap();
+    let run: serde_json::Value = serde_json::from_slice(&runs.stdout).unwrap();
+    assert_eq!(run["prompt_start"], want.trim());
+}
+
+#[test]
+fn late_input_that_cannot_join_ends_the_run_and_a_signal_ends_the_wait() {
+    let (bench, agent) = claude();
+    let begin = || {
+        let mut command = bench.belay(&["run", "review"]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let stdin = child.stdin.take().unwrap();
+        let starts = agent.log().starts();
+        while agent.log().starts() == starts {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        (child, stdin)
+    };
+    let (child, mut stdin) = begin();
+    stdin.write_all(b"a\0b").unwrap();
+    drop(stdin);
+    let output = child.wait_with_output().unwrap();
+    let shown = show(&output, &bench);
+    assert_eq!(output.status.code(), Some(1), "{shown}");
+    assert!(shown.contains("standard input is no text: a NUL at byte 1"), "{shown}");
+
+    let (child, mut stdin) = begin();
+    stdin.write_all(b"a").unwrap();
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{}", show(&output, &bench));
+    drop(stdin);
+    assert!(agent.log().stdin().is_empty());
 }
 
 #[test]
@@ -235,7 +290,7 @@ fn a_slow_writer_is_waited_for_to_its_end() {
     let mut child = command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut pipe = child.stdin.take().unwrap();
     pipe.write_all(b"one\n").unwrap();
-    std::thread::sleep(std::time::Duration::from_secs(4));
+    std::thread::sleep(Duration::from_secs(4));
     pipe.write_all(b"two\n").unwrap();
     drop(pipe);
     let output = child.wait_with_output().unwrap();

@@ -4,6 +4,7 @@ use crate::error::UNSUPPORTED;
 use crate::failover::Policy;
 use crate::feed::feed;
 use crate::journal::{Durability, Journal};
+use crate::late_prompt::LatePrompt;
 use crate::mode_bound::ModeBound;
 use crate::observe::queue::ObserverHandle;
 use crate::runner::{Command, Runner};
@@ -349,12 +350,30 @@ impl Client {
     /// # Panics
     /// When it is called outside a tokio runtime.
     pub fn start(&self, request: impl Into<RunRequest>) -> Run {
+        self.begin(request.into(), None)
+    }
+
+    /// Starts a run whose prompt is still being read: the agent gets ready meanwhile, and is told the `prompt` when
+    /// it is whole. Until then that of the request stands for it. An error is words about why there is no prompt: it
+    /// ends the run as an invalid request.
+    ///
+    /// # Panics
+    /// When it is called outside a tokio runtime.
+    pub fn start_with_prompt(
+        &self,
+        request: impl Into<RunRequest>,
+        prompt: impl Future<Output = Result<String, String>> + Send + 'static,
+    ) -> Run {
+        self.begin(request.into(), Some(LatePrompt(Box::pin(prompt))))
+    }
+
+    fn begin(&self, request: RunRequest, prompt: Option<LatePrompt>) -> Run {
         let id = Uuid::now_v7().to_string();
         let (stream, records) = feed();
         let (commands, commands_out) = mpsc::unbounded_channel::<Command>();
         let (finish, finished) = oneshot::channel();
         let (alive, gone) = oneshot::channel();
-        let runner = Runner::new(self.clone(), request.into(), id.clone(), stream);
+        let runner = Runner::new(self.clone(), request, id.clone(), stream, prompt);
         tokio::spawn(async move {
             let outcome = runner.run(commands_out, gone).await;
             // A caller who has dropped the run does not want it.

@@ -125,6 +125,19 @@ impl Journal {
         self.files.as_ref().map(|files| &*files.folder)
     }
 
+    /// Notes the run's request anew, which is whole only now; as a whole, so that a reader finds the one or the other.
+    pub(crate) fn request(&mut self, request: &RunRequest) {
+        let redactor = self.redactor.clone();
+        let noted = self.try_with(|files| {
+            let (path, beside) =
+                (files.folder.join(REQUEST_FILE), files.folder.join(NEW_REQUEST_FILE));
+            write_request(&beside, request, &redactor)?;
+            fs::rename(beside, path)
+        });
+        // Without it a replay is told less; no run needs it.
+        let _ = noted;
+    }
+
     /// Notes the request of an attempt that differs from the run's. A journal without it costs a replay, no run.
     pub(crate) fn attempt_request(&mut self, attempt: u32, request: &RunRequest) {
         let redactor = self.redactor.clone();
@@ -284,6 +297,9 @@ fn lock(events: &File) -> io::Result<()> {
         false => Err(io::Error::other("another process holds it")),
     }
 }
+
+/// A request that takes the place of the run's when it is written.
+const NEW_REQUEST_FILE: &str = "request.json.new";
 
 /// How much room the buffer keeps after one large batch.
 const PENDING_BYTES_KEPT: usize = 256 << 10;

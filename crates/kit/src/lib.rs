@@ -18,6 +18,7 @@ mod interactive;
 mod interpreter;
 mod journal;
 mod json_text;
+mod late_prompt;
 pub mod limits;
 mod mode_bound;
 pub mod observe;

@@ -17,6 +17,7 @@ mod held_back;
 mod idle;
 pub(crate) mod incoming;
 mod ladder;
+mod left;
 mod novelty;
 mod publish;
 mod session;
@@ -33,6 +34,7 @@ use crate::client::check_request;
 use crate::control::Control;
 use crate::feed::Feed;
 use crate::journal::Journal;
+use crate::late_prompt::LatePrompt;
 use crate::redact::Redactor;
 use crate::schema::Schema;
 use crate::session_lock::SessionLocks;
@@ -170,6 +172,8 @@ async fn sleep_until(at: Option<Instant>) {
 pub(crate) struct Runner {
     client: Client,
     request: RunRequest,
+    /// The whole prompt, while it is not there.
+    late_prompt: Option<LatePrompt>,
     run_id: String,
     publisher: Publisher,
     chain: Chain,
@@ -197,7 +201,13 @@ pub(crate) struct Runner {
 }
 
 impl Runner {
-    pub(crate) fn new(client: Client, request: RunRequest, run_id: String, stream: Feed) -> Self {
+    pub(crate) fn new(
+        client: Client,
+        request: RunRequest,
+        run_id: String,
+        stream: Feed,
+        late_prompt: Option<LatePrompt>,
+    ) -> Self {
         let redactor = Redactor::new(&client.redaction, &client.env, Some(&request));
         let publisher = Publisher::new(&client, run_id.clone(), stream, redactor);
         let chain = Chain::new(&client, &request, &run_id);
@@ -205,6 +215,7 @@ impl Runner {
         Self {
             client,
             request,
+            late_prompt,
             run_id,
             publisher,
             chain,
@@ -294,6 +305,20 @@ impl Runner {
                 format!("{ignored} lines in the run's control pipe said nothing that it knows");
             self.publisher.event(Event::notice(Level::Warn, "control", words));
         }
+    }
+
+    /// Waits until the prompt is whole.
+    async fn whole_prompt(&mut self, caller: &mut Caller) -> Result<(), Failure> {
+        let Some(late) = self.late_prompt.take() else { return Ok(()) };
+        let prompt = match caller.meanwhile(late.0).await {
+            Ok(read) => read.map_err(|words| Failure::new(FailureKind::InvalidRequest, words))?,
+            Err(stopped) => return Err(self.stopped_early(stopped.reason())),
+        };
+        self.completion.asked_for(&prompt, &self.publisher.redactor);
+        self.chain.whole_prompt(&prompt);
+        self.request.prompt = prompt;
+        self.publisher.journal.request(&self.request);
+        Ok(())
     }
 
     async fn begin(&mut self) {

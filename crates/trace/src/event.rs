@@ -697,6 +697,9 @@ pub struct LeftProcess {
     pub command: String,
     /// True if belay killed it; otherwise it still runs.
     pub killed: bool,
+    /// True if it is a part of the agent: a second process of its program, or an MCP server of the run.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub helper: bool,
 }
 
 /// The run moves on to another agent or model.

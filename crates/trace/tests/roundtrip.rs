@@ -265,7 +265,12 @@ fn events() -> Vec<Event> {
             signal: Some(15),
             forced: true,
             pipes_held_open: true,
-            left: vec![LeftProcess { pid: 43, command: "sleep 60".into(), killed: true }],
+            left: vec![LeftProcess {
+                pid: 43,
+                command: "sleep 60".into(),
+                killed: true,
+                helper: false,
+            }],
             effects: Effects::Possible,
         }),
         Event::Failover(Failover {

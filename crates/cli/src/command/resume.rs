@@ -90,7 +90,12 @@ impl Resume {
             (None, _) if !account.was_begun() || session.is_none() => {
                 std::mem::take(&mut request.prompt)
             }
-            (None, _) => GO_ON.to_owned(),
+            (None, _) => {
+                let asked =
+                    call.task.clone().unwrap_or_else(|| std::mem::take(&mut request.prompt));
+                self.options.task = Some(asked);
+                GO_ON.to_owned()
+            }
         };
         self.options.apply(&mut request);
         request.cwd = Some(self.options.ask.folder(request.cwd.as_deref())?);

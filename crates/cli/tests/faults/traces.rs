@@ -18,10 +18,18 @@ fn traces(scene: &Scene) -> PathBuf {
     scene.bench.project().join(".belay/traces")
 }
 
-/// The names of all that lies in the folder beside the traces.
+/// The names of all that lies in the folder beside the traces. A mark that was being made when its maker was killed
+/// stays for a minute, since it may be that of one who is still at it.
 fn besides(dir: &Path) -> Vec<String> {
-    let names = fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
-    names.filter(|name| !name.ends_with(".json")).collect()
+    let names = |dir: &Path| -> Vec<String> {
+        let entries = fs::read_dir(dir).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    };
+    let is_for_a_minute = |name: &str| {
+        name == RUNNING_DIR && names(&dir.join(name)).iter().all(|mark| mark.starts_with(".new-"))
+    };
+    let besides = names(dir).into_iter().filter(|name| !name.ends_with(".json"));
+    besides.filter(|name| !is_for_a_minute(name)).collect()
 }
 
 fn phases(tree: &Node) -> impl Iterator<Item = &Node> {

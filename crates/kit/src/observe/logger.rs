@@ -8,6 +8,7 @@ use belay_trace::{
     Context, ContextSource, CostSource, Decision, DecisionSource, Event, Level, Notice, Record,
     RunResult, SessionStarted, StopReason, ToolCall, ToolResult, Usage, visible, visible_line,
 };
+use std::collections::HashSet;
 use std::fmt;
 use std::io::{self, Write};
 
@@ -39,7 +40,12 @@ pub struct Logger<W> {
     has_agent: bool,
     /// Background tasks are waited for.
     waits: bool,
+    /// The warnings that were shown of this run.
+    warned: HashSet<(Option<String>, String)>,
 }
+
+/// How many different warnings are remembered.
+const WARNINGS_MAX: usize = 1_000;
 
 /// A part of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,6 +110,7 @@ impl<W: Write> Logger<W> {
             failed: false,
             has_agent: false,
             waits: true,
+            warned: HashSet::new(),
         }
     }
 
@@ -146,6 +153,9 @@ impl<W: Write> Logger<W> {
     fn try_record(&mut self, record: &Record) -> io::Result<()> {
         let under = if record.parent_tool_id.is_some() { "  " } else { "" };
         self.has_agent |= matches!(record.event, Event::AttemptStarted(_));
+        if matches!(record.event, Event::RunStarted(_)) {
+            self.warned.clear();
+        }
         match &record.event {
             Event::SessionStarted(session) => self.session(record, session)?,
             Event::Phase(phase) => {
@@ -256,7 +266,8 @@ impl<W: Write> Logger<W> {
             }
             Event::AttemptEnded(ended) => {
                 self.has_agent = false;
-                for process in &ended.left {
+                // That what belongs to the agent has ended with it is no news.
+                for process in ended.left.iter().filter(|left| !(left.helper && left.killed)) {
                     let word = if process.killed { "killed" } else { "still runs" };
                     let command = cut(&visible_line(&process.command), ARGS_CHARS_MAX);
                     let words = format!("{word}: {command} (process {})", process.pid);
@@ -444,7 +455,15 @@ impl<W: Write> Logger<W> {
         let style = match notice.level {
             Level::Debug => return Ok(()),
             Level::Info => DIM,
-            Level::Warn => YELLOW,
+            Level::Warn => {
+                // Some agents repeat one with each request.
+                let is_new = self.warned.len() >= WARNINGS_MAX
+                    || self.warned.insert((notice.code.clone(), notice.text.clone()));
+                if !is_new {
+                    return Ok(());
+                }
+                YELLOW
+            }
             Level::Error => RED,
         };
         let head = notice.code.as_deref().unwrap_or("notice");

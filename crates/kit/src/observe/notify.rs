@@ -229,10 +229,10 @@ impl Observer for Notify {
         if !self.is_enabled() {
             return Ok(());
         }
-        if let Some(notice) = self.story.notice(record)
-            && let Some(outbox) = self.outbox()
-        {
-            outbox.add(notice);
+        for notice in self.story.notices(record) {
+            if let Some(outbox) = self.outbox() {
+                outbox.add(notice);
+            }
         }
         Ok(())
     }

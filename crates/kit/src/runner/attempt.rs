@@ -20,6 +20,7 @@ use super::drain::Drain;
 use super::idle::{Alarm, IdleWatch};
 use super::incoming::{self, Incoming};
 use super::ladder::Rung;
+use super::left::Helpers;
 use super::novelty::Novelty;
 use super::turn_limit::TurnLimit;
 use super::{Caller, Command, Runner, sleep_until};
@@ -27,10 +28,11 @@ use crate::http::Loopback;
 use crate::private_files::{self, FileArgs, PrivateFiles};
 use crate::redact::Passed;
 use crate::temp_folder::TempFolder;
-use crate::{environment, interpreter, limits, program, reset, schema};
+use crate::{RunRequest, environment, interpreter, limits, program, reset, schema};
 use belay_agents::{
-    Action, AttemptEnd, Background as AtTurnEnd, Capability, Exit, FullNeeds, Input, Line,
-    LineSplitter, Out, Permissions, Protocol, Response, StopPlan, Support, TimerId, Transport,
+    Action, AttemptEnd, Background as AtTurnEnd, Capabilities, Capability, Exit, FullNeeds, Input,
+    Line, LineSplitter, Out, Permissions, Protocol, Response, StopPlan, Support, TimerId,
+    Transport,
 };
 use belay_trace::{
     AttemptEnded, AttemptResult, AttemptStarted, Decision, DecisionSource, Denial, Event, Failure,
@@ -39,13 +41,13 @@ use belay_trace::{
 };
 use belaykit_supervise::{self as supervise, Output, Process, Start, Supervisor};
 use jiff::Timestamp;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::PoisonError;
-use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -59,15 +61,11 @@ impl Runner {
         self.publisher.attempt(self.attempts, self.client.agent.name());
         let started = match caller.stopped_early() {
             None => match self.wait_for_program(transport, caller).await {
-                Ok(()) => self.start(transport, caller.time_left()).await,
+                Ok(()) => self.start(transport, caller).await,
                 Err(failure) => Err(failure),
             },
             // Before the agent costs anything.
-            Some(reason) => {
-                self.publisher.event(Event::Interrupted(Interrupted { reason, message: None }));
-                let message = "stopped before the agent was started";
-                Err(Failure::new(FailureKind::Interrupted, message))
-            }
+            Some(reason) => Err(self.stopped_early(reason)),
         };
         match started {
             Ok((attempt, output)) => attempt.run(output, caller).await,
@@ -82,7 +80,7 @@ impl Runner {
 
     /// Waits until a program is there again that is being replaced: by its own updater, or by a package manager.
     async fn wait_for_program(
-        &self,
+        &mut self,
         transport: Transport,
         caller: &mut Caller,
     ) -> Result<(), Failure> {
@@ -92,9 +90,8 @@ impl Runner {
             if Instant::now() >= until {
                 return Err(failure);
             }
-            if caller.rest(Instant::now() + limits::REPLACED_LOOK).await.is_err() {
-                let message = "stopped before the agent was started";
-                return Err(Failure::new(FailureKind::Interrupted, message));
+            if let Err(stopped) = caller.rest(Instant::now() + limits::REPLACED_LOOK).await {
+                return Err(self.stopped_early(stopped.reason()));
             }
         }
     }
@@ -112,17 +109,17 @@ impl Runner {
     async fn start(
         &mut self,
         transport: Transport,
-        time_left: Option<Duration>,
+        caller: &mut Caller,
     ) -> Result<(Attempt<'_>, mpsc::Receiver<Incoming>), Failure> {
-        // It gets ready while the rest is prepared.
-        let supervisor = Supervisor::start(self.client.supervisor.as_deref());
-        let capabilities = self.client.agent.capabilities(transport);
-        let mut request =
-            schema::asked(&self.request, capabilities.support(Capability::OutputSchema));
-        if self.chain.has_others() && capabilities.support(Capability::AgentRetries) != Support::No
-        {
-            request.to_mut().agent_retries.get_or_insert(limits::AGENT_RETRIES);
+        // One that is told its prompt over a protocol gets ready before it is whole.
+        let is_early = transport == Transport::Dialogue && self.late_prompt.is_some();
+        if !is_early {
+            self.whole_prompt(caller).await?;
         }
+        // It gets ready while the rest is prepared.
+        let mut supervisor = Supervisor::start(self.client.supervisor.as_deref());
+        let capabilities = self.client.agent.capabilities(transport);
+        let mut request = self.asked(capabilities).into_owned();
         let launch = self.client.launch(&request, transport)?;
         for option in &launch.ignored {
             let words =
@@ -163,24 +160,40 @@ impl Runner {
             ),
         };
         let (homes, bill) = (Homes::of(&env), self.bill(transport));
+        let path = env.iter().find(|(name, _)| name == "PATH").map(|(_, path)| path.as_os_str());
+        let helpers = Helpers::new(&program, path, &self.request.mcp_servers);
         // Before the agent costs anything.
         self.publisher.open_input_log().map_err(local_io("cannot write the journal"))?;
-        let start = Start {
-            program: &program,
-            args: &args.args,
-            env,
-            cwd: self.request.cwd.as_deref(),
-            sigint: launch.stop.sigint,
-            leave_running: self.request.leave_running,
-            deadline: time_left,
-            run_id: &self.run_id,
-        };
         check_arguments(&args.args)?;
-        let process = Process::start(start, supervisor, inbox).await.map_err(|error| {
-            let (kind, why) = why_not_started(&error);
-            let message = format!("cannot start {}: {error}{why}", program.display());
-            Failure::new(kind, message)
-        })?;
+        let until = Instant::now() + limits::REPLACED;
+        let mut process = loop {
+            let start = Start {
+                program: &program,
+                args: &args.args,
+                env: env.clone(),
+                cwd: self.request.cwd.as_deref(),
+                sigint: launch.stop.sigint,
+                leave_running: self.request.leave_running,
+                deadline: caller.time_left(),
+                run_id: &self.run_id,
+            };
+            let error = match Process::start(start, supervisor, inbox.clone()).await {
+                Ok(process) => break process,
+                Err(error) => error,
+            };
+            // Somebody is still writing it.
+            let is_busy = error.kind() == io::ErrorKind::ExecutableFileBusy;
+            if !is_busy || Instant::now() >= until {
+                let (kind, why) = why_not_started(&error);
+                let message = format!("cannot start {}: {error}{why}", program.display());
+                return Err(Failure::new(kind, message));
+            }
+            if let Err(stopped) = caller.rest(Instant::now() + limits::REPLACED_LOOK).await {
+                return Err(self.stopped_early(stopped.reason()));
+            }
+            supervisor = Supervisor::start(self.client.supervisor.as_deref());
+        };
+        drop(inbox);
 
         if let Some(locks) = &mut self.locks {
             locks.works_with(&process.family());
@@ -206,6 +219,14 @@ impl Runner {
             let words = format!("no supervisor ({why}): what the agent starts may outlive it");
             self.publisher.event(Event::notice(Level::Warn, "containment", words));
         }
+        if is_early {
+            if let Err(failure) = self.whole_prompt(caller).await {
+                process.kill();
+                process.sweep(false).await;
+                return Err(failure);
+            }
+            request = self.asked(capabilities).into_owned();
+        }
         let account_watch = self.account_watch(capabilities, &homes, bill.began());
         let began = Instant::now();
         let gates = Gates::new(&self.publisher.redactor);
@@ -213,6 +234,7 @@ impl Runner {
             protocol: self.client.agent.protocol(&request, transport),
             plan: launch.stop,
             process,
+            helpers,
             server,
             out: Out::default(),
             new_session: session.map(|(_, id)| id),
@@ -256,6 +278,27 @@ impl Runner {
         Ok((attempt, output))
     }
 
+    /// The end of an attempt that was stopped before its agent was told anything.
+    pub(super) fn stopped_early(&mut self, reason: StopReason) -> Failure {
+        self.publisher.event(Event::Interrupted(Interrupted { reason, message: None }));
+        let kind = match reason {
+            StopReason::Deadline => FailureKind::Deadline,
+            _ => FailureKind::Interrupted,
+        };
+        Failure::new(kind, "stopped before the agent was asked")
+    }
+
+    /// The request as the agent is told it.
+    fn asked(&self, capabilities: Capabilities) -> Cow<'_, RunRequest> {
+        let mut request =
+            schema::asked(&self.request, capabilities.support(Capability::OutputSchema));
+        if self.chain.has_others() && capabilities.support(Capability::AgentRetries) != Support::No
+        {
+            request.to_mut().agent_retries.get_or_insert(limits::AGENT_RETRIES);
+        }
+        request
+    }
+
     fn bill(&self, transport: Transport) -> Bill {
         let (client, capabilities) = (&self.client, self.client.agent.capabilities(transport));
         let tells = |what| capabilities.support(what) != Support::No;
@@ -296,6 +339,7 @@ struct Attempt<'a> {
     protocol: Box<dyn Protocol>,
     plan: StopPlan,
     process: Process,
+    helpers: Helpers,
     /// The server that the agent is.
     server: Option<Loopback>,
     out: Out,
@@ -492,7 +536,7 @@ impl Attempt<'_> {
         self.runner.note_session().await;
         // Paid for and on disk, before anything is cleaned up.
         self.runner.publisher.flush().await;
-        let left = incoming::left(self.process.sweep(self.runner.request.leave_running).await);
+        let left = self.helpers.among(self.process.sweep(self.runner.request.leave_running).await);
         self.settle().await;
         self.finish(exit, left, pipes_open > 0)
     }

@@ -93,6 +93,11 @@ impl Chain {
         self.original = request.clone();
     }
 
+    /// What the user has asked for is known now.
+    pub(super) fn whole_prompt(&mut self, prompt: &str) {
+        prompt.clone_into(&mut self.original.prompt);
+    }
+
     /// Finds out what the candidates may do, and binds them to what the first one may.
     pub(super) async fn bind(&mut self, request: &RunRequest) -> Result<(), Failure> {
         if !ModeBound::is_needed(&self.client, request) {

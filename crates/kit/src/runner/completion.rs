@@ -39,6 +39,11 @@ impl Completion {
         Self { record, asked, began: Instant::now() }
     }
 
+    /// The prompt is whole.
+    pub(super) fn asked_for(&mut self, prompt: &str, redactor: &Redactor) {
+        self.record.prompt = redactor.text(prompt).into_owned();
+    }
+
     /// The whole record, of an end in which no secret is any more.
     pub(super) fn end(&self, end: &AttemptEnd, usage: &Usage, agent: &str) -> CompletionRecord {
         // Another agent has another model.

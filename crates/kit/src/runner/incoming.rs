@@ -1,7 +1,7 @@
 //! What comes out of an agent's process and its server, and what is said of both in events.
 
 use belay_agents::{Exit, HttpId};
-use belay_trace::{Containment, LeftProcess};
+use belay_trace::Containment;
 use belaykit_supervise::{self as supervise, Output, Process};
 
 /// Something that an agent has said.
@@ -40,14 +40,4 @@ pub(super) fn level(containment: supervise::Containment) -> Containment {
         supervise::Containment::Subreaper => Containment::Subreaper,
         supervise::Containment::ProcessGroup => Containment::ProcessGroup,
     }
-}
-
-/// What was left behind, as events name it.
-pub(super) fn left(left: Vec<supervise::LeftProcess>) -> Vec<LeftProcess> {
-    let process = |process: supervise::LeftProcess| LeftProcess {
-        pid: process.pid,
-        command: process.command,
-        killed: process.killed,
-    };
-    left.into_iter().map(process).collect()
 }

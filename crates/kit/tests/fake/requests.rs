@@ -126,6 +126,20 @@ async fn what_only_the_start_can_find_out_is_the_result_of_the_run() {
 }
 
 #[tokio::test]
+async fn a_program_that_is_being_written_is_waited_for() {
+    let stage = Stage::new("agent", &answer());
+    let launcher = stage.path("claude");
+    executable(&launcher, &format!("#!/bin/sh\nexec {} \"$@\"\n", stage.agent.program().display()));
+    let writer = std::fs::OpenOptions::new().append(true).open(&launcher).unwrap();
+    let written = tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        drop(writer);
+    });
+    assert_eq!(run(&stage.claude(), "p").await.answer(), ANSWER);
+    written.await.unwrap();
+}
+
+#[tokio::test]
 async fn a_codex_without_app_server_is_run_one_shot() {
     let play =
         Play { wait_for_stdin: WaitForStdin::Eof, ..play(&recordings::one("codex", "a-text")) };

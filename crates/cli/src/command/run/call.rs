@@ -21,6 +21,9 @@ const CALL_FILE: &str = "call.json";
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Call {
+    /// What the user had asked for, in a run that is resumed without a prompt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) task: Option<String>,
     pub(crate) programs: Vec<Program>,
     pub(crate) env: Option<String>,
     pub(crate) pass_env: Vec<String>,
@@ -42,6 +45,7 @@ impl Call {
     pub(crate) fn of(options: &Options) -> Self {
         let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         Self {
+            task: options.task.clone(),
             programs: options
                 .ask
                 .program

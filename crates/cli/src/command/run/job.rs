@@ -43,18 +43,23 @@ impl Job {
         }
         let client = self.options.client(&self.agents);
         if self.options.dry_run {
-            self.join_piped()?;
+            if let Some(piped) = self.piped.take() {
+                piped.join_to(&mut self.request.prompt)?;
+            }
             return self.print_commands(&client);
         }
         // First the request, so that a mistake in it leaves no folder behind; then what those who watch need.
         client.check(&self.request).map_err(|error| with_hint(&error))?;
-        self.join_piped()?;
+        if let Some(piped) = self.piped.take() {
+            self.piped = piped.join_at_once(&mut self.request.prompt)?;
+        }
         let client = self.options.watched(client)?;
         client.check(&self.request).map_err(|error| with_hint(&error))?;
         if self.request.permissions == Some(Permissions::Full) {
             warn("--permit full: the agent may do anything on this machine, unasked");
         }
-        let (outcome, stopped_by) = block_on(self.carry(&client))??;
+        let piped = self.piped.take();
+        let (outcome, stopped_by) = block_on(self.carry(&client, piped))??;
         let ended = match &outcome {
             Ok(outcome) => outcome,
             Err(error) => error.outcome(),
@@ -69,16 +74,20 @@ impl Job {
         })
     }
 
-    fn join_piped(&mut self) -> Result<(), Fail> {
-        self.piped.take().map_or(Ok(()), |piped| piped.join_to(&mut self.request.prompt))
-    }
-
     /// Carries the request to its outcome, and says which signal came if one did.
     async fn carry(
         &self,
         client: &Client,
+        piped: Option<PipedInput>,
     ) -> Result<(Result<Outcome, Error>, Option<SignalKind>), Fail> {
-        let mut run = client.start(self.request.clone());
+        let request = self.request.clone();
+        let mut run = match piped {
+            None => client.start(request),
+            Some(piped) => {
+                let prompt = piped.later(request.prompt.clone())?;
+                client.start_with_prompt(request, prompt)
+            }
+        };
         let interrupter = run.interrupter();
         let stopped_by = signals::obey(&interrupter)?;
         if self.options.interactive_steer {

@@ -25,6 +25,10 @@ use std::time::Duration;
 /// How an agent is asked, and how the run is shown and kept.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
+    /// What the run is about, where its prompt does not say it.
+    #[arg(skip)]
+    pub(crate) task: Option<String>,
+
     /// How the run is shown [default: text].
     #[arg(long, value_enum, help_heading = "Output")]
     pub(crate) format: Option<Format>,

@@ -7,7 +7,10 @@ use rustix::fs::{FileType, OFlags, SeekFrom, fcntl_getfl, fstat, seek};
 use rustix::io::{Errno, read};
 use std::io;
 use std::os::fd::AsFd;
-use std::thread::{self, JoinHandle};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::Duration;
+use tokio::sync::oneshot;
 
 /// How long the first byte may take. A program that has something to say has begun by then, and a pipe that is open and
 /// silent (ssh, CI, a parent that forgot it) costs a run no more. Claude Code waits as long.
@@ -24,9 +27,12 @@ const READ_BYTES: usize = 64 << 10;
 
 const TO_LEAVE_OUT: &str = "--no-stdin leaves standard input out, as < /dev/null does";
 
+/// What is whole by then joins the prompt before anything is started; most of what is piped is.
+const WHOLE_AT_ONCE: Duration = Duration::from_millis(200);
+
 /// Standard input that is read while the run is prepared.
 #[derive(Debug)]
-pub(crate) struct PipedInput(JoinHandle<Result<Vec<u8>, Fail>>);
+pub(crate) struct PipedInput(Receiver<Result<Vec<u8>, Fail>>);
 
 impl PipedInput {
     /// Begins to read what is piped; nothing if nothing is.
@@ -34,25 +40,58 @@ impl PipedInput {
         if !is_piped() {
             return Ok(None);
         }
-        let reader = thread::Builder::new().name("belay-stdin".to_owned());
-        let reader = reader.spawn(|| read_waiting(&io::stdin(), Some(&FIRST_BYTE)));
-        let reader = reader.map_err(|error| {
-            Fail::local(format!("cannot read standard input: {error}")).hint(TO_LEAVE_OUT)
+        let (tell, told) = mpsc::channel();
+        in_background(move || {
+            // Who does not wait for it does not want it.
+            let _ = tell.send(read_waiting(&io::stdin(), Some(&FIRST_BYTE)));
         })?;
-        Ok(Some(Self(reader)))
+        Ok(Some(Self(told)))
+    }
+
+    /// Puts what is whole by now behind the prompt, and gives back what is not.
+    pub(crate) fn join_at_once(self, prompt: &mut String) -> Result<Option<Self>, Fail> {
+        match self.0.recv_timeout(WHOLE_AT_ONCE) {
+            Ok(bytes) => join_bytes(bytes?, prompt).map(|()| None),
+            Err(_) => Ok(Some(self)),
+        }
     }
 
     /// Waits for the end of it, says how much there was, and puts it behind the prompt.
     pub(crate) fn join_to(self, prompt: &mut String) -> Result<(), Fail> {
-        let bytes = self.0.join().map_err(|_| Fail::local("cannot read standard input"))??;
-        if bytes.is_empty() {
-            return Ok(());
-        }
-        let input = text(bytes)?;
-        say(format_args!("read {} bytes from standard input", input.len()));
-        join(prompt, &input);
-        Ok(())
+        let bytes = self.0.recv().map_err(|_| Fail::local("cannot read standard input"))??;
+        join_bytes(bytes, prompt)
     }
+
+    /// The prompt with all of it, when there is an end of it.
+    pub(crate) fn later(
+        self,
+        mut prompt: String,
+    ) -> Result<impl Future<Output = Result<String, String>> + Send + 'static, Fail> {
+        let (tell, told) = oneshot::channel();
+        in_background(move || {
+            let joined = self.join_to(&mut prompt).map(|()| prompt);
+            // The run may be over.
+            let _ = tell.send(joined.map_err(|fail| fail.in_words()));
+        })?;
+        Ok(async { told.await.unwrap_or_else(|_| Err("cannot read standard input".to_owned())) })
+    }
+}
+
+fn in_background(work: impl FnOnce() + Send + 'static) -> Result<(), Fail> {
+    let started = thread::Builder::new().name("belay-stdin".to_owned()).spawn(work);
+    started.map(drop).map_err(|error| {
+        Fail::local(format!("cannot read standard input: {error}")).hint(TO_LEAVE_OUT)
+    })
+}
+
+fn join_bytes(bytes: Vec<u8>, prompt: &mut String) -> Result<(), Fail> {
+    if bytes.is_empty() {
+        return Ok(());
+    }
+    let input = text(bytes)?;
+    say(format_args!("read {} bytes from standard input", input.len()));
+    join(prompt, &input);
+    Ok(())
 }
 
 /// True if somebody hands us something: through a pipe or a socket, or a file of which nothing was read. A file of which

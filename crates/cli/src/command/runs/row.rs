@@ -1,6 +1,7 @@
 //! One run in a list: what its journal and its request say, as cells and as JSON.
 
 use super::state::{lost_words, state_word};
+use crate::command::run::Call;
 use crate::{figures, stored};
 use belay_trace::stored_path;
 use belay_trace::{Overview, RunState, StoredRun, visible_line};
@@ -13,7 +14,7 @@ pub(super) struct Row {
     id: String,
     pub(super) short: String,
     pub(super) overview: Overview,
-    /// The beginning of the prompt.
+    /// The beginning of the task.
     prompt: String,
 }
 
@@ -28,7 +29,8 @@ impl Row {
             let cwd = request.cwd.as_deref().map(|cwd| stored_path::to_text(cwd).into_owned());
             overview.cwd = overview.cwd.take().or(cwd);
         }
-        let prompt = request.map(|request| request.prompt).unwrap_or_default();
+        let task = Call::read(run.folder()).task;
+        let prompt = task.or(request.map(|request| request.prompt)).unwrap_or_default();
         let prompt = prompt.trim().chars().take(PROMPT_CHARS_MAX).collect();
         Self { id: run.id().to_owned(), short: short.to_owned(), overview, prompt }
     }

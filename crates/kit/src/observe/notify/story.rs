@@ -29,6 +29,8 @@ struct Progress {
     trace: Option<String>,
     calls: u64,
     failed: u64,
+    /// An error that the agent has told: it is not told twice if the run fails of it or goes on elsewhere.
+    held: Option<Notice>,
 }
 
 impl Story {
@@ -43,12 +45,37 @@ impl Story {
         self.traces.insert(start.trace_id.clone(), name.to_owned());
     }
 
-    /// What there is to say of a record, if it is wanted.
-    pub(crate) fn notice(&mut self, record: &Record) -> Option<Notice> {
+    /// What there is to say now that this has happened, as far as it is wanted.
+    pub(crate) fn notices(&mut self, record: &Record) -> impl Iterator<Item = Notice> + use<> {
         // Most records are pieces of text.
         if matches!(record.event, Event::Text(_) | Event::Reasoning(_) | Event::ToolCallDelta(_)) {
-            return None;
+            return None.into_iter().chain(None);
         }
+        let held = self.runs.get_mut(&record.run).and_then(|run| run.held.take());
+        let new = self.notice(record);
+        let (held, new) = match &record.event {
+            Event::Notice(notice) if notice.level == Level::Error => {
+                let before =
+                    held.filter(|held| new.as_ref().is_none_or(|new| new.body != held.body));
+                if let Some(run) = self.runs.get_mut(&record.run) {
+                    run.held = new;
+                }
+                (before, None)
+            }
+            Event::AttemptEnded(_) => {
+                if let Some(run) = self.runs.get_mut(&record.run) {
+                    run.held = held;
+                }
+                (None, new)
+            }
+            Event::Failover(_) | Event::Waiting(_) => (None, new),
+            Event::Result(result) if result.is_error => (None, new),
+            _ => (held, new),
+        };
+        held.into_iter().chain(new)
+    }
+
+    fn notice(&mut self, record: &Record) -> Option<Notice> {
         if !self.runs.contains_key(&record.run) {
             bound(&mut self.runs);
         }

@@ -44,7 +44,7 @@ impl Caller {
     }
 
     /// Waits for something, which is given up when the run is stopped or its time is up.
-    pub(super) async fn meanwhile<T>(
+    pub(in crate::runner) async fn meanwhile<T>(
         &mut self,
         work: impl Future<Output = T>,
     ) -> Result<T, Stopped> {
