@@ -1,7 +1,7 @@
 //! `cargo xtask test`: what CI runs, one agent or area of it, or (`--all`) everything there is.
 
 use crate::{FUZZ_SECONDS, agents, cargo, fuzz, newest_agents, phoenix, reliability, target};
-use belay_testkit::real;
+use belay_testkit::{python, real};
 use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
@@ -93,13 +93,14 @@ pub(crate) fn test(args: impl Iterator<Item = String>) -> Result<(), String> {
         return steps.finish();
     }
     if selection.name.is_some() {
-        steps.run("agents", agents);
+        steps.run("agents", || install(selection.all));
         steps.run("tests without agents", || without_agents(&selection));
         steps.run("tests with real agents", || with_agents(&selection, &real::dir()));
         return steps.finish();
     }
     // npm waits for the network while the compiler does not.
-    let installing = thread::spawn(agents);
+    let all = selection.all;
+    let installing = thread::spawn(move || install(all));
     steps.run("format", || {
         cargo("fmt --all --check", [])?;
         cargo("fmt --manifest-path fuzz/Cargo.toml --check", [])
@@ -133,6 +134,13 @@ pub(crate) fn test(args: impl Iterator<Item = String>) -> Result<(), String> {
         steps.run("a real Phoenix", phoenix::run);
     }
     steps.finish()
+}
+
+/// What the tests run; for `--all` also the programs that only print.
+fn install(all: bool) -> Result<(), String> {
+    agents()?;
+    let packages = [python::AIDER, python::MINI].into_iter().filter(|_| all);
+    packages.map(|it| python::install(it).map_err(|error| format!("{it}: {error}"))).collect()
 }
 
 /// The tests that need Rust alone, and the doctests.

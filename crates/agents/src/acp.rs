@@ -203,7 +203,8 @@ impl Agent for Acp {
         launch.env = preset.environment();
         // Measured over ACP: their own cancel ends a running command. Signals leave it running, for it lives in a
         // session of its own.
-        launch.stop = StopPlan { native: true, sigint: false, sigterm: true };
+        launch.stop =
+            StopPlan { native: true, sigint: false, sigterm: true, ..StopPlan::default() };
         let model = request.model.as_deref().or(self.model.as_deref());
         if let Some(model) = model {
             check_name(self.name(), "model", model)?;

@@ -241,8 +241,12 @@ impl Agent for Claude {
         launch.ignored = check_options(Self::NAME, self.capabilities(transport), request)?;
         launch.env = EnvPolicy { clouds: OF_CLAUDE, ..EnvPolicy::with(ENV) };
         // Never SIGTERM before SIGINT: on SIGTERM Claude exits without its result, and the bill is lost.
-        launch.stop =
-            StopPlan { native: transport == Transport::Dialogue, sigint: true, sigterm: true };
+        launch.stop = StopPlan {
+            native: transport == Transport::Dialogue,
+            sigint: true,
+            sigterm: true,
+            ..StopPlan::default()
+        };
         if transport != Transport::Interactive {
             launch.env.quiet = quiet::CLAUDE;
         }

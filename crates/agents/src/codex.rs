@@ -219,8 +219,12 @@ impl Agent for Codex {
         launch.native = native_paths();
         launch.env = EnvPolicy::with(ENV);
         // On SIGTERM Codex dies and leaves its commands running; on SIGINT it ends them itself.
-        launch.stop =
-            StopPlan { native: transport == Transport::Dialogue, sigint: true, sigterm: false };
+        launch.stop = StopPlan {
+            native: transport == Transport::Dialogue,
+            sigint: true,
+            sigterm: false,
+            ..StopPlan::default()
+        };
         let model = self.model_for(request)?;
         mcp::sound(request)?;
         sandbox::own_temp(&mut launch, request);

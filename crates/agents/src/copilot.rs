@@ -162,7 +162,8 @@ impl Agent for Copilot {
         launch.native = native_paths();
         launch.env = EnvPolicy::with(ENV);
         // The native program ends its commands on either.
-        launch.stop = StopPlan { native: false, sigint: true, sigterm: true };
+        launch.stop =
+            StopPlan { native: false, sigint: true, sigterm: true, ..StopPlan::default() };
         let prompt = request.composed_prompt();
         if transport == Transport::Interactive {
             self.options(&mut launch, request)?;

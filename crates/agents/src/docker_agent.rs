@@ -135,7 +135,8 @@ impl Agent for DockerAgent {
             launch.env.quiet = quiet::DOCKER_AGENT;
         }
         // Not measured: the gentle rungs first, and the last one ends whatever is left.
-        launch.stop = StopPlan { native: false, sigint: true, sigterm: true };
+        launch.stop =
+            StopPlan { native: false, sigint: true, sigterm: true, ..StopPlan::default() };
         let agent = self.agent_for(request, transport)?;
         launch.arg("run");
         if transport != Transport::Interactive {

@@ -37,6 +37,9 @@ pub struct Launch {
     pub litter_folders: &'static [&'static str],
     /// The agent may write to the folder for temporary files: it must be one of its own.
     pub private_temp: bool,
+    /// The file that the agent writes its answer to, in its working folder: [`Launch::ANSWER`] for one of its own in a
+    /// temporary folder, which an argument names by the same word.
+    pub answer_file: Option<String>,
     /// Options that the agent lacks and the request was lenient about.
     pub ignored: Vec<&'static str>,
 }
@@ -163,9 +166,14 @@ pub struct StopPlan {
     pub sigint: bool,
     /// SIGTERM ends the agent in an orderly way.
     pub sigterm: bool,
+    /// How many SIGINTs more than one it takes to stop the agent.
+    pub more_sigints: u32,
 }
 
 impl Launch {
+    /// What an argument holds in place of the path of an answer file that is made for the agent.
+    pub const ANSWER: &'static str = "{belay-answer}";
+
     /// A launch of `program` with nothing else.
     pub fn new(program: &str) -> Self {
         Self { program: program.to_owned(), ..Self::default() }

@@ -48,6 +48,7 @@ mod news;
 mod opencode;
 mod parser;
 mod pi;
+mod printing;
 mod protocol;
 mod provider_error;
 mod quiet;
@@ -89,6 +90,7 @@ pub use crate::mode::{EffectiveMode, Unreadable, UserConfig, WithoutProject};
 pub use crate::opencode::OpenCode;
 pub use crate::parser::StreamParser;
 pub use crate::pi::Pi;
+pub use crate::printing::{Form, Printing};
 pub use crate::protocol::{
     Action, AttemptEnd, Emitted, Exit, HttpId, Input, Out, Protocol, TimerId,
 };

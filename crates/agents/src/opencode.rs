@@ -241,7 +241,12 @@ impl Agent for OpenCode {
         }
         // `run` dies of either signal at once, tells nothing, and leaves its tools running.
         let is_server = transport == Transport::Dialogue;
-        launch.stop = StopPlan { native: is_server, sigint: false, sigterm: is_server };
+        launch.stop = StopPlan {
+            native: is_server,
+            sigint: false,
+            sigterm: is_server,
+            ..StopPlan::default()
+        };
         let model = self.model_for(request)?;
         if let Session::Resume(id) | Session::Fork(id) = &request.session {
             check_name(Self::NAME, "session", id)?;

@@ -202,8 +202,12 @@ impl Agent for Pi {
             launch.env.quiet = quiet::PI;
         }
         // On SIGINT Pi dies and leaves its commands running; on SIGTERM it ends them itself.
-        launch.stop =
-            StopPlan { native: transport == Transport::Dialogue, sigint: false, sigterm: true };
+        launch.stop = StopPlan {
+            native: transport == Transport::Dialogue,
+            sigint: false,
+            sigterm: true,
+            ..StopPlan::default()
+        };
         match transport {
             Transport::Dialogue => ["--mode", "rpc"].iter().for_each(|arg| launch.arg(*arg)),
             Transport::Print => {

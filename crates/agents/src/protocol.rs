@@ -69,6 +69,9 @@ pub enum Input<'a> {
     /// The answer to an [`Action::AskSilentCalls`]: what [`Agent::silent_calls`](crate::Agent::silent_calls) has kept
     /// of the lines that the session's file has gained since this was asked last.
     SilentCalls(&'a [u8]),
+    /// The file that has the answer ([`Launch::answer_file`](crate::Launch::answer_file)), as the process has left it;
+    /// comes before the exit, and not if there is none that the attempt has written.
+    AnswerFile(&'a [u8]),
     /// The process has ended, and all it printed was fed.
     Exit(Exit),
 }

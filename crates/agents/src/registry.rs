@@ -3,8 +3,8 @@
 #[cfg(feature = "acp")]
 use crate::acp::{self, Acp};
 use crate::failures::Table;
-use crate::{Agent, Claude, Codex, Copilot, DockerAgent, OpenCode, Pi};
-use crate::{claude, codex, copilot, docker_agent, opencode, pi};
+use crate::{Agent, Claude, Codex, Copilot, DockerAgent, OpenCode, Pi, Printing};
+use crate::{claude, codex, copilot, docker_agent, opencode, pi, printing};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -118,6 +118,14 @@ pub const AGENTS: &[Entry] = &[
         failures: &acp::ACP,
         make: |command| Arc::new(Acp::of(command)),
     },
+    Entry {
+        name: Printing::NAME,
+        aliases: &[],
+        runs_a_file: true,
+        shapes: None,
+        failures: &printing::FAILURES,
+        make: |command| Arc::new(Printing::of(command)),
+    },
 ];
 
 /// An agent as it is written on a command line: `codex`, or `codex:gpt-5.5` with a model.
@@ -180,7 +188,7 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "there is no agent `clod`: use claude, claude-code, codex, opencode, pi, copilot, docker, docker-agent, \
-             gemini-cli, gemini, qwen-code, qwen, goose, acp"
+             gemini-cli, gemini, qwen-code, qwen, goose, acp, cmd"
         );
     }
 }

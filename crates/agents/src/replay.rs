@@ -84,6 +84,7 @@ fn input<'a>(frame: &Frame<'a>, text: &'a str) -> Option<Input<'a>> {
             Input::SessionFile { since: since.parse().ok()?, lines }
         }
         InputKind::SilentCalls => Input::SilentCalls(frame.bytes),
+        InputKind::AnswerFile => Input::AnswerFile(frame.bytes),
         InputKind::Timer => Input::Timer(TimerId(text.parse().ok()?)),
         InputKind::Exit => match head {
             "code" => Input::Exit(Exit::Code(tail.parse().ok()?)),

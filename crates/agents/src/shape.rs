@@ -59,7 +59,9 @@ impl Shapes {
 }
 
 /// Names below which anything can stand: what tools take and give, maps by names of models, files, servers.
-const OPAQUE: [&str; 20] = [
+const OPAQUE: [&str; 22] = [
+    "parameters",
+    "schema",
     "input",
     "args",
     "arguments",

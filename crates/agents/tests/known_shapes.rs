@@ -1,6 +1,7 @@
 //! What is known of each agent's messages is what its recordings show.
 
 use belay_agents::{AGENTS, Shapes};
+use belay_trace::journal::{Frames, InputKind};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,7 +29,15 @@ fn recorded(agent: &str) -> Shapes {
             }
         }
     }
+    // Lines of runs that have what no recording has, without their words.
+    for line in lines(&seen_file(agent)) {
+        said(&line.to_string());
+    }
     shapes
+}
+
+fn seen_file(agent: &str) -> PathBuf {
+    root().join("recordings/seen").join(format!("{agent}.jsonl"))
 }
 
 fn root() -> PathBuf {
@@ -64,4 +73,48 @@ fn the_known_shapes_are_those_of_the_recordings() {
         );
     }
     assert!(seen >= 4);
+}
+
+/// Words of people and vendors are cut: nothing of a shape is in them.
+fn without_words(value: &mut Value) {
+    match value {
+        Value::String(text) if text.len() > 40 => *text = text.chars().take(12).collect(),
+        Value::Array(values) => values.iter_mut().for_each(without_words),
+        Value::Object(object) => object.values_mut().for_each(without_words),
+        _ => {}
+    }
+}
+
+/// With `BELAY_LEARN`, the folder that `BELAY_SOAK_KEEP` has filled: what runs have shown and no recording has is
+/// written to `recordings/seen`.
+#[test]
+fn what_runs_have_shown_is_learned() {
+    let Some(folder) = std::env::var_os("BELAY_LEARN").map(PathBuf::from) else { return };
+    for (kept, agent) in [("claude", "claude-code")]
+        .into_iter()
+        .chain(["codex", "opencode", "pi", "gemini", "qwen", "copilot"].map(|name| (name, name)))
+    {
+        let mut known = recorded(agent);
+        let mut learned = String::new();
+        for log in entries(&folder.join(kept)) {
+            let bytes = fs::read(log).unwrap();
+            for frame in Frames::new(&bytes) {
+                let is_said = matches!(frame.kind, InputKind::Stdout | InputKind::Sse);
+                if !is_said || known.news(frame.bytes).is_empty() {
+                    continue;
+                }
+                let mut line: Value = serde_json::from_slice(frame.bytes).unwrap();
+                without_words(&mut line);
+                known.add(frame.bytes);
+                learned.push_str(&line.to_string());
+                learned.push('\n');
+            }
+        }
+        if !learned.is_empty() {
+            let file = seen_file(agent);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            let before = fs::read_to_string(&file).unwrap_or_default();
+            fs::write(file, before + &learned).unwrap();
+        }
+    }
 }

@@ -35,6 +35,7 @@ mod opencode;
 mod pi;
 mod pieces;
 mod printed;
+mod printing;
 mod progress;
 mod purity;
 mod quoted_failures;

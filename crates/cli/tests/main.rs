@@ -27,6 +27,7 @@ mod notify;
 mod otel;
 mod parse;
 mod piped_input;
+mod printing;
 mod prune;
 mod redact;
 mod resume;

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
+mod answer_file;
 mod aside;
 pub mod blocking;
 pub mod breaker;
@@ -95,8 +96,9 @@ pub use belay_agents::Acp;
 pub use belay_agents::{
     AGENTS, Account, Agent, Background, BackgroundParseError, BadIdleLimits, Candidate,
     Capabilities, Capability, Care, Claude, Codex, Copilot, DockerAgent, EffectiveMode, Effort,
-    HoldBack, IdleLimits, Image, McpServer, OpenCode, Permissions, Pi, Response, RunRequest,
-    Session, Support, Tokens, Transport, Unsupported, WhenInUse, shell_escape, shell_escape_path,
+    Form, HoldBack, IdleLimits, Image, McpServer, OpenCode, Permissions, Pi, Printing, Response,
+    RunRequest, Session, Support, Tokens, Transport, UnknownAgent, Unsupported, WhenInUse,
+    shell_escape, shell_escape_path,
 };
 pub use belay_trace as trace;
 pub use belay_trace::{

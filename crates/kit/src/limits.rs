@@ -180,11 +180,17 @@ pub const STDERR_LAST_LINES: usize = 20;
 /// How long an agent may live that has closed its standard output: it is about to end, or nothing more is heard of it.
 pub const STDOUT_CLOSED: Duration = Duration::from_secs(3);
 
+/// How long the file that has the answer may take to be read.
+pub const ANSWER_FILE: Duration = Duration::from_secs(10);
+
 /// How long an agent's own interrupt may take. Claude and Codex need less than 0.1 s; a loaded machine more.
 pub const STOP_NATIVE: Duration = Duration::from_secs(5);
 
 /// How long SIGINT may take. Claude needs up to 1.5 s to end its tools and print its result.
 pub const STOP_SIGINT: Duration = Duration::from_secs(3);
+
+/// How long after a SIGINT the next one comes to a program that takes more than one.
+pub const SIGINT_AGAIN: Duration = Duration::from_millis(300);
 
 /// How long SIGTERM may take.
 pub const STOP_SIGTERM: Duration = Duration::from_secs(3);

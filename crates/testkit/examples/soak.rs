@@ -10,7 +10,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -56,7 +56,8 @@ impl Agent {
 /// Something that a user does, and how it has to end.
 struct Scene {
     name: &'static str,
-    script: fn() -> Script,
+    /// For the agent of this name.
+    script: fn(&str) -> Script,
     /// Of `belay run`; `{mcp}` is an MCP server, `{image}` a picture.
     args: &'static [&'static str],
     piped: &'static str,
@@ -75,7 +76,7 @@ const SCENES: &[Scene] = &[
     Scene { name: "shell", script: shell, args: &["--permit", "full"], ..PLAIN },
     Scene { name: "failing shell", script: failing, args: &["--permit", "full"], ..PLAIN },
     Scene { name: "long output", script: long_output, args: &["--permit", "full"], ..PLAIN },
-    Scene { name: "edit", script: edit, args: &["--permit", "edit"], ..PLAIN },
+    Scene { name: "edit", script: edit, args: &["--permit", "edit"], codes: &[0, 2], ..PLAIN },
     Scene {
         name: "denied",
         script: edit,
@@ -155,7 +156,7 @@ fn done() -> Reply {
     usage(Reply::text("It is **42**.\n\n```\ndone\n```"))
 }
 
-fn answer() -> Script {
+fn answer(_: &str) -> Script {
     Script::new().forever(done())
 }
 
@@ -163,7 +164,7 @@ fn after(first: Reply) -> Script {
     Script::new().reply(usage(first)).forever(done())
 }
 
-fn thinking() -> Script {
+fn thinking(_: &str) -> Script {
     after_text(Reply::thinking("I think.").and_text("It is 42."))
 }
 
@@ -171,66 +172,71 @@ fn after_text(reply: Reply) -> Script {
     Script::new().forever(usage(reply))
 }
 
-fn shell() -> Script {
+fn shell(_: &str) -> Script {
     after(Reply::new().shell("echo one; echo two >&2; ls"))
 }
 
-fn failing() -> Script {
+fn failing(_: &str) -> Script {
     after(Reply::text("I try.").shell("echo no; exit 3"))
 }
 
-fn long_output() -> Script {
+fn long_output(_: &str) -> Script {
     after(Reply::new().shell("seq 1 20000"))
 }
 
-fn edit() -> Script {
+fn edit(_: &str) -> Script {
     Script::new()
         .reply(usage(Reply::new().write_file("made.txt", "one\n")))
         .reply(usage(Reply::new().write_file("made.txt", "one\ntwo\n")))
         .forever(done())
 }
 
-fn two_tools() -> Script {
+fn two_tools(_: &str) -> Script {
     after(Reply::new().shell("echo one").shell("echo two"))
 }
 
-fn json() -> Script {
-    after_text(Reply::text(r#"{"n":42}"#))
+/// Some take the value by a tool of their own.
+fn json(agent: &str) -> Script {
+    let value = serde_json::json!({ "n": 42 });
+    match agent {
+        "claude" | "opencode" => after(Reply::new().tool("StructuredOutput", value)),
+        _ => after_text(Reply::text(value.to_string())),
+    }
 }
 
-fn mcp() -> Script {
+fn mcp(_: &str) -> Script {
     after(Reply::new().mcp_tool("things", "lookup", serde_json::json!({ "word": "hello" })))
 }
 
-fn endless() -> Script {
+fn endless(_: &str) -> Script {
     Script::new().forever(usage(Reply::new().shell("true")))
 }
 
-fn sleep() -> Script {
+fn sleep(_: &str) -> Script {
     after(Reply::new().shell("python3 -c 'import time; time.sleep(300)'"))
 }
 
-fn limited_once() -> Script {
+fn limited_once(_: &str) -> Script {
     after(Reply::rate_limited())
 }
 
-fn limited() -> Script {
+fn limited(_: &str) -> Script {
     Script::new().forever(Reply::rate_limited())
 }
 
-fn unauthorized() -> Script {
+fn unauthorized(_: &str) -> Script {
     Script::new().forever(Reply::unauthorized())
 }
 
-fn broken() -> Script {
+fn broken(_: &str) -> Script {
     Script::new().forever(Reply::server_error())
 }
 
-fn too_long() -> Script {
+fn too_long(_: &str) -> Script {
     Script::new().forever(Reply::context_too_long())
 }
 
-fn dropped() -> Script {
+fn dropped(_: &str) -> Script {
     Script::new().reply(usage(Reply::text("It is a long answer.").drop_after(4))).forever(done())
 }
 
@@ -294,7 +300,7 @@ fn beside(name: &str) -> PathBuf {
 }
 
 fn play(agent: &Agent, scene: &Scene, seen: &mut Seen) {
-    let server = ModelServer::start((scene.script)()).expect("a port is free");
+    let server = ModelServer::start((scene.script)(agent.name)).expect("a port is free");
     let sandbox = Sandbox::new().expect("a home can be made");
     let env = agent.env(&sandbox, &server);
     let mut belay = Command::new(beside("belay"));
@@ -320,6 +326,9 @@ fn play(agent: &Agent, scene: &Scene, seen: &mut Seen) {
     if code == Some(2) {
         return;
     }
+    if let Some(folder) = std::env::var_os("BELAY_SOAK_KEEP") {
+        keep(&sandbox, &PathBuf::from(folder).join(agent.name), seen.runs);
+    }
     let mut doctor = Command::new(beside("belay"));
     doctor.env_clear().envs(env).current_dir(sandbox.project()).stdin(Stdio::null());
     let output = doctor.args(["doctor", "--drift", "latest", "--json"]).output();
@@ -339,6 +348,21 @@ fn play(agent: &Agent, scene: &Scene, seen: &mut Seen) {
     }
 }
 
+/// Keeps what the agent has said in its runs, for `BELAY_LEARN` in the tests of `belay-agents`.
+fn keep(sandbox: &Sandbox, folder: &Path, number: u64) {
+    fs::create_dir_all(folder).expect("the folder can be made");
+    let runs = sandbox.home().join(".local/state/belay/runs");
+    for run in fs::read_dir(runs).into_iter().flatten().flatten() {
+        for file in fs::read_dir(run.path()).into_iter().flatten().flatten() {
+            let name = file.file_name().to_string_lossy().into_owned();
+            if name.starts_with("input.") {
+                let kept = folder.join(format!("{number}.{name}"));
+                fs::copy(file.path(), kept).expect("it can be copied");
+            }
+        }
+    }
+}
+
 fn filled(arg: &str, sandbox: &Sandbox) -> String {
     let path = sandbox.home().join(arg.trim_matches(['{', '}']));
     match arg {
@@ -347,7 +371,11 @@ fn filled(arg: &str, sandbox: &Sandbox) -> String {
             let config = serde_json::json!({ "mcpServers": { "things": server } });
             fs::write(&path, config.to_string()).expect("it is ours");
         }
-        "{image}" => fs::write(&path, PNG).expect("it is ours"),
+        "{image}" => {
+            let path = path.with_extension("png");
+            fs::write(&path, PNG).expect("it is ours");
+            return path.display().to_string();
+        }
         "{schema}" => {
             let schema = serde_json::json!({
                 "type": "object",

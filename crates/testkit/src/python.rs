@@ -10,6 +10,11 @@ pub const OTELTAP: &str = "oteltap==1.0.0";
 /// Arize's Phoenix: the real thing, 850 MB.
 pub const PHOENIX: &str = "arize-phoenix==20.26.1";
 
+/// A program that only prints its answer; it runs on Python 3.10 to 3.12.
+pub const AIDER: &str = "aider-chat==0.86.2";
+/// Another one, which writes its answer to a file.
+pub const MINI: &str = "mini-swe-agent==2.4.6";
+
 /// Where the packages are: below `BELAY_PYTHON_DIR`, or else `target/python`.
 pub fn dir() -> PathBuf {
     let target = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/python");
@@ -32,10 +37,20 @@ pub fn install(package: &str) -> io::Result<()> {
     if done.exists() {
         return Ok(());
     }
-    run("python3", ["-m".as_ref(), "venv".as_ref(), folder.as_os_str()])?;
+    run(python(), ["-m".as_ref(), "venv".as_ref(), folder.as_os_str()])?;
     let pip = folder.join("bin/pip");
     run(pip, ["install", "--quiet", "--disable-pip-version-check", package].map(OsStr::new))?;
     std::fs::write(done, "")
+}
+
+/// The newest Python that all the packages run on, or else the machine's own.
+fn python() -> &'static str {
+    let works = |name: &str| {
+        let mut python = Command::new(name);
+        python.arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        python.status().is_ok_and(|status| status.success())
+    };
+    ["python3.12", "python3.11"].into_iter().find(|name| works(name)).unwrap_or("python3")
 }
 
 fn run<const N: usize>(program: impl AsRef<OsStr>, args: [&OsStr; N]) -> io::Result<()> {

@@ -70,6 +70,8 @@ pub enum InputKind {
     SessionFile,
     /// Lines of the session's file about tool calls that the stream does not show.
     SilentCalls,
+    /// The file that has the answer, of an agent that writes it to one.
+    AnswerFile,
     /// The process ended: `code N` or `signal N`.
     Exit,
     /// The beginning of a line that was too long; the driver has not seen it.
@@ -77,7 +79,7 @@ pub enum InputKind {
 }
 
 impl InputKind {
-    const NAMES: [(Self, &'static str); 15] = [
+    const NAMES: [(Self, &'static str); 16] = [
         (Self::Session, "session"),
         (Self::Start, "start"),
         (Self::Stdout, "stdout"),
@@ -91,6 +93,7 @@ impl InputKind {
         (Self::Doubt, "doubt"),
         (Self::SessionFile, "session_file"),
         (Self::SilentCalls, "silent_calls"),
+        (Self::AnswerFile, "answer_file"),
         (Self::Exit, "exit"),
         (Self::Oversized, "oversized"),
     ];

@@ -178,6 +178,7 @@ impl Protocol for Talk {
             | Input::Doubt(_)
             | Input::SessionFile { .. }
             | Input::SilentCalls(_)
+            | Input::AnswerFile(_)
             | Input::Session(_) => {}
             Input::Exit(exit) => self.exit(exit, out),
         }

@@ -238,6 +238,7 @@ impl Protocol for Claude {
             | Input::Doubt(_)
             | Input::SessionFile { .. }
             | Input::SilentCalls(_)
+            | Input::AnswerFile(_)
             | Input::Session(_) => {}
             Input::Exit(exit) => self.exit(exit, out),
         }

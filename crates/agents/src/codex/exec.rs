@@ -109,6 +109,7 @@ impl Protocol for Exec {
             | Input::Doubt(_)
             | Input::SessionFile { .. }
             | Input::SilentCalls(_)
+            | Input::AnswerFile(_)
             | Input::Session(_) => {}
             Input::Exit(exit) => self.exit(exit, out),
         }

@@ -109,7 +109,8 @@ impl Protocol for Stream {
             | Input::Sse(_)
             | Input::Doubt(_)
             | Input::SessionFile { .. }
-            | Input::SilentCalls(_) => {}
+            | Input::SilentCalls(_)
+            | Input::AnswerFile(_) => {}
             Input::Exit(exit) => self.exit(exit, out),
         }
     }

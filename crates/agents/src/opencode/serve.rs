@@ -167,7 +167,7 @@ impl Protocol for Serve {
             }
             Input::Timer(id) => self.timer(id, out),
             Input::Doubt(doubt) => self.doubted(doubt, out),
-            Input::SessionFile { .. } | Input::SilentCalls(_) => {}
+            Input::SessionFile { .. } | Input::SilentCalls(_) | Input::AnswerFile(_) => {}
             Input::Exit(exit) => self.exit(exit, out),
         }
     }

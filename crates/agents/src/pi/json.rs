@@ -65,6 +65,7 @@ impl Protocol for Printed {
             | Input::Doubt(_)
             | Input::SessionFile { .. }
             | Input::SilentCalls(_)
+            | Input::AnswerFile(_)
             | Input::Session(_) => {}
             Input::Exit(exit) => self.exit(exit, out),
         }

@@ -112,6 +112,7 @@ impl Protocol for Rpc {
             | Input::Doubt(_)
             | Input::SessionFile { .. }
             | Input::SilentCalls(_)
+            | Input::AnswerFile(_)
             | Input::Session(_) => {}
             Input::Exit(exit) => self.exit(exit, out),
         }

@@ -65,7 +65,7 @@ impl std::str::FromStr for What {
     type Err = belay_agents::UnknownAgent;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text == "all" { Ok(Self::All) } else { text.parse().map(Self::Of) }
+        if text == "all" { Ok(Self::All) } else { crate::config::candidate(text).map(Self::Of) }
     }
 }
 

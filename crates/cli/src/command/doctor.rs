@@ -4,6 +4,7 @@ mod drift;
 mod probe;
 mod show;
 
+use crate::config::candidate;
 use crate::config::{Config, Wanted};
 use crate::fail::{Fail, closed_pipe_is_fine};
 use crate::runtime::block_on;
@@ -32,7 +33,7 @@ Examples:
   belay doctor --json | jq '.agents[] | select(.ready) | .agent'")]
 pub(crate) struct Doctor {
     /// Look at these agents alone.
-    #[arg(value_name = "AGENT[:MODEL]")]
+    #[arg(value_name = "AGENT[:MODEL]", value_parser = candidate)]
     agents: Vec<Candidate>,
 
     /// Ask each agent that is ready for one word. This is a real request, which costs a little.

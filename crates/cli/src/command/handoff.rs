@@ -1,6 +1,7 @@
 //! `belay handoff`
 
 use super::runs::state::lost_words;
+use crate::config::candidate;
 use crate::fail::{Fail, closed_pipe_is_fine};
 use crate::say::{say, warn};
 use crate::stored::{self, StateDir, unreadable};
@@ -29,7 +30,7 @@ pub(crate) struct Handoff {
     run: String,
 
     /// Whom it is for; says how to begin.
-    #[arg(long, value_name = "AGENT[:MODEL]")]
+    #[arg(long, value_name = "AGENT[:MODEL]", value_parser = candidate)]
     to: Option<Candidate>,
 
     /// Write to a new file instead of standard output.

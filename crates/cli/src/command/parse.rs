@@ -1,5 +1,6 @@
 //! `belay parse`
 
+use crate::config::candidate;
 use crate::fail::Fail;
 use crate::surroundings::environment;
 use crate::terminal;
@@ -27,7 +28,7 @@ use std::io::{self, ErrorKind, Read as _, Write};
   curl -sN http://127.0.0.1:4096/event | belay parse -a opencode")]
 pub(crate) struct Parse {
     /// The agent that printed the stream.
-    #[arg(short, long, value_name = "AGENT")]
+    #[arg(short, long, value_name = "AGENT", value_parser = candidate)]
     agent: Candidate,
 
     /// What to print.

@@ -1,13 +1,15 @@
 //! `belay replay`
 
+use crate::config::candidate;
 use crate::fail::Fail;
 use crate::page::Page;
 use crate::say::{say, warn};
 use crate::stored::{self, StateDir, unreadable};
-use belay_agents::{Candidate, Emitted, Replay as Replayed, RunRequest, Transport};
+use belay_agents::{Emitted, Replay as Replayed, RunRequest, Transport};
 use belay_trace::journal::input_file;
 use belay_trace::read_regular;
 use belay_trace::{AttemptStarted, Event, Record, StoredRun, Tail, exit_code};
+use belaykit::shell_escape;
 use clap::Args;
 use std::io::Write as _;
 
@@ -144,7 +146,15 @@ fn replayed(
     request: &RunRequest,
     attempt: &Attempt,
 ) -> Result<Vec<Emitted>, Fail> {
-    let candidate: Candidate = attempt.record.agent.parse().map_err(Fail::local)?;
+    // How some are read depends on their command.
+    let agent = match attempt.record.agent.as_str() {
+        name @ ("acp" | "cmd") => {
+            let words = attempt.started.command.iter().map(|word| shell_escape(word));
+            format!("{name}:{}", words.collect::<Vec<_>>().join(" "))
+        }
+        name => name.to_owned(),
+    };
+    let candidate = candidate(&agent).map_err(Fail::local)?;
     let transport: Transport = attempt.started.transport.parse().map_err(Fail::local)?;
     let log = read_regular(&run.folder().join(input_file(attempt.number))).map_err(unreadable)?;
     let own = stored::attempt_request(run, attempt.number);

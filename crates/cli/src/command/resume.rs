@@ -6,6 +6,7 @@ use super::run::options::Options;
 use super::run::prompt::Prompt;
 use super::run::session::{self, Branch, InUseFlags};
 use super::show::account::Account;
+use crate::config::candidate;
 use crate::config::{Config, Wanted};
 use crate::fail::Fail;
 use crate::stored;
@@ -39,7 +40,7 @@ pub(crate) struct Resume {
     pub(crate) in_use: InUseFlags,
 
     /// The agent, and after a colon its model; the session is the agent's own, so only the model can differ.
-    #[arg(short, long, value_name = "AGENT[:MODEL]")]
+    #[arg(short, long, value_name = "AGENT[:MODEL]", value_parser = candidate)]
     pub(crate) agent: Option<Candidate>,
 
     #[command(flatten)]

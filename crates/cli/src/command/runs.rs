@@ -6,6 +6,7 @@ mod table;
 
 use self::row::Row;
 use self::state::StateFilter;
+use crate::config::candidate;
 use crate::fail::Fail;
 use crate::figures;
 use crate::page::Page;
@@ -44,7 +45,7 @@ pub(crate) struct Runs {
     state: Vec<StateFilter>,
 
     /// Those of this agent.
-    #[arg(long, value_name = "AGENT")]
+    #[arg(long, value_name = "AGENT", value_parser = candidate)]
     agent: Option<Candidate>,
 
     /// Print a JSON object a line.

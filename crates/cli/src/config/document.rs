@@ -2,10 +2,12 @@
 
 use super::keys::{Common, Notify, Own, RULES, Settings};
 use super::mistake::Mistake;
+use super::named;
 use super::read::Reading;
 use super::setting::{At, Entry, InProject, Key, Layer, Origin, Row, Which, held, row};
 use super::value::runs_a_file;
 use belaykit::{AGENTS, FailureKind, Policy, Rule};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -140,7 +142,7 @@ impl Reader<'_> {
     fn setting(
         &mut self,
         prefix: &str,
-        key: &Spanned<std::borrow::Cow<'_, str>>,
+        key: &Spanned<Cow<'_, str>>,
         value: &Spanned<DeValue<'_>>,
         level: Level<'_>,
         profile: &mut Profile,
@@ -204,6 +206,14 @@ impl Reader<'_> {
             let known = AGENTS.iter().find(|entry| {
                 entry.name == name.get_ref() || entry.aliases.contains(&name.get_ref().as_ref())
             });
+            let is_own = |value: &Spanned<DeValue<'_>>| {
+                let table = value.get_ref().as_table();
+                table.is_some_and(|table| table.keys().any(|key| key.get_ref() == "cmd"))
+            };
+            if known.is_none() && is_own(value) {
+                self.own_agent(name, value, &mut agents);
+                continue;
+            }
             let Some(known) = known else {
                 let message = format!("there is no agent `{}`", name.get_ref().escape_debug());
                 let names =
@@ -226,17 +236,42 @@ impl Reader<'_> {
         agents
     }
 
+    /// An agent of the user's own.
+    fn own_agent(
+        &mut self,
+        name: &Spanned<Cow<'_, str>>,
+        value: &Spanned<DeValue<'_>>,
+        agents: &mut BTreeMap<String, Own>,
+    ) {
+        if !named::is_free(name.get_ref()) {
+            let message = format!("`{}` cannot name an agent", name.get_ref().escape_debug());
+            let hint = "use lower-case letters, digits, - and _, and no name that belay has";
+            self.mistakes.push(Mistake::new(name.span(), message).hint(hint));
+        } else if let Some(table) = value.get_ref().as_table() {
+            let own = self.agent(name.get_ref(), table);
+            agents.insert(name.get_ref().to_string(), own);
+        }
+    }
+
     fn agent(&mut self, agent: &str, table: &DeTable<'_>) -> Own {
+        let is_known = AGENTS.iter().any(|entry| entry.name == agent);
         let mut own = Own::default();
         for (key, value) in table {
             let name = key.get_ref().as_ref();
             if name == "model" && self.reading.which == Which::Project && runs_a_file(agent) {
                 let message = "a project's file cannot name the file that an agent is: it would decide which programs run";
                 self.mistakes.push(Mistake::new(key.span(), message));
+            } else if is_known && matches!(name, "cmd" | "reads") {
+                let message =
+                    format!("belay knows {agent} by itself: `{name}` makes an agent of your own");
+                let hint = "give it another name, as in [agents.mine]";
+                self.mistakes.push(Mistake::new(key.span(), message).hint(hint));
             } else if !self.read(key, value, None, |entry| own.read(name, entry)) {
                 let message = format!("[agents.NAME] has no key `{}`", name.escape_debug());
-                let hint = suggestion(name, Own::KEYS.iter().map(|key| key.name))
-                    .unwrap_or_else(|| format!("use {}", names(Own::KEYS)));
+                let fits = |key: &&Key| !(is_known && matches!(key.name, "cmd" | "reads"));
+                let keys: Vec<Key> = Own::KEYS.iter().filter(fits).copied().collect();
+                let hint = suggestion(name, keys.iter().map(|key| key.name))
+                    .unwrap_or_else(|| format!("use {}", names(&keys)));
                 self.mistakes.push(Mistake::new(key.span(), message).hint(hint));
             }
         }
@@ -270,7 +305,7 @@ impl Reader<'_> {
     /// Reads a value; false if there is no such key.
     fn read(
         &mut self,
-        key: &Spanned<std::borrow::Cow<'_, str>>,
+        key: &Spanned<Cow<'_, str>>,
         value: &Spanned<DeValue<'_>>,
         profile: Option<&Arc<str>>,
         read: impl FnOnce(&Entry<'_>) -> Result<bool, Mistake>,

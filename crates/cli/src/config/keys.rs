@@ -3,7 +3,7 @@
 use super::setting::InProject::{AtMost, Below, Held, No, Tighter, Unset};
 use super::setting::settings;
 use super::value::{
-    Chain, Count, Dollars, File, Folder, Hidden, Names, Positive, PositiveLong, Time, Told,
+    Chain, Count, Dollars, File, Folder, Hidden, Names, Positive, PositiveLong, Reads, Time, Told,
 };
 use crate::command::run::options::{DurabilityName, Format};
 use crate::surroundings::Color;
@@ -117,6 +117,10 @@ settings! {
         pass_env: Names = "pass_env", No(HANDS_OUT), "[]", r#"["CODEX_API_KEY"]"#;
         /// Arguments for it, before those of the command line.
         args: Names = "args", No(RUNS), "[]", r#"["-c", "model_verbosity=low"]"#;
+        /// Of an agent of your own, `-a NAME`: the program that prints its answer (docs/agents/printing.md).
+        cmd: String = "cmd", No(RUNS), "", r#""./ask.sh {prompt}""#;
+        /// How the output of that program is read.
+        reads: Reads = "reads", No(RUNS), "", r#"{ failures = ["FATAL"] }"#;
         /// How many of its runs may be at work at once, those of all processes together; the others wait.
         max_concurrent: Positive = "max_concurrent", Tighter, "", "2";
     }

@@ -4,6 +4,7 @@
 use super::document::{Document, Profile, suggestion};
 use super::keys::{Own, Settings};
 use super::mistake::Wrong;
+use super::named::candidate;
 use super::places::Places;
 use super::setting::{self, At, Layer as _, Origin, Row, Which};
 use super::value::{Chain, File, Positive};
@@ -145,7 +146,7 @@ impl Config {
         let chain = settings.chain.clone().or_else(default_chain);
         let names = chain.iter().flat_map(|chain| &chain.value.0);
         let candidates = names.map(|name| {
-            let candidate = name.parse().map_err(|error| {
+            let candidate = candidate(name).map_err(|error| {
                 let fail = Fail::usage(error);
                 fail.hint(format_args!("{AGENT} names the agent that is meant when none is given"))
             });
@@ -158,7 +159,7 @@ impl Config {
     pub(crate) fn yardstick(&self) -> Option<Arc<dyn Agent>> {
         self.profile.settings.chain.as_ref().filter(|chain| chain.origin.is_project())?;
         let first = self.own_chain.as_ref()?.value.0.first()?;
-        first.parse::<Candidate>().ok().map(|candidate| candidate.agent)
+        candidate(first).ok().map(|candidate| candidate.agent)
     }
 
     /// The agent with its own model, if none is named.
@@ -168,6 +169,9 @@ impl Config {
         match (model, AGENTS.iter().find(|entry| entry.name == name)) {
             (Some(model), Some(entry)) if candidate.model.is_none() => {
                 Candidate { agent: (entry.make)(Some(model.value.clone())), model: None }
+            }
+            (Some(model), None) if candidate.model.is_none() => {
+                self::candidate(&format!("{name}:{}", model.value)).unwrap_or(candidate)
             }
             _ => candidate,
         }
@@ -179,7 +183,12 @@ impl Config {
         self.profile.rows(&mut rows);
         self.common.rows("", &mut rows);
         for (agent, own) in &self.agents {
-            own.rows(&format!("agents.{agent}."), &mut rows);
+            let mut of_agent = Vec::new();
+            own.rows(&format!("agents.{agent}."), &mut of_agent);
+            // An agent that belay knows has no command of the user's.
+            let is_of_own = |row: &Row| row.key.ends_with(".cmd") || row.key.ends_with(".reads");
+            of_agent.retain(|row| row.origin != Origin::BuiltIn || !is_of_own(row));
+            rows.extend(of_agent);
         }
         let mut notify = Vec::new();
         self.notify.rows("", &mut notify);

@@ -136,7 +136,7 @@ pub(super) fn document(
     if mistakes.is_empty() { Ok(document) } else { Err(wrong(mistakes)) }
 }
 
-fn text(which: Which, path: &Path) -> io::Result<String> {
+pub(super) fn text(which: Which, path: &Path) -> io::Result<String> {
     let data = fs::metadata(path)?;
     let refused = |why: &str| io::Error::new(ErrorKind::InvalidData, why.to_owned());
     if !data.is_file() {

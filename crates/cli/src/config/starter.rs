@@ -43,7 +43,14 @@ pub(crate) fn text(which: Which) -> String {
          #[profiles.NAME]\n#chain = [\"codex\"]\n#policy.max_attempts = 2\n",
     );
     text.push_str("\n# What belay shall know of one agent.\n#[agents.codex]\n");
-    for key in Own::KEYS.iter().filter(may) {
+    let of_own = |key: &&Key| matches!(key.name, "cmd" | "reads");
+    for key in Own::KEYS.iter().filter(may).filter(|key| !of_own(key)) {
+        entry(&mut text, key, key.name, which);
+    }
+    if which == Which::User {
+        text.push_str("\n# An agent of your own: belay run -a mine\n#[agents.mine]\n");
+    }
+    for key in Own::KEYS.iter().filter(may).filter(of_own) {
         entry(&mut text, key, key.name, which);
     }
     if which == Which::User {

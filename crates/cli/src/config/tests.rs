@@ -93,7 +93,11 @@ fn keys() -> impl Iterator<Item = (&'static str, &'static Key)> {
     let of = |table: &'static str, keys: &'static [Key]| keys.iter().map(move |key| (table, key));
     of("", Common::KEYS)
         .chain(of("", Settings::KEYS))
-        .chain(of("[agents.codex]\n", Own::KEYS))
+        .chain(Own::KEYS.iter().map(|key| match key.name {
+            "cmd" => ("[agents.mine]\n", key),
+            "reads" => ("[agents.mine]\ncmd = 'x'\n", key),
+            _ => ("[agents.codex]\n", key),
+        }))
         .chain(of("", Notify::KEYS))
 }
 

@@ -6,12 +6,13 @@ mod paths;
 pub(crate) use self::paths::{File, Folder};
 
 use super::mistake::Mistake;
+use super::named::candidate;
 use super::read::Reading;
 use super::setting::Which;
 use crate::command::run::options::{self, DurabilityName, Format};
 use crate::surroundings::Color;
 use belaykit::notify::Events;
-use belaykit::{AGENTS, Candidate, Part};
+use belaykit::{AGENTS, Form, Part};
 use clap::ValueEnum;
 use serde_json::{Value as Json, json};
 use std::str::FromStr;
@@ -281,7 +282,8 @@ impl Value for Chain {
             return Err(wrong(value, Self::FORM));
         }
         let agent = |entry: &Spanned<DeValue<'_>>| {
-            let candidate: Candidate = parsed(entry, "an agent")?;
+            let candidate = candidate(text(entry, "an agent")?)
+                .map_err(|error| Mistake::new(entry.span(), error.to_string()))?;
             if reading.which == Which::Project && runs_a_file(candidate.agent.name()) {
                 let message = "a project's file cannot name an agent that is a file: it would decide which programs run";
                 return Err(Mistake::new(entry.span(), message)
@@ -295,5 +297,24 @@ impl Value for Chain {
 
 /// True if the agent is described by a file, which says what is run.
 pub(super) fn runs_a_file(agent: &str) -> bool {
-    AGENTS.iter().any(|entry| entry.name == agent && entry.runs_a_file)
+    AGENTS.iter().find(|entry| entry.name == agent).is_none_or(|entry| entry.runs_a_file)
+}
+
+/// How the output of an agent of one's own is read.
+#[derive(Clone, Debug)]
+pub(crate) struct Reads;
+
+impl Value for Reads {
+    const FORM: &'static str = r#"a table such as { failures = ["FATAL"] }"#;
+
+    fn read(value: &Spanned<DeValue<'_>>, _: &Reading<'_>) -> Result<Self, Mistake> {
+        if !matches!(value.get_ref(), DeValue::Table(_)) {
+            return Err(wrong(value, Self::FORM));
+        }
+        match serde_json::from_value::<Form>(json(value.get_ref())) {
+            Ok(_) => Ok(Self),
+            Err(error) => Err(Mistake::new(value.span(), error.to_string())
+                .hint("docs/agents/printing.md has all keys")),
+        }
+    }
 }

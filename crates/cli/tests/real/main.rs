@@ -10,5 +10,6 @@ mod bench;
 mod deaths;
 mod doctor;
 mod notify;
+mod printing;
 mod runs;
 mod stops;

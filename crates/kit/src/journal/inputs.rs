@@ -69,6 +69,7 @@ impl InputLog {
                 (InputKind::SessionFile, answer.as_slice())
             }
             Input::SilentCalls(lines) => (InputKind::SilentCalls, lines),
+            Input::AnswerFile(text) => (InputKind::AnswerFile, text),
             Input::Exit(exit) => {
                 text = match exit {
                     Exit::Code(code) => format!("code {code}"),

@@ -24,11 +24,12 @@ use super::left::Helpers;
 use super::novelty::Novelty;
 use super::turn_limit::TurnLimit;
 use super::{Caller, Command, Runner, sleep_until};
+use crate::answer_file::AnswerFile;
 use crate::http::Loopback;
 use crate::private_files::{self, FileArgs, PrivateFiles};
 use crate::redact::Passed;
 use crate::temp_folder::TempFolder;
-use crate::{RunRequest, environment, interpreter, limits, program, reset, schema};
+use crate::{RunRequest, aside, environment, interpreter, limits, program, reset, schema};
 use belay_agents::{
     Action, AttemptEnd, Background as AtTurnEnd, Capabilities, Capability, Exit, FullNeeds, Input,
     Line, LineSplitter, Out, Permissions, Protocol, Response, StopPlan, Support, TimerId,
@@ -147,6 +148,12 @@ impl Runner {
             env.retain(|(known, _)| *known != name);
             env.push((name, path));
         }
+        let answer_file = AnswerFile::of(
+            &launch,
+            &mut args.args,
+            self.request.cwd.as_deref(),
+            temp_folder.as_ref(),
+        );
         if let Some(context) = &self.client.trace_context {
             let trace = self.request.trace_id.as_deref().unwrap_or(&self.run_id);
             context.tell(&mut env, trace, &self.run_id, self.attempts);
@@ -271,6 +278,7 @@ impl Runner {
             flood: Flood::default(),
             silent: None,
             began,
+            answer_file,
             _files: args,
             _temp_folder: temp_folder,
             runner: self,
@@ -400,6 +408,8 @@ struct Attempt<'a> {
     /// When it is ended, because nothing more can be heard of it.
     silent: Option<Instant>,
     began: Instant,
+    /// Where the answer is, if it is not printed.
+    answer_file: Option<AnswerFile>,
     _files: FileArgs,
     _temp_folder: Option<TempFolder>,
 }
@@ -529,6 +539,7 @@ impl Attempt<'_> {
         let exit = exited.map_or(Exit::Code(-1), |(exit, _)| exit);
         self.hear_silent_calls().await;
         self.hear_the_session().await;
+        self.hear_the_answer_file().await;
         self.input(Input::Exit(exit));
         self.lose_steers();
         self.leave_background(exit);
@@ -539,6 +550,19 @@ impl Attempt<'_> {
         let left = self.helpers.among(self.process.sweep(self.runner.request.leave_running).await);
         self.settle().await;
         self.finish(exit, left, pipes_open > 0)
+    }
+
+    /// What the agent has written in the place of an answer on its standard output.
+    async fn hear_the_answer_file(&mut self) {
+        let Some(file) = self.answer_file.take() else { return };
+        let of_thread = file.clone();
+        let reading = aside::begin(move || of_thread.read());
+        let read = tokio::time::timeout(limits::ANSWER_FILE, reading).await;
+        file.remove();
+        if let Ok(Some(Some(bytes))) = read {
+            let bytes = self.runner.publisher.redactor.bytes(&bytes).into_owned();
+            self.input(Input::AnswerFile(&bytes));
+        }
     }
 
     /// The process is gone.

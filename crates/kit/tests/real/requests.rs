@@ -221,7 +221,10 @@ fn a_clean_environment_has_only_what_an_agent_needs(stage: &Stage) {
     };
     vars.push((others.into(), "HELD-BACK".into()));
     let (mut pid, mut seen) = (None, Vec::new());
-    let client = stage.client(&server).environment(Environment::new(vars).mode(EnvMode::Clean));
+    let mut environment = Environment::new(vars).mode(EnvMode::Clean);
+    // The key of the provider that Codex is configured for.
+    environment.pass("MOCK_KEY");
+    let client = stage.client(&server).environment(environment);
     let played = stage.play_on(&server, &client, "PROMPT", |record, _| {
         if let Event::AttemptStarted(started) = &record.event {
             pid = started.pid;

@@ -3,7 +3,7 @@
 use crate::config::keys::Own;
 use crate::fail::Fail;
 use crate::surroundings::EnvConfig;
-use belaykit::{Agent, Candidate, Client, Effort, EnvMode, Permissions, RunRequest};
+use belaykit::{Agent, Client, Effort, EnvMode, Permissions, RunRequest};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -165,7 +165,7 @@ impl FromStr for Program {
     fn from_str(text: &str) -> Result<Self, Infallible> {
         // A path may have a `=` in it.
         let named = text.split_once('=').and_then(|(name, path)| {
-            let agent = name.parse::<Candidate>().ok()?.agent.name().to_owned();
+            let agent = crate::config::candidate(name).ok()?.agent.name().to_owned();
             Some(Self { agent: Some(agent), path: path.into() })
         });
         Ok(named.unwrap_or_else(|| Self { agent: None, path: text.into() }))

@@ -35,7 +35,7 @@ fn a_mistake_is_told_with_its_place_and_the_way_out() {
     wrong("permit = 'all'", "1:10: `all` is no permission mode: use read-only, ask, edit or full");
     wrong(
         "chain = ['claude', 'clod']",
-        "1:20: there is no agent `clod`: use claude, claude-code, codex, opencode, pi, copilot, docker, docker-agent, gemini-cli, gemini, qwen-code, qwen, goose, acp",
+        "1:20: there is no agent `clod`: use claude, claude-code, codex, opencode, pi, copilot, docker, docker-agent, gemini-cli, gemini, qwen-code, qwen, goose, acp, cmd",
     );
     wrong(
         "chain = []",

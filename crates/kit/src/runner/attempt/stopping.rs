@@ -22,6 +22,8 @@ pub(super) struct Stop {
     /// What it is a failure of, if the agent has said so before.
     pub(super) failure: Option<Failure>,
     pub(super) rung: Rung,
+    /// How often it was taken.
+    pub(super) taken: u32,
     pub(super) haste: Haste,
     /// When to climb; never any more once the process is gone.
     pub(super) climb: Option<Instant>,
@@ -62,7 +64,8 @@ impl Attempt<'_> {
         self.background.stops();
         let is_last_turn_over = self.end.is_some() && !self.background.works();
         let (reason, failure, climb) = (Some(reason), None, None);
-        let stop = Stop { reason, words, failure, rung, haste, climb, cuts, is_last_turn_over };
+        let stop =
+            Stop { reason, words, failure, rung, taken: 0, haste, climb, cuts, is_last_turn_over };
         self.stop = Some(stop);
         self.take(rung);
         // The driver hears of it in any case: how the turn ended is its to say.
@@ -78,6 +81,7 @@ impl Attempt<'_> {
             words: None,
             failure: None,
             rung: Rung::Native,
+            taken: 0,
             haste: Haste::Insisted,
             climb: None,
             cuts: false,
@@ -102,6 +106,7 @@ impl Attempt<'_> {
             words: None,
             failure: None,
             rung,
+            taken: 0,
             haste: Haste::Patient,
             climb: None,
             cuts: false,
@@ -133,9 +138,10 @@ impl Attempt<'_> {
     }
 
     pub(super) fn climb(&mut self) {
-        if let Some(stop) = &self.stop {
-            self.take(stop.rung.next(self.plan, stop.haste));
-        }
+        let Some(stop) = &self.stop else { return };
+        let is_owed = stop.rung == Rung::Sigint && stop.taken <= self.plan.more_sigints;
+        let rung = if is_owed { Rung::Sigint } else { stop.rung.next(self.plan, stop.haste) };
+        self.take(rung);
     }
 
     /// Standard output is closed: how long an agent may live of which nothing more can be heard. A server is heard
@@ -147,8 +153,13 @@ impl Attempt<'_> {
 
     fn take(&mut self, rung: Rung) {
         if let Some(stop) = &mut self.stop {
+            stop.taken = if stop.rung == rung { stop.taken + 1 } else { 1 };
             stop.rung = rung;
-            stop.climb = Some(Instant::now() + rung.patience(stop.haste));
+            let is_first_of_many = rung == Rung::Sigint && stop.taken <= self.plan.more_sigints;
+            let patience = rung.patience(stop.haste);
+            let patience =
+                if is_first_of_many { patience.min(limits::SIGINT_AGAIN) } else { patience };
+            stop.climb = Some(Instant::now() + patience);
         }
         match rung {
             Rung::Native => {}

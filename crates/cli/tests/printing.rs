@@ -1,0 +1,126 @@
+//! Programs that only print: scripts of one's own on the command line and in the configuration.
+
+use crate::bench::{Bench, show};
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Output;
+
+/// A script in the folder of the bench.
+fn script(bench: &Bench, name: &str, text: &str) -> String {
+    let path = bench.path(name);
+    fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    path.display().to_string()
+}
+
+fn configure(bench: &Bench, text: &str) {
+    let folder = bench.path("home/.config/belay");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("config.toml"), text).unwrap();
+}
+
+fn run(bench: &Bench, args: &[&str]) -> Output {
+    bench.belay(&[&["run"], args].concat()).output().unwrap()
+}
+
+fn answered(bench: &Bench, output: &Output, want: &str) {
+    let shown = show(output, bench);
+    assert_eq!(output.status.code(), Some(0), "{shown}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), want, "{shown}");
+}
+
+#[test]
+fn the_prompt_is_one_argument_or_standard_input_and_never_shell_text() {
+    let bench = Bench::new();
+    let said = script(&bench, "said.sh", r#"printf '%s|' "$#" "$@"; /bin/cat"#);
+    let prompt = "it's $(touch made) `id` \"x\" {model}";
+    let output = run(&bench, &["-a", &format!("cmd:{said} -m {{prompt}}"), prompt]);
+    answered(&bench, &output, &format!("2|-m|{prompt}|\n"));
+    let output = run(&bench, &["-a", &format!("cmd:{said} 'a b'"), prompt]);
+    answered(&bench, &output, &format!("1|a b|{prompt}\n"));
+    assert!(!bench.path("project/made").exists());
+}
+
+#[test]
+fn a_failure_has_its_kind_and_half_an_answer_is_none() {
+    let bench = Bench::new();
+    let broken =
+        "echo half; echo 'Error: Error code: 401 - Incorrect API key provided' >&2; exit 1";
+    let broken = script(&bench, "broken.sh", broken);
+    let output = run(&bench, &["-a", &format!("cmd:{broken}"), "--format", "json", "p"]);
+    assert_eq!(output.status.code(), Some(78), "{}", show(&output, &bench));
+    let result: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&result["result"], &result["failure"]["kind"]), (&"half".into(), &"auth".into()));
+    assert!(
+        result["usage"]["input_tokens"].is_null() && result["usage"]["total_cost_usd"].is_null()
+    );
+    let next = script(&bench, "next.sh", "echo done");
+    let chain = [format!("cmd:{broken}"), format!("cmd:{next}")];
+    let output = run(&bench, &["-a", &chain[0], "-a", &chain[1], "--permit", "full", "p"]);
+    answered(&bench, &output, "done\n");
+}
+
+#[test]
+fn an_answer_file_is_made_for_it_and_removed() {
+    let bench = Bench::new();
+    let writes = script(
+        &bench,
+        "writes.sh",
+        r#"echo drawing; printf 'the answer' > "$1"; echo "$1" > where"#,
+    );
+    let output = run(&bench, &["-a", &format!("cmd:{writes} {{answer}}"), "p"]);
+    answered(&bench, &output, "the answer\n");
+    let path = fs::read_to_string(bench.path("project/where")).unwrap();
+    assert!(!fs::exists(path.trim()).unwrap(), "{path}");
+    // What the program has not written is no answer.
+    let output = run(&bench, &["-a", "cmd:/bin/echo {answer}", "p"]);
+    assert_eq!(output.status.code(), Some(1), "{}", show(&output, &bench));
+    // The journal has what was read: a replay gives the same events.
+    let replayed = bench.belay(&["replay", "latest", "-q"]).output().unwrap();
+    assert!(replayed.status.success(), "{}", show(&replayed, &bench));
+}
+
+#[test]
+fn an_agent_of_ones_own_has_a_name_and_its_lines_a_meaning() {
+    let bench = Bench::new();
+    let own = script(
+        &bench,
+        "own.sh",
+        r#"echo banner; echo ===; echo "$1 with $2"; [ "$1" != fail ] || echo FATAL: HTTP 429 Too Many Requests"#,
+    );
+    let config = format!(
+        "[agents.mine]\ncmd = '{own} {{prompt}} {{model}}'\nmodel = 'm1'\nreads = {{ answer_after = ['==='], failures = ['FATAL'] }}\n"
+    );
+    configure(&bench, &config);
+    answered(&bench, &run(&bench, &["-a", "mine", "hello"]), "hello with m1\n");
+    answered(&bench, &run(&bench, &["-a", "mine:m2", "hello"]), "hello with m2\n");
+    let output = run(&bench, &["-a", "mine", "fail"]);
+    assert_eq!(output.status.code(), Some(75), "{}", show(&output, &bench));
+    let runs = bench.belay(&["runs", "--json", "--agent", "mine"]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&runs.stdout).lines().count(), 3, "{}", show(&runs, &bench));
+    let config = bench.belay(&["config", "show"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&config.stdout).contains("agents.mine.cmd"));
+}
+
+#[test]
+fn what_is_wrong_with_such_an_agent_is_said_in_its_place() {
+    let bench = Bench::new();
+    for (config, want) in [
+        ("[agents.Mine]\ncmd = 'x'\n", "`Mine` cannot name an agent"),
+        ("[agents.codex]\ncmd = 'x'\n", "belay knows codex by itself"),
+        ("[agents.mine]\ncmd = 'x'\nreads = { lead = ['x'] }\n", "unknown field `lead`"),
+        ("[agents.mine]\nprogram = 'x'\n", "there is no agent `mine`"),
+    ] {
+        configure(&bench, config);
+        let output = run(&bench, &["p"]);
+        let shown = show(&output, &bench);
+        assert!(output.status.code() != Some(0) && shown.contains(want), "{config}\n{shown}");
+    }
+    configure(&bench, "");
+    let project = bench.path("project/.belay");
+    fs::create_dir_all(&project).unwrap();
+    fs::write(project.join("config.toml"), "[agents.mine]\ncmd = 'x'\n").unwrap();
+    let output = run(&bench, &["p"]);
+    let shown = show(&output, &bench);
+    assert!(output.status.code() != Some(0) && shown.contains("cannot set"), "{shown}");
+}
