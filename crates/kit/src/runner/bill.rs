@@ -7,7 +7,7 @@ use crate::{Prices, limits};
 use belay_agents::{AttemptEnd, Response, Tokens};
 use belay_trace::{Context, ContextSource, CostSource, Event, ModelUsage, ToolId, Usage};
 use jiff::Timestamp;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// The bill of one attempt.
 pub(super) struct Bill {
@@ -23,6 +23,12 @@ pub(super) struct Bill {
     wants_list: bool,
     /// A response has begun.
     has_begun: bool,
+    /// What the last response of the main agent has used was told, and these of its calls are open: nothing is asked of
+    /// the model before they return.
+    is_told: bool,
+    open_calls: HashSet<ToolId>,
+    /// A subagent has worked, and may have asked its model all the while.
+    has_helpers: bool,
     /// The agent has told how full the context is.
     tells_context: bool,
     responses: Vec<Response>,
@@ -50,6 +56,9 @@ impl Bill {
             asked,
             wants_list: false,
             has_begun: false,
+            is_told: false,
+            open_calls: HashSet::new(),
+            has_helpers: false,
             tells_context: false,
             responses: Vec::new(),
             of_calls: HashMap::new(),
@@ -68,7 +77,8 @@ impl Bill {
 
     /// A response was cut off, or the end of its turn, and with it what it has used.
     pub(super) fn was_lost(&mut self) {
-        self.is_lower_bound |= self.has_begun;
+        let waits_for_tools = self.is_told && !self.open_calls.is_empty() && !self.has_helpers;
+        self.is_lower_bound |= self.has_begun && !waits_for_tools;
     }
 
     /// A turn has ended; by its session's file, if not by the agent's stream.
@@ -106,10 +116,15 @@ impl Bill {
     /// Takes the agent's next event; puts in a context window that the agent does not tell.
     /// `parent` is the call of the subagent that it belongs to.
     pub(super) fn event(&mut self, event: &mut Event, parent: Option<&ToolId>) {
+        self.has_helpers |= parent.is_some();
         match event {
             Event::SessionStarted(session) => self.runs(session.model.as_ref()),
             Event::TurnStarted(turn) => {
                 self.has_begun = true;
+                if parent.is_none() {
+                    self.is_told = false;
+                    self.open_calls.clear();
+                }
                 if std::mem::take(&mut self.wants_list) {
                     self.prices.warm_up();
                 }
@@ -122,6 +137,14 @@ impl Bill {
                 }
             }
             Event::Usage(report) => self.report(&report.usage, parent),
+            Event::ToolCall(call) if parent.is_none() => {
+                self.open_calls.extend(call.tool_id.clone());
+            }
+            Event::ToolResult(result) if parent.is_none() => {
+                if let Some(id) = &result.tool_id {
+                    self.open_calls.remove(id);
+                }
+            }
             Event::Context(context) if parent.is_none() => {
                 self.tells_context = true;
                 self.put_window(context);
@@ -162,6 +185,7 @@ impl Bill {
         let tokens = sum.beyond(self.sum);
         self.sum = sum;
         self.has_begun |= tokens.total() > 0;
+        self.is_told |= tokens.total() > 0 && parent.is_none();
         if tokens.total() > 0 && self.responses.len() < limits::RESPONSES_MAX {
             let of_call = parent.and_then(|call| self.of_calls.get(call));
             let model = of_call.or(self.model.as_ref()).cloned();

@@ -1,6 +1,8 @@
 use super::*;
 use belay_agents::AttemptEnd;
-use belay_trace::{Failure, FailureKind, SessionStarted, TurnStarted, UsageReport};
+use belay_trace::{
+    Failure, FailureKind, SessionStarted, ToolCall, ToolResult, TurnStarted, UsageReport,
+};
 
 fn usage(input: u64, output: u64, cache_read: u64) -> Usage {
     Usage {
@@ -220,4 +222,27 @@ fn a_model_is_looked_up_by_the_name_that_was_asked_for_if_the_agent_shortens_it(
     check("lab/m", Some(1.0));
     check("other/m", None);
     check("m", None);
+}
+
+#[test]
+fn a_response_that_was_told_is_not_lost_while_its_tools_run() {
+    let call = || ToolCall { tool_id: Some(ToolId::from("t")), ..ToolCall::default() };
+    let begun = || {
+        let (mut bill, _) = bill_of("gpt-5.1", &[usage(1000, 10, 0)]);
+        bill.event(&mut Event::ToolCall(call()), None);
+        bill
+    };
+    let mut waiting = begun();
+    waiting.was_lost();
+    assert!(!waiting.is_lower_bound);
+    // The model has been asked for the next one, or may have been.
+    let mut asked = begun();
+    let result = ToolResult { tool_id: Some(ToolId::from("t")), ..ToolResult::default() };
+    asked.event(&mut Event::ToolResult(result), None);
+    asked.was_lost();
+    assert!(asked.is_lower_bound);
+    let mut with_helper = begun();
+    with_helper.event(&mut Event::TurnStarted(TurnStarted::default()), Some(&ToolId::from("t")));
+    with_helper.was_lost();
+    assert!(with_helper.is_lower_bound);
 }
