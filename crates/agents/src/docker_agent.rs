@@ -221,6 +221,12 @@ impl Agent for DockerAgent {
                 check_name(Self::NAME, "resume", id)?;
                 launch.bind("--session", id);
             }
+            Session::Continue if !is_one_shot => {
+                let hint = Some(
+                    "name the session with --resume: the program does not know the latest of a folder",
+                );
+                return Err(Unsupported { agent: Self::NAME, option: "continue", hint });
+            }
             Session::Continue => launch.bind("--session", LATEST),
             Session::New | Session::Fork(_) => {}
         }
@@ -337,6 +343,8 @@ mod tests {
         assert_eq!(error(RunRequest::new("p").model("two.yaml")), "model");
         assert_eq!(error(RunRequest::new("p").resume("-x")), "resume");
         assert_eq!(error(RunRequest::new("p").image("a.png").image("b.png")), "images");
+        let typed = launch(RunRequest::new("p").continue_latest(), Transport::Interactive);
+        assert_eq!(typed.unwrap_err().option, "continue");
         let error = launch(RunRequest::new("p").fork("s1"), Transport::Print).unwrap_err();
         assert!(error.to_string().contains("it cannot copy a session"), "{error}");
         let odd = DockerAgent::new("--yolo").launch(&"p".into(), Transport::Print);

@@ -48,8 +48,9 @@ fn without_command(prompt: &str) -> (Cow<'_, str>, bool) {
         Some((name, rest)) => (name, Some(rest)),
         None => (trimmed, None),
     };
-    // Other white space is a part of the name for the program, and no command has it in its name.
-    if name.len() == 1 || name.contains(char::is_whitespace) {
+    // Other white space is a part of the name for the program, and no command has it in its name, or the joiner.
+    let is_no_part = |c: char| c.is_whitespace() || c == WORD_JOINER;
+    if name.len() == 1 || name.contains(is_no_part) {
         return (Cow::Borrowed(prompt), false);
     }
     let kept = match rest {

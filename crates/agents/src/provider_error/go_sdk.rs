@@ -135,12 +135,14 @@ impl SdkError {
     }
 }
 
+const METHODS: [&str; 6] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"];
+
 /// What stands behind `METHOD "ADDRESS": `.
 fn behind_address(text: &str) -> Option<&str> {
     text.match_indices(" \"http").find_map(|(at, _)| {
         let method = text[..at].rsplit(|c: char| !c.is_ascii_alphabetic()).next()?;
         let (_, tail) = text[at + 2..].split_once("\": ")?;
-        (!method.is_empty()).then_some(tail)
+        METHODS.iter().any(|known| method.eq_ignore_ascii_case(known)).then_some(tail)
     })
 }
 
@@ -255,5 +257,7 @@ mod tests {
             &["type=api_error", "message=m"],
         );
         check("a \"quoted\" word", "a \"quoted\" word", &["message=a \"quoted\" word"]);
+        let agent = "cannot load \"https://x.test/agent.yaml\": 404 Not Found";
+        check(agent, agent, &[&format!("message={agent}")]);
     }
 }

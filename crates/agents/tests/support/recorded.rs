@@ -42,9 +42,13 @@ pub(crate) enum Said {
     End(AttemptEnd),
 }
 
-/// Every recording.
+/// Every recording of an agent that has printed something.
 pub(crate) fn all() -> Vec<Recording> {
-    VERSIONS.iter().copied().flat_map(of_version).collect()
+    every().filter(|recording| !recording.stdout.is_empty()).collect()
+}
+
+fn every() -> impl Iterator<Item = Recording> {
+    VERSIONS.iter().copied().flat_map(of_version)
 }
 
 const VERSIONS: &[&str] = &[
@@ -70,7 +74,7 @@ const VERSIONS: &[&str] = &[
 const NEWEST: usize = 9;
 
 pub(crate) fn named(name: &str) -> Recording {
-    all().into_iter().find(|recording| recording.name == name).expect("the recording is there")
+    every().find(|recording| recording.name == name).expect("the recording is there")
 }
 
 /// The messages of a recording with both directions: true if the client sent it.
@@ -101,7 +105,6 @@ fn read(version: &str, folder: PathBuf) -> Recording {
         meta["argv"].as_array().unwrap().iter().map(|arg| arg.as_str().unwrap()).collect();
     let resumed =
         argv.iter().position(|arg| ["resume", "--resume", "--session", "-s"].contains(arg));
-    let bound = argv.iter().find_map(|arg| arg.strip_prefix("--session="));
     let request = RunRequest::new("do it");
     let is_dialogue = ["app-server", "--input-format", "rpc", "serve", "--acp"]
         .iter()
@@ -119,7 +122,7 @@ fn read(version: &str, folder: PathBuf) -> Recording {
     Recording {
         name: format!("{agent}/{name}"),
         agent: agent.parse::<Candidate>().unwrap().agent,
-        request: match resumed.map(|at| argv[at + 1]).or(bound) {
+        request: match resumed.map(|at| argv[at + 1]) {
             Some(id) => request.resume(id),
             None => request,
         },
