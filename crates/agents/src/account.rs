@@ -27,6 +27,9 @@ pub struct Account {
     pub clouds: &'static [Cloud],
     /// The part of the login that a model belongs to, where one login holds accounts of several providers.
     pub part: Option<String>,
+    /// The file that describes the agent, with its provider and the variables that hold its keys: a path, from the folder
+    /// in which the agent works. Where there is no such file, it is a name, and nothing is read.
+    pub described_in: Option<String>,
     /// Words in the evidence of a failure by which the agent says that a limit is that of one model alone.
     pub model_limits: &'static [&'static str],
 }

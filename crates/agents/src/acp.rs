@@ -141,8 +141,21 @@ impl Agent for Acp {
         }
     }
 
+    /// Another command is another agent.
+    fn identity(&self, _model: Option<&str>) -> Cow<'_, str> {
+        match &self.command {
+            Some(command) => Cow::Owned(format!("{}:{command}", self.name())),
+            None => Cow::Borrowed(self.name()),
+        }
+    }
+
     fn transports(&self) -> &'static [Transport] {
         &[Transport::Dialogue]
+    }
+
+    /// The protocol has no word for a request that is made again.
+    fn tells_retries(&self, _transport: Transport) -> bool {
+        false
     }
 
     fn model(&self) -> Option<&str> {

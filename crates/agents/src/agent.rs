@@ -5,7 +5,7 @@ use crate::{
     Account, AccountPart, Capabilities, Capability, EffectiveMode, Launch, Login, Protocol,
     Response, RunRequest, Session, SessionFiles, SessionNotes, SettingsLogin, Support, UserConfig,
 };
-use belay_trace::ToolCall;
+use belay_trace::{Failure, FailureKind, ToolCall};
 use jiff::Timestamp;
 use std::borrow::Cow;
 use std::fmt;
@@ -18,6 +18,14 @@ use std::fmt;
 pub trait Agent: fmt::Debug + Send + Sync {
     /// The stable, lower-case name: `claude-code`.
     fn name(&self) -> &'static str;
+
+    /// What tells this agent from the others of a chain: candidates of one identity are one agent with other models.
+    ///
+    /// The name, unless what is run is described elsewhere, with a provider and a login of its own:
+    /// `docker-agent:agent.yaml`. `model` is the one that the request asks for.
+    fn identity(&self, _model: Option<&str>) -> Cow<'_, str> {
+        Cow::Borrowed(self.name())
+    }
 
     /// How belay can talk with the agent, best first. The next one is tried when the agent's version lacks
     /// the one before.
@@ -39,6 +47,24 @@ pub trait Agent: fmt::Debug + Send + Sync {
     /// not known.
     fn tells_tools_late(&self, _transport: Transport) -> bool {
         false
+    }
+
+    /// True if the agent says that a request to its model has failed and is made again. One that does not can be silent
+    /// for as long as its provider tells it to wait.
+    fn tells_retries(&self, _transport: Transport) -> bool {
+        true
+    }
+
+    /// The arguments with which the agent's program checks what it is given to run, without asking a model; `None` if it
+    /// has nothing to check.
+    fn trial_args(&self) -> Option<Vec<String>> {
+        None
+    }
+
+    /// Why such a check has failed, from what the program printed on its standard error.
+    fn trial_failure(&self, stderr: &[u8]) -> Failure {
+        let words = String::from_utf8_lossy(stderr).trim().to_owned();
+        Failure::new(FailureKind::Unknown, words)
     }
 
     /// What the agent can honour.

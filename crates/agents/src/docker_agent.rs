@@ -1,11 +1,11 @@
-//! Docker Agent, formerly cagent.
-//!
-//! Written from its source alone: its program could not be had, so nothing here was seen to work, and the
-//! streams in `recordings/docker-agent` are made by hand. `docs/agents/docker-agent.md` says what that means.
+//! Docker Agent, formerly cagent: `docker-agent run --exec --json`, as 1.32.3 was recorded. What is newer is from its
+//! source and says so.
 
 mod classify;
 mod exec;
 mod failures;
+mod last_error;
+mod own_commands;
 mod tools;
 mod wire;
 
@@ -14,53 +14,76 @@ pub(crate) use failures::FAILURES;
 use crate::agent::{check_name, check_options};
 use crate::quiet;
 use crate::{
-    Account, Agent, Capabilities, Capability, Care, EnvPolicy, Launch, Permissions, Protocol,
-    RunRequest, Session, StopPlan, Support, Transport, Unsupported,
+    Account, Agent, Capabilities, Capability, Care, EffectiveMode, EnvPolicy, Launch, Permissions,
+    Protocol, RunRequest, Session, StopPlan, Support, Transport, Unsupported, UserConfig,
 };
+use belay_trace::Failure;
 use std::borrow::Cow;
 
 /// Docker Agent, the CLI `docker-agent`.
 ///
-/// It runs an agent that somebody has described in a file or an image, model included: that description stands
-/// in the place where other agents have their model.
+/// It runs an agent that a file, an image or the program itself describes, model included. Another description is another
+/// agent, with a provider, a key and a model of its own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DockerAgent {
     pub(crate) agent: Option<String>,
 }
 
+/// What is run, and with which model if not with its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Described<'a> {
+    agent: &'a str,
+    model: Option<&'a str>,
+}
+
+/// What the program runs that is given no file: an agent of its own.
+const BUILT_IN: &str = "default";
+
+/// Stands for a session that a run looks up. The program knows none of this name, so it never begins another one instead.
+const LATEST: &str = "{belay-latest}";
+
 impl DockerAgent {
     pub(crate) const NAME: &'static str = "docker-agent";
 
-    /// Runs `agent`, a YAML file or an image.
+    /// Runs `agent`: a YAML file, an image, or `default` or `coder`, which are built in.
     pub fn new(agent: impl Into<String>) -> Self {
         Self { agent: Some(agent.into()) }
     }
 
-    /// The agent's file or image, if there is one; only a person who types the prompt can do without.
-    fn agent_for<'a>(
-        &'a self,
-        request: &'a RunRequest,
-        transport: Transport,
-    ) -> Result<Option<&'a str>, Unsupported> {
-        let agent = request.model.as_deref().or(self.agent.as_deref());
-        let agent = agent.filter(|agent| !agent.is_empty());
-        let hint = match agent {
-            None if transport != Transport::Interactive
-                || !request.composed_prompt().is_empty() =>
-            {
-                "name the agent's file or image, as in docker-agent:agent.yaml"
+    /// The agent, and the model that it is given. Where no agent was named, the model of the request names it.
+    fn described<'a>(&'a self, model: Option<&'a str>) -> Described<'a> {
+        let some = |text: Option<&'a str>| text.filter(|text| !text.is_empty());
+        match (some(self.agent.as_deref()), some(model)) {
+            (Some(agent), model) => {
+                Described { agent, model: model.filter(|model| *model != agent) }
             }
-            Some(agent) if agent.starts_with('-') || agent.chars().any(char::is_control) => {
-                "an agent's file or image does not begin with a dash"
-            }
-            _ => return Ok(agent),
-        };
-        Err(Unsupported { agent: Self::NAME, option: "model", hint: Some(hint) })
+            (None, Some(agent)) => Described { agent, model: None },
+            (None, None) => Described { agent: BUILT_IN, model: None },
+        }
     }
 }
 
-/// What its source is seen to read; what an agent's file names is handed over.
-const ENV: &[&str] = &["OPENAI_*", "ANTHROPIC_*", "TELEMETRY_ENABLED"];
+impl Described<'_> {
+    fn check(self) -> Result<(), Unsupported> {
+        let is_odd = |text: &str| text.starts_with('-') || text.chars().any(char::is_control);
+        let is_file = |text: &str| [".yaml", ".yml"].iter().any(|end| text.ends_with(end));
+        let hint = match self {
+            Self { agent, .. } if is_odd(agent) => {
+                "an agent's file or image does not begin with a dash"
+            }
+            Self { model: Some(model), .. } if is_odd(model) || is_file(model) => {
+                "the agent is already named, so --model is the model it uses: provider/model, or a name from its \
+                 file; to run another agent, use docker-agent:FILE"
+            }
+            _ => return Ok(()),
+        };
+        Err(Unsupported { agent: DockerAgent::NAME, option: "model", hint: Some(hint) })
+    }
+}
+
+/// What it asks models with; what an agent's file names besides is handed over.
+const ENV: &[&str] =
+    &["OPENAI_*", "ANTHROPIC_*", "GOOGLE_*", "GEMINI_API_KEY", "TELEMETRY_ENABLED"];
 
 const EXEC: Capabilities = Capabilities::new(&[
     (Capability::StreamingDeltas, Support::Native),
@@ -78,10 +101,10 @@ const EXEC: Capabilities = Capabilities::new(&[
     (Capability::PermitEdit, Support::No),
     (Capability::McpServers, Support::No),
     (Capability::AddDir, Support::No),
-    (Capability::Images, Support::No),
+    (Capability::Images, Support::Native),
     (Capability::OutputSchema, Support::Belay),
     (Capability::Resume, Support::Native),
-    (Capability::Continue, Support::No),
+    (Capability::Continue, Support::Belay),
     (Capability::Fork, Support::No),
     (Capability::NativeInterrupt, Support::No),
     (Capability::Steer, Support::No),
@@ -92,12 +115,26 @@ const EXEC: Capabilities = Capabilities::new(&[
 ]);
 
 /// What says who pays.
-const ACCOUNT: &[&str] =
-    &["OPENAI_API_KEY", "OPENAI_BASE_URL", "ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL"];
+const ACCOUNT: &[&str] = &[
+    "OPENAI_API_KEY",
+    "OPENAI_BASE_URL",
+    "ANTHROPIC_API_KEY",
+    "ANTHROPIC_BASE_URL",
+    "GOOGLE_API_KEY",
+    "GEMINI_API_KEY",
+];
 
 impl Agent for DockerAgent {
     fn name(&self) -> &'static str {
         Self::NAME
+    }
+
+    fn identity(&self, model: Option<&str>) -> Cow<'_, str> {
+        let agent = self.agent.as_deref().or(model).filter(|agent| !agent.is_empty());
+        match agent {
+            Some(agent) => Cow::Owned(format!("{}:{}", Self::NAME, plain_path(agent))),
+            None => Cow::Borrowed(Self::NAME),
+        }
     }
 
     fn model(&self) -> Option<&str> {
@@ -106,16 +143,35 @@ impl Agent for DockerAgent {
 
     /// The description of the agent says which provider it uses, and with which key.
     fn account(&self, model: Option<&str>) -> Account {
-        let part = model.or(self.agent.as_deref()).map(str::to_owned);
-        Account { part, ..Account::default().variables(ACCOUNT) }
+        let Described { agent, model } = self.described(model);
+        let agent = plain_path(agent);
+        let provider = model.and_then(|model| model.rsplit('=').next()?.split_once('/'));
+        let part = match provider {
+            Some((provider, _)) => format!("{agent} {provider}"),
+            None => agent.to_owned(),
+        };
+        Account {
+            part: Some(part),
+            described_in: Some(agent.to_owned()),
+            ..Account::default().variables(ACCOUNT)
+        }
+    }
+
+    fn effective_mode(&self, _config: &dyn UserConfig, args: &[String]) -> EffectiveMode {
+        match args.iter().find(|arg| *arg == "--yolo" || arg.starts_with("--yolo=")) {
+            Some(arg) => EffectiveMode::of_argument(arg),
+            None => EffectiveMode::unknown(
+                "the permissions in the agent's file; without --yolo, calls that need confirmation are rejected",
+            ),
+        }
     }
 
     fn care(&self) -> Care {
         Care {
             install: "see https://github.com/docker/docker-agent",
             node: None,
-            log_in: "set a provider's key",
-            tried: None,
+            log_in: "set the key that the agent's file names",
+            tried: Some(("1.32.3", "1.32.3")),
         }
     }
 
@@ -127,33 +183,67 @@ impl Agent for DockerAgent {
         EXEC
     }
 
+    fn tells_retries(&self, _transport: Transport) -> bool {
+        false
+    }
+
+    fn trial_args(&self) -> Option<Vec<String>> {
+        // Without a file there is nothing of the user's to check.
+        let agent = self.agent.as_deref()?;
+        self.described(None).check().ok()?;
+        let args = ["run", "--exec", "--dry-run", agent];
+        Some(args.map(str::to_owned).to_vec())
+    }
+
+    fn trial_failure(&self, stderr: &[u8]) -> Failure {
+        classify::of_trial(&String::from_utf8_lossy(stderr))
+    }
+
     fn launch(&self, request: &RunRequest, transport: Transport) -> Result<Launch, Unsupported> {
         let mut launch = Launch::new("docker-agent");
-        launch.ignored = check_options(Self::NAME, EXEC, request)?;
+        launch.ignored = check_options(Self::NAME, EXEC, request).map_err(explained)?;
         launch.env = EnvPolicy::with(ENV);
-        if transport != Transport::Interactive {
+        let is_one_shot = transport != Transport::Interactive;
+        if is_one_shot {
             launch.env.quiet = quiet::DOCKER_AGENT;
         }
-        // Not measured: the gentle rungs first, and the last one ends whatever is left.
+        // Either signal ends it in 0.1 s, with its command, `stream_stopped` and exit code 0.
         launch.stop =
             StopPlan { native: false, sigint: true, sigterm: true, ..StopPlan::default() };
-        let agent = self.agent_for(request, transport)?;
+        let described = self.described(request.model.as_deref());
+        described.check()?;
         launch.arg("run");
-        if transport != Transport::Interactive {
+        if is_one_shot {
             ["--exec", "--json"].iter().for_each(|arg| launch.arg(*arg));
         }
         permissions(&mut launch, request)?;
-        if let Session::Resume(id) = &request.session {
-            check_name(Self::NAME, "resume", id)?;
-            launch.bind("--session", id);
+        match &request.session {
+            Session::Resume(id) => {
+                check_name(Self::NAME, "resume", id)?;
+                launch.bind("--session", id);
+            }
+            Session::Continue if !is_one_shot => {
+                let hint = Some(
+                    "name the session with --resume: the program does not know the latest of a folder",
+                );
+                return Err(Unsupported { agent: Self::NAME, option: "continue", hint });
+            }
+            Session::Continue => launch.bind("--session", LATEST),
+            Session::New | Session::Fork(_) => {}
         }
+        if let Some(model) = described.model {
+            launch.bind("--model", model);
+        }
+        image(&mut launch, request)?;
         launch.args.extend(request.extra_args.iter().cloned());
-        let prompt = request.composed_prompt();
-        let is_one_shot = transport != Transport::Interactive;
+        let prompt = own_commands::keep(&request.composed_prompt()).prompt;
+        let is_named = self.agent.is_some() || request.model.is_some();
         if !is_one_shot && !prompt.is_empty() {
             launch.arg("--");
         }
-        launch.args.extend(agent.map(str::to_owned));
+        if is_one_shot || is_named || !prompt.is_empty() {
+            launch.arg(described.agent);
+        }
         if is_one_shot {
             launch.arg("-");
             launch.stdin = prompt;
@@ -172,6 +262,20 @@ impl Agent for DockerAgent {
     }
 }
 
+/// `./agent.yaml` is `agent.yaml`.
+fn plain_path(agent: &str) -> &str {
+    agent.strip_prefix("./").unwrap_or(agent)
+}
+
+/// Why it cannot do something that other agents can.
+fn explained(error: Unsupported) -> Unsupported {
+    let hint = match error.option {
+        "fork" => Some("it cannot copy a session; --resume continues the session itself"),
+        _ => error.hint,
+    };
+    Unsupported { hint, ..error }
+}
+
 /// What may be done stands in the agent's file, which can allow more than was asked for.
 fn permissions(launch: &mut Launch, request: &RunRequest) -> Result<(), Unsupported> {
     match request.permissions {
@@ -187,6 +291,23 @@ fn permissions(launch: &mut Launch, request: &RunRequest) -> Result<(), Unsuppor
             Err(Unsupported { agent, option: "permissions", hint: Some(hint) })
         }
     }
+}
+
+/// It takes one image.
+fn image(launch: &mut Launch, request: &RunRequest) -> Result<(), Unsupported> {
+    match &request.images[..] {
+        [] => {}
+        [image] => launch.bind("--attach", image.argument(DockerAgent::NAME, &[])?),
+        [image, ..] if request.lenient => {
+            launch.bind("--attach", image.argument(DockerAgent::NAME, &[])?);
+            launch.ignored.push("images");
+        }
+        _ => {
+            let hint = Some("docker-agent takes one image per prompt");
+            return Err(Unsupported { agent: DockerAgent::NAME, option: "images", hint });
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -220,10 +341,64 @@ mod tests {
             "permissions"
         );
         assert_eq!(error(RunRequest::new("p").model("--yolo")), "model");
-        assert_eq!(error(RunRequest::new("p").continue_latest()), "continue");
+        assert_eq!(error(RunRequest::new("p").model("two.yaml")), "model");
         assert_eq!(error(RunRequest::new("p").resume("-x")), "resume");
-        let error = DockerAgent::default().launch(&"p".into(), Transport::Print).unwrap_err();
-        assert!(error.to_string().ends_with("as in docker-agent:agent.yaml"), "{error}");
+        assert_eq!(error(RunRequest::new("p").image("a.png").image("b.png")), "images");
+        let typed = launch(RunRequest::new("p").continue_latest(), Transport::Interactive);
+        assert_eq!(typed.unwrap_err().option, "continue");
+        let error = launch(RunRequest::new("p").fork("s1"), Transport::Print).unwrap_err();
+        assert!(error.to_string().contains("it cannot copy a session"), "{error}");
+        let odd = DockerAgent::new("--yolo").launch(&"p".into(), Transport::Print);
+        assert_eq!(odd.unwrap_err().option, "model");
+    }
+
+    #[test]
+    fn the_agent_is_a_file_or_built_in_and_a_model_stands_beside_it() {
+        let args = |agent: DockerAgent, request: RunRequest| {
+            agent.launch(&request, Transport::Print).unwrap().args.join(" ")
+        };
+        let p = || RunRequest::new("p");
+        let bare = DockerAgent::default;
+        assert_eq!(args(bare(), p()), "run --exec --json default -");
+        assert_eq!(args(bare(), p().model("a.yaml")), "run --exec --json a.yaml -");
+        assert_eq!(args(DockerAgent::new("coder"), p()), "run --exec --json coder -");
+        let one = || DockerAgent::new("one.yaml");
+        assert_eq!(args(one(), p().model("one.yaml")), "run --exec --json one.yaml -");
+        for model in ["openai/gpt-4o", "root=openai/gpt-4o", "m2"] {
+            let want = format!("run --exec --json --model={model} one.yaml -");
+            assert_eq!(args(one(), p().model(model)), want);
+        }
+        let image = args(one(), p().image("/a b.png"));
+        assert_eq!(image, "run --exec --json --attach=/a b.png one.yaml -");
+        // No session is begun in the place of one that a run has to look up.
+        let latest = args(one(), p().continue_latest());
+        assert_eq!(latest, "run --exec --json --session={belay-latest} one.yaml -");
+    }
+
+    #[test]
+    fn another_file_is_another_agent_with_another_account() {
+        let of = |agent: &str, model| {
+            let agent = DockerAgent::new(agent);
+            (agent.identity(model).into_owned(), agent.account(model).part)
+        };
+        assert_eq!(of("./one.yaml", None), of("one.yaml", None));
+        assert_ne!(of("one.yaml", None), of("two.yaml", None));
+        // Another model of the same agent, which may be paid for elsewhere.
+        let (name, part) = of("one.yaml", Some("openai/gpt-4o"));
+        assert_eq!(
+            (name.as_str(), part.as_deref()),
+            ("docker-agent:one.yaml", Some("one.yaml openai"))
+        );
+        assert_eq!(DockerAgent::default().identity(None), "docker-agent");
+    }
+
+    #[test]
+    fn a_prompt_has_no_command_of_the_program() {
+        let text = "look at /attach key.pem";
+        let printed = launch(text.into(), Transport::Print).unwrap();
+        assert_eq!(printed.stdin, "look at /attach\tkey.pem");
+        let typed = launch(text.into(), Transport::Interactive).unwrap();
+        assert_eq!(typed.args.last().unwrap(), "look at /attach\tkey.pem");
     }
 
     #[test]

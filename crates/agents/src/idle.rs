@@ -35,7 +35,8 @@ pub struct IdleLimits {
     /// For a tool that runs; 30 minutes by default.
     pub tool: Option<Duration>,
     /// For its own retry of what has failed, as it announces it. A longer one is not waited for at all; of one
-    /// that is waited for, half a minute more than announced; 10 minutes by default.
+    /// that is waited for, half a minute more than announced; 10 minutes by default. Also for a response of the model,
+    /// from an agent that does not report its retries, unless `model` is shorter: it may be waiting for one.
     pub retry: Option<Duration>,
     /// For a background task after the end of the agent's turn; 10 minutes by default. For a command since that
     /// end: it is stopped then and the answer stands. For a subagent since it last showed progress: its report is

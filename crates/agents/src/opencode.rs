@@ -188,6 +188,11 @@ impl Agent for OpenCode {
         transport == Transport::Print
     }
 
+    /// What `run` prints says nothing of them.
+    fn tells_retries(&self, transport: Transport) -> bool {
+        transport != Transport::Print
+    }
+
     fn account(&self, model: Option<&str>) -> Account {
         let file = &["opencode/auth.json"];
         let account = Account::in_file("XDG_DATA_HOME", ".local/share", file).variables(ACCOUNT);

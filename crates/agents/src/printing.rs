@@ -153,6 +153,18 @@ impl Agent for Printing {
         &[Transport::Print]
     }
 
+    /// Another command is another agent.
+    fn identity(&self, _model: Option<&str>) -> Cow<'_, str> {
+        match &self.command {
+            Some(command) => Cow::Owned(format!("{}:{command}", self.name())),
+            None => Cow::Borrowed(self.name()),
+        }
+    }
+
+    fn tells_retries(&self, _transport: Transport) -> bool {
+        !self.form.retries.is_empty()
+    }
+
     /// Whose limits an unknown program meets is known only by its command.
     fn account(&self, _model: Option<&str>) -> Account {
         Account { part: self.command.clone(), ..Account::default() }

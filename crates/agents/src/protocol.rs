@@ -177,6 +177,8 @@ pub struct AttemptEnd {
     pub structured: Option<Json>,
     /// Tools that were denied on the way.
     pub denials: Vec<Denial>,
+    /// The agent has tried again by itself what has failed, and did not say so.
+    pub has_retried: bool,
 }
 
 impl AttemptEnd {
@@ -202,6 +204,7 @@ impl AttemptEnd {
         self.session_id = next.session_id.or(self.session_id.take());
         self.model = next.model.or(self.model.take());
         self.structured = next.structured.or(self.structured.take());
+        self.has_retried = next.has_retried;
         for denial in next.denials {
             if !self.denials.contains(&denial) {
                 self.denials.push(denial);

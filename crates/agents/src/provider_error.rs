@@ -1,6 +1,10 @@
 //! A provider's own error object, wherever an agent hands it on: as JSON, in the middle of its words, as text inside of
 //! another one. And the HTTP status that an agent's words name.
 
+mod go_sdk;
+
+pub(crate) use self::go_sdk::{Answer, SdkError};
+
 use crate::failures::evidence;
 use belay_trace::Evidence;
 use belay_trace::EvidenceSource::{Field, Status, Text};
@@ -124,7 +128,7 @@ fn is_error_status(number: u64) -> bool {
 }
 
 /// What stands in front of an HTTP status in the words of agents and SDKs.
-const LEADS: [&str; 7] = [
+const LEADS: [&str; 8] = [
     "unexpected status ",
     "last status: ",
     "(HTTP ",
@@ -132,6 +136,8 @@ const LEADS: [&str; 7] = [
     "Error code: ",
     "status code ",
     "(status=",
+    // The AWS SDKs.
+    "StatusCode: ",
 ];
 
 /// The HTTP status that these words begin with, or name behind one of the usual leads.

@@ -127,20 +127,162 @@ fn only_a_stream_that_stopped_as_usual_has_answered() {
     }
 }
 
-#[test]
-fn the_words_of_an_error_come_on_stderr_and_are_kept_without_a_guess() {
+/// The end of a stream whose process printed this beside it.
+fn end_of(lines: &[Value], stderr: &[&str], exit: Exit) -> AttemptEnd {
     let agent = DockerAgent::new("agent.yaml");
     let mut protocol = agent.protocol(&"p".into(), Transport::Print);
     let mut out = Out::default();
     protocol.step(Input::Start, &mut out);
-    protocol.step(Input::Stdout(started("s1").to_string().as_bytes()), &mut out);
-    protocol.step(Input::Stderr(b"all models failed: 401 Unauthorized"), &mut out);
-    protocol.step(Input::Exit(Exit::Code(1)), &mut out);
-    let Some(Action::TurnEnded(end)) = out.actions.last() else { panic!("{:?}", out.actions) };
-    let failure = end.failure.as_ref().unwrap();
-    assert_eq!(failure.kind, FailureKind::Unknown);
-    assert_eq!(failure.message, "all models failed: 401 Unauthorized");
-    assert!(failure.evidence.iter().any(|found| found.source == EvidenceSource::Exit));
+    for line in lines {
+        protocol.step(Input::Stdout(line.to_string().as_bytes()), &mut out);
+    }
+    stderr.iter().for_each(|line| protocol.step(Input::Stderr(line.as_bytes()), &mut out));
+    protocol.step(Input::Exit(exit), &mut out);
+    let ends = out.actions.into_iter().filter_map(|action| match action {
+        Action::TurnEnded(end) => Some(*end),
+        _ => None,
+    });
+    let [end] = <[AttemptEnd; 1]>::try_from(ends.collect::<Vec<_>>()).unwrap();
+    end
+}
+
+#[test]
+fn only_the_words_with_which_it_gives_up_say_why() {
+    let lines = [started("s1")];
+    let gives_up = "Error: all models failed: POST \"http://h/v1\": 402 Payment Required ";
+    for (stderr, exit, want) in [
+        (&["Error: 429 rate limit exceeded, says a server", gives_up][..], 1, FailureKind::Billing),
+        (&["a server: 429 rate limit exceeded"], 1, FailureKind::Unknown),
+        // It has not given up.
+        (&["Error: 429 rate limit exceeded"], 0, FailureKind::Protocol),
+    ] {
+        let failure = end_of(&lines, stderr, Exit::Code(exit)).failure.unwrap();
+        assert_eq!(failure.kind, want, "{stderr:?}");
+        assert!(failure.evidence.iter().any(|found| found.source == EvidenceSource::Exit));
+    }
+    let killed = end_of(&lines, &[gives_up], Exit::Signal(9)).failure.unwrap();
+    assert_eq!(killed.kind, FailureKind::Crashed);
+}
+
+fn iterations(max: u64) -> Value {
+    json!({"type": "max_iterations_reached", "max_iterations": max})
+}
+
+fn returned(id: &str, name: &str, response: &str) -> Value {
+    let call = json!({"id": id, "function": {"name": name, "arguments": "{}"}});
+    json!({"type": "tool_call_response", "tool_call": call, "response": response})
+}
+
+#[test]
+fn a_limit_of_iterations_behind_which_it_goes_on_is_a_notice() {
+    let turn = |n: usize| {
+        [call(&format!("c{n}"), "think", "{}"), returned(&format!("c{n}"), "think", "ok")]
+    };
+    let mut lines = vec![started("s1"), used("s1", 1, 0.1)];
+    for n in 0..3 {
+        lines.extend(turn(n));
+        lines.push(iterations(2 + 10 * n as u64));
+        lines.push(used("s1", 1, 0.1));
+    }
+    let whole = [&lines[..], &[text("s1", "All of it."), used("s1", 1, 0.1), stopped("s1", None)]];
+    let (events, ends) = read(&whole.concat(), Exit::Code(0));
+    assert_eq!((ends[0].answer.as_str(), &ends[0].failure), ("All of it.", &None));
+    let notices = events.iter().filter(|emitted| match &emitted.event {
+        Event::Notice(notice) => notice.code.as_deref() == Some("max_iterations"),
+        _ => false,
+    });
+    assert_eq!(notices.count(), 3);
+
+    // The last time it does not say so, and ends with 0.
+    lines.extend(turn(3));
+    let end = end(&lines, Exit::Code(0));
+    assert_eq!(end.failure.unwrap().kind, FailureKind::LimitReached);
+}
+
+#[test]
+fn a_response_without_a_word_makes_the_tokens_a_lower_bound() {
+    let silent =
+        json!({"type": "token_usage", "session_id": "s1", "usage": {"input_tokens": 9, "cost": 0}});
+    let lines = [
+        started("s1"),
+        call("c1", "think", "{}"),
+        returned("c1", "think", "ok"),
+        used("s1", 5, 0.5),
+        silent,
+        stopped("s1", None),
+    ];
+    let end = end(&lines, Exit::Code(0));
+    assert_eq!(end.failure, None);
+    assert_eq!((end.usage.input_tokens, end.usage.partial), (Some(5), true));
+}
+
+#[test]
+fn a_summary_behind_a_tool_is_no_response_to_it() {
+    let summary =
+        |status: &str| json!({"type": "session_compaction", "session_id": "s1", "status": status});
+    let lines = [
+        started("s1"),
+        used("s1", 5, 0.5),
+        call("c1", "shell", "{}"),
+        returned("c1", "shell", "Command cancelled"),
+        summary("started"),
+        summary("completed"),
+        json!({"type": "token_usage", "session_id": "s1", "usage": {"input_tokens": 9, "cost": 0}}),
+        stopped("s1", None),
+    ];
+    let end = end(&lines, Exit::Code(0));
+    assert_eq!(end.failure.unwrap().kind, FailureKind::Interrupted);
+    assert!(end.usage.partial);
+}
+
+#[test]
+fn a_cost_of_0_is_none_and_one_above_it_is_the_agents() {
+    let lines = |cost| [started("s1"), text("s1", "Hi."), used("s1", 7, cost), stopped("s1", None)];
+    for (cost, want) in [(0.0, None), (-0.0, None), (0.5, Some(0.5))] {
+        let usage = end(&lines(cost), Exit::Code(0)).usage;
+        assert_eq!((usage.total_cost_usd, usage.models["m"].cost_usd), (want, want), "{cost}");
+    }
+}
+
+#[test]
+fn a_command_that_failed_is_a_failed_tool_with_its_exit_code() {
+    let results = |name: &str, response: &str| {
+        let lines = [started("s1"), call("c1", name, "{}"), returned("c1", name, response)];
+        let (events, _) = read(&lines, Exit::Code(0));
+        events.into_iter().find_map(|emitted| match emitted.event {
+            Event::ToolResult(result) => Some((result.tool_error, result.exit_code)),
+            _ => None,
+        })
+    };
+    let words = "Error executing command: exit status 3\nOutput:";
+    assert_eq!(results("shell", words), Some((true, Some(3))));
+    assert_eq!(results("fetch", words), Some((false, None)));
+    assert_eq!(results("shell", "exit status 3"), Some((false, None)));
+}
+
+#[test]
+fn a_prompt_is_read_by_the_model_to_the_last_word() {
+    let agent = DockerAgent::new("agent.yaml");
+    for (prompt, want) in [
+        ("read /attach secret.txt please", Some("read /attach\tsecret.txt please")),
+        ("/hello world", Some("/hello\tworld")),
+        ("Please:\n/hello world", None),
+    ] {
+        let mut protocol = agent.protocol(&prompt.into(), Transport::Print);
+        let mut out = Out::default();
+        protocol.step(Input::Start, &mut out);
+        let sent = out.actions.iter().find_map(|action| match action {
+            Action::Stdin(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
+            _ => None,
+        });
+        assert_eq!(sent.as_deref(), want.or(Some(prompt)));
+        let is_told = out.actions.iter().any(|action| match action {
+            Action::Emit(emitted) => matches!(&emitted.event, Event::Notice(notice)
+                if notice.code.as_deref() == Some("prompt_escaped")),
+            _ => false,
+        });
+        assert_eq!(is_told, want.is_some(), "{prompt}");
+    }
 }
 
 #[test]

@@ -19,6 +19,8 @@ mod count;
 mod deep;
 mod dialogue;
 mod docker_agent;
+mod docker_agent_failures;
+mod docker_agent_recordings;
 mod failure_tables;
 mod failures;
 mod found;

@@ -18,7 +18,7 @@ const ANSWERS: [&str; 9] = [
     "opencode/serve-a-text",
     "pi/a-text",
     "copilot/a-text",
-    "docker-agent/1.32.3",
+    "docker-agent/a-text",
     "docker-agent/71f377e5",
 ];
 
@@ -32,7 +32,7 @@ const TOOLS: [&str; 11] = [
     "pi/b-shell",
     "pi/c-tools",
     "copilot/q-subagent",
-    "docker-agent/1.32.3",
+    "docker-agent/b-shell",
     "docker-agent/71f377e5",
 ];
 

@@ -27,19 +27,25 @@ const AGENTS: [&str; 5] = ["claude-code", "codex", "opencode", "pi", "docker-age
 /// How many turns a stream ends, by the agents' own words; a stream without an end is one turn.
 fn turns(recording: &Recording) -> usize {
     let text = String::from_utf8_lossy(&recording.stdout).into_owned();
-    let ends =
-        text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).filter(|line| {
-            let word = line["type"].as_str().or(line["method"].as_str()).unwrap_or_default();
-            const ENDS: [&str; 6] = [
-                "result",
-                "turn.completed",
-                "turn.failed",
-                "turn/completed",
-                "agent_settled",
-                "stream_stopped",
-            ];
-            ENDS.contains(&word)
-        });
+    // A session that is handed a task by another one ends in the middle of the turn.
+    let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let handed: Vec<Value> = lines
+        .clone()
+        .filter(|line| line["type"] == "sub_session_completed")
+        .map(|mut line| line["sub_session"]["id"].take())
+        .collect();
+    let ends = lines.filter(|line| !handed.contains(&line["session_id"])).filter(|line| {
+        let word = line["type"].as_str().or(line["method"].as_str()).unwrap_or_default();
+        const ENDS: [&str; 6] = [
+            "result",
+            "turn.completed",
+            "turn.failed",
+            "turn/completed",
+            "agent_settled",
+            "stream_stopped",
+        ];
+        ENDS.contains(&word)
+    });
     // OpenCode has no word for the end of a turn in one mode, and says twice in the other that it is idle.
     ends.count().max(1)
 }

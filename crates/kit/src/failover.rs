@@ -38,6 +38,7 @@ const AFTER_RESET: (f64, f64) = (10.0, 60.0);
 /// One agent and model of a chain, as far as a decision needs to know it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Link {
+    /// The agent's identity.
     pub(crate) agent: String,
     pub(crate) model: Option<String>,
     /// The context window of the model in tokens, if it is known.
@@ -82,6 +83,8 @@ pub(crate) struct Ended<'a> {
     pub(crate) login_has_changed: bool,
     /// The agent has tried it again by itself, and for nothing.
     pub(crate) agent_has_retried: bool,
+    /// It has waited for a response without a word, as agents do that say nothing of their provider's limits.
+    pub(crate) was_silent: bool,
 }
 
 /// What is known when a decision is made.
@@ -285,6 +288,9 @@ impl State {
         }
         // Rounds of the agent and of the run would multiply.
         if ended.agent_has_retried && passes(ended.failure.kind) {
+            return None;
+        }
+        if ended.was_silent && self.chain.len() > 1 {
             return None;
         }
         if had >= rule.retries.min(self.policy.max_retries) || start == Start::Handover {

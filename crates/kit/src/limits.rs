@@ -233,6 +233,19 @@ pub const VERSION: Duration = Duration::from_secs(10);
 /// 2.1.329 takes its fallback model at the third 529.
 pub const AGENT_RETRIES: u32 = 2;
 
+/// How long an agent that says nothing of its retries may wait for a response before that is said: most responses begin
+/// within seconds, and a provider may have told it to wait for an hour.
+pub const SILENCE: Duration = Duration::from_secs(30);
+
+/// How many runs are looked at for the latest session of a folder: some days of a busy machine.
+pub const LATEST_RUNS_MAX: usize = 1000;
+
+/// How long that may take; the journals may be on a disk that hangs.
+pub const LATEST_LOOK: Duration = Duration::from_secs(5);
+
+/// How long an agent's program may take to check what it is given to run: it loads a file, and may look for a registry.
+pub const TRIAL: Duration = Duration::from_secs(20);
+
 /// How much longer than announced an agent's own retry may take.
 pub const RETRY_SLACK: Duration = Duration::from_secs(30);
 

@@ -17,6 +17,7 @@ mod held_back;
 mod idle;
 pub(crate) mod incoming;
 mod ladder;
+mod latest;
 mod left;
 mod novelty;
 mod publish;
@@ -26,7 +27,7 @@ mod turn_limit;
 
 use self::chain::Chain;
 use self::completion::Completion;
-use self::held_back::HeldBack;
+pub(crate) use self::held_back::HeldBack;
 use self::publish::Publisher;
 use self::session::Awaited;
 use self::slots::Slot;
@@ -258,6 +259,10 @@ impl Runner {
             .and_then(|()| self.read_schema());
         let ready = match ready {
             Ok(()) => self.chain.bind(&self.request).await,
+            wrong => wrong,
+        };
+        let ready = match ready {
+            Ok(()) => self.latest_session().await,
             wrong => wrong,
         };
         // Before the journal: a session that is in use costs nothing, and leaves nothing behind.

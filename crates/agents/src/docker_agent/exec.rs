@@ -1,19 +1,22 @@
 //! `docker-agent run --exec --json`: a line an event, of the agent and of those that it hands tasks to.
 
+use super::classify::GaveUp;
+use super::last_error::LastError;
 use super::wire::{Definition, Line, Report, Tokens, ToolCall};
-use super::{classify, tools};
+use super::{classify, own_commands, tools};
 use crate::RunRequest;
 use crate::framing::{Claim, Doubt, Objects, read_line};
+use crate::lines;
 use crate::news::News;
 use crate::protocol::{AttemptEnd, Exit, Input, Out, Protocol};
 use crate::stderr::StderrTail;
 use crate::verdict::{self, Said};
 use crate::wire::decode;
 use belay_trace::{
-    Compaction, CompactionStatus, Context, ContextSource, CostSource, Denial, Event, Failure,
-    FailureKind, Json, Level, ModelUsage, PermissionDenied, Reasoning, Retry, SessionStarted, Text,
-    TextRetracted, ToolCallDelta, ToolCallStart, ToolId, ToolResult, TurnStarted, Usage,
-    UsageReport,
+    Compaction, CompactionStatus, Context, ContextSource, CostSource, Denial, Event,
+    EvidenceSource, Failure, FailureKind, Json, Level, ModelUsage, PermissionDenied, Reasoning,
+    Retry, SessionStarted, Text, TextRetracted, ToolCallDelta, ToolCallStart, ToolId, ToolResult,
+    TurnStarted, Usage, UsageReport, plain,
 };
 use serde_json::value::RawValue;
 use std::collections::HashSet;
@@ -38,6 +41,12 @@ pub(super) struct Exec {
     is_last: bool,
     /// The root has called a tool.
     acted: bool,
+    /// A tool was called, and nothing has come of a model since.
+    is_behind_tool: bool,
+    /// The last call has returned.
+    has_returned: bool,
+    /// The next report without a response is that of a summary.
+    is_summarized: bool,
     /// The text of the response that is being written, whoever writes it.
     said: String,
     usage: Usage,
@@ -51,15 +60,23 @@ pub(super) struct Exec {
     failure: Option<Failure>,
     /// It is an error behind which the model may still be asked again.
     error: Tried,
+    /// It has tried again what has failed, and gave up.
+    has_retried: bool,
     interrupted: bool,
     seen_stdout: bool,
     stderr: StderrTail,
+    /// Why it gives up.
+    last_error: LastError,
     doubt: Doubt,
+    /// What was done to the prompt so that the model reads all of it.
+    kept: Option<String>,
 }
 
 impl Exec {
     pub(super) fn new(request: &RunRequest) -> Self {
-        Self { prompt: request.composed_prompt(), ..Self::default() }
+        let own_commands::Kept { prompt, words: kept } =
+            own_commands::keep(&request.composed_prompt());
+        Self { prompt, kept, ..Self::default() }
     }
 }
 
@@ -67,11 +84,17 @@ impl Protocol for Exec {
     fn step(&mut self, input: Input<'_>, out: &mut Out) {
         match input {
             Input::Start => {
+                if let Some(words) = self.kept.take() {
+                    out.event(Event::notice(Level::Info, "prompt_escaped", words));
+                }
                 out.stdin(self.prompt.clone().into_bytes());
                 out.close_stdin();
             }
             Input::Stdout(line) => read_line(line, out, self),
-            Input::Stderr(line) => self.stderr.line(line, out),
+            Input::Stderr(line) => {
+                self.last_error.line(&plain(&lines::text(line)));
+                self.stderr.line(line, out);
+            }
             Input::Steer(_) => out.cannot("steer"),
             Input::Interrupt => {
                 self.interrupted = true;
@@ -163,7 +186,10 @@ impl Exec {
             }
             "tool_call_confirmation" => self.denied(line.tool_call?, parent, out),
             "token_usage" => self.used(line.usage?, parent, out),
-            "session_compaction" => compaction(&line, out),
+            "session_compaction" => {
+                self.is_summarized = true;
+                compaction(&line, out);
+            }
             "error" => {
                 let message = line.error.unwrap_or_default();
                 // What has gone wrong for a subagent, its caller reads and goes on.
@@ -177,8 +203,9 @@ impl Exec {
                 let max = line.max_iterations.unwrap_or_default();
                 let words = format!("the agent has used all its {max} iterations");
                 if parent.is_none() {
+                    // With --yolo it goes on by itself: then this was no more than a notice.
                     self.failure = Some(Failure::new(FailureKind::LimitReached, words.clone()));
-                    self.error = Tried::No;
+                    self.error = Tried::AtLimit;
                 }
                 out.event_under(parent, Event::notice(Level::Warn, "max_iterations", words));
             }
@@ -248,7 +275,7 @@ impl Exec {
         if std::mem::take(&mut self.turn_ended) {
             (self.usage, self.responses) = (Usage::default(), 0);
             (self.failure, self.error, self.responding) = (None, Tried::No, false);
-            (self.acted, self.is_last) = (false, false);
+            (self.acted, self.is_last, self.is_behind_tool) = (false, false, false);
             self.answer.clear();
         }
     }
@@ -272,6 +299,11 @@ impl Exec {
         let failure = match failure {
             // The older version stops without a reason, also when it was told to.
             _ if self.interrupted => Some(Failure::new(FailureKind::Interrupted, "interrupted")),
+            // No turn ends of itself where the model has not seen what its tools returned.
+            None if line.reason.is_none() && self.is_behind_tool => {
+                let words = "docker-agent was stopped while a tool was running";
+                Some(Failure::new(FailureKind::Interrupted, words))
+            }
             failure => failure,
         };
         self.end_turn(failure, out);
@@ -279,13 +311,14 @@ impl Exec {
 
     /// Says that a model responds, once for each response; gives the response's id.
     fn respond(&mut self, parent: Option<&ToolId>, out: &mut Out) -> String {
+        self.is_behind_tool = false;
         if !self.responding {
             self.responding = true;
             self.responses += 1;
             self.said.clear();
             if parent.is_none() {
                 self.answer.clear();
-                self.tell_retry(out);
+                self.goes_on(out);
             }
             out.event_under(
                 parent.cloned(),
@@ -298,13 +331,17 @@ impl Exec {
         self.responses.to_string()
     }
 
-    /// A response behind an error: the request was made again.
-    fn tell_retry(&mut self, out: &mut Out) {
-        if let (Tried::Once, Some(failure)) = (self.error, &self.failure) {
-            self.error = Tried::Again;
-            let reason = failure.message.clone();
-            let kind = Some(failure.kind).filter(|kind| *kind != FailureKind::Unknown);
-            out.event(Event::Retry(Retry { reason, kind, ..Retry::default() }));
+    /// A response behind an error: the request was made again. One behind the limit of iterations: there are more.
+    fn goes_on(&mut self, out: &mut Out) {
+        match (self.error, &self.failure) {
+            (Tried::Once, Some(failure)) => {
+                self.error = Tried::Again;
+                let reason = failure.message.clone();
+                let kind = Some(failure.kind).filter(|kind| *kind != FailureKind::Unknown);
+                out.event(Event::Retry(Retry { reason, kind, ..Retry::default() }));
+            }
+            (Tried::AtLimit, _) => (self.failure, self.error) = (None, Tried::No),
+            _ => {}
         }
     }
 
@@ -344,7 +381,9 @@ impl Exec {
     ) {
         if parent.is_none() {
             (self.acted, self.is_last) = (true, false);
+            self.goes_on(out);
         }
+        (self.is_behind_tool, self.has_returned) = (true, false);
         let function = &call.function;
         let tool_id = call.id.map(ToolId);
         if function.name == tools::TRANSFER {
@@ -366,7 +405,8 @@ impl Exec {
     }
 
     fn returned(&mut self, line: Line<'_>, parent: Option<ToolId>, out: &mut Out) {
-        let of_call = line.tool_call.and_then(|call| call.id);
+        let (of_call, of_name) = line.tool_call.map(|call| (call.id, call.function.name)).unzip();
+        let of_call = of_call.flatten();
         let tool_id = line.tool_call_id.or(of_call).map(ToolId);
         // Whoever worked on a task is done when it is handed back.
         let of_task = tool_id.as_ref().filter(|id| self.transfers.contains(id));
@@ -377,16 +417,19 @@ impl Exec {
         } else {
             parent
         };
+        (self.is_behind_tool, self.has_returned) = (true, true);
         let result = line.result.unwrap_or_default();
         let name = line.tool_definition.and_then(|definition| definition.name);
+        let output = line.response.or(result.output).unwrap_or_default();
+        let failed = tools::failed_command(name.as_deref().or(of_name.as_deref()), &output);
         out.event_under(
             parent,
             Event::ToolResult(ToolResult {
                 tool_id,
                 name: name.as_deref().map(tools::name),
-                output: line.response.or(result.output).unwrap_or_default(),
-                tool_error: result.is_error,
-                exit_code: None,
+                tool_error: result.is_error || failed.is_some(),
+                exit_code: failed.flatten(),
+                output,
             }),
         );
     }
@@ -414,22 +457,29 @@ impl Exec {
                 source: ContextSource::Agent,
             }));
         }
-        // The first report of a resumed session has no response, but the figures of all before.
-        if let Some(tokens) = report.last_message {
-            self.responding = false;
-            if parent.is_none() && self.error == Tried::Again {
-                // It ended well behind its error.
-                (self.failure, self.error) = (None, Tried::No);
+        let Some(tokens) = report.last_message else {
+            // A resumed session tells the figures of all before, and then begins. Behind that it is a response, or the
+            // summary of a conversation, and nobody says what it has used.
+            if self.root.is_some() && !self.turn_ended {
+                self.responding = false;
+                self.is_behind_tool &= std::mem::take(&mut self.is_summarized);
+                self.usage.partial = true;
+                out.event(Event::Usage(UsageReport { usage: self.usage.clone() }));
             }
-            self.usage.add(&usage(&tokens, report.context_limit, parent.is_none()));
-            if parent.is_none() {
-                self.finish_reason = tokens.finish_reason.clone();
-                let full =
-                    self.model.take().filter(|full| is_full_name(full, tokens.model.as_ref()));
-                self.model = full.or(tokens.model);
-            }
-            out.event(Event::Usage(UsageReport { usage: self.usage.clone() }));
+            return;
+        };
+        (self.responding, self.is_behind_tool) = (false, false);
+        if parent.is_none() && self.error == Tried::Again {
+            // It ended well behind its error.
+            (self.failure, self.error) = (None, Tried::No);
         }
+        self.usage.add(&usage(&tokens, report.context_limit, parent.is_none()));
+        if parent.is_none() {
+            self.finish_reason = tokens.finish_reason.clone();
+            let full = self.model.take().filter(|full| is_full_name(full, tokens.model.as_ref()));
+            self.model = full.or(tokens.model);
+        }
+        out.event(Event::Usage(UsageReport { usage: self.usage.clone() }));
     }
 
     fn end_turn(&mut self, failure: Option<Failure>, out: &mut Out) {
@@ -443,17 +493,39 @@ impl Exec {
             session_id: self.root.clone(),
             model: self.model.clone(),
             denials: std::mem::take(&mut self.denials),
+            has_retried: self.has_retried,
             ..end
         });
+    }
+
+    /// True if its tools have returned, and their results went to no model.
+    fn is_at_limit(&self) -> bool {
+        self.is_behind_tool && self.has_returned && !self.interrupted
     }
 
     fn exit(&mut self, exit: Exit, out: &mut Out) {
         if self.turn_ended {
             return;
         }
-        let by_exit = || classify::of_exit(exit, self.interrupted, self.seen_stdout, &self.stderr);
-        let failure = self.failure.take().unwrap_or_else(by_exit);
-        let failure = self.doubt.explain(failure);
+        let gave_up = match self.failure.take() {
+            Some(failure) => GaveUp { failure, has_retried: false },
+            // At its limit of iterations it ends without a word, unless somebody at a terminal lets it go on.
+            None if exit == Exit::Code(0) && self.is_at_limit() => {
+                let words = "the agent reached the iteration limit of its file (max_iterations)";
+                let failure = Failure::new(FailureKind::LimitReached, words).with(
+                    EvidenceSource::Exit,
+                    "code",
+                    0,
+                );
+                GaveUp { failure, has_retried: false }
+            }
+            None => {
+                let (stderr, error) = (&self.stderr, &self.last_error);
+                classify::of_exit(exit, self.interrupted, self.seen_stdout, stderr, error)
+            }
+        };
+        self.has_retried = gave_up.has_retried;
+        let failure = self.doubt.explain(gave_up.failure);
         self.end_turn(Some(failure), out);
     }
 }
@@ -466,6 +538,8 @@ enum Tried {
     Once,
     /// The model has begun another response behind it.
     Again,
+    /// It is the limit of the agent's iterations, behind which it may go on.
+    AtLimit,
 }
 
 /// `openai/gpt-4o` is the full name of `gpt-4o`.
@@ -474,8 +548,15 @@ fn is_full_name(full: &str, model: Option<&String>) -> bool {
 }
 
 fn usage(tokens: &Tokens, context_window: Option<u64>, is_root: bool) -> Usage {
-    // A negative zero would be read back as another number.
-    let cost = tokens.cost.map(|cost| cost + 0.0);
+    let sum = [
+        tokens.input_tokens,
+        tokens.output_tokens,
+        tokens.cached_input_tokens,
+        tokens.cached_write_tokens,
+    ];
+    // Where it has no price, it says 0. A negative zero would be read back as another number.
+    let is_known = |cost: &f64| *cost > 0.0 || sum.iter().all(|tokens| *tokens == 0);
+    let cost = tokens.cost.map(|cost| cost + 0.0).filter(is_known);
     let part = ModelUsage {
         input_tokens: tokens.input_tokens,
         output_tokens: tokens.output_tokens,

@@ -31,3 +31,28 @@ pub(super) fn kind(tool: &str, definition: Option<&Definition>) -> ToolKind {
         _ => ToolKind::Other,
     }
 }
+
+/// How a shell's command failed, with its exit code if it had one: the result says so in words alone.
+pub(super) fn failed_command(tool: Option<&str>, output: &str) -> Option<Option<i32>> {
+    let words =
+        output.strip_prefix("Error executing command: ").filter(|_| tool == Some("shell"))?;
+    let line = words.lines().next().unwrap_or_default();
+    Some(line.strip_prefix("exit status ").and_then(|code| code.trim().parse().ok()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_that_failed_says_so_in_words() {
+        for (tool, output, want) in [
+            ("shell", "Error executing command: exit status 3\nOutput: x", Some(Some(3))),
+            ("shell", "Error executing command: signal: killed", Some(None)),
+            ("shell", "it said: Error executing command: exit status 3", None),
+            ("read_file", "Error executing command: exit status 3", None),
+        ] {
+            assert_eq!(failed_command(Some(tool), output), want, "{output}");
+        }
+    }
+}

@@ -40,6 +40,8 @@ pub const EXCEPTIONS: &[Row] = &[
     synthetic(&[text("", Says("allocated quota exceeded"))], FailureKind::RateLimited),
     // Google's quotas of a day, by their ids.
     synthetic(&[has_field("PerDay")], FailureKind::UsageLimit),
+    // And of a minute, in whose words plan and billing are named as well.
+    synthetic(&[has_field("PerMinute")], FailureKind::RateLimited),
     // The account is shut; the request is not what is wrong.
     synthetic(&[text("", Says("account has been")), text("", Says("violat"))], FailureKind::Auth),
 ];

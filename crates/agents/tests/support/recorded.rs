@@ -20,6 +20,8 @@ pub(crate) struct Recording {
     pub(crate) stdout: Vec<u8>,
     /// The answers of a server.
     pub(crate) answers: Option<Vec<Answer>>,
+    /// What it printed beside that, of an agent that says only there why it gives up.
+    stderr: Vec<u8>,
     pub(crate) exit: Exit,
     is_acp: bool,
 }
@@ -40,9 +42,13 @@ pub(crate) enum Said {
     End(AttemptEnd),
 }
 
-/// Every recording.
+/// Every recording of an agent that has printed something.
 pub(crate) fn all() -> Vec<Recording> {
-    VERSIONS.iter().copied().flat_map(of_version).collect()
+    every().filter(|recording| !recording.stdout.is_empty()).collect()
+}
+
+fn every() -> impl Iterator<Item = Recording> {
+    VERSIONS.iter().copied().flat_map(of_version)
 }
 
 const VERSIONS: &[&str] = &[
@@ -68,7 +74,7 @@ const VERSIONS: &[&str] = &[
 const NEWEST: usize = 9;
 
 pub(crate) fn named(name: &str) -> Recording {
-    all().into_iter().find(|recording| recording.name == name).expect("the recording is there")
+    every().find(|recording| recording.name == name).expect("the recording is there")
 }
 
 /// The messages of a recording with both directions: true if the client sent it.
@@ -116,9 +122,13 @@ fn read(version: &str, folder: PathBuf) -> Recording {
     Recording {
         name: format!("{agent}/{name}"),
         agent: agent.parse::<Candidate>().unwrap().agent,
-        request: match resumed {
-            Some(at) => request.resume(argv[at + 1]),
+        request: match resumed.map(|at| argv[at + 1]) {
+            Some(id) => request.resume(id),
             None => request,
+        },
+        stderr: match agent {
+            "docker-agent" => fs::read(folder.join("stderr.txt")).unwrap_or_default(),
+            _ => Vec::new(),
         },
         transport: if is_dialogue { Transport::Dialogue } else { Transport::Print },
         stdout: fs::read(folder.join("stdout.jsonl"))
@@ -191,6 +201,22 @@ impl Recording {
             .collect()
     }
 
+    /// The same with what the agent prints beside its stream.
+    fn said_with_stderr(&self, lines: &[&[u8]], exit: Exit) -> Vec<Said> {
+        let mut protocol = self.agent.protocol(&self.request, self.transport);
+        let mut out = Out::default();
+        let inputs = lines.iter().map(|line| Input::Stdout(line));
+        let stderr = self::lines(&self.stderr).into_iter().map(Input::Stderr);
+        let inputs = [Input::Start].into_iter().chain(inputs).chain(stderr);
+        inputs.chain([Input::Exit(exit)]).for_each(|input| protocol.step(input, &mut out));
+        let said = out.actions.into_iter().filter_map(|action| match action {
+            Action::Emit(emitted) => Some(Said::Event(emitted)),
+            Action::TurnEnded(end) => Some(Said::End(*end)),
+            _ => None,
+        });
+        said.collect()
+    }
+
     /// The same with a server that answers.
     fn said_of_server(&self, lines: &[&[u8]], exit: Exit) -> Vec<Said> {
         let mut protocol = self.agent.protocol(&self.request, self.transport);
@@ -217,6 +243,9 @@ impl Recording {
     pub(crate) fn said_of(&self, lines: &[&[u8]], exit: Exit) -> Vec<Said> {
         if self.answers.is_some() {
             return self.said_of_server(lines, exit);
+        }
+        if !self.stderr.is_empty() {
+            return self.said_with_stderr(lines, exit);
         }
         let mut parser = StreamParser::new(&*self.agent, &self.request, self.transport);
         let mut said = Vec::new();
@@ -259,7 +288,10 @@ impl Recording {
             "turn/completed" => Some(line["params"]["turn"]["status"] == "completed"),
             // Whether the turn has answered stands in an earlier line, and no recording has both.
             "agent_settled" => Some(line["aborted"] == false && self.has_whole_response()),
-            "stream_stopped" => Some(true),
+            // The first session is the agent's own; the older version stops like this also when it is stopped.
+            "stream_stopped" if line["session_id"] == self.first_session() => {
+                Some(!self.is_stopped_in_tool())
+            }
             // The first of two, if the turn was aborted.
             "session.idle" if line["id"] == self.first_idle() => {
                 Some(self.stdout_has(r#""finish":"stop""#))
@@ -278,6 +310,27 @@ impl Recording {
     /// So many bytes say that a server is there; no session is opened before them, and nothing is read.
     pub(crate) fn handshake(&self) -> usize {
         self.answers.as_ref().map_or(0, |_| self.lines()[0].len() + 1)
+    }
+
+    fn types(&self) -> Vec<Value> {
+        let lines = self.lines().into_iter().map(serde_json::from_slice::<Value>);
+        lines.flatten().collect()
+    }
+
+    fn first_session(&self) -> Value {
+        let mut lines = self.types().into_iter();
+        lines
+            .find(|line| line["type"] == "stream_started")
+            .map_or(Value::Null, |mut line| line["session_id"].take())
+    }
+
+    /// True if no response of the model stands behind the last tool.
+    fn is_stopped_in_tool(&self) -> bool {
+        let last = self
+            .types()
+            .into_iter()
+            .rfind(|line| line["type"] == "token_usage" || line["type"] == "tool_call_response");
+        last.is_some_and(|line| line["type"] == "tool_call_response")
     }
 
     fn stdout_has(&self, text: &str) -> bool {

@@ -199,8 +199,19 @@ fn made_up(table: &Table, row: &Row) -> Shown {
             );
             let stopped =
                 json!({"type": "stream_stopped", "session_id": "s", "reason": field("reason")});
-            let lines = [started].into_iter().chain(error).chain([stopped]);
-            (Transport::Print, lines.map(stdout).collect())
+            let gives_up = text("message").or_else(|| {
+                field("answer").map(|_| "Post \"http://127.0.0.1:9/v1\": dial tcp: no".to_owned())
+            });
+            let mut inputs: Vec<_> = [started].into_iter().chain(error).map(stdout).collect();
+            match gives_up {
+                // It says so beside its stream.
+                Some(words) => {
+                    inputs.push(("stderr".to_owned(), format!("Error: {words}")));
+                    inputs.push(("exit".to_owned(), "code 1".to_owned()));
+                }
+                None => inputs.push(stdout(stopped)),
+            }
+            (Transport::Print, inputs)
         }
         "acp" | "gemini" | "qwen" | "goose" => {
             let answer =

@@ -6,21 +6,28 @@ use belay_agents::{Account, AccountPart, Agent};
 use belay_trace::read_regular;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The account that an agent uses now. A new login is another one, and so is a token that was renewed: to forget
 /// what is known costs one attempt, to hold it against somebody else costs him his work. Whatever else changes in the same
 /// files changes nothing.
 ///
-/// `place` is what stands before the agent's own command line: in a container there is another login.
+/// `place` is what stands before the agent's own command line: in a container there is another login. `folder` is where
+/// the agent works.
 pub(crate) fn fingerprint(
     agent: &dyn Agent,
     account: &Account,
     env: &Environment,
     place: &[OsString],
+    folder: &Path,
 ) -> String {
     let mut parts = vec![whose(account, env, place).into_bytes()];
     let mut variables = Vec::new();
+    if let Some(described) = &account.described_in {
+        let content = description(&folder.join(described));
+        variables.extend(named(&String::from_utf8_lossy(&content)));
+        parts.push(content);
+    }
     if let Some(home) = home(account, env) {
         for file in account.files {
             let content = read_regular(&home.join(file)).unwrap_or_default();
@@ -34,6 +41,28 @@ pub(crate) fn fingerprint(
         parts.extend([name.as_bytes().to_vec(), value.as_bytes().to_vec()]);
     }
     hash(parts.iter().map(Vec::as_slice))
+}
+
+/// How large a description of an agent may be: people write them by hand.
+const DESCRIPTION_BYTES_MAX: u64 = 1 << 20;
+
+/// The description of an agent; nothing if it is no file.
+fn description(path: &Path) -> Vec<u8> {
+    let is_small = path.metadata().is_ok_and(|data| data.len() <= DESCRIPTION_BYTES_MAX);
+    let content = is_small.then(|| read_regular(path).ok()).flatten();
+    content.unwrap_or_default()
+}
+
+/// The words of a text that may be variables.
+fn named(text: &str) -> impl Iterator<Item = String> {
+    let is_part = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+    let words = text.split(move |c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let is_variable = move |word: &&str| {
+        word.len() > 2
+            && word.starts_with(|c: char| c.is_ascii_uppercase())
+            && word.chars().all(is_part)
+    };
+    words.filter(is_variable).map(str::to_owned)
 }
 
 /// Whose account it is, whatever login it has now.
@@ -58,12 +87,12 @@ pub(crate) fn home(account: &Account, env: &Environment) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use belay_agents::{Claude, Codex};
+    use belay_agents::{Claude, Codex, DockerAgent};
     use std::fs;
     use std::path::Path;
 
     fn of(agent: &dyn Agent, env: &Environment, place: &[OsString]) -> String {
-        fingerprint(agent, &agent.account(None), env, place)
+        fingerprint(agent, &agent.account(None), env, place, Path::new("/"))
     }
 
     struct Home {
@@ -150,6 +179,26 @@ mod tests {
         assert_eq!(home.with("ANTHROPIC_MODEL", "opus").of(path), all[0]);
         let different: std::collections::BTreeSet<_> = all.iter().collect();
         assert_eq!(different.len(), all.len(), "{all:?}");
+    }
+
+    #[test]
+    fn a_description_and_the_keys_that_it_names_are_an_account() {
+        let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let of = |folder: &Path, key: &'static str| {
+            let agent = DockerAgent::new("agent.yaml");
+            let env = Environment::new([("LAB_URL".into(), key.into())]);
+            fingerprint(&agent, &agent.account(None), &env, &[], folder)
+        };
+        let write = |folder: &Path, text: &str| fs::write(folder.join("agent.yaml"), text).unwrap();
+        write(one.path(), "providers: {lab: {base_url: LAB_URL}}");
+        write(two.path(), "providers: {lab: {base_url: LAB_URL}}");
+        assert_eq!(of(one.path(), "a"), of(two.path(), "a"), "the same provider and key");
+        assert_ne!(of(one.path(), "a"), of(one.path(), "b"), "another value");
+        write(two.path(), "providers: {lab: {base_url: OTHER_URL}}");
+        assert_ne!(of(one.path(), "a"), of(two.path(), "a"), "another file of the same name");
+        assert_eq!(of(two.path(), "a"), of(two.path(), "b"), "one that it does not name");
+        // An image has no file.
+        assert_eq!(of(Path::new("/no/such"), "a"), of(Path::new("/nor/such"), "a"));
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! One agent: its program, its version, its login.
 
 use super::{Examined, Finding, Level, login};
-use crate::{Client, Environment, environment, interpreter, program};
+use crate::runner::HeldBack;
+use crate::{Client, Environment, environment, interpreter, limits, program};
 use belay_agents::{Care, EffectiveMode, FullNeeds, Permissions, RunRequest, Transport};
+use belaykit_supervise::Tool;
 use jiff::Timestamp;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 impl Client {
@@ -40,6 +42,7 @@ impl Client {
         findings.push(program_of(&path, turn.env.get("PATH").is_some_and(is_crons)));
         let paths = env.iter().find(|(name, _)| name == "PATH").map(|(_, paths)| paths.clone());
         findings.extend(script(&path, paths.as_deref()));
+        let trial_env = env.clone();
         let answer =
             program::version(&path, &turn.leading_args, env, turn.supervisor.as_deref()).await;
         findings.push(match answer {
@@ -48,11 +51,48 @@ impl Client {
                 .hint(care.install_line(node(&turn).await)),
         });
         findings.push(login::look(turn.agent.as_ref(), &turn.env, &policy, Timestamp::now()));
+        if let Some(args) = turn.agent.trial_args() {
+            let finding = trial(&turn, &path, &args, trial_env).await;
+            findings.push(finding);
+        }
         let mode = turn.effective_mode(&RunRequest::new(""));
         findings.push(permissions(&mode));
         findings.extend(environment::held_back_words(&held).map(not_seen));
         findings.extend(turn.agent.full_needs().and_then(|need| root(need, &turn.env)));
         examined
+    }
+}
+
+/// Lets the program check what it is given to run, without a request to any model.
+async fn trial(
+    turn: &Client,
+    program: &Path,
+    args: &[String],
+    env: Vec<(OsString, OsString)>,
+) -> Finding {
+    const ABOUT: &str = "agent";
+    let tool = Tool::new(program, limits::TRIAL).supervisor(turn.supervisor.as_deref());
+    let finished = tool.args(&turn.leading_args).args(args).env(env.clone()).finished().await;
+    let what = args.last().map(String::as_str).unwrap_or_default();
+    match finished {
+        Ok(finished) if finished.is_success() => {
+            Finding::ok(ABOUT, format!("{what} loads, and its variables are set"))
+        }
+        Ok(finished) if finished.exit.is_none() => {
+            let words = format!("{what} did not load within {:?}", limits::TRIAL);
+            Finding::new(Level::Warning, ABOUT, words)
+        }
+        Ok(finished) => {
+            let mut failure = turn.agent.trial_failure(&finished.stderr);
+            let launch = turn.launch(&RunRequest::new(""), Transport::Interactive);
+            if let Ok(launch) = launch {
+                HeldBack::of(turn, &launch.env).explain(&mut failure);
+            }
+            Finding::new(Level::Problem, ABOUT, format!("{what}: {}", failure.message))
+        }
+        Err(error) => {
+            Finding::new(Level::Warning, ABOUT, format!("{what} cannot be checked: {error}"))
+        }
     }
 }
 

@@ -27,6 +27,7 @@ fn ended(failure: &Failure) -> Ended<'_> {
         has_worked: false,
         login_has_changed: false,
         agent_has_retried: false,
+        was_silent: false,
     }
 }
 

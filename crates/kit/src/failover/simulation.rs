@@ -91,6 +91,7 @@ impl Simulation {
                         effects,
                         login_has_changed: false,
                         agent_has_retried: false,
+                        was_silent: false,
                         has_worked: false,
                     };
                     state.next(&ended, is_spent, now)
@@ -205,6 +206,7 @@ fn each_kind_of_failure_has_its_answer() {
                 effects,
                 login_has_changed: false,
                 agent_has_retried: false,
+                was_silent: false,
                 has_worked: false,
             };
             words.push(match state.next(&ended, false, now) {

@@ -261,7 +261,12 @@ impl Runner {
             silent_calls: SessionLook::default(),
             held_end: None,
             was_told_ended: false,
-            idle: IdleWatch::new(self.request.idle, request.agent_retries, began),
+            idle: IdleWatch::new(
+                self.request.idle,
+                request.agent_retries,
+                self.client.agent.tells_retries(transport),
+                began,
+            ),
             novelty: Novelty::default(),
             has_spoken: false,
             paused: None,

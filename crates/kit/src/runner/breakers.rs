@@ -13,6 +13,7 @@ use belay_agents::{Account, Agent, RunRequest};
 use belay_trace::{Event, EvidenceSource, Failure, FailureKind, Level, Waiting};
 use jiff::Timestamp;
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -52,11 +53,13 @@ struct Candidate {
     env: Arc<Environment>,
     /// What stands before the agent's own command.
     place: Vec<OsString>,
+    /// Where it works.
+    folder: PathBuf,
 }
 
 impl Candidate {
     fn fingerprint(&self) -> String {
-        fingerprint(&*self.agent, &self.account, &self.env, &self.place)
+        fingerprint(&*self.agent, &self.account, &self.env, &self.place, &self.folder)
     }
 
     fn whose(&self) -> String {
@@ -86,6 +89,11 @@ impl Watch {
                 account: agent.account(model),
                 env: turn.env,
                 place: place.collect(),
+                folder: request
+                    .cwd
+                    .clone()
+                    .or_else(|| std::env::current_dir().ok())
+                    .unwrap_or_default(),
             }
         });
         let candidates: Vec<_> = candidates.collect();

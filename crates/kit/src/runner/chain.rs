@@ -6,6 +6,7 @@ mod tell;
 pub(super) use self::rest::Stopped;
 use self::rest::stopped;
 use super::breakers::{Shut, Watch};
+use super::idle::awaits_response;
 use super::{Caller, Runner};
 use crate::aside;
 use crate::failover::{Ended, Link, Next, Now, Open, State};
@@ -17,6 +18,7 @@ use belay_trace::{
     Start, Usage, Waiting,
 };
 use jiff::Timestamp;
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
@@ -52,6 +54,8 @@ pub(super) struct Chain {
     /// What the agent has tried again by itself since it got on last, and when that was.
     own_retries: u32,
     got_on: Instant,
+    /// It waits for a response of its model.
+    awaits_response: bool,
     /// When a limit ends that stopped the run.
     pub(super) retry_at: Option<Timestamp>,
 }
@@ -66,7 +70,8 @@ impl Chain {
                 && transport.is_some_and(|transport| {
                     agent.capabilities(*transport).support(Capability::Resume) != Support::No
                 });
-            Link { agent: agent.name().to_owned(), model, window: None, can_resume }
+            let identity = agent.identity(model.as_deref()).into_owned();
+            Link { agent: identity, model, window: None, can_resume }
         });
         let state = State::new(client.policy.clone(), links.collect());
         Self {
@@ -84,6 +89,7 @@ impl Chain {
             window: None,
             own_retries: 0,
             got_on: Instant::now(),
+            awaits_response: false,
             retry_at: None,
         }
     }
@@ -118,7 +124,19 @@ impl Chain {
 
     /// True if the candidate's agent is the one whose turn it is.
     fn is_same_agent(&self, n: usize) -> bool {
-        self.agents[n].name() == self.agents[self.state.current()].name()
+        self.identity(n) == self.identity(self.state.current())
+    }
+
+    /// What describes the candidate's agent, if it is a part of its identity.
+    fn described(&self, n: usize) -> Option<&str> {
+        let (agent, identity) = (&self.agents[n], self.identity(n));
+        let is_its = |model: &&str| identity.ends_with(model.trim_start_matches("./"));
+        agent.model().filter(|_| identity != agent.name()).filter(is_its)
+    }
+
+    fn identity(&self, n: usize) -> Cow<'_, str> {
+        let agent = &self.agents[n];
+        agent.identity(own_model(&self.original, n).or(agent.model()))
     }
 
     /// True if an agent has been at work in this run.
@@ -141,7 +159,7 @@ impl Chain {
 
     pub(super) fn name(&self, n: usize) -> String {
         let agent = &self.agents[n];
-        match own_model(&self.original, n).or(agent.model()) {
+        match self.described(n).or(own_model(&self.original, n)).or(agent.model()) {
             Some(model) => format!("{}:{model}", agent.name()),
             None => agent.name().to_owned(),
         }
@@ -150,7 +168,9 @@ impl Chain {
     /// The model that is asked for.
     pub(super) fn model(&self, request: &RunRequest) -> Option<String> {
         let own = self.agents[self.state.current()].model();
-        request.model.as_deref().or(own).map(str::to_owned)
+        // What describes an agent goes before a model beside it: a run that is resumed needs it.
+        let described = self.described(self.state.current());
+        described.or(request.model.as_deref()).or(own).map(str::to_owned)
     }
 
     /// An event of the current attempt.
@@ -167,12 +187,20 @@ impl Chain {
             | Event::Usage(_) => (self.own_retries, self.got_on) = (0, Instant::now()),
             _ => {}
         }
+        self.awaits_response = awaits_response(event).unwrap_or(self.awaits_response);
         self.work.see(event);
     }
 
     /// True if the agent has tried again by itself what has failed. Some do so in silence.
     fn agent_has_retried(&self) -> bool {
         self.own_retries > 0 || self.got_on.elapsed() > SILENT_RETRIES
+    }
+
+    /// True if an agent that says nothing of its retries has waited for a response until it was stopped.
+    fn was_silent(&self, failure: &Failure) -> bool {
+        let agent = &self.agents[self.state.current()];
+        let tells = agent.transports().iter().any(|transport| agent.tells_retries(*transport));
+        failure.kind == FailureKind::Stalled && self.awaits_response && !tells
     }
 
     /// Waits until it is known what the folder was like.
@@ -240,6 +268,15 @@ pub(super) fn own_model(request: &RunRequest, n: usize) -> Option<&str> {
     request.model.as_deref().filter(|_| n == 0)
 }
 
+/// What an attempt that has failed had done.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tried {
+    /// Its model had answered something.
+    has_worked: bool,
+    /// The agent had tried again by itself, in silence.
+    has_retried: bool,
+}
+
 /// What came of a decision.
 enum Went {
     /// The attempt can begin.
@@ -270,7 +307,8 @@ impl Runner {
                     // The session is that of whoever had the last attempt.
                     let theirs = self.chain.is_same_agent(self.from());
                     let session = last.session_id.as_deref().filter(|_| theirs);
-                    next = self.after(&failure, session, false, caller).await;
+                    let tried = Tried::default();
+                    next = self.after(&failure, session, tried, caller).await;
                     continue;
                 }
                 Err(Stopped(reason)) => {
@@ -297,7 +335,8 @@ impl Runner {
             next = match looked {
                 Ok(()) => {
                     let has_worked = end.usage.output_tokens.is_some_and(|tokens| tokens > 0);
-                    self.after(failure, session, has_worked, caller).await
+                    let tried = Tried { has_worked, has_retried: end.has_retried };
+                    self.after(failure, session, tried, caller).await
                 }
                 Err(stopped) => Err(stopped),
             };
@@ -313,22 +352,24 @@ impl Runner {
         &mut self,
         failure: &Failure,
         session: Option<&str>,
-        has_worked: bool,
+        tried: Tried,
         caller: &mut Caller,
     ) -> Result<Next, Stopped> {
         let effects = self.chain.effects();
         let login_has_changed = failure.kind == FailureKind::Auth
             && self.chain.watch.login_has_changed(self.chain.state.current());
         let resets_at = failure.resets_at;
-        let agent_has_retried = self.chain.agent_has_retried();
+        let agent_has_retried = tried.has_retried || self.chain.agent_has_retried();
+        let was_silent = self.chain.was_silent(failure);
         let ended = Ended {
             failure,
             resets_at,
             session,
             effects,
-            has_worked,
+            has_worked: tried.has_worked,
             login_has_changed,
             agent_has_retried,
+            was_silent,
         };
         let is_spent = self.is_spent();
         self.decide(caller, |state, now| state.next(&ended, is_spent, now)).await
@@ -474,6 +515,7 @@ impl Runner {
         self.chain.work.begin(self.chain.agents[to].name());
         self.chain.window = None;
         (self.chain.own_retries, self.chain.got_on) = (0, Instant::now());
+        self.chain.awaits_response = false;
         // The journal has the request of the run; one that differs has to be there for a replay.
         if self.request != self.chain.original {
             self.publisher.journal.attempt_request(self.attempts + 1, &self.request);

@@ -6,7 +6,7 @@ use belay_trace::{Event, EvidenceSource, Failure, Level};
 
 /// By name, each with the reason.
 #[derive(Debug, Default)]
-pub(super) struct HeldBack(Vec<(String, HoldBack)>);
+pub(crate) struct HeldBack(Vec<(String, HoldBack)>);
 
 /// The name of the evidence that a variable was held back that a failure speaks of.
 pub(super) const HELD_BACK: &str = "env_held_back";
@@ -17,19 +17,25 @@ fn is_part_of_name(c: char) -> bool {
 }
 
 impl HeldBack {
+    /// What an attempt of this client would hold back.
+    pub(crate) fn of(client: &Client, policy: &EnvPolicy) -> Self {
+        let held = client.env.held_back(policy);
+        Self(held.iter().map(|(name, why)| (name.clone().into_owned(), *why)).collect())
+    }
+
     /// Notes what an attempt of this client holds back; the event says it, unless the attempt before held back the same.
     pub(super) fn note(&mut self, client: &Client, policy: &EnvPolicy) -> Option<Event> {
         let held = client.env.held_back(policy);
-        let names = held.iter().map(|(name, why)| (name.clone().into_owned(), *why)).collect();
-        let is_news = self.0 != names;
-        self.0 = names;
+        let now = Self::of(client, policy);
+        let is_news = self.0 != now.0;
+        *self = now;
         let words = environment::held_back_words(&held).filter(|_| is_news)?;
         let text = format!("{} does not see {words}", client.agent.name());
         Some(Event::notice(Level::Info, HELD_BACK, text))
     }
 
     /// Says of a failure that names such a variable that the variable was there, and was held back.
-    pub(super) fn explain(&self, failure: &mut Failure) {
+    pub(crate) fn explain(&self, failure: &mut Failure) {
         if failure.evidence.iter().any(|evidence| evidence.name == HELD_BACK) {
             return;
         }

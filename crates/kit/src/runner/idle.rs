@@ -1,6 +1,6 @@
 //! Watches for an agent that no longer gets on: one that is silent, and one that repeats itself.
 
-use crate::limits::{BROKEN_TURNS_MAX, EMPTY_TURNS_MAX, RETRY_SLACK, SAME_CALLS_MAX};
+use crate::limits::{BROKEN_TURNS_MAX, EMPTY_TURNS_MAX, RETRY_SLACK, SAME_CALLS_MAX, SILENCE};
 use crate::reset;
 use belay_agents::IdleLimits;
 use belay_trace::{Event, EvidenceSource, Failure, FailureKind, Retry, StopReason, ToolId};
@@ -45,6 +45,10 @@ pub(super) struct IdleWatch {
     retries_max: Option<u32>,
     retries: u64,
     repeats: Repeats,
+    /// The agent says when it tries again.
+    tells_retries: bool,
+    /// A request to the model is under way, and nothing of its response has come.
+    awaits_response: bool,
 }
 
 /// A retry of the agent's own.
@@ -58,7 +62,12 @@ struct Announced {
 }
 
 impl IdleWatch {
-    pub(super) fn new(limits: IdleLimits, retries_max: Option<u32>, now: Instant) -> Self {
+    pub(super) fn new(
+        limits: IdleLimits,
+        retries_max: Option<u32>,
+        tells_retries: bool,
+        now: Instant,
+    ) -> Self {
         Self {
             limits,
             phase: Phase::Start,
@@ -68,6 +77,8 @@ impl IdleWatch {
             retries_max,
             retries: 0,
             repeats: Repeats::default(),
+            tells_retries,
+            awaits_response: false,
         }
     }
 
@@ -90,6 +101,7 @@ impl IdleWatch {
             Event::Text(_) | Event::Reasoning(_) | Event::Usage(_) => self.retries = 0,
             _ => {}
         }
+        self.awaits_response = awaits_response(event).unwrap_or(self.awaits_response);
         self.repeats.count(event);
         let retry_alarm = match event {
             Event::Retry(retry) => self.retry(retry, now, wall),
@@ -161,6 +173,9 @@ impl IdleWatch {
         let (warn, stop) = self.times()?;
         let silent = now.saturating_duration_since(self.since);
         let what = match self.phase {
+            Phase::Model if self.is_silent() => {
+                "while waiting for a response; this agent does not report retries or rate limits"
+            }
             Phase::Start => "since it was started",
             Phase::Model => "while it waits for the model",
             Phase::Tool => "while a tool runs",
@@ -184,6 +199,12 @@ impl IdleWatch {
     fn times(&self) -> Option<(Instant, Instant)> {
         let limit = match self.phase {
             Phase::Start => self.limits.start?,
+            // It may be a retry, of which such an agent says nothing.
+            Phase::Model if self.is_silent() => {
+                let model = self.limits.model?;
+                let limit = self.limits.retry.map_or(model, |retry| retry.min(model));
+                return Some((self.since + SILENCE.min(limit / 3), self.since + limit));
+            }
             Phase::Model => self.limits.model?,
             Phase::Tool => self.limits.tool?,
             Phase::Retry(until) => {
@@ -195,6 +216,11 @@ impl IdleWatch {
             }
         };
         Some((self.since + limit / 3, self.since + limit))
+    }
+
+    /// True if the agent may be waiting for as long as its provider has told it to, and would not say so.
+    fn is_silent(&self) -> bool {
+        !self.tells_retries && self.awaits_response
     }
 
     /// A sleep that is not worth waiting for is known to be one when it is announced.
@@ -216,6 +242,19 @@ impl IdleWatch {
         let words = format!("it would try again after {max} retries of its own");
         let unknown = || Failure::new(FailureKind::Unknown, announced.words(&words));
         Some(Alarm::Fail(announced.failure(&words).unwrap_or_else(unknown)))
+    }
+}
+
+/// Whether a request to the model is under way behind this event, if it says so.
+pub(super) fn awaits_response(event: &Event) -> Option<bool> {
+    match event {
+        Event::SessionStarted(_) | Event::ToolResult(_) => Some(true),
+        Event::Text(_)
+        | Event::Reasoning(_)
+        | Event::ToolCallStart(_)
+        | Event::ToolCallDelta(_)
+        | Event::ToolCall(_) => Some(false),
+        _ => None,
     }
 }
 
@@ -337,7 +376,7 @@ mod tests {
 
     fn watch() -> (IdleWatch, Instant) {
         let now = Instant::now();
-        (IdleWatch::new(IdleLimits::default(), None, now), now)
+        (IdleWatch::new(IdleLimits::default(), None, true, now), now)
     }
 
     fn retry(seconds: u64) -> Event {
@@ -409,9 +448,33 @@ mod tests {
     }
 
     #[test]
+    fn an_agent_that_tells_no_retry_is_not_waited_for_as_long_as_a_model() {
+        let now = Instant::now();
+        let mut watch = IdleWatch::new(IdleLimits::default(), None, false, now);
+        watch.heard([Event::SessionStarted(SessionStarted::default())].iter(), now);
+        assert_eq!(watch.check(now + 29 * SECOND), None);
+        let Some(Alarm::Warn(words)) = watch.check(now + 30 * SECOND) else { panic!("no words") };
+        assert!(words.contains("for 30 s while waiting for a response"), "{words}");
+        assert_eq!(stopped_after(&mut watch, now), 600 * SECOND);
+        // The response has begun, or a tool runs.
+        let text = Event::Text(Text { text: "t".into(), message_id: None });
+        watch.heard([text].iter(), now);
+        assert_eq!(stopped_after(&mut watch, now), 900 * SECOND);
+        watch.heard([call()].iter(), now);
+        assert_eq!(stopped_after(&mut watch, now), 1800 * SECOND);
+        watch.heard([returned()].iter(), now);
+        assert_eq!(stopped_after(&mut watch, now), 600 * SECOND);
+        // What the caller has chosen goes before.
+        watch.limits.retry = Some(60 * SECOND);
+        assert_eq!(stopped_after(&mut watch, now), 60 * SECOND);
+        watch.limits.model = None;
+        assert_eq!(watch.deadline(), None);
+    }
+
+    #[test]
     fn a_retry_too_many_is_the_failure_that_it_is_of() {
         let now = Instant::now();
-        let mut watch = IdleWatch::new(IdleLimits::default(), Some(1), now);
+        let mut watch = IdleWatch::new(IdleLimits::default(), Some(1), true, now);
         let of = |kind, count| Event::Retry(Retry { retry: count, kind, ..Retry::default() });
         let limited = Some(FailureKind::RateLimited);
         assert_eq!(watch.heard([of(limited, Some(1))].iter(), now), None);

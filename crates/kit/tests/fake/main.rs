@@ -7,6 +7,7 @@ mod background;
 mod breaker;
 mod containment;
 mod control;
+mod docker_agent;
 mod failover;
 mod fake_run;
 mod freeplay;

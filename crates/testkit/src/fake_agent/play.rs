@@ -25,6 +25,8 @@ pub struct Play {
     pub stderr_flood: u64,
     /// How many bytes go to stderr beside the stream; the end waits for the last of them.
     pub stderr_beside: u64,
+    /// What goes to stderr behind the stream, before the end: the words with which it gives up.
+    pub last_words: Vec<String>,
     /// What stands between the lines of the stream and does not belong there.
     pub garbage: Vec<Garbage>,
     /// Signals that have no effect, from the start to the end.

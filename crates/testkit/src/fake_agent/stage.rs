@@ -48,6 +48,7 @@ fn play(argv: &[OsString]) -> io::Result<i32> {
     let beside = thread::spawn(move || flood_stderr(play.stderr_beside));
     let ended = stage.play_source(&play)?;
     beside.join().expect("a flood does not panic")?;
+    play.last_words.iter().try_for_each(|line| writeln!(io::stderr(), "{line}"))?;
     stage.log.write(&LogLine::Played);
     if let Ended::Astray(why) = ended {
         writeln!(io::stderr(), "fake-agent: {why}")?;
