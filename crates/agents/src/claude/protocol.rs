@@ -239,7 +239,10 @@ impl Protocol for Claude {
             | Input::SessionFile { .. }
             | Input::SilentCalls(_)
             | Input::Session(_) => {}
-            Input::Exit(exit) => self.exit(exit, out),
+            Input::Exit(exit) => {
+                self.stderr.ended(out);
+                self.exit(exit, out);
+            }
         }
     }
 }

@@ -178,7 +178,10 @@ impl Protocol for AppServer {
             | Input::SessionFile { .. }
             | Input::SilentCalls(_)
             | Input::Session(_) => {}
-            Input::Exit(exit) => self.exit(exit, out),
+            Input::Exit(exit) => {
+                self.stderr.ended(out);
+                self.exit(exit, out);
+            }
         }
     }
 }

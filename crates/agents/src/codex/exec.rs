@@ -110,7 +110,10 @@ impl Protocol for Exec {
             | Input::SessionFile { .. }
             | Input::SilentCalls(_)
             | Input::Session(_) => {}
-            Input::Exit(exit) => self.exit(exit, out),
+            Input::Exit(exit) => {
+                self.stderr.ended(out);
+                self.exit(exit, out);
+            }
         }
     }
 }

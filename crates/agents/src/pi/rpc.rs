@@ -113,7 +113,10 @@ impl Protocol for Rpc {
             | Input::SessionFile { .. }
             | Input::SilentCalls(_)
             | Input::Session(_) => {}
-            Input::Exit(exit) => self.exit(exit, out),
+            Input::Exit(exit) => {
+                self.stderr.ended(out);
+                self.exit(exit, out);
+            }
         }
     }
 }

@@ -36,6 +36,7 @@ pub(in crate::acp) static CLAUDE_AGENT_ACP: Preset = Preset {
         input_has_cached: false,
         thoughts_apart: false,
         exact: false,
+        total_decides: false,
     },
     asides: &["_auth/status_update"],
     driver: Some("claude"),

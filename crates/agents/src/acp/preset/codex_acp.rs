@@ -37,6 +37,7 @@ pub(in crate::acp) static CODEX_ACP: Preset = Preset {
         input_has_cached: false,
         thoughts_apart: false,
         exact: false,
+        total_decides: false,
     },
     asides: &["_auth/status_update"],
     // Warnings, and what it says of a failure.

@@ -16,7 +16,7 @@ const KEYS: &[&str] = &[
     "OPENROUTER_API_KEY",
 ];
 
-pub(in crate::acp) static GENERIC: Preset = PLAIN;
+pub(in crate::acp) static GENERIC: Preset = Preset { own_words: OwnWords::UNMEASURED, ..PLAIN };
 
 /// What holds for an agent of which nothing else is known.
 ///
@@ -41,10 +41,11 @@ pub(super) const PLAIN: Preset = Preset {
     modes: Modes { read_only: None, ask: None, edit: None, full: None },
     own_mode: OwnMode::Unknown,
     usage: Usage {
-        rule: Rule::PerPrompt,
+        rule: Rule::Unmeasured,
         input_has_cached: false,
         thoughts_apart: false,
         exact: false,
+        total_decides: true,
     },
     session_file: None,
     failures: &failures::ACP,

@@ -54,10 +54,11 @@ pub(in crate::acp) static GOOSE: Preset = Preset {
     modes: Modes { read_only: None, ask: None, edit: None, full: None },
     own_mode: OwnMode::Unknown,
     usage: Usage {
-        rule: Rule::PerPrompt,
+        rule: Rule::Unmeasured,
         input_has_cached: false,
         thoughts_apart: false,
         exact: false,
+        total_decides: true,
     },
     session_file: None,
     failures: &failures::GOOSE,
@@ -65,7 +66,7 @@ pub(in crate::acp) static GOOSE: Preset = Preset {
     quirks: Quirks::NONE,
     asides: &[],
     household: &[],
-    own_words: OwnWords::NONE,
+    own_words: OwnWords::UNMEASURED,
     driver: None,
     capabilities: GENERIC_CAPABILITIES,
 };

@@ -12,6 +12,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+/// The version of the protocol that belay speaks.
+pub(super) const PROTOCOL_VERSION: u64 = 1;
+
 impl Talk {
     /// The answer to a request of ours; a stream recorded with another client has answers to others.
     pub(super) fn answer(&mut self, id: &RawValue, message: &Message<'_>, out: &mut Out) {
@@ -38,6 +41,14 @@ impl Talk {
             Asked::Initialize => {
                 self.initialized = true;
                 self.hello = decode(result).unwrap_or_default();
+                let spoken = self.hello.protocol_version;
+                if let Some(version) = spoken.filter(|version| *version != PROTOCOL_VERSION) {
+                    let words = format!(
+                        "the agent speaks version {version} of the Agent Client Protocol, and belay version \
+                         {PROTOCOL_VERSION}"
+                    );
+                    return self.fail(FailureKind::VersionUnsupported, &words, out);
+                }
                 if self.heard == Heard::Live {
                     self.open_session(out);
                 }
@@ -260,7 +271,7 @@ impl Talk {
         }
         let model = self.model.clone().filter(|_| self.preset.model_flag.is_none());
         if let Some(model) = model {
-            let setting = match opened.model_option() {
+            let setting = match opened.model_option(Some(&model)) {
                 Some(option) => {
                     let params =
                         json!({"sessionId": session_id, "configId": option.id, "value": model});

@@ -202,6 +202,7 @@ impl<'a> Raw<'a> {
             tool_name: call.and_then(|call| call.meta.tool_name.as_deref()),
             printed: call.and_then(|call| Some(call.meta.output.as_ref()?.data.as_str())),
             exit_code: call.and_then(|call| call.meta.exit.as_ref()?.exit_code),
+            status: call.and_then(|call| call.status),
         }
     }
 }
