@@ -1,7 +1,7 @@
 //! Agents over ACP that nobody has measured: what belay believes of them, and what it does not.
 
 use crate::acp::{Talk, ask, opened, options, plain, request, tool};
-use belay_agents::{Acp, Input};
+use belay_agents::{Acp, Agent, Claude, Input, Permissions, RunRequest, Transport};
 use belay_trace::{Decision, Event, FailureKind, ToolCall, ToolResult};
 use serde_json::{Value, json};
 
@@ -305,4 +305,99 @@ fn a_flood_on_standard_error_is_shown_in_part_and_counted() {
     assert_eq!(notices(&talk, "stderr").len(), 100);
     let [more] = notices(&talk, "stderr_flood")[..] else { panic!("one line for the rest") };
     assert!(more.contains("1236 more lines"), "{more}");
+}
+
+/// A session with these modes, of which the agent is in the second.
+fn with_modes(request: &RunRequest, ids: [&str; 3]) -> Talk {
+    let modes = ids.map(|id| json!({"id": id, "name": id}));
+    let session = json!({"sessionId": "s1",
+        "modes": {"currentModeId": ids[1], "availableModes": modes}});
+    opened(&Acp::command("x"), request, session)
+}
+
+const MODES: [&str; 3] = ["ask", "accept-edits", "auto-approve"];
+
+#[test]
+fn a_permission_is_kept_by_the_mode_that_is_called_so() {
+    for (permissions, mode) in [
+        (Permissions::ReadOnly, "ask"),
+        (Permissions::Ask, "ask"),
+        (Permissions::Edit, "accept-edits"),
+        (Permissions::Full, "auto-approve"),
+    ] {
+        let talk = with_modes(&request().permissions(permissions), MODES);
+        let said = notices(&talk, "agent_mode");
+        assert_eq!(said.len(), usize::from(permissions != Permissions::Full), "{said:?}");
+        let set = talk.said().pop().unwrap();
+        assert_eq!(
+            (&set["method"], &set["params"]["modeId"]),
+            (&json!("session/set_mode"), &json!(mode))
+        );
+    }
+    let without =
+        with_modes(&request().permissions(Permissions::ReadOnly), ["low", "medium", "high"]);
+    let words = without.failed(FailureKind::InvalidRequest);
+    assert!(words.contains("low, medium, high"), "{words}");
+    assert!(!without.methods().contains(&"session/prompt".to_owned()));
+    let full = with_modes(&request().permissions(Permissions::Full), ["low", "medium", "high"]);
+    assert_eq!(full.methods().last().unwrap(), "session/prompt");
+}
+
+#[test]
+fn a_mode_that_is_one_of_the_settings_is_set_as_a_setting() {
+    let options = json!([{"id": "mode", "category": "mode", "currentValue": "default",
+        "options": [{"value": "default", "name": "D"}, {"value": "plan", "name": "P"}]}]);
+    let session = json!({"sessionId": "s1", "configOptions": options});
+    let request = request().permissions(Permissions::ReadOnly);
+    let set = opened(&Acp::command("x"), &request, session).said().pop().unwrap();
+    assert_eq!(set["method"], "session/set_config_option");
+    assert_eq!(
+        (&set["params"]["configId"], &set["params"]["value"]),
+        (&json!("mode"), &json!("plan"))
+    );
+}
+
+#[test]
+fn the_agents_own_mode_is_set_by_its_id_and_never_beyond_what_is_permitted() {
+    let talk = with_modes(&request().agent_mode("auto-approve"), MODES);
+    assert_eq!(talk.said().pop().unwrap()["params"]["modeId"], "auto-approve");
+    let words = with_modes(&request().agent_mode("yolo"), MODES);
+    assert!(words.failed(FailureKind::InvalidRequest).contains("ask, accept-edits, auto-approve"));
+    let beyond = request().permissions(Permissions::Edit).agent_mode("auto-approve");
+    with_modes(&beyond, MODES).failed(FailureKind::InvalidRequest);
+    let other = Claude::new().launch(&request().agent_mode("plan"), Transport::Dialogue);
+    assert_eq!(other.unwrap_err().option, "agent_mode");
+}
+
+#[test]
+fn a_session_that_edits_unasked_says_so() {
+    let talk = with_modes(&request(), MODES);
+    let [words] = notices(&talk, "agent_mode")[..] else { panic!("one line") };
+    assert!(words.contains("`accept-edits`") && words.contains("ask, auto-approve"), "{words}");
+    assert!(notices(&with_modes(&request(), ["yolo", "default", "plan"]), "agent_mode").is_empty());
+}
+
+#[test]
+fn a_request_that_belay_refuses_is_a_warning() {
+    let mut talk = plain(&request());
+    talk.hears(json!({"jsonrpc": "2.0", "id": "a", "method": "terminal/create", "params": {}}));
+    let [words] = notices(&talk, "refused_request")[..] else { panic!("one line") };
+    assert!(words.contains("`terminal/create`"), "{words}");
+}
+
+/// What the session had used is told behind `session/load`, in the words of Vibe.
+#[test]
+fn a_resumed_session_is_billed_by_what_it_has_used_since() {
+    let mut talk = opened(&Acp::command("x"), &request().resume("s1"), json!({}));
+    let meta = json!({"promptTokens": 6012, "completionTokens": 101, "cachedTokens": 5003, "totalTokens": 6113});
+    talk.updates(json!({"sessionUpdate": "usage_update", "used": 7, "size": 100, "_meta": meta}));
+    talk.says("Done.");
+    let usage = json!({"inputTokens": 12024, "outputTokens": 202, "cachedReadTokens": 10006, "totalTokens": 12226});
+    talk.answers(3, json!({"stopReason": "end_turn", "usage": usage}));
+    talk.rests();
+    let usage = &talk.end().usage;
+    assert_eq!(
+        (usage.input_tokens, usage.output_tokens, usage.cache_read_input_tokens),
+        (Some(1009), Some(101), Some(5003))
+    );
 }

@@ -53,19 +53,19 @@ struct Counts {
     output_tokens: u64,
 }
 
-/// Tokens in the protocol's words.
+/// Tokens in the protocol's words, and in those that Vibe has for the session's.
 #[derive(Debug, Default, Clone, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct Tokens {
-    #[serde(deserialize_with = "lenient")]
+    #[serde(alias = "promptTokens", deserialize_with = "lenient")]
     input_tokens: u64,
-    #[serde(deserialize_with = "lenient")]
+    #[serde(alias = "completionTokens", deserialize_with = "lenient")]
     output_tokens: u64,
     #[serde(deserialize_with = "lenient")]
     total_tokens: u64,
     #[serde(deserialize_with = "lenient")]
     thought_tokens: Option<u64>,
-    #[serde(deserialize_with = "lenient")]
+    #[serde(alias = "cachedTokens", deserialize_with = "lenient")]
     cached_read_tokens: Option<u64>,
     #[serde(deserialize_with = "lenient")]
     cached_write_tokens: Option<u64>,
@@ -104,6 +104,8 @@ pub(super) struct Meter {
     total: Usage,
     /// The session's sum at the end of the prompt before.
     before: Tokens,
+    /// What an older session had used, if the agent has said so when it was opened.
+    base: Option<Tokens>,
     pub(super) window: Option<u64>,
 }
 
@@ -120,6 +122,7 @@ impl Meter {
             resumed,
             total: Usage::default(),
             before: Tokens::default(),
+            base: None,
             window: None,
         }
     }
@@ -143,6 +146,13 @@ impl Meter {
         }
     }
 
+    /// Takes what a session that is older than the run had used before it.
+    pub(super) fn session_base(&mut self, tokens: Tokens) {
+        if self.resumed {
+            self.base.get_or_insert(tokens);
+        }
+    }
+
     /// Takes the end of a prompt.
     pub(super) fn answered(&mut self, answer: &Answer) {
         let told = answer.usage.clone();
@@ -154,14 +164,26 @@ impl Meter {
             }
             Rule::Unmeasured => {
                 // Of a session that is older than the run, it may be the sum of all that the session has used.
-                let known = !std::mem::take(&mut self.resumed);
-                if let Some(tokens) = told.filter(|_| known) {
+                let was_resumed = std::mem::take(&mut self.resumed);
+                let base = self.base.take();
+                let since = told.and_then(|tokens| match base {
+                    _ if !was_resumed => Some(tokens),
+                    Some(base) if tokens.total_tokens >= base.total_tokens => {
+                        Some(tokens.beyond(&base))
+                    }
+                    _ => None,
+                });
+                if let Some(tokens) = since {
                     self.total.add(&self.usage_of(&tokens));
                 }
             }
             Rule::SessionDifference => {
                 // What the session had used before a resumed run is in nobody's stream.
-                let known = !std::mem::take(&mut self.resumed);
+                let base = self.base.take();
+                let known = !std::mem::take(&mut self.resumed) || base.is_some();
+                if let Some(base) = base {
+                    self.before = base;
+                }
                 if let Some(tokens) = told {
                     let since = tokens.beyond(&self.before);
                     self.before = tokens;
@@ -250,6 +272,11 @@ struct Within {
 }
 
 impl Tokens {
+    /// True if they say anything.
+    pub(super) fn are_told(&self) -> bool {
+        self.input_tokens > 0 && self.total_tokens > 0
+    }
+
     fn cached(&self) -> u64 {
         let (read, write) = (self.cached_read_tokens, self.cached_write_tokens);
         read.unwrap_or(0).saturating_add(write.unwrap_or(0))

@@ -4,6 +4,7 @@
 use crate::wire::lenient;
 use agent_client_protocol_schema::v1::{AgentCapabilities, Implementation};
 use serde::Deserialize;
+use serde_json::{Value, json};
 
 /// The answer to `initialize`.
 #[derive(Debug, Default, Deserialize)]
@@ -129,7 +130,7 @@ struct Choice {
     #[serde(deserialize_with = "lenient")]
     value: Option<String>,
     #[serde(deserialize_with = "lenient")]
-    options: Vec<Choice>,
+    options: Vec<Self>,
 }
 
 impl ConfigOption {
@@ -168,9 +169,50 @@ impl Opened {
         named.next().or_else(|| options().find(offers)).or_else(|| options().next())
     }
 
+    /// The setting that holds the mode, of agents that have it as one.
+    fn mode_option(&self) -> Option<&ConfigOption> {
+        self.config_options.iter().find(|option| option.category.as_deref() == Some("mode"))
+    }
+
+    /// The ids of the modes that the agent offers.
+    pub(super) fn offered_modes(&self) -> Vec<&str> {
+        let modes: Vec<_> = self.modes.available_modes.iter().map(|mode| &*mode.id).collect();
+        match self.mode_option().filter(|_| modes.is_empty()) {
+            Some(option) => option.values().collect(),
+            None => modes,
+        }
+    }
+
+    /// The mode that the session is in.
+    pub(super) fn current_mode(&self) -> Option<&str> {
+        let of_option = || self.mode_option()?.current_value.as_deref();
+        self.modes.current_mode_id.as_deref().or_else(of_option)
+    }
+
+    /// The request that sets this mode, and what it sets it with.
+    pub(super) fn set_mode(&self, session_id: &str, mode: &str) -> (&'static str, Value) {
+        match self.mode_option().filter(|_| self.modes.available_modes.is_empty()) {
+            Some(option) => (
+                "session/set_config_option",
+                json!({"sessionId": session_id, "configId": option.id, "value": mode}),
+            ),
+            None => ("session/set_mode", json!({"sessionId": session_id, "modeId": mode})),
+        }
+    }
+
     /// True if models are chosen by a request of their own.
     pub(super) fn has_models(&self) -> bool {
         !self.models.available_models.is_empty()
+    }
+
+    /// The models that the agent offers.
+    pub(super) fn offered_models(&self) -> Vec<&str> {
+        let models: Vec<_> =
+            self.models.available_models.iter().map(|model| &*model.model_id).collect();
+        match self.model_option(None).filter(|_| models.is_empty()) {
+            Some(option) => option.values().collect(),
+            None => models,
+        }
     }
 
     fn current(&self) -> Option<&Model> {

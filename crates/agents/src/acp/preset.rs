@@ -6,10 +6,15 @@ mod copilot;
 mod gemini;
 mod generic;
 mod goose;
+mod hermes;
+mod kilo;
 mod opencode;
 mod own_mode;
 mod pi_acp;
 mod qwen;
+mod seen;
+mod untried;
+mod vibe;
 
 pub(super) use gemini::GEMINI;
 pub(super) use generic::GENERIC;
@@ -125,9 +130,16 @@ pub(super) struct Modes {
     pub(super) ask: Option<&'static str>,
     pub(super) edit: Option<&'static str>,
     pub(super) full: Option<&'static str>,
+    /// Where none is measured, the one is taken whose name says it.
+    pub(super) by_name: bool,
 }
 
 impl Modes {
+    pub(super) const NONE: Self =
+        Self { read_only: None, ask: None, edit: None, full: None, by_name: false };
+
+    pub(super) const BY_NAME: Self = Self { by_name: true, ..Self::NONE };
+
     pub(super) fn of(self, permissions: Option<Permissions>) -> Option<&'static str> {
         match permissions? {
             Permissions::ReadOnly => self.read_only,
@@ -278,6 +290,21 @@ pub(super) fn of_command(words: &[String]) -> &'static Preset {
         "gemini" if speaks("--acp") => &GEMINI,
         "qwen" if speaks("--acp") => &QWEN,
         "goose" if speaks("acp") => &GOOSE,
+        "vibe-acp" => &vibe::VIBE,
+        "hermes-acp" => &hermes::HERMES,
+        "hermes" if speaks("acp") => &hermes::HERMES,
+        "kilo" | "kilocode" if speaks("acp") => &kilo::KILO,
+        "cline" if speaks("--acp") => &seen::CLINE,
+        "openhands" if speaks("acp") => &seen::OPENHANDS,
+        "fast-agent-acp" => &seen::FAST_AGENT,
+        "nanocoder" if speaks("--acp") => &seen::NANOCODER,
+        "droid" if speaks("acp") => &seen::DROID,
+        "auggie" if speaks("--acp") => &untried::AUGGIE,
+        "cursor-agent" if speaks("acp") => &untried::CURSOR,
+        "kimi" if speaks("acp") || speaks("--acp") => &untried::KIMI,
+        "kiro-cli" if speaks("acp") => &untried::KIRO,
+        "junie" if speaks("--acp") || speaks("--acp=true") => &untried::JUNIE,
+        "grok" if speaks("--acp") || speaks("acp") => &untried::GROK,
         _ => &GENERIC,
     }
 }

@@ -9,7 +9,7 @@ mod raw;
 mod updates;
 
 use self::late::Answered;
-use self::opening::PROTOCOL_VERSION;
+pub(super) use self::opening::PROTOCOL_VERSION;
 use super::meter::Meter;
 use super::options::Hello;
 use super::preset::{Preset, Rule};

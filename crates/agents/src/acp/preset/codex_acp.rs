@@ -30,6 +30,7 @@ pub(in crate::acp) static CODEX_ACP: Preset = Preset {
         ask: Some("read-only"),
         edit: Some("workspace-write"),
         full: Some("agent-full-access"),
+        ..Modes::NONE
     },
     // Right for the prompt itself; the title that it asks a model for is told nowhere.
     usage: Usage {

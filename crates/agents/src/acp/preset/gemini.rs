@@ -81,6 +81,7 @@ pub(in crate::acp) static GEMINI: Preset = Preset {
         ask: Some("default"),
         edit: Some("autoEdit"),
         full: Some("yolo"),
+        ..Modes::NONE
     },
     own_mode: OwnMode::Settings(Settings {
         folder: ".gemini",

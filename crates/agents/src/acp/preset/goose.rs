@@ -51,7 +51,7 @@ pub(in crate::acp) static GOOSE: Preset = Preset {
         log_in: "goose configure",
         tried: None,
     },
-    modes: Modes { read_only: None, ask: None, edit: None, full: None },
+    modes: Modes::BY_NAME,
     own_mode: OwnMode::Unknown,
     usage: Usage {
         rule: Rule::Unmeasured,

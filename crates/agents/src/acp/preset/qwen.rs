@@ -58,7 +58,13 @@ pub(in crate::acp) static QWEN: Preset = Preset {
         log_in: "start qwen and choose a login, or set OPENAI_API_KEY and OPENAI_BASE_URL",
         tried: Some(("0.23.4", "0.24.4")),
     },
-    modes: Modes { read_only: Some("plan"), ask: Some("default"), edit: None, full: Some("yolo") },
+    modes: Modes {
+        read_only: Some("plan"),
+        ask: Some("default"),
+        edit: None,
+        full: Some("yolo"),
+        ..Modes::NONE
+    },
     // Its default lets a model judge what is harmless.
     own_mode: OwnMode::Settings(Settings {
         folder: ".qwen",

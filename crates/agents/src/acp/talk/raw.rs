@@ -1,5 +1,6 @@
 //! What of an update is wanted as it was written.
 
+use crate::acp::meter::Tokens;
 use crate::acp::tools::Beside;
 use crate::news::News;
 use crate::wire::{decode, lenient};
@@ -161,6 +162,21 @@ pub(super) fn parent(params: &RawValue) -> Option<String> {
     let text = params.get();
     memchr::memmem::find(text.as_bytes(), b"\"parentToolUseId\"")?;
     Some(decode::<Params>(text)?.update.meta.claude_code.parent_tool_use_id)
+}
+
+/// What the session has used so far, where an update of its usage says so.
+pub(super) fn session_tokens(params: &RawValue) -> Option<Tokens> {
+    #[derive(Deserialize)]
+    struct Params {
+        update: Update,
+    }
+    #[derive(Deserialize)]
+    struct Update {
+        #[serde(rename = "_meta")]
+        meta: Tokens,
+    }
+    let tokens = decode::<Params>(params.get())?.update.meta;
+    tokens.are_told().then_some(tokens)
 }
 
 /// The id of a chunk's message, if it is a number.

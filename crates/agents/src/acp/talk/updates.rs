@@ -9,6 +9,7 @@ use crate::acp::tools::Step;
 use crate::acp::{classify, tools};
 use crate::failures::told_as_answer::{self, Lead};
 use crate::protocol::{Action, Out, TimerId};
+use crate::provider_error::status_in;
 use crate::verdict::is_command;
 use crate::wire::{decode, lenient};
 use agent_client_protocol_schema::v1::{
@@ -16,7 +17,7 @@ use agent_client_protocol_schema::v1::{
 };
 use belay_trace::{
     Event, EvidenceSource, Failure, FailureKind, Level, Plan, PlanItem, PlanStatus, Reasoning,
-    Text, ToolId, UsageReport,
+    Retry, Text, ToolId, UsageReport,
 };
 use serde::Deserialize;
 use serde_json::json;
@@ -142,6 +143,9 @@ impl Talk {
         params: &RawValue,
         out: &mut Out,
     ) -> Option<()> {
+        if method == "_session/retrying" {
+            return self.retries(params, out);
+        }
         if method != "session/update" {
             let is_aside = self.preset.asides.iter().any(|begin| method.starts_with(begin));
             return is_aside.then_some(());
@@ -163,6 +167,27 @@ impl Talk {
             None => self.update(note.update, params, out)?,
         }
         self.heard_late(sign, out);
+        Some(())
+    }
+
+    /// The agent tries a request to its model again: Vibe says so, for each one.
+    fn retries(&self, params: &RawValue, out: &mut Out) -> Option<()> {
+        #[derive(Deserialize)]
+        struct Retrying {
+            #[serde(default, deserialize_with = "lenient")]
+            category: String,
+            #[serde(default, deserialize_with = "lenient")]
+            detail: String,
+        }
+        let Retrying { category, detail } = decode(params.get())?;
+        let reason = if detail.is_empty() { category.replace('_', " ") } else { detail };
+        let failure = classify::of_retry(self.preset.failures, &category, &reason);
+        out.event(Event::Retry(Retry {
+            status: status_in(&reason),
+            kind: Some(failure.kind).filter(|kind| *kind != FailureKind::Unknown),
+            reason,
+            ..Retry::default()
+        }));
         Some(())
     }
 
@@ -227,6 +252,12 @@ impl Talk {
                     self.meter.session_cost(cost.amount);
                 }
                 self.meter.window = Some(update.size).filter(|size| *size > 0);
+                // Said when the session was opened, it may come behind the prompt.
+                if !self.turn.has_begun()
+                    && let Some(base) = raw::session_tokens(params)
+                {
+                    self.meter.session_base(base);
+                }
                 if self.prompting {
                     out.event(Event::Context(belay_trace::Context {
                         used_tokens: update.used,
