@@ -7,7 +7,9 @@
 mod classify;
 mod diff;
 mod failures;
+mod inspection;
 mod meter;
+mod mode_names;
 mod options;
 mod preset;
 mod printed;
@@ -18,6 +20,8 @@ mod talk;
 mod tools;
 mod turn;
 mod witness;
+
+pub use inspection::{Heard, Inspection, Learned, Readiness};
 
 pub(crate) use failures::{ACP, GEMINI, GOOSE, QWEN};
 pub(crate) use preset::{LOOSENS, SESSION_MARKS};
@@ -133,6 +137,10 @@ impl Acp {
 }
 
 impl Agent for Acp {
+    fn inspection(&self) -> Option<Inspection> {
+        self.command.is_some().then(Inspection::default)
+    }
+
     /// A command is `acp` whatever its program is: what is known of a program may grow, and a name is in journals.
     fn name(&self) -> &'static str {
         match self.command {
@@ -312,6 +320,8 @@ impl Acp {
     fn check_permissions(&self, request: &RunRequest) -> Result<(), Unsupported> {
         let modes = self.preset.modes;
         let kept = match request.permissions {
+            // It is chosen when the agent has said which it has.
+            _ if modes.by_name => true,
             None | Some(Permissions::Full) => true,
             Some(Permissions::ReadOnly) => modes.read_only.is_some(),
             Some(Permissions::Ask) => modes.ask.is_some(),
@@ -330,9 +340,7 @@ impl Acp {
             (None, Some("opencode")) => "use -a opencode, which keeps them",
             (None, Some("pi")) => "use -a pi, which keeps read-only",
             (None, Some("copilot")) => "use -a copilot, which keeps them",
-            (None, _) => {
-                "nobody knows what it does without asking: use full, or no mode and answer what it asks"
-            }
+            (None, _) => "it does not keep that mode: use full, or no mode and answer what it asks",
         };
         Err(self.unsupported("permissions", hint))
     }

@@ -157,6 +157,12 @@ pub trait Agent: fmt::Debug + Send + Sync {
         Care::default()
     }
 
+    /// A short conversation in which the agent says what it is and can do, of one of which nothing else is known.
+    #[cfg(feature = "acp")]
+    fn inspection(&self) -> Option<crate::Inspection> {
+        None
+    }
+
     /// The same for a stream that somebody saved: it is fed as lines of standard output, and nobody answers.
     ///
     /// Only an agent that waits for answers before it listens has another one.
@@ -325,6 +331,7 @@ pub(crate) fn check_options(
         (Capability::Images, "images", !request.images.is_empty()),
         (Capability::McpServers, "mcp_servers", !request.mcp_servers.is_empty()),
         (Capability::AddDir, "add_dirs", !request.add_dirs.is_empty()),
+        (Capability::AgentMode, "agent_mode", request.agent_mode.is_some()),
     ];
     // Where a session goes on is no matter of taste: a lenient request must not start a new one instead.
     let session = match request.session {

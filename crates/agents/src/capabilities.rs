@@ -34,6 +34,8 @@ pub enum Capability {
     PermitAsk,
     /// [`Permissions::Edit`](crate::Permissions::Edit) is kept.
     PermitEdit,
+    /// [`RunRequest::agent_mode`](crate::RunRequest::agent_mode).
+    AgentMode,
     /// [`RunRequest::mcp_servers`](crate::RunRequest::mcp_servers).
     McpServers,
     /// [`RunRequest::add_dirs`](crate::RunRequest::add_dirs).

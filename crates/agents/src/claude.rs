@@ -129,6 +129,7 @@ const CAPABILITIES: Capabilities = Capabilities::new(&[
     (Capability::PermitReadOnly, Support::Native),
     (Capability::PermitAsk, Support::Native),
     (Capability::PermitEdit, Support::Native),
+    (Capability::AgentMode, Support::No),
     (Capability::McpServers, Support::Native),
     (Capability::AddDir, Support::Native),
     (Capability::Images, Support::Native),

@@ -19,6 +19,7 @@
 //! ```
 
 pub mod providers;
+pub(crate) mod told_as_answer;
 
 use self::providers::REFUSALS;
 use crate::AGENTS;

@@ -85,6 +85,10 @@ pub struct RunRequest {
     pub when_in_use: WhenInUse,
     /// What the agent may do; its own default if not given.
     pub permissions: Option<Permissions>,
+    /// The agent's own mode, by its id; it must permit no more than [`permissions`](Self::permissions), where what it
+    /// permits is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent_mode: Option<String>,
     /// Further arguments for the agent, as they are.
     pub extra_args: Vec<String>,
     /// The trace that the run belongs to.
@@ -395,6 +399,13 @@ impl RunRequest {
     #[must_use]
     pub fn cwd(mut self, folder: impl Into<PathBuf>) -> Self {
         self.cwd = Some(folder.into());
+        self
+    }
+
+    /// Sets the agent's own mode, by its id.
+    #[must_use]
+    pub fn agent_mode(mut self, id: impl Into<String>) -> Self {
+        self.agent_mode = Some(id.into());
         self
     }
 

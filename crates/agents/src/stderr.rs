@@ -10,17 +10,19 @@ use belay_trace::{Event, EvidenceSource, Failure, Level, plain};
 pub(crate) struct StderrTail {
     error: Option<String>,
     last: Option<String>,
-    /// How many bytes the events have that were made of it.
+    /// How many lines became events, and how many bytes they have.
     shown: usize,
-    is_flood: bool,
+    shown_bytes: usize,
+    /// How many did not.
+    more: u64,
 }
 
-/// How much of it becomes events: more than anybody reads. A flood stands in the log of inputs once, and not a second
-/// time in every list of events.
-const SHOWN_BYTES_MAX: usize = 256 << 10;
+/// How many lines become events: more than anybody reads, and less than a traceback through every library. A flood
+/// stands in the log of inputs once, and not a second time in every list of events.
+const SHOWN_LINES_MAX: usize = 100;
 
-/// What an event has besides its words, in a list of events: a flood of short lines is one as well.
-const EVENT_BYTES: usize = 200;
+/// The same for long lines.
+const SHOWN_BYTES_MAX: usize = 256 << 10;
 
 /// Long enough for any message, short enough to keep in a failure.
 const EVIDENCE_CHARS_MAX: usize = 2000;
@@ -37,17 +39,30 @@ impl StderrTail {
             if is_error && self.error.is_none() {
                 self.error = Some(kept.clone());
             }
-            self.shown += text.len() + EVENT_BYTES;
-            if self.shown <= SHOWN_BYTES_MAX {
+            self.shown_bytes += text.len();
+            let is_short = self.shown_bytes <= SHOWN_BYTES_MAX;
+            if self.shown < SHOWN_LINES_MAX && is_short {
+                self.shown += 1;
                 out.event(Event::notice(Level::Info, "stderr", text));
-            } else if !self.is_flood {
-                self.is_flood = true;
+            } else if self.shown == 0 {
+                self.shown += 1;
                 // It may be the only line.
                 out.event(Event::notice(Level::Info, "stderr", kept.as_str()));
-                let words = "standard error goes on; the rest of it is in the journal only";
-                out.event(Event::notice(Level::Warn, "stderr_flood", words));
+            } else {
+                self.more += 1;
             }
             self.last = Some(kept);
+        }
+    }
+
+    /// Says how many lines were not shown: nothing more will come.
+    pub(crate) fn ended(&mut self, out: &mut Out) {
+        let more = std::mem::take(&mut self.more);
+        if more > 0 {
+            let lines = if more == 1 { "line" } else { "lines" };
+            let words =
+                format!("and {more} more {lines} on standard error: the run's journal keeps them");
+            out.event(Event::notice(Level::Warn, "stderr_flood", words));
         }
     }
 
@@ -84,6 +99,8 @@ mod tests {
         for n in 0..10_000 {
             tail.line(format!("line {n:095}").as_bytes(), &mut out);
         }
+        tail.ended(&mut out);
+        tail.ended(&mut out);
         let codes: Vec<_> = out
             .actions
             .iter()
@@ -96,7 +113,7 @@ mod tests {
             })
             .collect();
         assert_eq!(codes.iter().filter(|code| **code == "stderr_flood").count(), 1);
-        assert!(codes.len() * 100 < SHOWN_BYTES_MAX + 300);
+        assert_eq!(codes.len(), SHOWN_LINES_MAX + 1);
         assert!(tail.words().is_some_and(|words| words.ends_with("9999")));
     }
 

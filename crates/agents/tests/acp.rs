@@ -9,46 +9,46 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 /// A conversation with a driver.
-struct Talk {
+pub(crate) struct Talk {
     protocol: Box<dyn Protocol>,
-    actions: Vec<Action>,
+    pub(crate) actions: Vec<Action>,
 }
 
 impl Talk {
-    fn begin(agent: &Acp, request: &RunRequest) -> Self {
+    pub(crate) fn begin(agent: &Acp, request: &RunRequest) -> Self {
         let protocol = agent.protocol(request, Transport::Dialogue);
         let mut talk = Self { protocol, actions: Vec::new() };
         talk.feed(Input::Start);
         talk
     }
 
-    fn feed(&mut self, input: Input<'_>) {
+    pub(crate) fn feed(&mut self, input: Input<'_>) {
         let mut out = Out::default();
         self.protocol.step(input, &mut out);
         self.actions.extend(out.actions);
     }
 
-    fn hears(&mut self, message: Value) {
+    pub(crate) fn hears(&mut self, message: Value) {
         self.feed(Input::Stdout(message.to_string().as_bytes()));
     }
 
     /// The answer to belay's request with this number.
-    fn answers(&mut self, id: u32, result: Value) {
+    pub(crate) fn answers(&mut self, id: u32, result: Value) {
         self.hears(json!({"jsonrpc": "2.0", "id": id, "result": result}));
     }
 
-    fn updates(&mut self, update: Value) {
+    pub(crate) fn updates(&mut self, update: Value) {
         let params = json!({"sessionId": "s1", "update": update});
         self.hears(json!({"jsonrpc": "2.0", "method": "session/update", "params": params}));
     }
 
-    fn says(&mut self, text: &str) {
+    pub(crate) fn says(&mut self, text: &str) {
         let content = json!({"type": "text", "text": text});
         self.updates(json!({"sessionUpdate": "agent_message_chunk", "content": content}));
     }
 
     /// What belay has said so far, as methods, answers and refusals.
-    fn said(&self) -> Vec<Value> {
+    pub(crate) fn said(&self) -> Vec<Value> {
         let lines = self.actions.iter().filter_map(|action| match action {
             Action::Stdin(bytes) => Some(serde_json::from_slice(bytes).unwrap()),
             _ => None,
@@ -56,12 +56,12 @@ impl Talk {
         lines.collect()
     }
 
-    fn methods(&self) -> Vec<String> {
+    pub(crate) fn methods(&self) -> Vec<String> {
         let said = self.said();
         said.iter().filter_map(|line| Some(line["method"].as_str()?.to_owned())).collect()
     }
 
-    fn events(&self) -> Vec<&Event> {
+    pub(crate) fn events(&self) -> Vec<&Event> {
         let events = self.actions.iter().filter_map(|action| match action {
             Action::Emit(emitted) => Some(&emitted.event),
             _ => None,
@@ -70,13 +70,13 @@ impl Talk {
     }
 
     /// The last timer that was asked for runs out.
-    fn rests(&mut self) {
+    pub(crate) fn rests(&mut self) {
         let timers = self.timers();
         let (id, _) = timers.last().unwrap();
         self.feed(Input::Timer(*id));
     }
 
-    fn timers(&self) -> Vec<(TimerId, Duration)> {
+    pub(crate) fn timers(&self) -> Vec<(TimerId, Duration)> {
         let timers = self.actions.iter().filter_map(|action| match action {
             Action::Timer(id, after) => Some((*id, *after)),
             _ => None,
@@ -85,12 +85,12 @@ impl Talk {
     }
 
     /// The answer to the prompt, after which nothing comes.
-    fn ends_turn(&mut self) {
+    pub(crate) fn ends_turn(&mut self) {
         self.answers(3, json!({"stopReason": "end_turn"}));
         self.rests();
     }
 
-    fn end(&self) -> &AttemptEnd {
+    pub(crate) fn end(&self) -> &AttemptEnd {
         let ends = self.actions.iter().filter_map(|action| match action {
             Action::TurnEnded(end) => Some(&**end),
             _ => None,
@@ -101,37 +101,37 @@ impl Talk {
     }
 
     #[track_caller]
-    fn failed(&self, kind: FailureKind) -> &str {
+    pub(crate) fn failed(&self, kind: FailureKind) -> &str {
         let failure = self.end().failure.as_ref().unwrap();
         assert_eq!(failure.kind, kind, "{failure:#?}");
         &failure.message
     }
 }
 
-fn request() -> RunRequest {
+pub(crate) fn request() -> RunRequest {
     RunRequest::new("PROMPT").cwd("/work")
 }
 
 /// A conversation whose session is open.
-fn opened(agent: &Acp, request: &RunRequest, session: Value) -> Talk {
+pub(crate) fn opened(agent: &Acp, request: &RunRequest, session: Value) -> Talk {
     let mut talk = Talk::begin(agent, request);
     talk.answers(1, json!({"protocolVersion": 1, "agentCapabilities": {"loadSession": true}}));
     talk.answers(2, session);
     talk
 }
 
-fn plain(request: &RunRequest) -> Talk {
+pub(crate) fn plain(request: &RunRequest) -> Talk {
     opened(&Acp::command("x"), request, json!({"sessionId": "s1"}))
 }
 
-fn ask(id: u32, options: Value) -> Value {
+pub(crate) fn ask(id: u32, options: Value) -> Value {
     let call = json!({"toolCallId": "c1", "title": "rm -r .", "kind": "execute",
         "rawInput": {"command": "rm -r ."}});
     json!({"jsonrpc": "2.0", "id": id, "method": "session/request_permission",
         "params": {"sessionId": "s1", "toolCall": call, "options": options}})
 }
 
-fn options(kinds: &[&str]) -> Value {
+pub(crate) fn options(kinds: &[&str]) -> Value {
     kinds
         .iter()
         .map(|kind| json!({"optionId": format!("do-{kind}"), "name": "x", "kind": kind}))
@@ -365,13 +365,12 @@ fn a_command_is_taken_apart_as_a_shell_does_and_what_nobody_keeps_is_refused() {
     );
     assert_eq!(of("", request()).unwrap_err().option, "command");
     assert_eq!(of("a 'b", request()).unwrap_err().option, "command");
-    for mode in [Permissions::ReadOnly, Permissions::Edit] {
-        assert_eq!(
-            of("a", request().permissions(mode).lenient(true)).unwrap_err().option,
-            "permissions"
-        );
+    // What its modes are is known when it runs.
+    for mode in Permissions::ALL {
+        of("a", request().permissions(mode)).unwrap();
     }
-    of("a", request().permissions(Permissions::Full)).unwrap();
+    let pi = of("pi-acp", request().permissions(Permissions::Edit).lenient(true));
+    assert_eq!(pi.unwrap_err().option, "permissions");
     let qwen = Acp::qwen().launch(&request().permissions(Permissions::Edit), Transport::Dialogue);
     assert!(qwen.unwrap_err().to_string().contains("use read-only or full"));
 }
@@ -418,7 +417,7 @@ fn folders_are_added_by_the_agents_own_option() {
 }
 
 /// Words of a message that has an id.
-fn words(kind: &str, id: &Value, text: &str) -> Value {
+pub(crate) fn words(kind: &str, id: &Value, text: &str) -> Value {
     let content = json!({"type": "text", "text": text});
     json!({"sessionUpdate": kind, "messageId": id, "content": content})
 }
@@ -605,7 +604,7 @@ fn words_and_tools_of_a_subagent_are_told_under_its_call_and_are_no_answer() {
     assert_eq!(under.collect::<Vec<_>>(), want);
 }
 
-fn tool(kind: &str, status: &str) -> Value {
+pub(crate) fn tool(kind: &str, status: &str) -> Value {
     json!({"sessionUpdate": kind, "toolCallId": "c1", "title": "ls", "kind": "execute",
         "status": status, "rawInput": {"command": "ls"}, "rawOutput": {"output": "a", "exitCode": 0}})
 }

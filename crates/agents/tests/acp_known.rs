@@ -237,3 +237,67 @@ fn nothing_in_the_environment_allows_copilot_or_codex_more() {
     assert!(denied("copilot --acp", "COPILOT_ALLOW_ALL"));
     assert!(denied("codex-acp", "INITIAL_AGENT_MODE"));
 }
+
+const VIBE: (&str, &str) = ("vibe-acp", "vibe-acp-3.0.2");
+const HERMES: (&str, &str) = ("hermes acp", "hermes-0.19.0");
+const KILO: (&str, &str) = ("kilo acp", "kilo-7.7.7");
+const FAST: (&str, &str) = ("fast-agent-acp -x", "fast-agent-acp-0.10.48");
+
+/// Each response used 1500 tokens, 9000 from the cache, and 85 that came out, 7 of them thoughts.
+#[test]
+fn what_the_newcomers_have_used_is_counted_once() {
+    let used = |who| {
+        let ends = scene(who, "b-shell").ends;
+        let answers: Vec<_> = ends.iter().map(|end| end.answer.trim()).collect();
+        assert_eq!(answers, ["Done.", "Fine."], "{who:?}");
+        let counts = ends.iter().map(|end| {
+            let usage = &end.usage;
+            [usage.input_tokens, usage.output_tokens, usage.cache_read_input_tokens]
+        });
+        counts.collect::<Vec<_>>()
+    };
+    let sums = [[Some(3000), Some(170), Some(18_000)], [Some(1500), Some(85), Some(9000)]];
+    assert_eq!(used(VIBE), sums);
+    assert_eq!(used(HERMES), sums);
+    assert_eq!(used(KILO), [[Some(1500), Some(85), Some(9000)]; 2], "the last response alone");
+    assert_eq!(used(FAST), [[None; 3]; 2], "it tells none");
+}
+
+#[test]
+fn failures_of_the_newcomers_have_their_kinds() {
+    for (who, name, kind) in [
+        (VIBE, "h-401", Kind::Auth),
+        (HERMES, "h-401", Kind::Auth),
+        (HERMES, "g-429-forever", Kind::RateLimited),
+        (KILO, "h-401", Kind::Auth),
+        (KILO, "g-429-forever", Kind::RateLimited),
+        (FAST, "h-401", Kind::Auth),
+    ] {
+        let ends = scene(who, name).ends;
+        let failure = ends[0].failure.as_ref().unwrap();
+        assert_eq!(failure.kind, kind, "{who:?} {name}: {failure:#?}");
+    }
+    let retries = scene(VIBE, "g-429-forever").events.into_iter().filter_map(|event| match event {
+        Event::Retry(retry) => Some((retry.kind, retry.status)),
+        _ => None,
+    });
+    assert_eq!(retries.collect::<Vec<_>>(), [(Some(Kind::RateLimited), Some(429)); 2]);
+}
+
+#[test]
+fn a_command_of_the_newcomers_is_told_with_what_it_has_printed() {
+    for who in [VIBE, HERMES, KILO] {
+        let events = scene(who, "b-shell").events;
+        let call = events.iter().find_map(|event| match event {
+            Event::ToolCall(call) => Some(call),
+            _ => None,
+        });
+        let args: Value = serde_json::from_str(call.unwrap().args.get()).unwrap();
+        assert_eq!(args["command"], "echo lab-out; echo lab-err >&2; exit 3", "{who:?}");
+        let result = events.iter().find_map(|event| match event {
+            Event::ToolResult(result) => Some(result),
+            _ => None,
+        });
+        assert!(result.unwrap().output.contains("lab-out"), "{who:?}");
+    }
+}

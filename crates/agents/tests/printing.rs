@@ -173,3 +173,16 @@ fn a_form_of_ones_own_says_where_everything_is() {
     let (end, _) = printed(&own, "===\nFATAL: HTTP 429 Too Many Requests", "", Exit::Code(0));
     assert_eq!(kind(&end), Some(FailureKind::RateLimited));
 }
+
+#[test]
+fn a_failure_where_an_answer_would_stand_is_one_and_what_only_reads_like_one_is_said() {
+    let plain = Printing::command("ask");
+    let (end, _) =
+        printed(&plain, "Error code: 429 - {'error': {'message': 'slow down'}}", "", Exit::Code(0));
+    assert_eq!(kind(&end), Some(FailureKind::RateLimited));
+    let answer = "Error: is a class of JavaScript.\n\nIt has a message.";
+    let (end, events) = printed(&plain, answer, "", Exit::Code(0));
+    assert_eq!((end.answer.as_str(), kind(&end)), (answer, None));
+    let is_said = |event: &Event| matches!(event, Event::Notice(notice) if notice.code.as_deref() == Some("maybe_failed"));
+    assert!(events.iter().any(is_said));
+}

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 #![allow(clippy::disallowed_methods, reason = "a test starts programs")]
 
+mod acp;
 mod bad_input;
 #[path = "support/bench.rs"]
 mod bench;

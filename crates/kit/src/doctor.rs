@@ -2,6 +2,8 @@
 //! any model and without a look at any secret.
 
 mod agent;
+#[cfg(feature = "acp")]
+mod inspect;
 mod login;
 mod machine;
 

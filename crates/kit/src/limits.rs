@@ -6,6 +6,9 @@ use std::time::Duration;
 /// when it is escaped; ten times more is room for what agents will print next year.
 pub const LINE_BYTES_MAX: usize = 64 << 20;
 
+/// How many notices a result repeats: they are for a person who reads one line of it.
+pub const RESULT_WARNINGS_MAX: usize = 20;
+
 /// How large an image of a request may be: no provider takes a larger one.
 pub const IMAGE_BYTES_MAX: u64 = 20 << 20;
 
@@ -225,6 +228,10 @@ pub const DRAIN_INSISTED: Duration = Duration::from_millis(300);
 /// longer than [`DRAIN`]: sixteen empty the largest pipe that Linux gives to anybody, and a program left behind
 /// could fill it for ever.
 pub const DRAIN_READS_MAX: usize = 64;
+
+/// How long an agent may take to say what it is and to open a session: a cold start of Python or Node, and no longer
+/// than a person waits.
+pub const INSPECTION: Duration = Duration::from_secs(10);
 
 /// How long an agent may take to say its version: a cold start from a slow disk takes seconds.
 pub const VERSION: Duration = Duration::from_secs(10);

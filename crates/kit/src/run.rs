@@ -3,7 +3,7 @@
 use crate::Error;
 use crate::feed::FeedReader;
 use crate::runner::Command;
-use belay_trace::{AttemptSummary, Denial, Failure, Json, Record, StopReason, Usage};
+use belay_trace::{AttemptSummary, Denial, Failure, Json, Record, StopReason, Usage, Warning};
 use futures_core::Stream;
 use jiff::Timestamp;
 use std::pin::Pin;
@@ -31,6 +31,8 @@ pub struct Outcome {
     pub structured: Option<Json>,
     /// Tools that were denied on the way.
     pub denials: Vec<Denial>,
+    /// What puts the answer in doubt, or has kept the agent from its work.
+    pub warnings: Vec<Warning>,
     /// When a limit ends that stopped the run, if it is known.
     pub retry_at: Option<Timestamp>,
     /// The attempts, in order.

@@ -450,6 +450,7 @@ impl Runner {
             model: end.model.clone(),
             structured: end.structured.clone(),
             denials: end.denials.clone(),
+            warnings: self.publisher.warnings(),
             retry_at: self.chain.retry_at,
             attempts: self.chain.summaries.clone(),
         }));
@@ -471,6 +472,7 @@ impl Runner {
             session_id: end.session_id,
             structured: end.structured,
             denials: end.denials,
+            warnings: self.publisher.warnings(),
             observer_errors,
             retry_at: self.chain.retry_at,
             attempts: self.chain.summaries,

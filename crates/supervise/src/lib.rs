@@ -53,7 +53,7 @@ use self::limits::{KILLED_AGAIN, READ_BYTES, SWEEP};
 use self::pair::{NotSupervised, Pair};
 #[cfg(target_os = "linux")]
 use self::supervised::Supervised;
-pub use self::tool::{Finished, Tool};
+pub use self::tool::{Finished, Next, Tool};
 
 /// The variable that marks everything an agent starts with its run's id.
 pub const MARK: &str = "BELAY_RUN_ID";

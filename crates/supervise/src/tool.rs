@@ -46,6 +46,20 @@ pub struct Tool {
     supervisor: Option<PathBuf>,
 }
 
+/// What to say to a program in answer to what it has printed so far.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Nothing yet.
+    Wait,
+    /// This; it reads on.
+    Say(Vec<u8>),
+    /// Nothing more: it has said enough, and is ended.
+    Enough,
+}
+
+/// Who says it.
+type Answering<'a> = &'a mut dyn FnMut(&[u8]) -> Next;
+
 /// How it went.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finished {
@@ -139,6 +153,15 @@ impl Tool {
     /// # Errors
     /// The system's, if it cannot be started.
     pub fn run_while(self, is_wanted: impl FnMut() -> bool) -> io::Result<Finished> {
+        self.run_with(is_wanted, None)
+    }
+
+    /// As [`run_while`](Self::run_while); what it prints is answered by `next`, which is given all of it each time.
+    fn run_with(
+        self,
+        is_wanted: impl FnMut() -> bool,
+        next: Option<Answering<'_>>,
+    ) -> io::Result<Finished> {
         let until = Instant::now() + self.time;
         let (pipes, [stdin, stdout, stderr]) = Pipes::new()?;
         let hold = Hold::start(&self, pipes)?;
@@ -154,7 +177,7 @@ impl Tool {
             max: self.output_max,
             is_cut: false,
         }
-        .run(until, is_wanted))
+        .run(until, is_wanted, next))
     }
 
     /// As [`run`](Self::run), on a thread that nobody waits for at the end of the program.
@@ -162,12 +185,32 @@ impl Tool {
     /// # Errors
     /// The system's, if it cannot be started.
     pub async fn finished(self) -> io::Result<Finished> {
+        self.on_a_thread(None::<fn(&[u8]) -> Next>).await
+    }
+
+    /// As [`finished`](Self::finished), of a program that is talked with: `next` is given all that it has printed
+    /// whenever that has become more, and says what comes. Its input stays open until [`Next::Enough`].
+    ///
+    /// # Errors
+    /// The system's, if it cannot be started.
+    pub async fn talked_with(
+        self,
+        next: impl FnMut(&[u8]) -> Next + Send + 'static,
+    ) -> io::Result<Finished> {
+        self.on_a_thread(Some(next)).await
+    }
+
+    async fn on_a_thread(
+        self,
+        mut next: Option<impl FnMut(&[u8]) -> Next + Send + 'static>,
+    ) -> io::Result<Finished> {
         let (sender, finished) = tokio::sync::oneshot::channel();
         thread::Builder::new().name("belay-tool".to_owned()).spawn(move || {
             // Nobody wants it any more when the other end is dropped.
             let mut sender = Some(sender);
             let is_wanted = || sender.as_ref().is_some_and(|sender| !sender.is_closed());
-            let finished = self.run_while(is_wanted);
+            let next = next.as_mut().map(|next| next as Answering<'_>);
+            let finished = self.run_with(is_wanted, next);
             if let Some(sender) = sender.take() {
                 let _ = sender.send(finished);
             }
@@ -230,12 +273,28 @@ struct Asking {
 }
 
 impl Asking {
-    fn run(mut self, until: Instant, mut is_wanted: impl FnMut() -> bool) -> Finished {
+    fn run(
+        mut self,
+        until: Instant,
+        mut is_wanted: impl FnMut() -> bool,
+        mut next: Option<Answering<'_>>,
+    ) -> Finished {
         let mut exit = None;
         let mut drained = None;
+        let mut heard = 0;
         loop {
             self.wait(until);
-            self.write();
+            self.write(next.is_some());
+            if let Some(next) = &mut next
+                && self.stdout.bytes.len() > heard
+            {
+                heard = self.stdout.bytes.len();
+                match next(&self.stdout.bytes) {
+                    Next::Wait => {}
+                    Next::Say(bytes) => self.unsaid.extend(bytes),
+                    Next::Enough => break,
+                }
+            }
             self.is_cut |= !self.stdout.read(self.max) | !self.stderr.read(self.max);
             if exit.is_none() {
                 exit = self.hold.exit();
@@ -259,17 +318,21 @@ impl Asking {
         fds.extend(self.hold.signs().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
         let outputs = [&self.stdout, &self.stderr].into_iter().filter_map(|of| of.pipe.as_ref());
         fds.extend(outputs.map(|pipe| PollFd::new(pipe, PollFlags::IN)));
-        fds.extend(self.stdin.as_ref().map(|pipe| PollFd::new(pipe, PollFlags::OUT)));
+        let stdin = self.stdin.as_ref().filter(|_| !self.unsaid.is_empty());
+        fds.extend(stdin.map(|pipe| PollFd::new(pipe, PollFlags::OUT)));
         let patience = until.saturating_duration_since(Instant::now()).min(self.hold.patience());
         let _ = poll(&mut fds, Timespec::try_from(patience).ok().as_ref());
     }
 
-    fn write(&mut self) {
+    fn write(&mut self, stays_open: bool) {
         while let Some(pipe) = &mut self.stdin {
+            if self.unsaid.is_empty() && stays_open {
+                return;
+            }
             match pipe.write(&self.unsaid) {
                 Ok(n) => {
                     self.unsaid.drain(..n);
-                    if self.unsaid.is_empty() {
+                    if self.unsaid.is_empty() && !stays_open {
                         self.stdin = None;
                     }
                 }

@@ -799,12 +799,24 @@ pub struct RunResult {
     /// The tools that were denied on the way.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub denials: Vec<Denial>,
+    /// What puts the answer in doubt, or has kept the agent from its work; each is a notice of the run too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Warning>,
     /// When a limit ends that stopped the run, if it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_at: Option<Timestamp>,
     /// The attempts, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attempts: Vec<AttemptSummary>,
+}
+
+/// A notice that a result is not to be read without.
+#[derive(Default, Eq)]
+pub struct Warning {
+    /// What sort of thing, such as `maybe_failed`; as in [`Notice::code`].
+    pub code: String,
+    /// What it is, in words.
+    pub text: String,
 }
 
 /// A tool that was denied.

@@ -48,6 +48,7 @@ pub use crate::event::{
     RateLimit, RateLimitWindow, Reasoning, Retry, RunProcess, RunResult, RunStarted,
     SessionStarted, Steered, StopReason, TaskKind, Text, TextRetracted, ToolCall, ToolCallDelta,
     ToolCallStart, ToolKind, ToolProgress, ToolResult, TurnStarted, Unknown, UsageReport, Waiting,
+    Warning,
 };
 pub use crate::failure::{Evidence, EvidenceSource, Failure, FailureKind};
 pub use crate::fold::Fold;

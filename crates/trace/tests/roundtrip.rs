@@ -9,7 +9,7 @@ use belay_trace::{
     PlanStatus, RateLimit, RateLimitWindow, RawRef, Reasoning, Record, Retry, RunProcess,
     RunResult, RunStarted, SessionStarted, Start, Steered, StopReason, TaskKind, Text,
     TextRetracted, ToolCall, ToolCallDelta, ToolCallStart, ToolId, ToolKind, ToolProgress,
-    ToolResult, TurnStarted, Unknown, Usage, UsageReport, Waiting,
+    ToolResult, TurnStarted, Unknown, Usage, UsageReport, Waiting, Warning,
 };
 use std::collections::BTreeSet;
 
@@ -293,6 +293,7 @@ fn events() -> Vec<Event> {
             session_id: s("s1"),
             model: s("opus"),
             structured: Some(args()),
+            warnings: vec![Warning { code: "maybe_failed".into(), text: "its last words".into() }],
             denials: vec![Denial { tool_id: tool_id(), name: "Bash".into() }],
             retry_at: "2026-11-21T10:53:25Z".parse().ok(),
             attempts: vec![AttemptSummary {

@@ -73,6 +73,16 @@ pub(super) fn of_own_words(table: &Table, words: &str) -> Failure {
     waits::with_words(table.failure(words, said), words)
 }
 
+/// The failure that a retry of the agent's own would be: by the agent's class of it, and by its words.
+pub(super) fn of_retry(table: &Table, category: &str, words: &str) -> Failure {
+    let mut said = vec![evidence(EvidenceSource::Field, "category", category)];
+    if let Some(status) = status_in(words) {
+        said.push(evidence(EvidenceSource::Status, "detail", status));
+    }
+    said.push(evidence(EvidenceSource::Text, "detail", words));
+    table.failure(words, said)
+}
+
 /// An HTTP status: Gemini's code is one, Qwen's words begin with one.
 fn status_of(error: &RpcError, words: &str) -> Option<i64> {
     let code = Some(error.code).filter(|code| (400..600).contains(code));

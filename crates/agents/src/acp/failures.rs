@@ -30,6 +30,12 @@ const GENERIC: &[Row] = &[
     synthetic(&[field("errorKind", "rate_limit")], Kind::RateLimited),
     synthetic(&[field("errorKind", "overloaded")], Kind::Overloaded),
     synthetic(&[field("errorKind", "max_output_tokens")], Kind::OutputLimit),
+    // Mistral Vibe, by its own codes.
+    synthetic(&[field("code", "-31001")], Kind::RateLimited),
+    synthetic(&[field("code", "-31002")], Kind::Auth),
+    synthetic(&[field("code", "-31004")], Kind::ContextOverflow),
+    synthetic(&[field("code", "-31005")], Kind::Refused),
+    synthetic(&[field("code", "-31008")], Kind::InvalidRequest),
     // Codex, by codex-acp.
     synthetic(&[field("codexErrorInfo", "usageLimitExceeded")], Kind::UsageLimit),
     synthetic(

@@ -53,19 +53,19 @@ struct Counts {
     output_tokens: u64,
 }
 
-/// Tokens in the protocol's words.
+/// Tokens in the protocol's words, and in those that Vibe has for the session's.
 #[derive(Debug, Default, Clone, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct Tokens {
-    #[serde(deserialize_with = "lenient")]
+    #[serde(alias = "promptTokens", deserialize_with = "lenient")]
     input_tokens: u64,
-    #[serde(deserialize_with = "lenient")]
+    #[serde(alias = "completionTokens", deserialize_with = "lenient")]
     output_tokens: u64,
     #[serde(deserialize_with = "lenient")]
     total_tokens: u64,
     #[serde(deserialize_with = "lenient")]
     thought_tokens: Option<u64>,
-    #[serde(deserialize_with = "lenient")]
+    #[serde(alias = "cachedTokens", deserialize_with = "lenient")]
     cached_read_tokens: Option<u64>,
     #[serde(deserialize_with = "lenient")]
     cached_write_tokens: Option<u64>,
@@ -104,6 +104,8 @@ pub(super) struct Meter {
     total: Usage,
     /// The session's sum at the end of the prompt before.
     before: Tokens,
+    /// What an older session had used, if the agent has said so when it was opened.
+    base: Option<Tokens>,
     pub(super) window: Option<u64>,
 }
 
@@ -120,6 +122,7 @@ impl Meter {
             resumed,
             total: Usage::default(),
             before: Tokens::default(),
+            base: None,
             window: None,
         }
     }
@@ -143,6 +146,13 @@ impl Meter {
         }
     }
 
+    /// Takes what a session that is older than the run had used before it.
+    pub(super) fn session_base(&mut self, tokens: Tokens) {
+        if self.resumed {
+            self.base.get_or_insert(tokens);
+        }
+    }
+
     /// Takes the end of a prompt.
     pub(super) fn answered(&mut self, answer: &Answer) {
         let told = answer.usage.clone();
@@ -152,9 +162,28 @@ impl Meter {
                     self.total.add(&self.usage_of(&tokens));
                 }
             }
+            Rule::Unmeasured => {
+                // Of a session that is older than the run, it may be the sum of all that the session has used.
+                let was_resumed = std::mem::take(&mut self.resumed);
+                let base = self.base.take();
+                let since = told.and_then(|tokens| match base {
+                    _ if !was_resumed => Some(tokens),
+                    Some(base) if tokens.total_tokens >= base.total_tokens => {
+                        Some(tokens.beyond(&base))
+                    }
+                    _ => None,
+                });
+                if let Some(tokens) = since {
+                    self.total.add(&self.usage_of(&tokens));
+                }
+            }
             Rule::SessionDifference => {
                 // What the session had used before a resumed run is in nobody's stream.
-                let known = !std::mem::take(&mut self.resumed);
+                let base = self.base.take();
+                let known = !std::mem::take(&mut self.resumed) || base.is_some();
+                if let Some(base) = base {
+                    self.before = base;
+                }
                 if let Some(tokens) = told {
                     let since = tokens.beyond(&self.before);
                     self.before = tokens;
@@ -211,12 +240,16 @@ impl Meter {
 
     fn usage_of(&self, tokens: &Tokens) -> Usage {
         let (read, write) = (tokens.cached_read_tokens, tokens.cached_write_tokens);
-        let cached = read.unwrap_or(0).saturating_add(write.unwrap_or(0));
-        let input = match self.by.input_has_cached {
-            true => tokens.input_tokens.saturating_sub(cached),
+        let by_total = tokens.by_total().filter(|_| self.by.total_decides);
+        let Within { cached, thoughts } = by_total.unwrap_or(Within {
+            cached: self.by.input_has_cached,
+            thoughts: !self.by.thoughts_apart,
+        });
+        let input = match cached {
+            true => tokens.input_tokens.saturating_sub(tokens.cached()),
             false => tokens.input_tokens,
         };
-        let thoughts = tokens.thought_tokens.filter(|_| self.by.thoughts_apart);
+        let thoughts = tokens.thought_tokens.filter(|_| !thoughts);
         Usage {
             input_tokens: Some(input),
             output_tokens: Some(tokens.output_tokens.saturating_add(thoughts.unwrap_or(0))),
@@ -229,7 +262,45 @@ impl Meter {
     }
 }
 
+/// Which figures contain which others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Within {
+    /// Input tokens contain those that came from the cache.
+    cached: bool,
+    /// Output tokens contain the thoughts.
+    thoughts: bool,
+}
+
 impl Tokens {
+    /// True if they say anything.
+    pub(super) fn are_told(&self) -> bool {
+        self.input_tokens > 0 && self.total_tokens > 0
+    }
+
+    fn cached(&self) -> u64 {
+        let (read, write) = (self.cached_read_tokens, self.cached_write_tokens);
+        read.unwrap_or(0).saturating_add(write.unwrap_or(0))
+    }
+
+    /// What the total says of the other figures; nothing if it fits none of the ways, or more than one that differ.
+    fn by_total(&self) -> Option<Within> {
+        let (cached, thoughts) = (self.cached(), self.thought_tokens.unwrap_or(0));
+        let fits = |within: &Within| {
+            let apart = [(within.cached, cached), (within.thoughts, thoughts)];
+            let apart = apart.iter().filter(|(is_within, _)| !is_within).map(|(_, tokens)| *tokens);
+            let sum = apart
+                .fold(self.input_tokens.saturating_add(self.output_tokens), u64::saturating_add);
+            self.total_tokens > 0 && sum == self.total_tokens
+        };
+        // Nothing is within nothing, and the same whether it is called so or not.
+        let ways = [(true, true), (false, true), (true, false), (false, false)];
+        let ways = ways.map(|(cached, thoughts)| Within { cached, thoughts });
+        let differ = |way: &&Within| (way.cached || cached > 0) && (way.thoughts || thoughts > 0);
+        let mut fitting = ways.iter().filter(differ).filter(|way| fits(way));
+        let first = fitting.next()?;
+        fitting.next().is_none().then_some(*first)
+    }
+
     fn beyond(&self, before: &Self) -> Self {
         let part = |now: Option<u64>, before: Option<u64>| {
             now.map(|now| now.saturating_sub(before.unwrap_or(0)))
@@ -257,7 +328,13 @@ mod tests {
 
     /// Input, output, cache read of each of the two prompts.
     fn told(rule: Rule, resumed: bool) -> Vec<Option<(u64, u64, u64)>> {
-        let by = preset::Usage { rule, input_has_cached: true, thoughts_apart: false, exact: true };
+        let by = preset::Usage {
+            rule,
+            input_has_cached: true,
+            thoughts_apart: false,
+            exact: true,
+            total_decides: false,
+        };
         let mut meter = Meter::by(by, false, Heard::Live, resumed);
         let each = TWO.map(|line| {
             meter.begin();
@@ -282,6 +359,42 @@ mod tests {
         assert_eq!(each, [Some((2600, 140, 400)), Some((3400, 190, 600))]);
     }
 
+    /// Input, output and cache read of an agent that nobody has measured, by what it tells.
+    #[track_caller]
+    fn unmeasured(tokens: &str, resumed: bool) -> Option<(u64, u64, Option<u64>)> {
+        let mut meter = Meter::by(preset::GENERIC.usage, false, Heard::Live, resumed);
+        let answer = format!(r#"{{"stopReason":"end_turn","usage":{{{tokens}}}}}"#);
+        meter.answered(&decode(&answer).unwrap());
+        let usage = meter.usage();
+        Some((usage.input_tokens?, usage.output_tokens?, usage.cache_read_input_tokens))
+    }
+
+    #[test]
+    fn the_total_says_whether_cached_tokens_and_thoughts_are_in_the_other_figures() {
+        let figures = r#""inputTokens":6012,"outputTokens":101,"cachedReadTokens":5003"#;
+        for (rest, want) in [
+            (r#""thoughtTokens":11,"totalTokens":6113"#, (1009, 101, Some(5003))),
+            (r#""thoughtTokens":11,"totalTokens":11116"#, (6012, 101, Some(5003))),
+            (r#""thoughtTokens":11,"totalTokens":6124"#, (1009, 112, Some(5003))),
+            (r#""thoughtTokens":11,"totalTokens":11127"#, (6012, 112, Some(5003))),
+            (r#""thoughtTokens":0,"totalTokens":6113"#, (1009, 101, Some(5003))),
+            // It fits nothing, or says nothing.
+            (r#""thoughtTokens":11,"totalTokens":7"#, (6012, 101, Some(5003))),
+            (r#""thoughtTokens":11"#, (6012, 101, Some(5003))),
+            // As many thoughts as cached tokens: nobody can tell which of them are apart.
+            (r#""thoughtTokens":5003,"totalTokens":11116"#, (6012, 101, Some(5003))),
+        ] {
+            assert_eq!(unmeasured(&format!("{figures},{rest}"), false), Some(want), "{rest}");
+        }
+        let plain = r#""inputTokens":7,"outputTokens":2,"totalTokens":9"#;
+        assert_eq!(unmeasured(plain, false), Some((7, 2, None)));
+    }
+
+    #[test]
+    fn a_session_that_is_older_than_the_run_is_not_billed_by_a_figure_of_unknown_meaning() {
+        assert_eq!(unmeasured(r#""inputTokens":7,"outputTokens":2"#, true), None);
+    }
+
     #[test]
     fn what_is_not_all_of_it_says_so() {
         let by = preset::Usage {
@@ -289,6 +402,7 @@ mod tests {
             input_has_cached: false,
             thoughts_apart: true,
             exact: false,
+            total_decides: false,
         };
         let mut meter = Meter::by(by, false, Heard::Live, false);
         meter.answered(&decode(TWO[0]).unwrap());

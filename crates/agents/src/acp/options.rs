@@ -4,11 +4,14 @@
 use crate::wire::lenient;
 use agent_client_protocol_schema::v1::{AgentCapabilities, Implementation};
 use serde::Deserialize;
+use serde_json::{Value, json};
 
 /// The answer to `initialize`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct Hello {
+    #[serde(deserialize_with = "lenient")]
+    pub(super) protocol_version: Option<u64>,
     #[serde(deserialize_with = "lenient")]
     pub(super) agent_capabilities: AgentCapabilities,
     #[serde(deserialize_with = "lenient")]
@@ -115,13 +118,34 @@ pub(super) struct ConfigOption {
     pub(super) category: Option<String>,
     #[serde(deserialize_with = "lenient")]
     pub(super) current_value: Option<String>,
+    /// What can be chosen, in groups or not.
+    #[serde(deserialize_with = "lenient")]
+    options: Vec<Choice>,
+}
+
+/// A value, or a group of values.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Choice {
+    #[serde(deserialize_with = "lenient")]
+    value: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    options: Vec<Self>,
+}
+
+impl ConfigOption {
+    /// The values that can be chosen.
+    pub(super) fn values(&self) -> impl Iterator<Item = &str> {
+        let each = self.options.iter().flat_map(|choice| choice.options.iter().chain([choice]));
+        each.filter_map(|choice| choice.value.as_deref())
+    }
 }
 
 impl Opened {
     /// The model that runs, by the name that the agent was given for it.
     pub(super) fn model(&self) -> Option<String> {
         let current = self.models.current_model_id.as_ref();
-        let config = || self.model_option()?.current_value.as_ref();
+        let config = || self.model_option(None)?.current_value.as_ref();
         let id = current.or_else(config)?;
         // Qwen's ids are of a session: `$runtime|openai|mock-model(openai)`.
         let named = self.current().filter(|model| id.contains('|') && !model.name.is_empty());
@@ -133,14 +157,62 @@ impl Opened {
         self.current()?.meta.context_limit
     }
 
-    /// The setting that holds the model.
-    pub(super) fn model_option(&self) -> Option<&ConfigOption> {
-        self.config_options.iter().find(|option| option.category.as_deref() == Some("model"))
+    /// The setting that holds the model: some agents have others of the same category, such as the provider. One that is
+    /// called so goes first, then the one that offers what is wanted.
+    pub(super) fn model_option(&self, wanted: Option<&str>) -> Option<&ConfigOption> {
+        let of_model = |option: &&ConfigOption| option.category.as_deref() == Some("model");
+        let mut named = self.config_options.iter().filter(|option| option.id == "model");
+        let offers = |option: &&ConfigOption| {
+            wanted.is_some_and(|wanted| option.values().any(|value| value == wanted))
+        };
+        let options = || self.config_options.iter().filter(of_model);
+        named.next().or_else(|| options().find(offers)).or_else(|| options().next())
+    }
+
+    /// The setting that holds the mode, of agents that have it as one.
+    fn mode_option(&self) -> Option<&ConfigOption> {
+        self.config_options.iter().find(|option| option.category.as_deref() == Some("mode"))
+    }
+
+    /// The ids of the modes that the agent offers.
+    pub(super) fn offered_modes(&self) -> Vec<&str> {
+        let modes: Vec<_> = self.modes.available_modes.iter().map(|mode| &*mode.id).collect();
+        match self.mode_option().filter(|_| modes.is_empty()) {
+            Some(option) => option.values().collect(),
+            None => modes,
+        }
+    }
+
+    /// The mode that the session is in.
+    pub(super) fn current_mode(&self) -> Option<&str> {
+        let of_option = || self.mode_option()?.current_value.as_deref();
+        self.modes.current_mode_id.as_deref().or_else(of_option)
+    }
+
+    /// The request that sets this mode, and what it sets it with.
+    pub(super) fn set_mode(&self, session_id: &str, mode: &str) -> (&'static str, Value) {
+        match self.mode_option().filter(|_| self.modes.available_modes.is_empty()) {
+            Some(option) => (
+                "session/set_config_option",
+                json!({"sessionId": session_id, "configId": option.id, "value": mode}),
+            ),
+            None => ("session/set_mode", json!({"sessionId": session_id, "modeId": mode})),
+        }
     }
 
     /// True if models are chosen by a request of their own.
     pub(super) fn has_models(&self) -> bool {
         !self.models.available_models.is_empty()
+    }
+
+    /// The models that the agent offers.
+    pub(super) fn offered_models(&self) -> Vec<&str> {
+        let models: Vec<_> =
+            self.models.available_models.iter().map(|model| &*model.model_id).collect();
+        match self.model_option(None).filter(|_| models.is_empty()) {
+            Some(option) => option.values().collect(),
+            None => models,
+        }
     }
 
     fn current(&self) -> Option<&Model> {

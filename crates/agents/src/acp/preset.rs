@@ -6,10 +6,15 @@ mod copilot;
 mod gemini;
 mod generic;
 mod goose;
+mod hermes;
+mod kilo;
 mod opencode;
 mod own_mode;
 mod pi_acp;
 mod qwen;
+mod seen;
+mod untried;
+mod vibe;
 
 pub(super) use gemini::GEMINI;
 pub(super) use generic::GENERIC;
@@ -125,9 +130,16 @@ pub(super) struct Modes {
     pub(super) ask: Option<&'static str>,
     pub(super) edit: Option<&'static str>,
     pub(super) full: Option<&'static str>,
+    /// Where none is measured, the one is taken whose name says it.
+    pub(super) by_name: bool,
 }
 
 impl Modes {
+    pub(super) const NONE: Self =
+        Self { read_only: None, ask: None, edit: None, full: None, by_name: false };
+
+    pub(super) const BY_NAME: Self = Self { by_name: true, ..Self::NONE };
+
     pub(super) fn of(self, permissions: Option<Permissions>) -> Option<&'static str> {
         match permissions? {
             Permissions::ReadOnly => self.read_only,
@@ -148,6 +160,8 @@ pub(super) struct Usage {
     pub(super) thoughts_apart: bool,
     /// Everything that is paid for is in it, and each token once.
     pub(super) exact: bool,
+    /// Nobody has measured what its figures contain: their total decides, where it can.
+    pub(super) total_decides: bool,
 }
 
 /// Where the figures stand, and what they are a sum of.
@@ -155,6 +169,9 @@ pub(super) struct Usage {
 pub(super) enum Rule {
     /// With the prompt's answer: what the prompt has used.
     PerPrompt,
+    /// With the prompt's answer, of an agent that nobody has measured: what the prompt has used, or the session. In a
+    /// new session both are the same.
+    Unmeasured,
     /// With the prompt's answer: what its last response has used. Nobody knows the others.
     LastStep,
     /// With the prompt's answer: what the session has used so far.
@@ -175,14 +192,24 @@ pub(super) struct OwnWords {
     /// Whole chunks that say nothing of the answer.
     pub(super) asides: &'static [&'static str],
     /// How a last chunk begins that is the failure of the turn, if the turn has used nothing: an answer would have.
-    pub(super) uncounted_failure: Option<&'static str>,
+    pub(super) uncounted_failures: &'static [&'static str],
     /// The model's messages have ids, and chunks without one after them are the agent's own.
     pub(super) have_no_id: bool,
+    /// Nobody has measured whether the agent tells a failure as if the model had said it.
+    pub(super) may_be_failures: bool,
 }
 
 impl OwnWords {
-    pub(super) const NONE: Self =
-        Self { retries: &[], asides: &[], uncounted_failure: None, have_no_id: false };
+    pub(super) const NONE: Self = Self {
+        retries: &[],
+        asides: &[],
+        uncounted_failures: &[],
+        have_no_id: false,
+        may_be_failures: false,
+    };
+
+    /// Those of an agent that nobody has looked at.
+    pub(super) const UNMEASURED: Self = Self { may_be_failures: true, ..Self::NONE };
 
     pub(super) fn is_retry(self, chunk: &str) -> bool {
         let fits = |(begin, end): &(&str, &str)| {
@@ -193,7 +220,7 @@ impl OwnWords {
 
     /// True for a chunk with which the turn has failed, if it stands alone behind all else and nothing was used.
     pub(super) fn is_like_failure(self, chunk: &str) -> bool {
-        self.uncounted_failure.is_some_and(|begin| chunk.starts_with(begin))
+        self.uncounted_failures.iter().any(|begin| chunk.starts_with(begin))
     }
 }
 
@@ -208,8 +235,10 @@ pub(super) struct Quirks {
     pub(super) silence_is_failure: bool,
     /// So is one with something said; nothing was counted then.
     pub(super) uncounted_is_failure: bool,
-    /// The arguments of a call are not whole before it runs.
-    pub(super) arguments_come_late: bool,
+    /// The title of a command is the command, behind this; no agent but a measured one is believed so.
+    pub(super) command_in_title: Option<&'static str>,
+    /// A raw output that is empty is one; what is shown beside it is for people.
+    pub(super) raw_output_is_all: bool,
     /// A call that was not permitted has no end.
     pub(super) denied_calls_stay_open: bool,
     /// Once it has run a command it does not end with its standard input for ten seconds.
@@ -229,7 +258,8 @@ impl Quirks {
         history_after_load: false,
         silence_is_failure: false,
         uncounted_is_failure: false,
-        arguments_come_late: false,
+        command_in_title: None,
+        raw_output_is_all: false,
         denied_calls_stay_open: false,
         lingers: false,
         guesses_exit_codes: false,
@@ -260,6 +290,21 @@ pub(super) fn of_command(words: &[String]) -> &'static Preset {
         "gemini" if speaks("--acp") => &GEMINI,
         "qwen" if speaks("--acp") => &QWEN,
         "goose" if speaks("acp") => &GOOSE,
+        "vibe-acp" => &vibe::VIBE,
+        "hermes-acp" => &hermes::HERMES,
+        "hermes" if speaks("acp") => &hermes::HERMES,
+        "kilo" | "kilocode" if speaks("acp") => &kilo::KILO,
+        "cline" if speaks("--acp") => &seen::CLINE,
+        "openhands" if speaks("acp") => &seen::OPENHANDS,
+        "fast-agent-acp" => &seen::FAST_AGENT,
+        "nanocoder" if speaks("--acp") => &seen::NANOCODER,
+        "droid" if speaks("acp") => &seen::DROID,
+        "auggie" if speaks("--acp") => &untried::AUGGIE,
+        "cursor-agent" if speaks("acp") => &untried::CURSOR,
+        "kimi" if speaks("acp") || speaks("--acp") => &untried::KIMI,
+        "kiro-cli" if speaks("acp") => &untried::KIRO,
+        "junie" if speaks("--acp") || speaks("--acp=true") => &untried::JUNIE,
+        "grok" if speaks("--acp") || speaks("acp") => &untried::GROK,
         _ => &GENERIC,
     }
 }

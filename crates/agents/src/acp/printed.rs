@@ -96,7 +96,10 @@ impl Protocol for Reader {
         match input {
             Input::Stdout(line) => read_line(line, out, self),
             Input::Stderr(line) => self.stderr.line(line, out),
-            Input::Exit(exit) => self.exit(exit, out),
+            Input::Exit(exit) => {
+                self.stderr.ended(out);
+                self.exit(exit, out);
+            }
             // Nobody answers for a stream that was saved.
             _ => {}
         }

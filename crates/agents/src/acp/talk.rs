@@ -9,9 +9,10 @@ mod raw;
 mod updates;
 
 use self::late::Answered;
+pub(super) use self::opening::PROTOCOL_VERSION;
 use super::meter::Meter;
 use super::options::Hello;
-use super::preset::Preset;
+use super::preset::{Preset, Rule};
 use super::rpc::{Message, Say, SessionRef};
 use super::tools::Calls;
 use super::turn::Turn;
@@ -74,6 +75,8 @@ pub(super) struct Talk {
     settling: Option<u32>,
     /// The timer after the last sign of a prompt that is answered.
     quiet: Option<u32>,
+    /// The timer of calls whose arguments may still grow.
+    growing: Option<u32>,
     timers: u32,
     /// The prompt was sent, and its turn is not over.
     prompting: bool,
@@ -99,6 +102,10 @@ pub(super) struct Talk {
     is_broken: bool,
 }
 
+/// How long the arguments of a call that waits may stand still before they are taken for whole: some agents never say
+/// that a call has begun. Longer than a model pauses while it writes them.
+const ARGUMENTS_QUIET: Duration = Duration::from_secs(10);
+
 /// How long nothing of a history may come before it counts as told.
 const HISTORY_QUIET: Duration = Duration::from_millis(250);
 
@@ -119,13 +126,14 @@ impl Talk {
             settings: Vec::new(),
             settling: None,
             quiet: None,
+            growing: None,
             timers: 0,
             answered: None,
             prompting: heard == Heard::Saved,
             has_ended: false,
             interrupted: false,
             cancel_sent: false,
-            turn: Turn::default(),
+            turn: Turn::new(preset.usage.rule == Rule::EachResponse),
             calls: Calls::new(preset.quirks, request),
             news: News::default(),
             meter: Meter::new(preset, heard, request.session != Session::New),
@@ -147,8 +155,7 @@ impl Protocol for Talk {
             Input::Start => {
                 let info = json!({"name": "belay", "title": "belay", "version": env!("CARGO_PKG_VERSION")});
                 let offers = json!({"fs": {"readTextFile": false, "writeTextFile": false}, "terminal": false});
-                let params =
-                    json!({"protocolVersion": 1, "clientCapabilities": offers, "clientInfo": info});
+                let params = json!({"protocolVersion": PROTOCOL_VERSION, "clientCapabilities": offers, "clientInfo": info});
                 self.ask(Asked::Initialize, "initialize", params, out);
             }
             Input::Stdout(line) => read_line(line, out, self),
@@ -164,6 +171,9 @@ impl Protocol for Talk {
                 if self.settling == Some(number) {
                     self.settling = None;
                     self.prompt(out);
+                } else if self.growing == Some(number) {
+                    self.growing = None;
+                    self.calls.tell_waiting(out);
                 } else if self.quiet == Some(number) {
                     self.was_quiet(out);
                 } else if let Some(failure) = self.doubt.ran_out(TimerId(number))
@@ -180,7 +190,10 @@ impl Protocol for Talk {
             | Input::SilentCalls(_)
             | Input::AnswerFile(_)
             | Input::Session(_) => {}
-            Input::Exit(exit) => self.exit(exit, out),
+            Input::Exit(exit) => {
+                self.stderr.ended(out);
+                self.exit(exit, out);
+            }
         }
     }
 }

@@ -35,6 +35,10 @@ struct Call {
     called: bool,
     denied: bool,
     ended: bool,
+    /// What stands in front of the command in its title, if that is known.
+    command_in_title: Option<&'static str>,
+    /// The agent has spoken of it only to ask whether it may.
+    only_asked: bool,
 }
 
 /// What an update means for the turn.
@@ -56,6 +60,8 @@ pub(super) struct Beside<'a> {
     /// What a command has printed since the last update.
     pub(super) printed: Option<&'a str>,
     pub(super) exit_code: Option<i32>,
+    /// Whether the update names a state of the call, whatever it is.
+    pub(super) status: Option<&'a RawValue>,
 }
 
 /// A tool that the agent asks about.
@@ -100,23 +106,25 @@ impl Calls {
     ) -> Step {
         let known = self.knows(&update.tool_call_id.0);
         let exit_code = beside.exit_code.filter(|_| !self.quirks.guesses_exit_codes);
-        let comes_late = self.quirks.arguments_come_late;
+        let shows = if self.quirks.raw_output_is_all { Shows::ForPeople } else { Shows::Output };
         let call = self.merge(update, beside);
+        call.only_asked = false;
         let status = update.fields.status.unwrap_or(ToolCallStatus::Pending);
         let is_over = matches!(status, ToolCallStatus::Completed | ToolCallStatus::Failed);
         if call.ended {
             return Step::Goes;
         }
-        let has_args = call.args.is_some() && !comes_late;
-        if has_args || status != ToolCallStatus::Pending {
+        // While a call waits, its arguments may grow. Who names no state says all at once.
+        let is_whole = beside.status.is_none() && (call.args.is_some() || !known);
+        if is_whole || status != ToolCallStatus::Pending {
             call.tell(out);
-        } else {
+        } else if call.args.is_none() {
             call.announce(out);
         }
         if is_over {
             call.ended = true;
             let failed = status == ToolCallStatus::Failed;
-            let result = result(call, update, exit_code, failed);
+            let result = result(call, update, shows, exit_code, failed);
             out.event(Event::ToolResult(result));
             return Step::Ended;
         }
@@ -130,7 +138,15 @@ impl Calls {
         beside: Beside<'_>,
         out: &mut Out,
     ) -> Asked {
-        let call = self.merge(update, beside);
+        let is_new = !self.knows(&update.tool_call_id.0);
+        let call = match is_new.then(|| self.meant_by(update, beside)).flatten() {
+            Some(at) => &mut self.calls[at],
+            None => {
+                let call = self.merge(update, beside);
+                call.only_asked |= is_new;
+                call
+            }
+        };
         call.tell(out);
         let name = call.shown_name();
         Asked {
@@ -140,6 +156,27 @@ impl Calls {
             args: call.shown_args(),
             kind: call.kind,
         }
+    }
+
+    /// The open call that a question under an id of its own is about: the one with the same arguments, or the only one
+    /// there is for a question that names none.
+    fn meant_by(&self, update: &ToolCallUpdate, beside: Beside<'_>) -> Option<usize> {
+        let is_open = |call: &Call| !call.ended && !call.denied && !call.only_asked;
+        let open = || self.calls.iter().enumerate().filter(|(_, call)| is_open(call));
+        let input = beside.input.filter(|input| !matches!(input.get().trim(), "{}" | "null"));
+        let Some(input) = input else {
+            let mut open = open();
+            let (at, call) = open.next()?;
+            let kind = update.fields.kind.map_or(ToolKind::Other, kind_of);
+            let may_be = kind == ToolKind::Other || kind == call.kind;
+            return (may_be && open.next().is_none()).then_some(at);
+        };
+        let input: Value = serde_json::from_str(input.get()).ok()?;
+        let has_it = |call: &Call| {
+            let args = call.args.as_ref().map(|args| serde_json::from_str::<Value>(args.get()));
+            args.is_some_and(|args| args.is_ok_and(|args| args == input))
+        };
+        open().find(|(_, call)| has_it(call)).map(|(at, _)| at)
     }
 
     /// A call was not permitted.
@@ -161,28 +198,39 @@ impl Calls {
         let mut any = false;
         for call in open {
             (call.ended, any) = (true, true);
-            out.event(Event::ToolResult(ToolResult {
-                tool_id: Some(ToolId(call.id.clone())),
-                name: Some(call.shown_name()),
-                output: "not permitted".to_owned(),
-                tool_error: true,
-                exit_code: None,
-            }));
+            out.event(Event::ToolResult(call.after_question()));
         }
         any
+    }
+
+    /// True if a call has arguments, and nothing has said yet that they are whole.
+    pub(super) fn has_waiting(&self) -> bool {
+        self.calls.iter().any(Call::is_waiting)
+    }
+
+    /// Tells the calls whose arguments have not grown for long enough.
+    pub(super) fn tell_waiting(&mut self, out: &mut Out) {
+        self.calls.iter_mut().filter(|call| call.is_waiting()).for_each(|call| call.tell(out));
     }
 
     /// Forgets the calls of a turn; what was only announced is told as far as it is known.
     pub(super) fn turn_ended(&mut self, out: &mut Out) {
         self.end_denied(out);
-        self.calls.iter_mut().filter(|call| !call.called).for_each(|call| call.tell(out));
+        for call in self.calls.iter_mut() {
+            call.tell(out);
+            // Nothing else will ever say how they ended.
+            if call.only_asked && !call.ended {
+                out.event(Event::ToolResult(call.after_question()));
+            }
+        }
         self.calls.clear();
     }
 
     fn merge(&mut self, update: &ToolCallUpdate, beside: Beside<'_>) -> &mut Call {
         let id = update.tool_call_id.0.as_ref();
         let at = self.calls.iter().position(|call| call.id == id).unwrap_or_else(|| {
-            self.calls.push(Call { id: id.to_owned(), ..Call::default() });
+            let command_in_title = self.quirks.command_in_title;
+            self.calls.push(Call { id: id.to_owned(), command_in_title, ..Call::default() });
             self.calls.len() - 1
         });
         let in_id = self.quirks.tool_name_in_id.then(|| id.rsplit_once("__")).flatten();
@@ -231,6 +279,10 @@ impl Calls {
 }
 
 impl Call {
+    fn is_waiting(&self) -> bool {
+        self.args.is_some() && !self.called && !self.ended
+    }
+
     fn announce(&mut self, out: &mut Out) {
         if !self.announced {
             self.announced = true;
@@ -251,6 +303,18 @@ impl Call {
         }
     }
 
+    /// What has become of a call of which only the answer to a question is known.
+    fn after_question(&self) -> ToolResult {
+        let output = if self.denied { "not permitted" } else { "permitted" };
+        ToolResult {
+            tool_id: Some(ToolId(self.id.clone())),
+            name: Some(self.shown_name()),
+            output: output.to_owned(),
+            tool_error: self.denied,
+            exit_code: None,
+        }
+    }
+
     /// Only some agents name their tools; a title is a sentence for people.
     fn shown_name(&self) -> String {
         match (&self.name, self.kind) {
@@ -260,16 +324,20 @@ impl Call {
         }
     }
 
-    /// Only some agents tell the arguments; the title of a command is the command.
+    /// Only some agents tell the arguments. A title is a sentence for people, that of a command too: what stands around
+    /// the command in it is each agent's own.
     fn shown_args(&self) -> Json {
-        match (&self.args, self.kind) {
-            (Some(args), _) => args.clone(),
-            (None, ToolKind::Execute) => Json::from(json!({"command": self.title})),
-            (None, _) => match self.paths.as_slice() {
-                [] => Json::from(json!({"title": self.title})),
-                [path] => Json::from(json!({"title": self.title, "path": path})),
-                paths => Json::from(json!({"title": self.title, "paths": paths})),
-            },
+        if let Some(args) = &self.args {
+            return args.clone();
+        }
+        let lead = self.command_in_title.filter(|_| self.kind == ToolKind::Execute);
+        if let Some(command) = lead.and_then(|lead| self.title.strip_prefix(lead)) {
+            return Json::from(json!({"command": command}));
+        }
+        match self.paths.as_slice() {
+            [] => Json::from(json!({"title": self.title})),
+            [path] => Json::from(json!({"title": self.title, "path": path})),
+            paths => Json::from(json!({"title": self.title, "paths": paths})),
         }
     }
 }
@@ -284,9 +352,19 @@ fn kind_of(kind: AcpKind) -> ToolKind {
     }
 }
 
+/// What stands beside a raw output that is empty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shows {
+    /// Perhaps the output.
+    Output,
+    /// A sentence for people.
+    ForPeople,
+}
+
 fn result(
     call: &Call,
     update: &ToolCallUpdate,
+    shows: Shows,
     exit_code: Option<i32>,
     failed: bool,
 ) -> ToolResult {
@@ -295,7 +373,7 @@ fn result(
     ToolResult {
         tool_id: Some(ToolId(call.id.clone())),
         name: Some(call.shown_name()),
-        output: call.printed.clone().unwrap_or_else(|| output(update, raw)),
+        output: call.printed.clone().unwrap_or_else(|| output(update, shows, raw)),
         tool_error: failed || exit_code.is_some_and(|code| code != 0),
         exit_code,
     }
@@ -309,8 +387,11 @@ fn exit_code(raw: &Value) -> Option<i32> {
 }
 
 /// What a tool has printed: as itself where the agent hands it on, else as the agent shows it to people.
-fn output(update: &ToolCallUpdate, raw: Option<&Value>) -> String {
-    if let Some(text) = raw.and_then(plain) {
+fn output(update: &ToolCallUpdate, shows: Shows, raw: Option<&Value>) -> String {
+    let blocks = update.fields.content.iter().flatten();
+    let shown: Vec<String> = blocks.map(block).collect();
+    let is_shown = shows == Shows::Output && shown.iter().any(|text| !text.trim().is_empty());
+    if let Some(text) = raw.and_then(plain).filter(|text| !text.is_empty() || !is_shown) {
         // The end of a long output, and where all of it is (Qwen).
         let cut = raw.filter(|raw| raw["truncated"] == true);
         let whole = cut.and_then(|raw| raw.pointer("/outputFiles/0")?.as_str());
@@ -319,8 +400,6 @@ fn output(update: &ToolCallUpdate, raw: Option<&Value>) -> String {
             None => text.to_owned(),
         };
     }
-    let blocks = update.fields.content.iter().flatten();
-    let shown: Vec<String> = blocks.map(block).collect();
     let shown_raw = |text: &str| shown == [format!("```\n{text}\n```")];
     match (shown.is_empty(), raw) {
         (true, Some(Value::String(text))) => text.clone(),
@@ -331,10 +410,16 @@ fn output(update: &ToolCallUpdate, raw: Option<&Value>) -> String {
     }
 }
 
-/// The text of a shell's result (Qwen), of a change of a file (Qwen), of anything (OpenCode).
+/// The text of a shell's result (Qwen), of a change of a file (Qwen), of anything (OpenCode). Vibe leaves that empty and
+/// has what a command has printed beside it.
 fn plain(raw: &Value) -> Option<&str> {
     let text = |place: &str| raw.pointer(place)?.as_str();
-    text("/output").or_else(|| text("/fileDiff"))
+    let full = |place: &str| text(place).filter(|text| !text.is_empty());
+    full("/output")
+        .or_else(|| full("/fileDiff"))
+        .or_else(|| full("/stdout"))
+        .or_else(|| full("/stderr"))
+        .or_else(|| text("/output").or_else(|| text("/fileDiff")))
 }
 
 fn block(content: &ToolCallContent) -> String {

@@ -35,6 +35,10 @@ pub(super) struct Turn {
     is_alone: bool,
     /// A tool was called.
     pub(super) acted: bool,
+    /// One was called since the last word, and nothing says that the same response goes on.
+    called: bool,
+    /// The agent says itself where each response ends.
+    pub(super) ends_are_told: bool,
     pub(super) model: Option<String>,
 }
 
@@ -46,6 +50,11 @@ struct Message {
 }
 
 impl Turn {
+    /// The turn of an agent that says itself where each response ends, or does not.
+    pub(super) fn new(ends_are_told: bool) -> Self {
+        Self { ends_are_told, ..Self::default() }
+    }
+
     /// True if the model has done anything in it.
     pub(super) fn has_begun(&self) -> bool {
         self.responding || self.acted || self.has_said
@@ -65,6 +74,7 @@ impl Turn {
             return;
         }
         let had_no_id = self.text_id.is_none() && !self.text.is_empty();
+        self.end_by_call(id);
         if id.is_some() && (differ(id, self.text_id.as_deref()) || had_no_id) {
             self.response_ended();
         }
@@ -82,6 +92,7 @@ impl Turn {
         if reasoning.is_empty() {
             return;
         }
+        self.end_by_call(id);
         if differ(id, self.thought_id.as_deref().or(self.text_id.as_deref())) {
             self.response_ended();
         }
@@ -105,11 +116,24 @@ impl Turn {
     pub(super) fn calls(&mut self, out: &mut Out) {
         (self.acted, self.has_said) = (true, false);
         self.respond(None, out);
+        self.called = true;
+    }
+
+    /// What comes behind a call is of another response, also where no end of the call is told.
+    fn end_by_call(&mut self, id: Option<&str>) {
+        if std::mem::take(&mut self.called) && id.is_none() && !self.ends_are_told {
+            (self.responding, self.is_sealed) = (false, true);
+        }
+    }
+
+    /// True if the turn had nothing but the words of one message.
+    pub(super) fn is_one_message(&self) -> bool {
+        !self.acted && self.earlier.is_empty() && self.reached.is_empty()
     }
 
     /// A tool has returned; words are wanted now.
     pub(super) fn tool_ended(&mut self) {
-        (self.has_said, self.is_sealed) = (false, true);
+        (self.has_said, self.is_sealed, self.called) = (false, true, false);
         if let Some(last) = self.earlier.pop() {
             self.reached = last.text;
         }
@@ -183,7 +207,7 @@ impl Turn {
     /// The next turn begins.
     pub(super) fn begin(&mut self) {
         let (responses, model) = (self.responses, self.model.take());
-        *self = Self { responses, model, ..Self::default() };
+        *self = Self { responses, model, ..Self::new(self.ends_are_told) };
     }
 
     /// Begins a message, if none has begun.

@@ -240,7 +240,10 @@ impl Protocol for Claude {
             | Input::SilentCalls(_)
             | Input::AnswerFile(_)
             | Input::Session(_) => {}
-            Input::Exit(exit) => self.exit(exit, out),
+            Input::Exit(exit) => {
+                self.stderr.ended(out);
+                self.exit(exit, out);
+            }
         }
     }
 }

@@ -186,13 +186,15 @@ pub const VAGUE_WORDS: &[Row] = words! {
     Overloaded: "service unavailable", "service is unavailable", "temporarily unavailable",
         "high demand", "high traffic", "high load", "before headers", "serviceunavailableerror";
     ServerError: "internal server error", "bad gateway", "gateway timeout", "gateway time-out",
-        "stream timeout", "internal error has occurred", "internalservererror";
+        "stream timeout", "internal error has occurred", "internalservererror",
+        "server error";
     Network: "connection error", "connection refused", "connection reset", "connection closed",
         "cannot connect", "unable to connect", "fetch failed", "econnrefused", "econnreset",
         "etimedout", "enotfound", "eai_again", "getaddrinfo", "epipe", "socket hang up",
         "premature close", "timed out", "request timeout", "stream ended without",
         "network error", "unexpected eof", "certificate", "apiconnectionerror";
-    Auth: "unauthorized", "forbidden", "authenticationerror", "permissiondeniederror";
+    Auth: "unauthorized", "forbidden", "authentication failed", "authenticationerror",
+        "permissiondeniederror";
     ModelUnavailable: "notfounderror";
     Billing: "payment required";
 };

@@ -105,7 +105,10 @@ impl Protocol for Run {
                 self.end(None, usage, out);
                 out.finish();
             }
-            Input::Exit(exit) => self.exit(exit, out),
+            Input::Exit(exit) => {
+                self.stderr.ended(out);
+                self.exit(exit, out);
+            }
             _ => {}
         }
     }

@@ -3,6 +3,7 @@
 use super::fields::Fields;
 use super::{FAILURES, Form, words};
 use crate::failures::evidence;
+use crate::failures::told_as_answer::{self, Lead};
 use crate::protocol::{AttemptEnd, Exit, Input, Out, Protocol};
 use crate::provider_error::{ProviderError, status_in};
 use crate::stderr::StderrTail;
@@ -223,7 +224,9 @@ impl Stream {
         }
         let printed = self.answer.trim_end().to_owned();
         let answer = self.take_answer();
+        self.stderr.ended(out);
         let failure = self.failure(exit, &answer, &printed);
+        let failure = failure.or_else(|| told_as_answer_of(&answer, out));
         let reached = if answer.is_empty() { printed } else { answer.clone() };
         let end = Said { failure, words: answer, reached, ..Said::default() }.end(out);
         out.turn_ended(AttemptEnd {
@@ -274,6 +277,24 @@ impl Stream {
             FailureKind::Unknown => Failure { kind: FailureKind::Crashed, ..failure },
             _ => failure,
         })
+    }
+}
+
+/// More lines than a failure has that is told in the place of an answer.
+const FAILURE_LINES_MAX: usize = 5;
+
+/// The failure that stands where an answer would, of a program that ended well.
+fn told_as_answer_of(answer: &str, out: &mut Out) -> Option<Failure> {
+    let is_short = answer.lines().count() <= FAILURE_LINES_MAX;
+    match told_as_answer::lead(answer)? {
+        Lead::Certain(_) if is_short => Some(of_words(answer, Vec::new())),
+        _ => {
+            let begin: String =
+                answer.lines().next().unwrap_or_default().chars().take(80).collect();
+            let words = format!("the answer reads like a failure: {begin}");
+            out.event(Event::notice(Level::Warn, "maybe_failed", words));
+            None
+        }
     }
 }
 

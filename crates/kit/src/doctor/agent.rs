@@ -1,8 +1,12 @@
 //! One agent: its program, its version, its login.
 
+#[cfg(feature = "acp")]
+use super::inspect;
 use super::{Examined, Finding, Level, login};
 use crate::runner::HeldBack;
 use crate::{Client, Environment, environment, interpreter, limits, program};
+#[cfg(feature = "acp")]
+use belay_agents::Inspection;
 use belay_agents::{Care, EffectiveMode, FullNeeds, Permissions, RunRequest, Transport};
 use belaykit_supervise::Tool;
 use jiff::Timestamp;
@@ -20,6 +24,11 @@ impl Client {
         let care = turn.agent.care();
         let mut examined =
             Examined { agent: turn.agent.name().to_owned(), is_there: false, findings: Vec::new() };
+        #[cfg(feature = "acp")]
+        if let Some(inspection) = turn.agent.inspection() {
+            turn.inspect(inspection, &mut examined).await;
+            return examined;
+        }
         let launch = turn.launch(&RunRequest::new(""), Transport::Interactive);
         let found = launch.and_then(|launch| {
             let path = program::resolve(&launch, turn.program.as_deref(), &turn.env)?;
@@ -60,6 +69,35 @@ impl Client {
         findings.extend(environment::held_back_words(&held).map(not_seen));
         findings.extend(turn.agent.full_needs().and_then(|need| root(need, &turn.env)));
         examined
+    }
+
+    /// The same of an agent that says itself what it is.
+    #[cfg(feature = "acp")]
+    async fn inspect(&self, inspection: Inspection, examined: &mut Examined) {
+        let found = inspect::launch(self).and_then(|launch| {
+            let path = program::resolve(&launch, self.program.as_deref(), &self.env)?;
+            Ok((path, launch))
+        });
+        let (path, launch) = match found {
+            Ok(found) => found,
+            Err(failure) => {
+                let finding = Finding::new(Level::Problem, "program", failure.message);
+                let line = self.agent.care().install_line(node(self).await);
+                examined.findings.push(finding.hint(line));
+                return;
+            }
+        };
+        examined.is_there = true;
+        let held = self.env.held_back(&launch.env);
+        let mut env = self.env.for_agent(&launch.env);
+        // Where it is missing, the finding says so.
+        drop(interpreter::supply(&path, self.program.as_deref(), &mut env));
+        let paths = env.iter().find(|(name, _)| name == "PATH").map(|(_, paths)| paths.clone());
+        let findings = &mut examined.findings;
+        findings.push(program_of(&path, self.env.get("PATH").is_some_and(is_crons)));
+        findings.extend(script(&path, paths.as_deref()));
+        findings.extend(inspect::findings(self, inspection, &path, &launch, env).await);
+        findings.extend(environment::held_back_words(&held).map(not_seen));
     }
 }
 

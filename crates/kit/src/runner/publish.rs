@@ -4,16 +4,24 @@ use super::handler;
 use crate::Client;
 use crate::feed::{Feed, Stored};
 use crate::journal::Journal;
+use crate::limits;
 use crate::observe::queue::{ObserverHandle, Told};
 use crate::redact::Redactor;
 use crate::traces;
 use belay_agents::Input;
-use belay_trace::{CompletionRecord, Event, LogDegraded, ObserverDropped, RawRef, Record, ToolId};
+use belay_trace::{
+    CompletionRecord, Event, Level, LogDegraded, Notice, ObserverDropped, RawRef, Record, ToolId,
+    Warning,
+};
 use jiff::Timestamp;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
+
+/// The codes of notices that a result is not to be read without: an answer that may be a failure, an agent whose request
+/// to belay was refused, one that does more unasked than was asked for.
+const IN_RESULT: [&str; 3] = ["maybe_failed", "refused_request", "agent_mode"];
 
 /// Numbers the events of a run and hands them out in batches.
 pub(super) struct Publisher {
@@ -33,6 +41,8 @@ pub(super) struct Publisher {
     /// Resolves when the caller's handler has seen everything.
     handler_done: Option<oneshot::Receiver<()>>,
     observers: Vec<ObserverHandle>,
+    /// The notices that the result repeats.
+    warnings: Vec<Warning>,
     /// What those who watch have lost when it was too late, or too early, for an event.
     losses: Vec<String>,
 }
@@ -61,6 +71,7 @@ impl Publisher {
             feeds,
             handler_done,
             observers: client.observers.clone(),
+            warnings: Vec::new(),
             losses,
         }
     }
@@ -116,6 +127,7 @@ impl Publisher {
     ) {
         // Before anybody sees it: the journal, the feeds and the observers take it from the batch.
         self.redactor.event(&mut event);
+        self.note_warning(&event);
         let mut record = Record::new(self.run_id.clone(), event);
         record.seq = self.seq;
         record.ts = now();
@@ -126,6 +138,25 @@ impl Publisher {
         record.raw_line.clone_from(&self.line);
         self.seq += 1;
         self.batch.push(record);
+    }
+
+    /// What the result has to say beside the answer.
+    pub(super) fn warnings(&self) -> Vec<Warning> {
+        self.warnings.clone()
+    }
+
+    fn note_warning(&mut self, event: &Event) {
+        let Event::Notice(Notice { level: Level::Warn, code: Some(code), text }) = event else {
+            return;
+        };
+        if !IN_RESULT.contains(&code.as_str()) || self.warnings.len() >= limits::RESULT_WARNINGS_MAX
+        {
+            return;
+        }
+        let warning = Warning { code: code.clone(), text: text.clone() };
+        if !self.warnings.contains(&warning) {
+            self.warnings.push(warning);
+        }
     }
 
     /// Writes the batch to the journal, and then shows it to everybody.

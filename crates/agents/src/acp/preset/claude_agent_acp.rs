@@ -28,7 +28,13 @@ pub(in crate::acp) static CLAUDE_AGENT_ACP: Preset = Preset {
         tried: Some(("0.100.0", "0.100.0")),
     },
     // The user's own allow rules reach into its `plan`, and there is no way to take tools away.
-    modes: Modes { read_only: None, ask: None, edit: Some("acceptEdits"), full: None },
+    modes: Modes {
+        read_only: None,
+        ask: None,
+        edit: Some("acceptEdits"),
+        full: None,
+        ..Modes::NONE
+    },
     own_mode: OwnMode::Of(claude::mode::effective),
     // Right for the prompt itself; the title that it asks a model for is told nowhere.
     usage: Usage {
@@ -36,6 +42,7 @@ pub(in crate::acp) static CLAUDE_AGENT_ACP: Preset = Preset {
         input_has_cached: false,
         thoughts_apart: false,
         exact: false,
+        total_decides: false,
     },
     asides: &["_auth/status_update"],
     driver: Some("claude"),

@@ -30,6 +30,7 @@ pub(in crate::acp) static CODEX_ACP: Preset = Preset {
         ask: Some("read-only"),
         edit: Some("workspace-write"),
         full: Some("agent-full-access"),
+        ..Modes::NONE
     },
     // Right for the prompt itself; the title that it asks a model for is told nowhere.
     usage: Usage {
@@ -37,6 +38,7 @@ pub(in crate::acp) static CODEX_ACP: Preset = Preset {
         input_has_cached: false,
         thoughts_apart: false,
         exact: false,
+        total_decides: false,
     },
     asides: &["_auth/status_update"],
     // Warnings, and what it says of a failure.

@@ -33,6 +33,7 @@ pub(in crate::acp) static COPILOT: Preset = Preset {
         input_has_cached: true,
         thoughts_apart: false,
         exact: true,
+        total_decides: false,
     },
     session_file: Some(session_file::COPILOT),
     // Every failure is an answer: whole chunks of its own, and the end of the turn. One of a turn that used nothing
@@ -42,7 +43,7 @@ pub(in crate::acp) static COPILOT: Preset = Preset {
             ("Info: Request failed due to a transient API error. Retrying...", ""),
             ("Info: Response was interrupted due to a server error. Retrying...", ""),
         ],
-        uncounted_failure: Some("Error: "),
+        uncounted_failures: &["Error: "],
         ..OwnWords::NONE
     },
     driver: Some("copilot"),

@@ -81,6 +81,7 @@ pub(in crate::acp) static GEMINI: Preset = Preset {
         ask: Some("default"),
         edit: Some("autoEdit"),
         full: Some("yolo"),
+        ..Modes::NONE
     },
     own_mode: OwnMode::Settings(Settings {
         folder: ".gemini",
@@ -95,11 +96,18 @@ pub(in crate::acp) static GEMINI: Preset = Preset {
         ],
         default: (Permissions::Ask, Permissions::Ask),
     }),
-    usage: Usage { rule: Rule::Quota, input_has_cached: true, thoughts_apart: false, exact: false },
+    usage: Usage {
+        rule: Rule::Quota,
+        input_has_cached: true,
+        thoughts_apart: false,
+        exact: false,
+        total_decides: false,
+    },
     session_file: Some(session_file::GEMINI),
     failures: &failures::GEMINI,
     printed: Some(Printed::Gemini),
     quirks: Quirks {
+        command_in_title: Some(""),
         tool_name_in_id: true,
         history_after_load: true,
         silence_is_failure: true,

@@ -16,7 +16,8 @@ const KEYS: &[&str] = &[
     "OPENROUTER_API_KEY",
 ];
 
-pub(in crate::acp) static GENERIC: Preset = PLAIN;
+pub(in crate::acp) static GENERIC: Preset =
+    Preset { modes: Modes::BY_NAME, own_words: OwnWords::UNMEASURED, ..PLAIN };
 
 /// What holds for an agent of which nothing else is known.
 ///
@@ -38,13 +39,14 @@ pub(super) const PLAIN: Preset = Preset {
     litter: &[],
     login: Login { home_env: "", home: "", files: &[], variables: KEYS, clouds: &[] },
     care: Care::NONE,
-    modes: Modes { read_only: None, ask: None, edit: None, full: None },
+    modes: Modes::NONE,
     own_mode: OwnMode::Unknown,
     usage: Usage {
-        rule: Rule::PerPrompt,
+        rule: Rule::Unmeasured,
         input_has_cached: false,
         thoughts_apart: false,
         exact: false,
+        total_decides: true,
     },
     session_file: None,
     failures: &failures::ACP,
@@ -58,13 +60,10 @@ pub(super) const PLAIN: Preset = Preset {
     capabilities: GENERIC_CAPABILITIES,
 };
 
-/// Who knows nothing of an agent cannot say what it permits itself, or how large its window is.
-pub(super) const GENERIC_CAPABILITIES: Capabilities = CONFINING.without(&[
-    Capability::PermitReadOnly,
-    Capability::PermitAsk,
-    Capability::PermitEdit,
-    Capability::ReportedWindow,
-]);
+/// Who knows nothing of an agent cannot say how large its window is. What it permits itself is asked of it when its
+/// session opens, and refused where it has no mode of a name that is known.
+pub(super) const GENERIC_CAPABILITIES: Capabilities =
+    CONFINING.without(&[Capability::ReportedWindow]);
 
 /// The same with modes for what a request permits, and with a window that is told.
 pub(super) const CONFINING: Capabilities = Capabilities::new(&[
@@ -81,6 +80,7 @@ pub(super) const CONFINING: Capabilities = Capabilities::new(&[
     (Capability::PermitReadOnly, Support::Native),
     (Capability::PermitAsk, Support::Native),
     (Capability::PermitEdit, Support::Native),
+    (Capability::AgentMode, Support::Native),
     (Capability::McpServers, Support::Native),
     (Capability::AddDir, Support::No),
     (Capability::Images, Support::Native),

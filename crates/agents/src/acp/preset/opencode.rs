@@ -34,8 +34,9 @@ pub(in crate::acp) static OPENCODE: Preset = Preset {
         input_has_cached: false,
         thoughts_apart: true,
         exact: false,
+        total_decides: false,
     },
-    quirks: Quirks { arguments_come_late: true, ..Quirks::NONE },
+    quirks: Quirks { raw_output_is_all: true, ..Quirks::NONE },
     driver: Some("opencode"),
     capabilities: CONFINING.without(&[
         Capability::PermitReadOnly,

@@ -33,6 +33,7 @@ pub(in crate::acp) static PI_ACP: Preset = Preset {
         input_has_cached: false,
         thoughts_apart: false,
         exact: true,
+        total_decides: false,
     },
     session_file: Some(session_file::PI),
     quirks: Quirks {

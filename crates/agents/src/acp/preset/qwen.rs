@@ -58,7 +58,13 @@ pub(in crate::acp) static QWEN: Preset = Preset {
         log_in: "start qwen and choose a login, or set OPENAI_API_KEY and OPENAI_BASE_URL",
         tried: Some(("0.23.4", "0.24.4")),
     },
-    modes: Modes { read_only: Some("plan"), ask: Some("default"), edit: None, full: Some("yolo") },
+    modes: Modes {
+        read_only: Some("plan"),
+        ask: Some("default"),
+        edit: None,
+        full: Some("yolo"),
+        ..Modes::NONE
+    },
     // Its default lets a model judge what is harmless.
     own_mode: OwnMode::Settings(Settings {
         folder: ".qwen",
@@ -80,11 +86,12 @@ pub(in crate::acp) static QWEN: Preset = Preset {
         input_has_cached: true,
         thoughts_apart: false,
         exact: false,
+        total_decides: false,
     },
     session_file: Some(session_file::QWEN),
     failures: &failures::QWEN,
     printed: Some(Printed::Qwen),
-    quirks: Quirks { lingers: true, ..Quirks::NONE },
+    quirks: Quirks { lingers: true, raw_output_is_all: true, ..Quirks::NONE },
     asides: &["qwen/notify/"],
     household: &[],
     own_words: OwnWords::NONE,

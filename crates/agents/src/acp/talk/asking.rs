@@ -29,12 +29,14 @@ impl Talk {
         // Whatever is asked gets an answer: the agent waits for one.
         let Some((params, asked)) = asked else {
             out.stdin_line(&Say::no_such_method(id));
-            let level = match method.starts_with("session/") || method.starts_with("fs/") {
+            let needed = ["session/", "fs/", "terminal/"];
+            let level = match needed.iter().any(|lead| method.starts_with(lead)) {
                 true => Level::Warn,
                 // An agent's own extension, which it can do without.
                 false => Level::Debug,
             };
-            let words = format!("refused the request `{method}`");
+            let words =
+                format!("refused the agent's request `{method}`, which belay does not offer");
             out.event(Event::notice(level, "refused_request", words));
             self.heard_late(Sign::Report, out);
             return;

@@ -1,16 +1,19 @@
 //! From the first word to the prompt: who the agent is, its session, and what is to be set in it.
 
 use super::{Asked, HISTORY_QUIET, Heard, Talk};
-use crate::acp::classify;
 use crate::acp::options::{Listed, Opened};
 use crate::acp::rpc::{Message, RpcError};
+use crate::acp::{classify, mode_names};
 use crate::protocol::{Out, TimerId};
 use crate::wire::decode;
-use crate::{McpServer, Session};
+use crate::{McpServer, Permissions, Session};
 use belay_trace::{Event, Failure, FailureKind, Level, SessionStarted};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
+
+/// The version of the protocol that belay speaks.
+pub(in crate::acp) const PROTOCOL_VERSION: u64 = 1;
 
 impl Talk {
     /// The answer to a request of ours; a stream recorded with another client has answers to others.
@@ -38,6 +41,14 @@ impl Talk {
             Asked::Initialize => {
                 self.initialized = true;
                 self.hello = decode(result).unwrap_or_default();
+                let spoken = self.hello.protocol_version;
+                if let Some(version) = spoken.filter(|version| *version != PROTOCOL_VERSION) {
+                    let words = format!(
+                        "the agent speaks version {version} of the Agent Client Protocol, and belay version \
+                         {PROTOCOL_VERSION}"
+                    );
+                    return self.fail(FailureKind::VersionUnsupported, &words, out);
+                }
                 if self.heard == Heard::Live {
                     self.open_session(out);
                 }
@@ -232,15 +243,15 @@ impl Talk {
         self.meter.window = opened.window();
         self.turn.model = opened.model();
         self.greeting.clone_from(&opened.meta.pi_acp.startup_info);
-        let mode = self.preset.modes.of(self.request.permissions);
-        let current = opened.modes.current_mode_id.clone();
-        let current = current.filter(|_| !self.preset.quirks.modes_are_of_thinking);
+        let of_thinking = self.preset.quirks.modes_are_of_thinking;
+        let current = opened.current_mode().filter(|_| !of_thinking);
+        let mode = self.mode(opened);
         let agent = self.hello.agent_info.as_ref();
         out.event(Event::SessionStarted(SessionStarted {
             session_id: session_id.clone(),
             model: self.turn.model.clone(),
             agent_version: agent.map(|agent| agent.version.clone()),
-            permission_mode: mode.map(str::to_owned).or(current),
+            permission_mode: mode.clone().ok().flatten().or(current.map(str::to_owned)),
             cwd: self.request.cwd.as_ref().map(|cwd| cwd.to_string_lossy().into_owned()),
             tools: Vec::new(),
         }));
@@ -250,17 +261,24 @@ impl Talk {
         if self.interrupted {
             return self.fail(FailureKind::Interrupted, "interrupted before the turn began", out);
         }
-        if let Some(mode) = mode {
-            if !opened.modes.available_modes.iter().any(|known| known.id == mode) {
-                let words = format!("the agent does not offer the mode `{mode}`");
-                return self.fail(FailureKind::InvalidRequest, &words, out);
+        match mode {
+            Err(words) => return self.fail(FailureKind::InvalidRequest, &words, out),
+            Ok(Some(mode)) => {
+                if let Some(words) = self.untried_mode(&mode) {
+                    out.event(Event::notice(Level::Warn, "agent_mode", words));
+                }
+                let (method, params) = opened.set_mode(&session_id, &mode);
+                self.settings.push((Asked::Mode, method, params));
             }
-            let params = json!({"sessionId": session_id, "modeId": mode});
-            self.settings.push((Asked::Mode, "session/set_mode", params));
+            Ok(None) => {
+                if let Some(words) = current.and_then(|mode| self.laxer_mode(mode, opened)) {
+                    out.event(Event::notice(Level::Warn, "agent_mode", words));
+                }
+            }
         }
         let model = self.model.clone().filter(|_| self.preset.model_flag.is_none());
         if let Some(model) = model {
-            let setting = match opened.model_option() {
+            let setting = match opened.model_option(Some(&model)) {
                 Some(option) => {
                     let params =
                         json!({"sessionId": session_id, "configId": option.id, "value": model});
@@ -279,6 +297,72 @@ impl Talk {
         }
         self.settings.reverse();
         self.set_next(out);
+    }
+
+    /// The mode that is to be set, or why there is none.
+    fn mode(&self, opened: &Opened) -> Result<Option<String>, String> {
+        let offered = opened.offered_modes();
+        let list = || match offered.as_slice() {
+            [] => "it offers none".to_owned(),
+            offered => format!("it offers {}", offered.join(", ")),
+        };
+        let permissions = self.request.permissions;
+        if let Some(mode) = &self.request.agent_mode {
+            let permits = mode_names::permits(mode);
+            return match (permits.zip(permissions), offered.contains(&mode.as_str())) {
+                (_, false) => Err(format!("the agent has no mode `{mode}`: {}", list())),
+                (Some((permits, asked)), _) if permits > asked => {
+                    Err(format!("the agent's mode `{mode}` permits more than {asked}"))
+                }
+                _ => Ok(Some(mode.clone())),
+            };
+        }
+        let modes = self.preset.modes;
+        if let Some(mode) = modes.of(permissions) {
+            return match offered.contains(&mode) {
+                true => Ok(Some(mode.to_owned())),
+                false => Err(format!("the agent does not offer the mode `{mode}`")),
+            };
+        }
+        let Some(permissions) = permissions.filter(|_| modes.by_name) else { return Ok(None) };
+        match mode_names::choose(&offered, permissions) {
+            Some(mode) => Ok(Some(mode.to_owned())),
+            // What it asks is allowed.
+            None if permissions == Permissions::Full => Ok(None),
+            None => Err(format!(
+                "the agent has no mode that is called as one for {permissions}: {}; choose one by its id, or permit \
+                 everything",
+                list()
+            )),
+        }
+    }
+
+    /// What to say of a mode that is taken by its name to keep the agent from something.
+    fn untried_mode(&self, mode: &str) -> Option<String> {
+        let is_chosen = self.preset.modes.by_name && self.request.agent_mode.is_none();
+        let permissions = self.request.permissions.filter(|asked| *asked < Permissions::Full)?;
+        is_chosen.then(|| {
+            format!(
+                "the agent's mode `{mode}` is taken for {permissions} by its name; nobody has tried whether it keeps it"
+            )
+        })
+    }
+
+    /// What to say of a session's own mode that permits more unasked than anybody has asked for.
+    fn laxer_mode(&self, mode: &str, opened: &Opened) -> Option<String> {
+        let permits = mode_names::permits(mode)?;
+        if permits <= self.request.permissions.unwrap_or(Permissions::Ask) {
+            return None;
+        }
+        let what = match permits {
+            Permissions::Full => "everything",
+            _ => "edits",
+        };
+        let others = opened.offered_modes().into_iter().filter(|other| *other != mode);
+        let others = others.collect::<Vec<_>>().join(", ");
+        Some(format!(
+            "the agent runs in its own mode `{mode}`, which allows {what} unasked; it also has {others}"
+        ))
     }
 
     /// Sets what is still to be set, and then speaks.

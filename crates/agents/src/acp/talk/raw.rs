@@ -1,5 +1,6 @@
 //! What of an update is wanted as it was written.
 
+use crate::acp::meter::Tokens;
 use crate::acp::tools::Beside;
 use crate::news::News;
 use crate::wire::{decode, lenient};
@@ -163,6 +164,21 @@ pub(super) fn parent(params: &RawValue) -> Option<String> {
     Some(decode::<Params>(text)?.update.meta.claude_code.parent_tool_use_id)
 }
 
+/// What the session has used so far, where an update of its usage says so.
+pub(super) fn session_tokens(params: &RawValue) -> Option<Tokens> {
+    #[derive(Deserialize)]
+    struct Params {
+        update: Update,
+    }
+    #[derive(Deserialize)]
+    struct Update {
+        #[serde(rename = "_meta")]
+        meta: Tokens,
+    }
+    let tokens = decode::<Params>(params.get())?.update.meta;
+    tokens.are_told().then_some(tokens)
+}
+
 /// The id of a chunk's message, if it is a number.
 pub(super) fn message_number(params: &RawValue) -> Option<String> {
     #[derive(Deserialize)]
@@ -202,6 +218,7 @@ impl<'a> Raw<'a> {
             tool_name: call.and_then(|call| call.meta.tool_name.as_deref()),
             printed: call.and_then(|call| Some(call.meta.output.as_ref()?.data.as_str())),
             exit_code: call.and_then(|call| call.meta.exit.as_ref()?.exit_code),
+            status: call.and_then(|call| call.status),
         }
     }
 }

@@ -2,13 +2,14 @@
 
 use super::late::Sign;
 use super::raw::{self, Raw};
-use super::{Asked, Heard, Talk};
+use super::{ARGUMENTS_QUIET, Asked, Heard, Talk};
 use crate::Image;
 use crate::acp::meter::{Answer, Tokens};
-use crate::acp::preset::Rule;
 use crate::acp::tools::Step;
 use crate::acp::{classify, tools};
-use crate::protocol::{Action, Out};
+use crate::failures::told_as_answer::{self, Lead};
+use crate::protocol::{Action, Out, TimerId};
+use crate::provider_error::status_in;
 use crate::verdict::is_command;
 use crate::wire::{decode, lenient};
 use agent_client_protocol_schema::v1::{
@@ -16,7 +17,7 @@ use agent_client_protocol_schema::v1::{
 };
 use belay_trace::{
     Event, EvidenceSource, Failure, FailureKind, Level, Plan, PlanItem, PlanStatus, Reasoning,
-    Text, ToolId, UsageReport,
+    Retry, Text, ToolId, UsageReport,
 };
 use serde::Deserialize;
 use serde_json::json;
@@ -57,6 +58,10 @@ impl Talk {
         let reason = answer.stop_reason.as_str();
         let by_reason =
             |failure: Failure| Some(failure.with(EvidenceSource::Field, "stopReason", reason));
+        if self.cancel_sent {
+            // Whatever the agent calls it: a turn that was cut off is no answer, and not its failure either.
+            return by_reason(Failure::new(FailureKind::Interrupted, "interrupted"));
+        }
         let own_words = self.own_words(answer, out);
         // Without a tool call it is a failure anyway; behind one, where silence is what becomes of a failure.
         let silence_fails = self.preset.quirks.silence_is_failure && !self.is_command();
@@ -80,6 +85,9 @@ impl Talk {
                 by_reason(Failure::new(FailureKind::Protocol, words))
             }
             "end_turn" => None,
+            "refusal" if self.is_told_failure() => {
+                Some(classify::of_own_words(self.preset.failures, &self.turn.answer(true)))
+            }
             "cancelled" => by_reason(Failure::new(FailureKind::Interrupted, "interrupted")),
             "" => Some(Failure::new(FailureKind::Protocol, "the turn ended unreadably")),
             _ => Some(classify::of_stop(self.preset.failures, reason)),
@@ -90,17 +98,38 @@ impl Talk {
     fn own_words(&self, answer: &Answer, out: &mut Out) -> Option<Failure> {
         let known = self.preset.own_words;
         let like_failure = self.turn.last_alone().filter(|chunk| known.is_like_failure(chunk));
-        let words = match like_failure {
-            _ if self.is_broken => Some(self.turn.last_chunk().unwrap_or_default()),
-            Some(_) if answer.is_counted() => {
-                let words =
-                    "its last words may be a failure: over ACP this agent tells them as answers";
-                out.event(Event::notice(Level::Warn, "maybe_failed", words));
-                None
-            }
-            like_failure => like_failure,
+        let told = self.turn.answer(true);
+        let (words, is_unsure) = match like_failure {
+            _ if self.is_broken => (Some(self.turn.last_chunk().unwrap_or_default()), false),
+            Some(_) if answer.is_counted() => (None, true),
+            Some(chunk) => (Some(chunk), false),
+            None if known.may_be_failures => match told_as_answer::lead(&told) {
+                Some(Lead::Certain(sign)) if self.is_nothing_else(answer, sign) => {
+                    (Some(told.as_str()), false)
+                }
+                lead => (None, lead.is_some()),
+            },
+            None => (None, false),
         };
+        if is_unsure && answer.stop_reason == "end_turn" {
+            let words = "its last words may be a failure: agents over ACP tell some as answers";
+            out.event(Event::notice(Level::Warn, "maybe_failed", words));
+        }
         words.map(|words| classify::of_own_words(self.preset.failures, words))
+    }
+
+    /// True if nothing of the turn speaks for an answer of the model's: no tool, no second message, no token that was
+    /// counted, and no prompt that asks for the very words.
+    fn is_nothing_else(&self, answer: &Answer, sign: &str) -> bool {
+        self.turn.is_one_message()
+            && !answer.is_counted()
+            && self.meter.so_far().input_tokens.is_none()
+            && !self.request.composed_prompt().contains(sign)
+    }
+
+    /// True if the agent calls a failure of its provider's a refusal, which nobody would try elsewhere.
+    fn is_told_failure(&self) -> bool {
+        told_as_answer::named(&self.turn.answer(true)).is_some()
     }
 
     /// True for a prompt that the agent may carry out itself, without a model.
@@ -114,6 +143,9 @@ impl Talk {
         params: &RawValue,
         out: &mut Out,
     ) -> Option<()> {
+        if method == "_session/retrying" {
+            return self.retries(params, out);
+        }
         if method != "session/update" {
             let is_aside = self.preset.asides.iter().any(|begin| method.starts_with(begin));
             return is_aside.then_some(());
@@ -135,6 +167,27 @@ impl Talk {
             None => self.update(note.update, params, out)?,
         }
         self.heard_late(sign, out);
+        Some(())
+    }
+
+    /// The agent tries a request to its model again: Vibe says so, for each one.
+    fn retries(&self, params: &RawValue, out: &mut Out) -> Option<()> {
+        #[derive(Deserialize)]
+        struct Retrying {
+            #[serde(default, deserialize_with = "lenient")]
+            category: String,
+            #[serde(default, deserialize_with = "lenient")]
+            detail: String,
+        }
+        let Retrying { category, detail } = decode(params.get())?;
+        let reason = if detail.is_empty() { category.replace('_', " ") } else { detail };
+        let failure = classify::of_retry(self.preset.failures, &category, &reason);
+        out.event(Event::Retry(Retry {
+            status: status_in(&reason),
+            kind: Some(failure.kind).filter(|kind| *kind != FailureKind::Unknown),
+            reason,
+            ..Retry::default()
+        }));
         Some(())
     }
 
@@ -199,6 +252,12 @@ impl Talk {
                     self.meter.session_cost(cost.amount);
                 }
                 self.meter.window = Some(update.size).filter(|size| *size > 0);
+                // Said when the session was opened, it may come behind the prompt.
+                if !self.turn.has_begun()
+                    && let Some(base) = raw::session_tokens(params)
+                {
+                    self.meter.session_base(base);
+                }
                 if self.prompting {
                     out.event(Event::Context(belay_trace::Context {
                         used_tokens: update.used,
@@ -313,21 +372,21 @@ impl Talk {
             out.progress();
         }
         let step = self.calls.update(update, beside.for_call(), out);
+        if self.heard == Heard::Live && self.calls.has_waiting() {
+            let number = self.next_timer();
+            self.growing = Some(number);
+            out.timer(TimerId(number), ARGUMENTS_QUIET);
+        }
         if step == Step::Ended {
             self.turn.tool_ended();
-            if !self.responses_are_told() {
+            if !self.turn.ends_are_told {
                 self.turn.response_ended();
             }
         }
     }
 
-    /// True if the agent says itself where a response ends.
-    fn responses_are_told(&self) -> bool {
-        self.preset.usage.rule == Rule::EachResponse
-    }
-
     pub(super) fn end_denied(&mut self, out: &mut Out) {
-        if self.calls.end_denied(out) && !self.responses_are_told() {
+        if self.calls.end_denied(out) && !self.turn.ends_are_told {
             self.turn.response_ended();
         }
     }

@@ -44,6 +44,10 @@ pub(crate) struct Ask {
     #[arg(long, value_name = "MODE")]
     pub(crate) permit: Option<Permissions>,
 
+    /// The agent's own mode, by its id.
+    #[arg(long, value_name = "ID")]
+    pub(crate) agent_mode: Option<String>,
+
     /// The agent's working directory.
     #[arg(short = 'C', long, value_name = "DIR")]
     pub(crate) cwd: Option<PathBuf>,
@@ -96,6 +100,7 @@ impl Ask {
         over(&mut request.append_system_prompt, &self.append_system_prompt);
         over(&mut request.effort, &self.effort);
         over(&mut request.permissions, &self.permit);
+        over(&mut request.agent_mode, &self.agent_mode);
         over_list(&mut request.allowed_tools, &self.allowed_tools);
         over_list(&mut request.disallowed_tools, &self.disallowed_tools);
         if !self.add_dir.is_empty() {

@@ -198,8 +198,17 @@ fn write_line(out: &mut BufWriter<Shown<Stdout>>, record: &Record) -> io::Result
     out.write_all(b"\n")
 }
 
-/// Notices that a person has to see in any format: for whom the run waits, and with whom it shares something.
-const URGENT: [&str; 4] = ["session_queue", "session_in_use", "session_lock", "shared_folder"];
+/// Notices that a person has to see in any format: for whom the run waits, with whom it shares something,
+/// and what its result says beside the answer.
+const URGENT: [&str; 7] = [
+    "session_queue",
+    "session_in_use",
+    "session_lock",
+    "shared_folder",
+    "maybe_failed",
+    "refused_request",
+    "agent_mode",
+];
 
 /// The formats for programs still tell people what they must know: that the journal is lost, and what was left
 /// out unless it stands in the output.
