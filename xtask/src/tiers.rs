@@ -139,8 +139,8 @@ pub(crate) fn test(args: impl Iterator<Item = String>) -> Result<(), String> {
 /// What the tests run; for `--all` also the programs that only print.
 fn install(all: bool) -> Result<(), String> {
     agents()?;
-    let packages = [python::AIDER, python::MINI].into_iter().filter(|_| all);
-    packages.map(|it| python::install(it).map_err(|error| format!("{it}: {error}"))).collect()
+    let mut packages = [python::AIDER, python::MINI].into_iter().filter(|_| all);
+    packages.try_for_each(|it| python::install(it).map_err(|error| format!("{it}: {error}")))
 }
 
 /// The tests that need Rust alone, and the doctests.

@@ -234,14 +234,13 @@ impl Agent for Printing {
     }
 
     fn protocol(&self, request: &RunRequest, _transport: Transport) -> Box<dyn Protocol> {
-        let prompt = self.is_fed().then(|| request.composed_prompt());
         let program = self.words().ok().and_then(|words| words.into_iter().next());
         let program = program.unwrap_or_else(|| self.name().to_owned());
         let mut form = self.form.clone().into_owned();
         if self.command.as_deref().is_some_and(|command| command.contains(ANSWER)) {
             form.answer_file.get_or_insert_with(|| ANSWER.to_owned());
         }
-        Box::new(stream::Stream::new(form, program, prompt))
+        Box::new(stream::Stream::new(form, program, request.composed_prompt(), self.is_fed()))
     }
 }
 

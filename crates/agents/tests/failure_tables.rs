@@ -15,7 +15,8 @@ fn every_agent_has_its_table() {
     for entry in AGENTS {
         let table = failures::table(entry.name).unwrap();
         assert_eq!(table.agent, entry.name);
-        assert!(!table.rows.is_empty());
+        // What a program prints that belay knows nothing of is anybody's words.
+        assert!(!table.rows.is_empty() || entry.name == "cmd");
     }
 }
 

@@ -19,7 +19,7 @@ fn an_unknown_agent() {
     exit 2
     --- stdout
     --- stderr
-    error: invalid value 'clod' for '--agent <AGENT[:MODEL]>': there is no agent `clod`: use claude, claude-code, codex, opencode, pi, copilot, docker, docker-agent, gemini-cli, gemini, qwen-code, qwen, goose, acp
+    error: invalid value 'clod' for '--agent <AGENT[:MODEL]>': there is no agent `clod`: use claude, claude-code, codex, opencode, pi, copilot, docker, docker-agent, gemini-cli, gemini, qwen-code, qwen, goose, acp, cmd
 
     For more information, try '--help'.
     "#);

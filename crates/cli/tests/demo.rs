@@ -53,8 +53,10 @@ fn agents_that_are_not_there_are_named() {
                  also: qwen-code; transports: dialogue
     goose        not found: `goose` is not on the PATH
                  transports: dialogue
-    acp          not found: no program is named: -a 'acp:COMMAND ARGS'
+    acp          not found: no program is named: write its command behind the colon
                  transports: dialogue
+    cmd          not found: no program is named: write its command behind the colon
+                 transports: print
     --- stderr
     "#);
 }

@@ -22,7 +22,7 @@ pub(crate) fn resolve(
     }
     let name = launch.program.as_str();
     if name.is_empty() {
-        let message = "no program is named: -a 'acp:COMMAND ARGS'";
+        let message = "no program is named: write its command behind the colon";
         return Err(Failure::new(FailureKind::InvalidRequest, message));
     }
     let Some(paths) = env.get("PATH").filter(|paths| !paths.is_empty()) else {

@@ -17,8 +17,9 @@ use serde_json::Value;
 pub(super) struct Stream {
     form: Form,
     program: String,
-    /// What goes to standard input.
-    prompt: Option<String>,
+    /// What it was asked, and whether that goes to standard input.
+    prompt: String,
+    is_fed: bool,
     /// The lines of the answer, each with its end.
     answer: String,
     /// The line that the answer stands behind was printed, or there is none.
@@ -63,12 +64,13 @@ impl Words {
 }
 
 impl Stream {
-    pub(super) fn new(form: Form, program: String, prompt: Option<String>) -> Self {
+    pub(super) fn new(form: Form, program: String, prompt: String, is_fed: bool) -> Self {
         Self {
             has_begun: form.answer_after.is_empty(),
             form,
             program,
             prompt,
+            is_fed,
             answer: String::new(),
             is_behind: false,
             failed: None,
@@ -87,8 +89,8 @@ impl Protocol for Stream {
     fn step(&mut self, input: Input<'_>, out: &mut Out) {
         match input {
             Input::Start => {
-                if let Some(prompt) = self.prompt.take() {
-                    out.stdin(prompt.into_bytes());
+                if self.is_fed {
+                    out.stdin(self.prompt.clone().into_bytes());
                 }
                 out.close_stdin();
             }
@@ -226,7 +228,7 @@ impl Stream {
         let answer = self.take_answer();
         self.stderr.ended(out);
         let failure = self.failure(exit, &answer, &printed);
-        let failure = failure.or_else(|| told_as_answer_of(&answer, out));
+        let failure = failure.or_else(|| told_as_answer_of(&answer, &self.prompt, out));
         let reached = if answer.is_empty() { printed } else { answer.clone() };
         let end = Said { failure, words: answer, reached, ..Said::default() }.end(out);
         out.turn_ended(AttemptEnd {
@@ -284,10 +286,13 @@ impl Stream {
 const FAILURE_LINES_MAX: usize = 5;
 
 /// The failure that stands where an answer would, of a program that ended well.
-fn told_as_answer_of(answer: &str, out: &mut Out) -> Option<Failure> {
+fn told_as_answer_of(answer: &str, prompt: &str, out: &mut Out) -> Option<Failure> {
     let is_short = answer.lines().count() <= FAILURE_LINES_MAX;
     match told_as_answer::lead(answer)? {
-        Lead::Certain(_) if is_short => Some(of_words(answer, Vec::new())),
+        // Who asks about such words may be answered in them.
+        Lead::Certain(sign) if is_short && !prompt.contains(sign) => {
+            Some(of_words(answer, Vec::new()))
+        }
         _ => {
             let begin: String =
                 answer.lines().next().unwrap_or_default().chars().take(80).collect();
