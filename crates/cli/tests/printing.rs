@@ -124,3 +124,15 @@ fn what_is_wrong_with_such_an_agent_is_said_in_its_place() {
     let shown = show(&output, &bench);
     assert!(output.status.code() != Some(0) && shown.contains("cannot set"), "{shown}");
 }
+
+#[test]
+fn another_command_is_another_agent_and_is_refused_behind_one_of_which_nothing_is_known() {
+    let bench = Bench::new();
+    let first = script(&bench, "first.sh", "echo 'HTTP 429' >&2; exit 1");
+    let second = script(&bench, "second.sh", "echo made > made");
+    let chain = [format!("cmd:{first}"), format!("cmd:{second}")];
+    let output = run(&bench, &["-a", &chain[0], "-a", &chain[1], "p"]);
+    let shown = show(&output, &bench);
+    assert_eq!(output.status.code(), Some(2), "{shown}");
+    assert!(!bench.path("project/made").exists(), "{shown}");
+}

@@ -93,7 +93,8 @@ impl Client {
         request: &RunRequest,
     ) -> Result<Option<Permissions>, Failure> {
         let own = self.effective_mode(request);
-        let is_same = self.agent.name() == first.agent.name()
+        // Another command or another file is another agent, whatever both are called.
+        let is_same = self.agent.identity(None) == first.agent.identity(None)
             && (own.mode().is_some() || self.agent.model() == first.agent.model());
         if is_same || own.at_most <= bound.at_least {
             return Ok(None);

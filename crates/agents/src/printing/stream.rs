@@ -3,7 +3,7 @@
 use super::fields::Fields;
 use super::{FAILURES, Form, words};
 use crate::failures::evidence;
-use crate::failures::told_as_answer::{self, Lead};
+use crate::failures::told_as_answer;
 use crate::protocol::{AttemptEnd, Exit, Input, Out, Protocol};
 use crate::provider_error::{ProviderError, status_in};
 use crate::stderr::StderrTail;
@@ -228,7 +228,9 @@ impl Stream {
         let answer = self.take_answer();
         self.stderr.ended(out);
         let failure = self.failure(exit, &answer, &printed);
-        let failure = failure.or_else(|| told_as_answer_of(&answer, &self.prompt, out));
+        if failure.is_none() {
+            tell_doubt(&answer, out);
+        }
         let reached = if answer.is_empty() { printed } else { answer.clone() };
         let end = Said { failure, words: answer, reached, ..Said::default() }.end(out);
         out.turn_ended(AttemptEnd {
@@ -282,24 +284,13 @@ impl Stream {
     }
 }
 
-/// More lines than a failure has that is told in the place of an answer.
-const FAILURE_LINES_MAX: usize = 5;
-
-/// The failure that stands where an answer would, of a program that ended well.
-fn told_as_answer_of(answer: &str, prompt: &str, out: &mut Out) -> Option<Failure> {
-    let is_short = answer.lines().count() <= FAILURE_LINES_MAX;
-    match told_as_answer::lead(answer)? {
-        // Who asks about such words may be answered in them.
-        Lead::Certain(sign) if is_short && !prompt.contains(sign) => {
-            Some(of_words(answer, Vec::new()))
-        }
-        _ => {
-            let begin: String =
-                answer.lines().next().unwrap_or_default().chars().take(80).collect();
-            let words = format!("the answer reads like a failure: {begin}");
-            out.event(Event::notice(Level::Warn, "maybe_failed", words));
-            None
-        }
+/// Says it when an answer reads like a failure. Of a program that has ended well it stays an answer: one that is right must
+/// not be paid for twice, and an entry can name the leads that mean failure.
+fn tell_doubt(answer: &str, out: &mut Out) {
+    if told_as_answer::lead(answer).is_some() {
+        let begin: String = answer.lines().next().unwrap_or_default().chars().take(80).collect();
+        let words = format!("the answer reads like a failure: {begin}");
+        out.event(Event::notice(Level::Warn, "maybe_failed", words));
     }
 }
 

@@ -31,7 +31,7 @@ fn wait_for_sleep(stage: &Stage) {
 fn was_interrupted(played: &Played, since: Option<Instant>) {
     let failure = played.failed(FailureKind::Interrupted).failure();
     // An interrupt at once may come while the agent's start is still being prepared.
-    let words = ["stopped at your request", "interrupted", "stopped before the agent was started"];
+    let words = ["stopped at your request", "interrupted", "stopped before the agent was asked"];
     assert!(words.iter().any(|begin| failure.message.starts_with(begin)), "{failure}");
     let reasons = played.events().filter_map(|e| match e {
         Event::Interrupted(interrupted) => Some(interrupted.reason),
