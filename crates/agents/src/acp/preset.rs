@@ -27,11 +27,11 @@ use crate::failures::Table;
 use crate::quiet;
 use crate::{Capabilities, Care, Cloud, EnvPolicy, Permissions, RunRequest};
 
-/// What Gemini CLI and Qwen Code set for their shells, and for themselves when they start themselves once more (from
-/// their sources and their shells, 0.61.0 and 0.24.4).
 /// What would allow more than a request does: codex-acp.
 pub(crate) const LOOSENS: &[&str] = &["INITIAL_AGENT_MODE"];
 
+/// What Gemini CLI and Qwen Code set for their shells, and for themselves when they start themselves once more (from
+/// their sources and their shells, 0.61.0 and 0.24.4).
 pub(crate) const SESSION_MARKS: &[&str] = &[
     "GEMINI_CLI",
     "GEMINI_CLI_NO_RELAUNCH",
