@@ -49,8 +49,17 @@ const COVERAGE: [&str; 6] = [
 /// An input may take so long before it is a find, on a machine that does other work as well.
 const TIMEOUT: &str = "-timeout=20";
 
+/// What a target tries.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Course {
+    /// The same at each time on a clean clone: what decides whether a change lands does not depend on chance.
+    Fixed,
+    /// Something else at each time.
+    Random,
+}
+
 /// Runs each target, or the named ones, for this many seconds, one on each core, and prints what they did.
-pub(crate) fn run(seconds: u32, only: &[String]) -> Result<(), String> {
+pub(crate) fn run(seconds: u32, course: Course, only: &[String]) -> Result<(), String> {
     let known = |name: &String| TARGETS.iter().any(|(target, _)| target == name);
     if let Some(name) = only.iter().find(|name| !known(name)) {
         let names = TARGETS.map(|(name, _)| name).join(", ");
@@ -69,7 +78,7 @@ pub(crate) fn run(seconds: u32, only: &[String]) -> Result<(), String> {
         for _ in 0..cores {
             scope.spawn(|| {
                 while let Some((name, max_len)) = next(&queue) {
-                    if let Err(why) = one(&programs, name, max_len, seconds) {
+                    if let Err(why) = one(&programs, name, max_len, seconds, course) {
                         failed.lock().expect("no target panics").push(why);
                     }
                 }
@@ -87,10 +96,16 @@ fn next<T>(queue: &Mutex<impl Iterator<Item = T>>) -> Option<T> {
 }
 
 /// Runs one target from its seeds.
-fn one(programs: &Path, name: &str, max_len: usize, seconds: u32) -> Result<(), String> {
+fn one(
+    programs: &Path,
+    name: &str,
+    max_len: usize,
+    seconds: u32,
+    course: Course,
+) -> Result<(), String> {
     let seeds = target().join("fuzz/seeds").join(name);
     sow(name, &seeds).map_err(|error| format!("cannot write {}: {error}", seeds.display()))?;
-    match fuzz(&programs.join(name), name, &seeds, max_len, seconds)? {
+    match fuzz(&programs.join(name), name, &seeds, max_len, seconds, course)? {
         true => Ok(()),
         false => Err(format!("found something: {name}")),
     }
@@ -135,6 +150,7 @@ fn fuzz(
     seeds: &Path,
     max_len: usize,
     seconds: u32,
+    course: Course,
 ) -> Result<bool, String> {
     let folder = root().join("fuzz");
     let (corpus, artifacts) =
@@ -150,6 +166,10 @@ fn fuzz(
         .arg(format!("-dict={}", folder.join("agents.dict").display()))
         .arg(format!("-max_total_time={seconds}"))
         .arg(format!("-max_len={max_len}"))
+        .arg(match course {
+            Course::Fixed => "-seed=1",
+            Course::Random => "-seed=0",
+        })
         .args([TIMEOUT, "-rss_limit_mb=2048", "-print_final_stats=1"])
         .stdin(Stdio::null())
         .output();

@@ -6,6 +6,7 @@ mod phoenix;
 mod reliability;
 mod tiers;
 
+use crate::fuzz::Course;
 use belay_testkit::{python, real};
 use std::env;
 use std::ffi::OsStr;
@@ -90,7 +91,7 @@ fn fuzz(mut args: impl Iterator<Item = String>) -> Result<(), String> {
             targets.push(arg);
         }
     }
-    fuzz::run(seconds, &targets)
+    fuzz::run(seconds, Course::Random, &targets)
 }
 
 fn soak(args: impl Iterator<Item = String>) -> Result<(), String> {

@@ -1,5 +1,6 @@
 //! `cargo xtask test`: what CI runs, one agent or area of it, or (`--all`) everything there is.
 
+use crate::fuzz::Course;
 use crate::{FUZZ_SECONDS, agents, cargo, fuzz, newest_agents, phoenix, reliability, target};
 use belay_testkit::{python, real};
 use std::ffi::OsStr;
@@ -118,8 +119,11 @@ pub(crate) fn test(args: impl Iterator<Item = String>) -> Result<(), String> {
     }
     steps.run("tests without agents", || without_agents(&selection));
     steps.run("tests with real agents", || with_agents(&selection, &real::dir()));
-    let seconds = if selection.all { LONG_FUZZ_SECONDS } else { FUZZ_SECONDS };
-    steps.run("fuzz targets", || fuzz::run(seconds, &[]));
+    let (seconds, course) = match selection.all {
+        true => (LONG_FUZZ_SECONDS, Course::Random),
+        false => (FUZZ_SECONDS, Course::Fixed),
+    };
+    steps.run("fuzz targets", || fuzz::run(seconds, course, &[]));
     steps.run("docs", || {
         cargo("doc --workspace --no-deps", [("RUSTDOCFLAGS", OsStr::new("-D warnings"))])
     });

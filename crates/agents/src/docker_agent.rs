@@ -1,6 +1,7 @@
 //! Docker Agent, formerly cagent: `docker-agent run --exec --json`, as 1.32.3 was recorded. What is newer is from its
 //! source and says so.
 
+mod asides;
 mod classify;
 mod exec;
 mod failures;

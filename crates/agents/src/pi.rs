@@ -4,6 +4,7 @@
 //! transport. Both print the same session events, and both exit with 0 whatever happens.
 //! Measured on 1.5.2; facts and their source are in `docs/agents/pi.md`.
 
+mod asides;
 mod classify;
 mod ending;
 mod failures;

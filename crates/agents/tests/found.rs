@@ -66,6 +66,28 @@ fn money_beyond_all_measure_stays_a_number() {
     check(CLAUDE, &[limit]);
 }
 
+/// The oracle knew of held successes alone.
+#[test]
+fn a_failed_turn_that_is_held_while_another_runs_ends_with_an_interrupt() {
+    let begins = |turn: &str| {
+        format!(r#"{{"method":"turn/started","params":{{"turn":{{"id":"{turn}"}}}}}}"#)
+    };
+    let ends = r#"{"method":"turn/completed","params":{"turn":{"id":"u","status":"failed"}}}"#;
+    check(&[CodexAppServer], &[&begins("u"), &begins("other"), ends, "!interrupt"]);
+    check(
+        &[CodexAppServer],
+        &[&begins("u"), &begins("other"), &format!("{ends} words"), "!interrupt"],
+    );
+}
+
+/// The driver's own list of what it says nothing about counts.
+#[test]
+fn kinds_that_say_nothing_are_known_to_the_watch() {
+    check(&[Dialect::Copilot], &[r#"{"type":"system.notification","data":{}}"#]);
+    check(&[Dialect::DockerAgent], &[r#"{"type":"connection_restored"}"#]);
+    check(&[Dialect::PiJson, Dialect::PiRpc], &[r#"{"type":"queue_update"}"#]);
+}
+
 /// The oracle took the success for an invented one.
 #[test]
 fn a_completed_turn_that_shares_its_line_with_words_holds_while_another_runs() {

@@ -136,6 +136,11 @@ impl LineRedaction {
         }
     }
 
+    /// The same for a line of which nothing comes later, such as a record.
+    pub fn whole<'a>(&self, line: &'a [u8]) -> Cow<'a, [u8]> {
+        self.0.redactor().bytes(line)
+    }
+
     /// Nothing more comes; returns what was held back.
     pub fn finish(&mut self) -> Vec<Vec<u8>> {
         self.0.finish().into_iter().map(|passed| passed.line).collect()
@@ -315,8 +320,8 @@ impl Redactor {
                 }),
             );
         }
-        if let Some(address) = Plain::of_address(raw) {
-            looked.add(&address, scan(&address.text));
+        for other in [plain.of_hidden(), Plain::of_address(raw)].into_iter().flatten() {
+            looked.add(&other, scan(&other.text));
         }
         for pattern in &secrets.patterns {
             for found in pattern.captures_iter(raw) {

@@ -70,4 +70,4 @@ pub use crate::tail::Tail;
 pub use crate::trace_config::{SessionStart, TraceConfig, TraceEnd, TraceStart};
 pub use crate::traces::{NoSuchTrace, StoredTrace, Traces};
 pub use crate::usage::{CostSource, ModelUsage, Usage};
-pub use crate::visible::{plain, visible, visible_json, visible_line};
+pub use crate::visible::{is_invisible, plain, visible, visible_json, visible_line};

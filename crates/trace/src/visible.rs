@@ -17,14 +17,14 @@ use std::fmt::Write as _;
 /// assert_eq!(visible("two\nlines"), "two\nlines");
 /// ```
 pub fn visible(text: &str) -> Cow<'_, str> {
-    if !text.contains(is_hostile) {
+    if !text.contains(is_invisible) {
         return Cow::Borrowed(text);
     }
     let mut shown = String::with_capacity(text.len() + 16);
     for c in text.chars() {
         match c {
             '\r' => shown.push_str("\\r"),
-            c if is_hostile(c) => {
+            c if is_invisible(c) => {
                 let _ = write!(shown, "{}", c.escape_unicode());
             }
             c => shown.push(c),
@@ -44,12 +44,12 @@ pub fn visible_line(text: &str) -> Cow<'_, str> {
 /// A JSON text with the characters that [`visible`] escapes as JSON's own escapes: the same value, harmless on
 /// a terminal.
 pub fn visible_json(json: &str) -> Cow<'_, str> {
-    if !json.contains(is_hostile) {
+    if !json.contains(is_invisible) {
         return Cow::Borrowed(json);
     }
     let mut shown = String::with_capacity(json.len() + 16);
     for c in json.chars() {
-        if is_hostile(c) {
+        if is_invisible(c) {
             let mut units = [0; 2];
             for unit in c.encode_utf16(&mut units) {
                 let _ = write!(shown, "\\u{unit:04x}");
@@ -62,16 +62,18 @@ pub fn visible_json(json: &str) -> Cow<'_, str> {
 }
 
 /// The text without terminal escapes (colors, titles, cursor movements) and without the characters that [`visible`]
-/// escapes: for whoever reads it as text, such as a model or a program that notifies people.
+/// escapes, carriage returns as line feeds: for whoever reads it as text, such as a model or a program that notifies people.
 pub fn plain(text: &str) -> Cow<'_, str> {
-    if !text.contains(is_hostile) {
+    if !text.contains(is_invisible) {
         return Cow::Borrowed(text);
     }
-    let text = strip_str(text).to_string();
-    Cow::Owned(text.chars().filter(|c| !is_hostile(*c)).collect())
+    let text = strip_str(text).to_string().replace("\r\n", "\n").replace('\r', "\n");
+    Cow::Owned(text.chars().filter(|c| !is_invisible(*c)).collect())
 }
 
-fn is_hostile(c: char) -> bool {
+/// True of a character that shows nothing, and may control a terminal or reorder what it shows: what [`visible`] escapes.
+/// Line feeds and tabs are none.
+pub fn is_invisible(c: char) -> bool {
     match c {
         '\n' | '\t' => false,
         c if c.is_control() => true,
@@ -107,7 +109,7 @@ mod tests {
             ("\u{1b}]8;;https://x.test\u{1b}\\link\u{1b}]8;;\u{1b}\\", "link"),
             ("a\tb\nc", "a\tb\nc"),
             ("\u{202e}evil\u{200b} \u{7f}ü", "evil ü"),
-            ("10 %\r100 %", "10 %100 %"),
+            ("10 %\r100 %\r\ndone", "10 %\n100 %\ndone"),
         ] {
             assert_eq!(plain(text), want, "{text:?}");
         }

@@ -1,5 +1,6 @@
 //! `docker-agent run --exec --json`: a line an event, of the agent and of those that it hands tasks to.
 
+use super::asides::is_aside;
 use super::classify::GaveUp;
 use super::last_error::LastError;
 use super::wire::{Definition, Line, Report, Tokens, ToolCall};
@@ -590,24 +591,4 @@ fn compaction(line: &Line<'_>, out: &mut Out) {
         _ => CompactionStatus::Started,
     };
     out.event(Event::Compaction(Compaction { status, message: line.outcome.clone() }));
-}
-
-/// Lines that repeat what others say, and the runtime's own household.
-fn is_aside(kind: &str) -> bool {
-    const ASIDES: &[&str] = &[
-        "user_message",
-        "team_info",
-        "toolset_info",
-        "agent_switching",
-        "session_title",
-        "session_summary",
-        "session_plan_updated",
-        "runtime_paused",
-        "hook_started",
-        "hook_finished",
-        "message_added",
-        "sub_session_completed",
-        "connection_restored",
-    ];
-    ASIDES.contains(&kind)
 }

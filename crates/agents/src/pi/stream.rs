@@ -1,5 +1,6 @@
 //! Pi's session events: the same in `--mode json` and `--mode rpc`.
 
+use super::asides::is_aside;
 use super::classify;
 use super::ending::{Ending, failure};
 use super::message::Message;
@@ -369,20 +370,4 @@ fn tool_ended(line: &Line<'_>, out: &mut Out) -> Option<()> {
         tool_error: line.is_error,
     }));
     Some(())
-}
-
-/// Lines that repeat what others say, and Pi's own household.
-fn is_aside(kind: &str) -> bool {
-    const ASIDES: &[&str] = &[
-        "turn_start",
-        "turn_end",
-        "agent_end",
-        "queue_update",
-        "entry_appended",
-        "session_info_changed",
-        "thinking_level_changed",
-        "summarization_retry_attempt_start",
-        "summarization_retry_finished",
-    ];
-    ASIDES.contains(&kind)
 }

@@ -4,6 +4,20 @@ use super::Dialect;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+// What a driver says nothing about at any time is data, and stands once. What it says nothing about at some times
+// stands here: pieces of a whole, second ends.
+#[path = "../../src/codex/asides.rs"]
+#[allow(dead_code, reason = "pieces of items are known by their prefix")]
+mod codex;
+#[path = "../../src/copilot/asides.rs"]
+mod copilot;
+#[path = "../../src/docker_agent/asides.rs"]
+mod docker_agent;
+#[path = "../../src/opencode/asides.rs"]
+mod opencode;
+#[path = "../../src/pi/asides.rs"]
+mod pi;
+
 /// What a line states, read apart from the drivers and by looking at as little as possible.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Stated {
@@ -216,7 +230,9 @@ impl Stated {
         let is_end = method == "turn/completed" && !has_id;
         // The household of the server, and what a subagent does in a thread of its own.
         let thread = params.and_then(|params| params.thread_id);
-        let is_aside = thread.is_some() || ASIDES.iter().any(|prefix| method.starts_with(prefix));
+        let is_aside = thread.is_some()
+            || codex::is_aside(&method)
+            || CODEX_SILENT.iter().any(|prefix| method.starts_with(prefix));
         Self {
             begins: method == "turn/started" && !has_id,
             thread: text(thread),
@@ -249,7 +265,7 @@ impl Stated {
             success: is_end && line.aborted.is_none_or(|aborted| aborted.get() != "true"),
             needs_whole: true,
             whole: is_response.then(|| reason.as_deref() == Some("stop")),
-            may_be_silent: is_answer || PI_ASIDES.contains(&kind.as_str()),
+            may_be_silent: is_answer || pi::is_aside(&kind) || PI_SILENT.contains(&kind.as_str()),
         }
     }
 }
@@ -268,7 +284,9 @@ impl Stated {
                 _ => None,
             },
             // A second result is one of nothing.
-            may_be_silent: is_end || COPILOT_ASIDES.contains(&kind.as_str()),
+            may_be_silent: is_end
+                || copilot::is_aside(&kind)
+                || COPILOT_SILENT.contains(&kind.as_str()),
             ..Self::default()
         }
     }
@@ -286,7 +304,8 @@ impl Stated {
             success: is_end && reason.is_none_or(|reason| reason == "normal"),
             needs_whole: false,
             whole: None,
-            may_be_silent: DOCKER_AGENT_ASIDES.contains(&kind.as_str()),
+            may_be_silent: docker_agent::is_aside(&kind)
+                || DOCKER_AGENT_SILENT.contains(&kind.as_str()),
         }
     }
 }
@@ -321,7 +340,9 @@ impl Stated {
             },
             // What is told of another session says nothing about this one.
             may_be_silent: properties.is_some()
-                || OPENCODE_ASIDES.iter().any(|aside| kind.starts_with(aside)),
+                || opencode::is_aside(&kind)
+                || opencode::is_aside_of_session(&kind)
+                || OPENCODE_SILENT.iter().any(|aside| kind.starts_with(aside)),
             ..Self::default()
         }
     }
@@ -356,45 +377,26 @@ fn is_stop(part: Option<&RawValue>) -> bool {
     reason.as_deref() == Some("stop")
 }
 
-const OPENCODE_ASIDES: &[&str] =
+const OPENCODE_SILENT: &[&str] =
     &["server.", "session.", "message.", "plugin.", "catalog.", "reference.", "integration."];
 
-const DOCKER_AGENT_ASIDES: &[&str] = &[
+const DOCKER_AGENT_SILENT: &[&str] = &[
     "agent_info",
     "stream_started",
     "stream_stopped",
     "partial_tool_call",
     "token_usage",
-    "user_message",
-    "team_info",
-    "toolset_info",
-    "agent_switching",
     "tool_call_output",
     "shell",
-    "session_title",
-    "session_summary",
-    "session_plan_updated",
     "mcp_init_started",
     "mcp_init_finished",
     "rag_indexing_started",
     "rag_indexing_progress",
     "rag_indexing_completed",
-    "runtime_paused",
-    "hook_started",
-    "hook_finished",
-    "message_added",
-    "sub_session_completed",
-    "connection_restored",
 ];
 
-const COPILOT_ASIDES: &[&str] = &[
-    "user.message",
-    "system.message",
+const COPILOT_SILENT: &[&str] = &[
     "assistant.turn_start",
-    "assistant.turn_end",
-    "assistant.idle",
-    "assistant.intent",
-    "assistant.usage",
     "assistant.streaming_delta",
     "assistant.message_start",
     "assistant.message_delta",
@@ -405,64 +407,27 @@ const COPILOT_ASIDES: &[&str] = &[
     "model.call_start",
     "model.call_failure",
     "model.call_finished",
-    "model.call_final_result",
     "tool.shell_output",
     "tool.execution_partial_result",
     "tool.execution_progress",
     "subagent.started",
-    "subagent.selected",
-    "subagent.configured",
-    "subagent.deselected",
-    "subagent.completed",
-    "permission.requested",
-    "permission.completed",
     "agent.interrupted",
     "abort",
-    "session.background_tasks_changed",
-    "session.skills_loaded",
-    "session.custom_agents_updated",
-    "session.permissions_changed",
-    "session.start",
-    "session.resume",
-    "session.idle",
-    "session.shutdown",
-    "session.title_changed",
-    "session.model_change",
-    "session.mode_changed",
-    "session.context_changed",
-    "session.plan_changed",
-    "session.todos_changed",
-    "session.task_complete",
-    "session.usage_info",
-    "session.usage_record",
-    "session.usage_checkpoint",
-    "session.quota_observation",
-    "session.workspace_file_changed",
-    "session.mcp_server_tools_loaded",
     "session.mcp_servers_loaded",
     "session.tools_updated",
 ];
 
-const PI_ASIDES: &[&str] = &[
+const PI_SILENT: &[&str] = &[
     "agent_start",
-    "agent_end",
-    "turn_start",
-    "turn_end",
     "message_start",
     "message_update",
     "message_end",
     "tool_execution_update",
     "auto_retry_end",
-    "queue_update",
-    "entry_appended",
-    "session_info_changed",
-    "thinking_level_changed",
-    "summarization_retry_attempt_start",
-    "summarization_retry_finished",
     "extension_ui_request",
 ];
 
-const ASIDES: &[&str] = &[
+const CODEX_SILENT: &[&str] = &[
     "turn/started",
     // It waits for the other turns of its thread.
     "turn/completed",
@@ -472,14 +437,9 @@ const ASIDES: &[&str] = &[
     "thread/",
     "account/",
     "serverRequest/",
-    "model/verification",
     "skills/",
     "project/",
     "app/list/",
-    "remoteControl/",
-    "mcpServer/",
-    "hook/",
-    "fs/",
 ];
 
 fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Option<T> {

@@ -107,6 +107,8 @@ pub(crate) struct Watched {
     has_erred: bool,
     /// The turn is over, and helpers are waited for, whose end adds what they have used and no answer.
     waits: bool,
+    /// An end was stated that the driver has not told yet.
+    is_held: bool,
 }
 
 impl Watched {
@@ -124,6 +126,7 @@ impl Watched {
             awaits_end: None,
             has_erred: false,
             waits: false,
+            is_held: false,
         }
     }
 
@@ -172,6 +175,7 @@ impl Watched {
                     self.is_open = self.is_open.filter(|_| !stated.begins && !stated.ends);
                 }
                 self.has_ended |= !ends.is_empty();
+                self.hold(usize::from(stated.ends), ends.len());
                 if ends.is_empty() && stated.success && (self.was_whole || !stated.needs_whole) {
                     self.is_settled = true;
                 }
@@ -198,8 +202,11 @@ impl Watched {
                 self.is_open = self.is_open.map(|is_open| is_open && ends.is_empty());
             }
             // The agent was quiet for long enough, or whoever waits for that has stopped the run.
-            Input::Timer(_) | Input::Interrupt if self.is_settled => {
+            Input::Timer(_) | Input::Interrupt if self.is_settled || self.is_held => {
                 assert!(ends.len() <= 1, "a turn ends once");
+                let has_failed = ends.iter().all(|end| end.failure.is_some());
+                assert!(has_failed || self.is_settled, "a success that the agent never stated");
+                self.is_held &= ends.is_empty();
                 if !ends.is_empty() {
                     (self.is_open, self.is_settled) = (Some(false), false);
                 }
@@ -256,12 +263,19 @@ impl Watched {
         self.is_settled = stated_successes > ends.len() || self.is_settled && ends.is_empty();
         let is_opened = actions.iter().any(|action| matches!(action, Action::TurnOpened));
         self.has_ended |= !ends.is_empty();
+        self.hold(count(|one| one.ends), ends.len());
         if is_opened || !ends.is_empty() || count(|one| one.ends || one.begins) > 0 {
             self.is_open = None;
         }
         let is_silent = !stated.is_empty() && stated.iter().all(|one| one.may_be_silent);
         let is_told = !actions.is_empty() || is_silent || is_blank(line);
         assert!(is_told, "a line vanished: {:.400}", String::from_utf8_lossy(line));
+    }
+
+    /// The driver of the app-server holds an end back while another turn is running.
+    fn hold(&mut self, stated: usize, told: usize) {
+        let is_held = stated > told || self.is_held && told == 0;
+        self.is_held = is_held && self.dialect == Dialect::CodexAppServer;
     }
 
     /// A turn has begun, if it is no subagent's.

@@ -64,8 +64,8 @@ impl Parse {
 
     fn parse(&self) -> io::Result<()> {
         let redaction = if self.no_redact { Redaction::off() } else { Redaction::default() };
-        let mut gate = redaction.lines(&environment());
         let mut reader = Reader {
+            gate: redaction.lines(&environment()),
             agent: self.agent.agent.as_ref(),
             format: self.format,
             request: if self.resumed {
@@ -85,7 +85,7 @@ impl Parse {
             let mut done = Ok(());
             let mut read = |line: belay_agents::Line<'_>| {
                 if done.is_ok() {
-                    done = reader.redacted(&mut gate, line);
+                    done = reader.redacted(line);
                 }
             };
             match n {
@@ -94,7 +94,8 @@ impl Parse {
             }
             done?;
             if n == 0 {
-                gate.finish().iter().try_for_each(|line| reader.line(line, 0))?;
+                let held = reader.gate.finish();
+                held.iter().try_for_each(|line| reader.line(line, 0))?;
             }
             // What has come is shown before we wait for more.
             reader.out.flush()?;
@@ -106,6 +107,7 @@ impl Parse {
 }
 
 struct Reader<'a, W: Write> {
+    gate: LineRedaction,
     agent: &'a dyn Agent,
     format: Format,
     request: RunRequest,
@@ -117,15 +119,11 @@ struct Reader<'a, W: Write> {
 
 impl<W: Write> Reader<'_, W> {
     /// A line that comes, and the lines that go through because of it.
-    fn redacted(
-        &mut self,
-        gate: &mut LineRedaction,
-        line: belay_agents::Line<'_>,
-    ) -> io::Result<()> {
+    fn redacted(&mut self, line: belay_agents::Line<'_>) -> io::Result<()> {
         if line.cut > 0 {
             return self.line(line.bytes, line.cut);
         }
-        gate.push(line.bytes).iter().try_for_each(|line| self.line(line, 0))
+        self.gate.push(line.bytes).iter().try_for_each(|line| self.line(line, 0))
     }
 
     fn line(&mut self, line: &[u8], cut: u64) -> io::Result<()> {
@@ -189,7 +187,8 @@ impl<W: Write> Reader<'_, W> {
     }
 
     fn object(&mut self, object: &impl Serialize) -> io::Result<()> {
-        serde_json::to_writer(&mut self.out, object)?;
+        // What the driver puts together may be a secret that the line did not show.
+        self.out.write_all(&self.gate.whole(&serde_json::to_vec(object)?))?;
         self.out.write_all(b"\n")
     }
 }

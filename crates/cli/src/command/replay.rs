@@ -5,12 +5,14 @@ use crate::fail::Fail;
 use crate::page::Page;
 use crate::say::{say, warn};
 use crate::stored::{self, StateDir, unreadable};
+use crate::surroundings::environment;
 use belay_agents::{Emitted, Replay as Replayed, RunRequest, Transport};
 use belay_trace::journal::input_file;
 use belay_trace::read_regular;
 use belay_trace::{AttemptStarted, Event, Record, StoredRun, Tail, exit_code};
-use belaykit::shell_escape;
+use belaykit::{Redaction, shell_escape};
 use clap::Args;
+use std::borrow::Cow;
 use std::io::Write as _;
 
 /// Feed a run's inputs to its driver again: the same events, without an agent and without cost.
@@ -41,13 +43,20 @@ impl Replay {
         let run = self.state_dir.find(&self.run)?;
         let request = stored::request(&run)?;
         let journal = Journal::read(&run)?;
+        let gate = Redaction::default().lines(&environment());
         let mut page = Page::new();
         let (mut difference, mut recovered) = (None, 0);
         for attempt in &journal.attempts {
             let events = replayed(&run, &request, attempt)?;
             for (n, event) in events.iter().enumerate() {
                 let stored = attempt.lines.get(n);
-                let line = again(attempt, stored, event)?;
+                let mut line = again(attempt, stored, event)?;
+                // A driver may put together what no line showed. What is stored in plain was to be stored so.
+                if stored.is_none_or(|stored| stored.line != line)
+                    && let Cow::Owned(clean) = gate.whole(&line)
+                {
+                    line = clean;
+                }
                 match stored {
                     Some(stored) if stored.line == line => {}
                     // What came in is written before what was made of it.

@@ -123,6 +123,10 @@ impl Passed {
 }
 
 impl Gate {
+    pub(super) fn redactor(&self) -> &Redactor {
+        &self.redactor
+    }
+
     pub(crate) fn new(redactor: Redactor) -> Self {
         Self {
             redactor,

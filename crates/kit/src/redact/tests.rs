@@ -55,6 +55,52 @@ fn joined(lines: &[String]) -> String {
     lines.iter().map(text).collect()
 }
 
+/// What a terminal or a cleaning shows nothing of.
+const UNSEEN: [&str; 17] = [
+    "\r",
+    "\0",
+    "\u{7}",
+    "\u{8}",
+    "\u{b}",
+    "\u{c}",
+    "\u{7f}",
+    "\u{85}",
+    "\u{ad}",
+    "\u{200b}",
+    "\u{200d}",
+    "\u{202e}",
+    "\u{feff}",
+    "\u{9b}1m",
+    "\u{1b}[0;1m",
+    "\u{1b}P1;2\u{1b}\\",
+    "\u{1b}]0;title\u{7}",
+];
+
+#[test]
+fn what_nobody_sees_splits_no_secret() {
+    let redactor = rules();
+    let secret = "ghp_kJ8sN2vQ9xWm4TzR7bYc1LdF6gHa3eUp5oXi";
+    for unseen in UNSEEN {
+        for at in [1, 4, 11, secret.len() - 1] {
+            let text = format!("it printed {}{unseen}{} there", &secret[..at], &secret[at..]);
+            let escaped = serde_json::to_string(&text).unwrap();
+            let ascii = belay_trace::visible_json(&escaped).into_owned();
+            let nested = serde_json::to_string(&ascii).unwrap();
+            for form in [text, escaped, ascii, nested] {
+                let clean = redactor.text(&form);
+                assert!(clean.contains("[redacted:github-token]"), "{form:?}: {clean:?}");
+                assert!(!clean.contains(&secret[secret.len() - 6..]), "{form:?}: {clean:?}");
+                assert!(clean.contains("it printed") && clean.contains(" there"), "{clean:?}");
+            }
+        }
+    }
+    for command in ["\u{1b}", "\u{1b}[", "\u{1b}[1;", "\u{1b}]0;", "\u{1b}P", "\u{9d}", "\u{1b}("] {
+        let text = format!("{command}{secret}");
+        let clean = redactor.text(&text);
+        assert!(!clean.contains(&secret[5..]), "{text:?}: {clean:?}");
+    }
+}
+
 #[test]
 fn every_sort_of_token_can_be_found_and_planted_sorts_are_known() {
     for token in TOKENS.iter().filter(|token| token.before == 0) {
