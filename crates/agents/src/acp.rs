@@ -31,7 +31,8 @@ use crate::mcp;
 use crate::witness::Witnessed;
 use crate::{
     Account, AccountPart, Agent, Capabilities, Care, EffectiveMode, Launch, Permissions, Protocol,
-    Response, RunRequest, Session, SessionFiles, StopPlan, Transport, Unsupported, UserConfig,
+    Response, RunRequest, Session, SessionFiles, StopPlan, TellsTools, Transport, Unsupported,
+    UserConfig,
 };
 use jiff::Timestamp;
 use preset::Preset;
@@ -150,10 +151,14 @@ impl Agent for Acp {
     }
 
     /// Another command is another agent.
-    fn identity(&self, _model: Option<&str>) -> Cow<'_, str> {
-        match &self.command {
-            Some(command) => Cow::Owned(format!("{}:{command}", self.name())),
-            None => Cow::Borrowed(self.name()),
+    fn command(&self) -> Option<&str> {
+        self.command.as_deref()
+    }
+
+    fn tells_tools(&self, _transport: Transport) -> TellsTools {
+        match self.preset.own_words.may_be_failures {
+            true => TellsTools::Perhaps,
+            false => TellsTools::AtOnce,
         }
     }
 

@@ -5,10 +5,34 @@ use crate::{
     Account, AccountPart, Capabilities, Capability, EffectiveMode, Launch, Login, Protocol,
     Response, RunRequest, Session, SessionFiles, SessionNotes, SettingsLogin, Support, UserConfig,
 };
-use belay_trace::{Failure, FailureKind, ToolCall};
+use belay_trace::{Event, Failure, FailureKind, ToolCall};
 use jiff::Timestamp;
 use std::borrow::Cow;
 use std::fmt;
+
+/// When an agent tells of a tool that it uses: whether it is known what it has done when it fails.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TellsTools {
+    /// Before the tool begins.
+    #[default]
+    AtOnce,
+    /// When the tool is through: what was under way when the agent died is not known.
+    Late,
+    /// Perhaps never: one that has spoken may have worked as well, and its folder is looked at.
+    Perhaps,
+}
+
+impl TellsTools {
+    /// True if an agent that says this may be at work, although it has told of no tool.
+    pub fn may_work_behind(self, event: &Event) -> bool {
+        match self {
+            Self::AtOnce => false,
+            Self::Late => matches!(event, Event::TurnStarted(_)),
+            Self::Perhaps => matches!(event, Event::Text(_) | Event::Reasoning(_)),
+        }
+    }
+}
 
 /// One kind of coding agent: how to start it and how to talk with it.
 ///
@@ -21,10 +45,18 @@ pub trait Agent: fmt::Debug + Send + Sync {
 
     /// What tells this agent from the others of a chain: candidates of one identity are one agent with other models.
     ///
-    /// The name, unless what is run is described elsewhere, with a provider and a login of its own:
-    /// `docker-agent:agent.yaml`. `model` is the one that the request asks for.
+    /// The name, with the command if it is any program's; or with what describes the agent elsewhere, which has a
+    /// provider and a login of its own: `docker-agent:agent.yaml`. `model` is the one that the request asks for.
     fn identity(&self, _model: Option<&str>) -> Cow<'_, str> {
-        Cow::Borrowed(self.name())
+        match self.command() {
+            Some(command) => Cow::Owned(format!("{}:{command}", self.name())),
+            None => Cow::Borrowed(self.name()),
+        }
+    }
+
+    /// The command that it starts, if that was chosen and not its name: of `acp:COMMAND` and `cmd:COMMAND`.
+    fn command(&self) -> Option<&str> {
+        None
     }
 
     /// How belay can talk with the agent, best first. The next one is tried when the agent's version lacks
@@ -43,10 +75,9 @@ pub trait Agent: fmt::Debug + Send + Sync {
         Account::default()
     }
 
-    /// True if a tool call is told only when the tool is through: then what was under way when the agent died is
-    /// not known.
-    fn tells_tools_late(&self, _transport: Transport) -> bool {
-        false
+    /// When the agent tells of a tool that it uses.
+    fn tells_tools(&self, _transport: Transport) -> TellsTools {
+        TellsTools::AtOnce
     }
 
     /// True if the agent says that a request to its model has failed and is made again. One that does not can be silent

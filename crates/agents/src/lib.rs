@@ -70,7 +70,7 @@ mod witness;
 pub use crate::account::{Account, AccountPart};
 #[cfg(feature = "acp")]
 pub use crate::acp::{Acp, Heard, Inspection, Learned, Readiness};
-pub use crate::agent::{Agent, Care, FullNeeds, Transport, Unsupported};
+pub use crate::agent::{Agent, Care, FullNeeds, TellsTools, Transport, Unsupported};
 pub use crate::capabilities::{Capabilities, Capability, Support};
 pub use crate::claude::Claude;
 pub use crate::cloud::{Cloud, Need};

@@ -24,8 +24,8 @@ pub(crate) use failures::FAILURES;
 use crate::agent::{check_name, check_options};
 use crate::{
     Account, AccountPart, Agent, Capabilities, Capability, Care, EffectiveMode, EnvPolicy, Launch,
-    Login, Permissions, Protocol, RunRequest, Server, Session, StopPlan, Support, Transport,
-    Unsupported, UserConfig,
+    Login, Permissions, Protocol, RunRequest, Server, Session, StopPlan, Support, TellsTools,
+    Transport, Unsupported, UserConfig,
 };
 use serde_json::{Value, json};
 use std::borrow::Cow;
@@ -184,8 +184,11 @@ impl Agent for OpenCode {
         self.model.as_deref()
     }
 
-    fn tells_tools_late(&self, transport: Transport) -> bool {
-        transport == Transport::Print
+    fn tells_tools(&self, transport: Transport) -> TellsTools {
+        match transport {
+            Transport::Print => TellsTools::Late,
+            _ => TellsTools::AtOnce,
+        }
     }
 
     /// What `run` prints says nothing of them.

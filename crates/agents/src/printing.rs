@@ -15,7 +15,7 @@ use crate::agent::{check_name, check_options};
 use crate::failures::Table;
 use crate::{
     Account, Agent, Capabilities, Capability, Launch, Permissions, Protocol, RunRequest, StopPlan,
-    Support, Transport, Unsupported,
+    Support, TellsTools, Transport, Unsupported,
 };
 use std::borrow::Cow;
 
@@ -154,11 +154,8 @@ impl Agent for Printing {
     }
 
     /// Another command is another agent.
-    fn identity(&self, _model: Option<&str>) -> Cow<'_, str> {
-        match &self.command {
-            Some(command) => Cow::Owned(format!("{}:{command}", self.name())),
-            None => Cow::Borrowed(self.name()),
-        }
+    fn command(&self) -> Option<&str> {
+        self.command.as_deref()
     }
 
     fn tells_retries(&self, _transport: Transport) -> bool {
@@ -170,9 +167,8 @@ impl Agent for Printing {
         Account { part: self.command.clone(), ..Account::default() }
     }
 
-    /// It does not tell of them at all.
-    fn tells_tools_late(&self, _transport: Transport) -> bool {
-        true
+    fn tells_tools(&self, _transport: Transport) -> TellsTools {
+        TellsTools::Perhaps
     }
 
     fn capabilities(&self, _transport: Transport) -> Capabilities {
@@ -226,7 +222,6 @@ impl Agent for Printing {
             Some(named) if named != ANSWER => Some(named.to_owned()),
             _ => Some(Launch::ANSWER.to_owned()),
         };
-        launch.private_temp = launch.answer_file.as_deref() == Some(Launch::ANSWER);
         if self.is_fed() {
             launch.stdin = prompt;
         }

@@ -184,3 +184,30 @@ fn an_answer_of_a_program_that_ends_well_stays_one_also_where_it_reads_like_a_fa
         assert!(events.iter().any(is_said), "{answer}");
     }
 }
+
+#[test]
+fn leads_within_an_answer_are_words_of_it() {
+    let answer = "Two leads:\n\nTokens: what aider prints\nAdded by hand.\nlitellm.RateLimitError: is a class";
+    let said = format!("{BANNER}\n{answer}\nand more.\n\nTokens: 583 sent, 6 received.\nbye\n");
+    let (end, events) = printed(&aider(), &said, "", Exit::Code(0));
+    assert_eq!(kind(&end), None, "{:?}", end.failure);
+    for line in answer.lines() {
+        assert!(end.answer.contains(line), "{line}: {}", end.answer);
+    }
+    assert!(!end.answer.contains("583") && !end.answer.contains("bye"), "{}", end.answer);
+    assert!(!end.answer.contains("Repo-map"), "{}", end.answer);
+    let is_told = |words: &str| {
+        events.iter().any(|event| matches!(event, Event::Text(text) if text.text.contains(words)))
+    };
+    assert!(is_told("Added by hand") && !is_told("583"), "shown as words");
+}
+
+#[test]
+fn an_answer_that_breaks_off_says_nothing_of_why() {
+    let plain = Printing::command("./ask.sh {prompt}");
+    let said = "Servers say 429 Too Many Requests when a rate limit is met.\nThen they\n";
+    let (end, _) = printed(&plain, said, "", Exit::Code(1));
+    assert_eq!(kind(&end), Some(FailureKind::Crashed));
+    let (end, _) = printed(&plain, &format!("{said}\nError: Error code: 429\n"), "", Exit::Code(1));
+    assert_eq!(kind(&end), Some(FailureKind::RateLimited));
+}

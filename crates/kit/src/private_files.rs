@@ -32,7 +32,7 @@ struct Held {
 #[derive(Debug)]
 pub(crate) struct FileArgs {
     pub(crate) args: Vec<OsString>,
-    _files: PrivateFiles,
+    files: PrivateFiles,
 }
 
 /// Where such files are below a state folder.
@@ -134,7 +134,8 @@ impl PrivateFiles {
     pub(crate) fn write(launch: &Launch, place: &Path, name: &str) -> io::Result<Self> {
         sweep(place);
         let mut files = Self { paths: Vec::new(), folder: None };
-        if launch.files.is_empty() {
+        let is_answered_there = launch.answer_file.as_deref() == Some(Launch::ANSWER);
+        if launch.files.is_empty() && !is_answered_there {
             return Ok(files);
         }
         // The agent reads them from its own working directory.
@@ -170,7 +171,14 @@ impl PrivateFiles {
             })
         };
         let args = leading.iter().cloned().chain(launch.args.iter().map(place)).collect();
-        FileArgs { args, _files: self }
+        FileArgs { args, files: self }
+    }
+}
+
+impl FileArgs {
+    /// The folder of the launch, if it has one.
+    pub(crate) fn folder(&self) -> Option<&Path> {
+        self.files.folder.as_ref().map(|held| held.folder.as_path())
     }
 }
 

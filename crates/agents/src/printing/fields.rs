@@ -51,8 +51,8 @@ impl Fields {
 
     /// What is not told is not known, and never 0.
     pub(super) fn usage(&self) -> Usage {
-        let tokens = |told: &Option<String>| number(told.as_deref()?).map(|number| number as u64);
-        let cost = self.cost.as_deref().and_then(number);
+        let tokens = |told: &Option<String>| count(told.as_deref()?);
+        let cost = self.cost.as_deref().and_then(dollars);
         Usage {
             input_tokens: tokens(&self.input_tokens),
             output_tokens: tokens(&self.output_tokens),
@@ -63,12 +63,30 @@ impl Fields {
     }
 }
 
-/// The first number of a text: `$0.0123`, `1,234 tokens`.
-fn number(text: &str) -> Option<f64> {
-    let begin = text.find(|c: char| c.is_ascii_digit())?;
-    let digits = text[begin..].chars().filter(|c| *c != ',');
-    let digits: String = digits.take_while(|c| c.is_ascii_digit() || *c == '.').collect();
-    digits.trim_end_matches('.').parse().ok()
+/// Tokens: `1,234 tokens`. What is rounded (`2.3k`) is not exact, and not taken.
+fn count(text: &str) -> Option<u64> {
+    let word = text.split_whitespace().next()?;
+    whole(word.trim_end_matches([',', ';', '.']))?.parse().ok()
+}
+
+/// US dollars: `$0.0123`, `1e-05`.
+fn dollars(text: &str) -> Option<f64> {
+    let word = text.split_whitespace().next()?.trim_end_matches([',', ';', '.']);
+    let word = word.strip_prefix('$').unwrap_or(word);
+    let (before, after) = word.split_at(word.find(['.', 'e']).unwrap_or(word.len()));
+    let number: f64 = format!("{}{after}", whole(before)?).parse().ok()?;
+    // Text such as `1e999` is none.
+    number.is_finite().then_some(number)
+}
+
+/// The digits of a number, which may have commas between groups of three.
+fn whole(text: &str) -> Option<String> {
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    let mut parts = text.split(',');
+    let first = parts.next()?;
+    let is_grouped = !text.contains(',') || first.len() <= 3;
+    let are_groups = parts.all(|part| part.len() == 3 && is_number(part));
+    (is_number(first) && is_grouped && are_groups).then(|| text.replace(',', ""))
 }
 
 #[cfg(test)]
@@ -98,14 +116,31 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_read_as_people_write_them() {
+    fn only_what_is_exact_is_taken() {
         for (text, want) in [
             ("$0.0123.", Some(0.0123)),
-            ("1,234 tokens", Some(1234.0)),
-            ("none", None),
-            ("about 3.", Some(3.0)),
+            ("1e-05", Some(0.00001)),
+            ("$1,234.5 in all", Some(1234.5)),
+            ("0,12", None),
+            ("-0.5", None),
+            ("1e999", None),
+            ("about 3", None),
+            ("€3", None),
+            ("", None),
         ] {
-            assert_eq!(number(text), want, "{text}");
+            assert_eq!(dollars(text), want, "{text}");
+        }
+        for (text, want) in [
+            ("1,234 tokens", Some(1234)),
+            ("17", Some(17)),
+            ("17, of them 3 cached", Some(17)),
+            ("2.3k sent", None),
+            ("12k", None),
+            ("1,23", None),
+            ("-3", None),
+            ("none", None),
+        ] {
+            assert_eq!(count(text), want, "{text}");
         }
     }
 }

@@ -24,8 +24,8 @@ pub(super) struct Stream {
     answer: String,
     /// The line that the answer stands behind was printed, or there is none.
     has_begun: bool,
-    /// The answer has ended.
-    is_behind: bool,
+    /// What stands behind a line that may have ended the answer, and the line itself.
+    behind: Option<String>,
     /// What the program has said of a failure behind which it has not tried again.
     failed: Option<Words>,
     fields: Fields,
@@ -45,6 +45,8 @@ struct Words {
     text: String,
     /// A blank line stands behind them.
     is_over: bool,
+    /// How much of an answer was printed before them.
+    at: usize,
 }
 
 /// Enough for any message.
@@ -72,7 +74,7 @@ impl Stream {
             prompt,
             is_fed,
             answer: String::new(),
-            is_behind: false,
+            behind: None,
             failed: None,
             fields: Fields::default(),
             file: None,
@@ -140,19 +142,21 @@ impl Stream {
         }
         if Form::begins(&self.form.failures, line) {
             out.event(Event::notice(Level::Error, "error", line));
-            self.failed = Some(Words { text: line.to_owned(), is_over: false });
+            let at = self.answer.len();
+            self.failed = Some(Words { text: line.to_owned(), is_over: false, at });
             return true;
         }
-        if Form::begins(&self.form.answer_after, line) {
+        // Behind the first word of the answer it is one of its lines.
+        let is_before = !self.has_begun || self.answer.is_empty();
+        if is_before && Form::begins(&self.form.answer_after, line) {
             // What came before was no part of it.
-            (self.has_begun, self.is_behind) = (true, false);
+            self.has_begun = true;
             self.answer.clear();
             out.event(Event::notice(Level::Info, "stdout", line));
             return true;
         }
         if Form::begins(&self.form.answer_before, line) {
-            self.is_behind = true;
-            out.event(Event::notice(Level::Info, "stdout", line));
+            self.end_answer(line, out);
             return true;
         }
         if Form::begins(&self.form.asides, line) {
@@ -170,11 +174,31 @@ impl Stream {
         false
     }
 
+    /// The answer ends here, unless another line ends it later: then this one is a line of it.
+    fn end_answer(&mut self, line: &str, out: &mut Out) {
+        if let Some(held) = self.behind.take() {
+            held.lines().for_each(|line| self.words(line, out));
+        }
+        // A program that says so behind a failure has got over it, or has only spoken of one.
+        if let Some(failed) = self.failed.take() {
+            self.answer.insert_str(failed.at.min(self.answer.len()), &(failed.text + "\n"));
+        }
+        self.behind = Some(format!("{line}\n"));
+    }
+
     fn line(&mut self, line: &str, out: &mut Out) {
-        if self.is_behind || (self.answer.is_empty() && line.is_empty()) {
-            if !line.is_empty() {
-                out.event(Event::notice(Level::Info, "stdout", line));
+        match &mut self.behind {
+            Some(behind) => {
+                behind.push_str(line);
+                behind.push('\n');
             }
+            None => self.words(line, out),
+        }
+    }
+
+    /// A line of the answer.
+    fn words(&mut self, line: &str, out: &mut Out) {
+        if self.answer.is_empty() && line.is_empty() {
             return;
         }
         self.answer.push_str(line);
@@ -224,6 +248,10 @@ impl Stream {
         if std::mem::replace(&mut self.has_ended, true) {
             return;
         }
+        let behind = self.behind.take().unwrap_or_default();
+        for line in behind.lines().filter(|line| !line.is_empty()) {
+            out.event(Event::notice(Level::Info, "stdout", line));
+        }
         let printed = self.answer.trim_end().to_owned();
         let answer = self.take_answer();
         self.stderr.ended(out);
@@ -272,9 +300,15 @@ impl Stream {
             return Some(of_exit);
         }
         let last = printed.rsplit("\n\n").next().unwrap_or_default();
-        let words = if self.errors.text.is_empty() { last } else { &self.errors.text };
+        let words = match self.errors.text.is_empty() {
+            true => error_in(last).unwrap_or_default(),
+            false => &self.errors.text,
+        };
         if words.is_empty() {
-            return Some(of_exit);
+            // What is an answer as far as it goes says nothing of why it goes no further.
+            let reached = last.lines().next_back();
+            let message = reached.map(|last| format!("{}: {last}", of_exit.message));
+            return Some(Failure { message: message.unwrap_or(of_exit.message), ..of_exit });
         }
         let failure = of_words(words, said);
         Some(match failure.kind {
@@ -292,6 +326,18 @@ fn tell_doubt(answer: &str, out: &mut Out) {
         let words = format!("the answer reads like a failure: {begin}");
         out.event(Event::notice(Level::Warn, "maybe_failed", words));
     }
+}
+
+/// An error at the end of what was printed: from the line on that begins as errors do.
+fn error_in(paragraph: &str) -> Option<&str> {
+    let mut from = 0;
+    for line in paragraph.split_inclusive('\n') {
+        if words::is_error(line.trim()) || told_as_answer::lead(line.trim()).is_some() {
+            return Some(&paragraph[from..]);
+        }
+        from += line.len();
+    }
+    None
 }
 
 /// The failure that a program tells in these words.

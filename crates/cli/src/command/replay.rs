@@ -1,5 +1,6 @@
 //! `belay replay`
 
+use super::run::Call;
 use crate::config::candidate;
 use crate::fail::Fail;
 use crate::page::Page;
@@ -155,15 +156,21 @@ fn replayed(
     request: &RunRequest,
     attempt: &Attempt,
 ) -> Result<Vec<Emitted>, Fail> {
-    // How some are read depends on their command.
-    let agent = match attempt.record.agent.as_str() {
-        name @ ("acp" | "cmd") => {
-            let words = attempt.started.command.iter().map(|word| shell_escape(word));
+    // How some are read depends on their command, which a run of a library's has not noted as it was written.
+    let (name, started) = (attempt.record.agent.as_str(), &attempt.started.command);
+    let agent = match Call::read(run.folder()).written(name, started) {
+        written if written == name && matches!(name, "acp" | "cmd") => {
+            let words = started.iter().map(|word| shell_escape(word));
             format!("{name}:{}", words.collect::<Vec<_>>().join(" "))
         }
-        name => name.to_owned(),
+        written => written,
     };
-    let candidate = candidate(&agent).map_err(Fail::local)?;
+    let candidate = candidate(&agent).map_err(|error| {
+        Fail::local(error).hint(format_args!(
+            "attempt {} was read as {name}: an agent of your own has to stand in your configuration file",
+            attempt.number
+        ))
+    })?;
     let transport: Transport = attempt.started.transport.parse().map_err(Fail::local)?;
     let log = read_regular(&run.folder().join(input_file(attempt.number))).map_err(unreadable)?;
     let own = stored::attempt_request(run, attempt.number);

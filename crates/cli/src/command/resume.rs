@@ -10,8 +10,9 @@ use crate::config::candidate;
 use crate::config::{Config, Wanted};
 use crate::fail::Fail;
 use crate::stored;
+use crate::surroundings::environment;
 use belay_trace::RunState;
-use belaykit::Candidate;
+use belaykit::{Candidate, handoff};
 use clap::Args;
 
 /// Go on with a run that was stopped, has failed, crashed or answered: in the same session of its agent.
@@ -89,7 +90,18 @@ impl Resume {
                     .hint(format_args!("belay resume {} \"PROMPT\"", account.short)));
             }
             (None, _) if !account.was_begun() || session.is_none() => {
-                std::mem::take(&mut request.prompt)
+                let asked = std::mem::take(&mut request.prompt);
+                match account.is_forgotten() {
+                    false => asked,
+                    // Its agent knows nothing of what it has said and done.
+                    true => {
+                        let folder = request.cwd.as_deref();
+                        let records = run.records().map_err(stored::unreadable)?;
+                        let text = handoff(&asked, folder, &environment(), records);
+                        self.options.task = Some(asked);
+                        text
+                    }
+                }
             }
             (None, _) => {
                 let asked =

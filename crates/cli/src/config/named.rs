@@ -6,7 +6,7 @@
 use super::places::Places;
 use super::read;
 use super::setting::Which;
-use belaykit::{AGENTS, Candidate, Form, Printing, UnknownAgent};
+use belaykit::{AGENTS, Agent, Candidate, Form, Printing, UnknownAgent};
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
@@ -35,6 +35,14 @@ pub(crate) fn candidate(text: &str) -> Result<Candidate, UnknownAgent> {
             Ok(Candidate { agent: Arc::new(agent), model })
         }
         None => text.parse(),
+    }
+}
+
+/// How a command line names this agent: [`candidate`] makes the same one of it.
+pub(crate) fn written(agent: &dyn Agent) -> String {
+    match agent.command() {
+        Some(command) if !is_free(agent.name()) => format!("{}:{command}", agent.name()),
+        _ => agent.name().to_owned(),
     }
 }
 

@@ -32,8 +32,8 @@ use crate::temp_folder::TempFolder;
 use crate::{RunRequest, aside, environment, interpreter, limits, program, reset, schema};
 use belay_agents::{
     Action, AttemptEnd, Background as AtTurnEnd, Capabilities, Capability, Exit, FullNeeds, Input,
-    Line, LineSplitter, Out, Permissions, Protocol, Response, StopPlan, Support, TimerId,
-    Transport,
+    Line, LineSplitter, Out, Permissions, Protocol, Response, StopPlan, Support, TellsTools,
+    TimerId, Transport,
 };
 use belay_trace::{
     AttemptEnded, AttemptResult, AttemptStarted, Decision, DecisionSource, Denial, Event, Failure,
@@ -148,12 +148,8 @@ impl Runner {
             env.retain(|(known, _)| *known != name);
             env.push((name, path));
         }
-        let answer_file = AnswerFile::of(
-            &launch,
-            &mut args.args,
-            self.request.cwd.as_deref(),
-            temp_folder.as_ref(),
-        );
+        let cwd = self.request.cwd.as_deref();
+        let answer_file = AnswerFile::of(&launch, &mut args, cwd);
         if let Some(context) = &self.client.trace_context {
             let trace = self.request.trace_id.as_deref().unwrap_or(&self.run_id);
             context.tell(&mut env, trace, &self.run_id, self.attempts);
@@ -252,7 +248,7 @@ impl Runner {
             linger: None,
             has_lingered: false,
             budget_is_blind: false,
-            tells_tools_late: self.client.agent.tells_tools_late(transport),
+            tells_tools: self.client.agent.tells_tools(transport),
             timers: Vec::new(),
             turn_limit: self.turn_limit(capabilities),
             account_watch,
@@ -369,8 +365,8 @@ struct Attempt<'a> {
     linger: Option<Instant>,
     /// It was one.
     has_lingered: bool,
-    /// Its tools are told when they are through.
-    tells_tools_late: bool,
+    /// When its tools are told.
+    tells_tools: TellsTools,
     /// Nobody knows the price, and that was said.
     budget_is_blind: bool,
     timers: Vec<(Instant, TimerId)>,
@@ -563,11 +559,20 @@ impl Attempt<'_> {
         let of_thread = file.clone();
         let reading = aside::begin(move || of_thread.read());
         let read = tokio::time::timeout(limits::ANSWER_FILE, reading).await;
-        file.remove();
-        if let Ok(Some(Some(bytes))) = read {
-            let bytes = self.runner.publisher.redactor.bytes(&bytes).into_owned();
-            self.input(Input::AnswerFile(&bytes));
+        match read {
+            Ok(Some(Ok(Some(bytes)))) => {
+                let bytes = self.runner.publisher.redactor.bytes(&bytes).into_owned();
+                self.input(Input::AnswerFile(&bytes));
+            }
+            Ok(Some(Ok(None))) => {}
+            Ok(Some(Err(error))) => self.answer_file_unread(&error.to_string()),
+            Ok(None) | Err(_) => self.answer_file_unread("it cannot be read in time"),
         }
+    }
+
+    fn answer_file_unread(&mut self, why: &str) {
+        let words = format!("the answer file is left out: {why}");
+        self.runner.publisher.event(Event::notice(Level::Warn, "answer_file", words));
     }
 
     /// The process is gone.
@@ -642,7 +647,7 @@ impl Attempt<'_> {
                         got_on.extend(emitted.parent_tool_id.clone());
                     }
                     self.runner.chain.see(&emitted.event);
-                    if self.tells_tools_late && matches!(emitted.event, Event::TurnStarted(_)) {
+                    if self.tells_tools.may_work_behind(&emitted.event) {
                         self.runner.chain.may_do_unseen();
                     }
                     self.runner.publisher.event_from(raw, emitted.parent_tool_id, emitted.event);
@@ -919,6 +924,7 @@ impl Attempt<'_> {
 
     fn finish(mut self, exit: Exit, left: Vec<LeftProcess>, pipes_held_open: bool) -> AttemptEnd {
         let end = self.end.take().unwrap_or_default();
+        self.runner.chain.ended(self.tells_tools, end.failure.as_ref());
         let (exit_code, signal) = match exit {
             Exit::Code(code) => (Some(code), None),
             Exit::Signal(signal) => (None, Some(signal)),

@@ -12,7 +12,9 @@ use crate::aside;
 use crate::failover::{Ended, Link, Next, Now, Open, State};
 use crate::handover;
 use crate::mode_bound::ModeBound;
-use belay_agents::{Agent, AttemptEnd, Capability, RunRequest, Session, Support};
+use belay_agents::{
+    Agent, AttemptEnd, Capability, RunRequest, Session, Support, TellsTools, Transport,
+};
 use belay_trace::{
     AttemptSummary, Context, Effects, Event, Failure, FailureKind, Interrupted, Level, Retry,
     Start, Usage, Waiting,
@@ -213,23 +215,45 @@ impl Chain {
         self.work.may_do_unseen();
     }
 
+    /// The attempt is over. One that has said nothing may have worked all the same, unless it could not begin.
+    pub(super) fn ended(&mut self, tells: TellsTools, failure: Option<&Failure>) {
+        let has_begun = failure.is_some_and(|failure| !is_refusal(failure.kind));
+        if tells == TellsTools::Perhaps && has_begun {
+            self.work.may_do_unseen();
+        }
+    }
+
     /// What the current attempt may have changed so far.
     pub(super) fn effects(&self) -> Effects {
         self.work.effects()
     }
 
+    /// Whether what the candidate may have done is seen by looking at the folder alone.
+    fn works_unseen(&self, n: usize) -> bool {
+        let agent = &self.agents[n];
+        let tells = |transport: &Transport| agent.tells_tools(*transport);
+        agent.transports().iter().any(|transport| tells(transport) == TellsTools::Perhaps)
+    }
+
+    /// True if it has to be known what the folder was like: another candidate may go on with changed work, or the same
+    /// one after changes that it has not told of.
+    fn needs_base(&self) -> bool {
+        self.has_others() || self.works_unseen(0)
+    }
+
     /// Looks whether an attempt that may have changed something has.
     async fn look_again(&mut self) {
-        if !self.has_others() || self.work.effects() != Effects::Possible {
-            return;
-        }
-        let changes = self.base.changes().await;
-        let before = self.changes.replace(changes.clone());
-        if changes.is_certain() && before.is_none_or(|before| before != changes) {
-            self.work.has_changed_something();
-            if let Some(last) = self.summaries.last_mut() {
-                last.effects = self.work.effects();
+        let is_open =
+            self.works_unseen(self.state.current()) || self.work.effects() == Effects::Possible;
+        if self.needs_base() && is_open {
+            let changes = self.base.changes().await;
+            let before = self.changes.replace(changes.clone());
+            if changes.is_certain() && before.is_none_or(|before| before != changes) {
+                self.work.has_changed_something();
             }
+        }
+        if let Some(last) = self.summaries.last_mut() {
+            last.effects = self.work.effects();
         }
     }
 
@@ -290,7 +314,7 @@ enum Went {
 impl Runner {
     /// Carries the request to an end: by the first candidate, and by those after it when it fails.
     pub(super) async fn candidates(&mut self, caller: &mut Caller) -> AttemptEnd {
-        if self.chain.agents.len() > 1 {
+        if self.chain.needs_base() {
             self.chain.base = handover::Base::begin(self.request.cwd.as_deref(), &self.client.env);
         }
         let mut last = AttemptEnd::default();
@@ -522,6 +546,27 @@ impl Runner {
         }
         Ok(())
     }
+}
+
+/// True for a failure with which an agent has not even begun, unless it has said something.
+fn is_refusal(kind: FailureKind) -> bool {
+    matches!(
+        kind,
+        FailureKind::RateLimited
+            | FailureKind::UsageLimit
+            | FailureKind::Overloaded
+            | FailureKind::ServerError
+            | FailureKind::Network
+            | FailureKind::Auth
+            | FailureKind::Billing
+            | FailureKind::ModelUnavailable
+            | FailureKind::InvalidRequest
+            | FailureKind::NotInstalled
+            | FailureKind::NotExecutable
+            | FailureKind::VersionUnsupported
+            | FailureKind::SessionInUse
+            | FailureKind::LocalIo
+    )
 }
 
 pub(super) fn unknown() -> Failure {

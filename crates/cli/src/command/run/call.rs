@@ -3,16 +3,18 @@
 
 use super::ask::Program;
 use super::options::{Options, TransportName};
+use crate::config::written;
 use crate::notify::Channel;
 use crate::say::warn;
 use crate::surroundings::environment;
 use belay_trace::read_regular;
-use belaykit::{EnvMode, Redaction};
+use belaykit::{Agent, EnvMode, Redaction};
 use serde::{Deserialize, Serialize};
 use std::fs::{OpenOptions, Permissions};
 use std::io::Write as _;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The file, in the run's folder.
 const CALL_FILE: &str = "call.json";
@@ -24,6 +26,9 @@ pub(crate) struct Call {
     /// What the user had asked for, in a run that is resumed without a prompt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) task: Option<String>,
+    /// The agents whose names say nothing of what they start, as the command line wrote them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) commands: Vec<String>,
     pub(crate) programs: Vec<Program>,
     pub(crate) env: Option<String>,
     pub(crate) pass_env: Vec<String>,
@@ -42,10 +47,15 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    pub(crate) fn of(options: &Options) -> Self {
+    pub(crate) fn of(agents: &[Arc<dyn Agent>], options: &Options) -> Self {
         let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         Self {
             task: options.task.clone(),
+            commands: agents
+                .iter()
+                .map(|agent| written(agent.as_ref()))
+                .filter(|written| written.contains(':'))
+                .collect(),
             programs: options
                 .ask
                 .program
@@ -90,6 +100,19 @@ impl Call {
     pub(crate) fn read(folder: &Path) -> Self {
         let text = read_regular(&folder.join(CALL_FILE)).unwrap_or_default();
         serde_json::from_slice(&text).unwrap_or_default()
+    }
+
+    /// How the command line wrote the agent of this name, of which this command was started.
+    pub(crate) fn written(&self, agent: &str, started: &[String]) -> String {
+        let is_its =
+            |written: &&String| written.split_once(':').is_some_and(|(name, _)| name == agent);
+        // Several may have the name: the command has the words of its own.
+        let shared = |written: &&String| {
+            let command = written.split_once(':').map_or("", |(_, command)| command);
+            command.split_whitespace().filter(|word| started.iter().any(|it| it == word)).count()
+        };
+        let written = self.commands.iter().filter(is_its).max_by_key(shared);
+        written.cloned().unwrap_or_else(|| agent.to_owned())
     }
 
     /// Fills in what was not given this time.

@@ -5,6 +5,7 @@ use super::options::{Format, Options};
 use super::piped_input::PipedInput;
 use super::show::{Screen, View};
 use super::{signals, steer};
+use crate::config::written;
 use crate::fail::{Fail, closed_pipe_is_fine};
 use crate::runtime::block_on;
 use crate::say::{say, warn};
@@ -103,7 +104,7 @@ impl Job {
             while let Some(record) = run.next_shared().await {
                 // The run's folder is there with its first record.
                 if let Some(folder) = folder.take() {
-                    Call::of(&self.options).write(&folder, &redaction);
+                    Call::of(&self.agents, &self.options).write(&folder, &redaction);
                 }
                 unknown += u64::from(matches!(record.event, Event::Unknown(_)));
                 screen.show(record).await;
@@ -235,7 +236,9 @@ impl Job {
             }
             return line;
         }
-        line = format!("belay run -a {}", outcome.agent);
+        let agent = self.agents.iter().find(|agent| agent.name() == outcome.agent);
+        let agent = agent.map_or_else(|| outcome.agent.clone(), |agent| written(agent.as_ref()));
+        line = format!("belay run -a {}", shell_escape(&visible_line(&agent)));
         let folder = options.ask.cwd.iter().map(|cwd| ("-C", shell_escape_path(cwd)));
         let programs = options.ask.program.iter();
         let own = programs

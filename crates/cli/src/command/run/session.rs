@@ -1,10 +1,11 @@
 //! Which session of an agent is gone on in: said by the agent's own id of it, or by a run that was in it.
 
 use crate::command::show::account::Account;
+use crate::config::candidate;
 use crate::fail::Fail;
 use crate::stored;
 use belay_trace::{RunState, visible_line};
-use belaykit::{Candidate, Session, WhenInUse};
+use belaykit::{Candidate, Session, WhenInUse, shell_escape};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -48,6 +49,9 @@ impl InUseFlags {
         }
     }
 }
+
+/// What stands where a secret was.
+const REDACTED: &str = "[redacted:";
 
 /// What was chosen.
 #[derive(Debug)]
@@ -128,13 +132,19 @@ pub(crate) fn of_run(account: &Account, branch: Branch, when: WhenInUse) -> Resu
         None if is_running => Err(Fail::in_use(format!("run {short} has no session yet"))
             .hint(format_args!("follow it: belay logs {short} -f; try again when it has begun"))),
         Some(session) if account.can_go_on() => Ok(session.clone()),
-        _ => Err(Fail::usage(format!(
-            "run {short} has no session to go on in: it ended before its agent had said anything"
-        ))
-        .hint(format_args!(
-            "begin anew: belay run -a {} \"…\"; `belay show {short}` has the prompt",
-            visible_line(&account.agent)
-        ))),
+        _ => {
+            let why = match account.is_forgotten() {
+                true => "its agent keeps none",
+                false => "it ended before its agent had said anything",
+            };
+            let agent = shell_escape(&account.written);
+            Err(Fail::usage(format!("run {short} has no session to go on in: {why}")).hint(
+                format_args!(
+                    "begin anew: belay run -a {} \"…\"; `belay show {short}` has the prompt",
+                    visible_line(&agent)
+                ),
+            ))
+        }
     }
 }
 
@@ -150,9 +160,11 @@ pub(crate) fn agent_of(account: &Account, named: Option<Candidate>) -> Result<Ca
             ))
             .hint(format_args!("leave -a out, or begin anew: belay run -a {agent} \"…\"")))
         }
-        None => account
-            .agent
-            .parse()
+        None if account.written.contains(REDACTED) => Err(Fail::usage(format!(
+            "the command of run {short} held a secret, which is not stored"
+        ))
+        .hint(format_args!("name it once more: -a '{theirs}:COMMAND'"))),
+        None => candidate(&account.written)
             .map_err(|error| Fail::local(format!("run {short} cannot be resumed: {error}"))),
     }
 }

@@ -1,6 +1,7 @@
 //! All that is known of a run, from its request and its whole journal.
 
 use super::super::runs::state::{lost_words, state_word};
+use crate::command::run::Call;
 use crate::fail::Fail;
 use crate::figures;
 use crate::stored::{self, unreadable};
@@ -48,6 +49,9 @@ pub(crate) struct Account {
     resume: Option<String>,
     /// Where its files are.
     folder: String,
+    /// The agent as a command line names it.
+    #[serde(skip)]
+    pub(crate) written: String,
     /// Where it is running or lost, in words, if it is.
     #[serde(skip)]
     pub(crate) lost: Option<String>,
@@ -111,6 +115,7 @@ impl Account {
             result: String::new(),
             resume: None,
             folder: run.folder().display().to_string(),
+            written: String::new(),
             how: overview.state,
             spoken: false,
         };
@@ -131,6 +136,9 @@ impl Account {
             last = Some(record.ts);
             account.add(record);
         }
+        let started = account.attempts.iter().rev().find(|attempt| attempt.agent == account.agent);
+        let started = started.map_or(&[][..], |attempt| &attempt.command);
+        account.written = Call::read(run.folder()).written(&account.agent, started);
         if let Some(session) = resumed.filter(|_| account.lacks_session()) {
             // Its agent has not been started: the run waits for this very session, or was stopped while it did.
             account.session_id = Some(session);
@@ -171,6 +179,11 @@ impl Account {
     pub(crate) fn is_unspoken(&self) -> bool {
         let has_ended = !matches!(self.how, RunState::Running | RunState::Answered);
         has_ended && self.lost.is_none() && !self.can_go_on()
+    }
+
+    /// True if its agent has said something, and keeps no session to go on in.
+    pub(crate) fn is_forgotten(&self) -> bool {
+        self.spoken && self.session_id.is_none()
     }
 
     /// True if there is a session in which something was said.
