@@ -19,7 +19,8 @@ const ATTACKS: &[(&str, &str)] = &[
 
 pub(crate) fn run() -> Result<(), String> {
     agents()?;
-    cargo("build --release --workspace --bins", [])?;
+    // Programs of users are among the examples, which no test target builds by itself.
+    cargo("build --release --workspace --bins --examples", [])?;
     let mut failures = Vec::new();
     for (name, args) in ATTACKS {
         eprintln!("xtask: attack on {name}");

@@ -11,6 +11,7 @@ mod inspection;
 mod meter;
 mod mode_names;
 mod options;
+mod own;
 mod preset;
 mod printed;
 mod rpc;
@@ -25,6 +26,8 @@ pub use inspection::{Heard, Inspection, Learned, Readiness};
 
 pub(crate) use failures::{ACP, GEMINI, GOOSE, QWEN};
 pub(crate) use preset::{LOOSENS, SESSION_MARKS};
+
+pub use own::{AcpForm, ModesForm, SessionLogForm, UsageForm, UsageOf};
 
 use crate::agent::{check_name, check_options};
 use crate::mcp;
@@ -45,6 +48,7 @@ pub struct Acp {
     /// The command, for an agent without a preset.
     command: Option<String>,
     model: Option<String>,
+    name: Option<&'static str>,
 }
 
 impl Acp {
@@ -60,6 +64,20 @@ impl Acp {
     /// ```
     pub fn command(command: impl Into<String>) -> Self {
         Self::of(Some(command.into()))
+    }
+
+    /// Knows this of it, in place of what is known of the program.
+    #[must_use]
+    pub fn form(mut self, form: AcpForm) -> Self {
+        self.preset = form.preset();
+        self
+    }
+
+    /// Gives the agent of a command a name of its own, by which records and limits know it.
+    #[must_use]
+    pub fn called(mut self, name: &'static str) -> Self {
+        self.name = Some(name);
+        self
     }
 
     /// Gemini CLI.
@@ -92,11 +110,12 @@ impl Acp {
     /// What stands behind `acp:`. Some programs are known.
     pub(crate) fn of(command: Option<String>) -> Self {
         let words = command.as_deref().and_then(|command| shell_words::split(command).ok());
-        Self { preset: preset::of_command(&words.unwrap_or_default()), command, model: None }
+        let preset = preset::of_command(&words.unwrap_or_default());
+        Self { preset, command, model: None, name: None }
     }
 
     fn preset(preset: &'static Preset) -> Self {
-        Self { preset, command: None, model: None }
+        Self { preset, command: None, model: None, name: None }
     }
 
     fn unsupported(&self, option: &'static str, hint: &'static str) -> Unsupported {
@@ -145,7 +164,7 @@ impl Agent for Acp {
     /// A command is `acp` whatever its program is: what is known of a program may grow, and a name is in journals.
     fn name(&self) -> &'static str {
         match self.command {
-            Some(_) => preset::GENERIC.name,
+            Some(_) => self.name.unwrap_or(preset::GENERIC.name),
             None => self.preset.name,
         }
     }
@@ -305,7 +324,10 @@ impl Agent for Acp {
     }
 
     fn session_files(&self, session_id: &str) -> Option<SessionFiles> {
-        (self.preset.session_file?.files)(session_id)
+        match self.preset.session_log {
+            Some(log) => log.files(session_id),
+            None => (self.preset.session_file?.files)(session_id),
+        }
     }
 
     fn read_session(
@@ -313,9 +335,10 @@ impl Agent for Acp {
         since: Timestamp,
         lines: &mut dyn Iterator<Item = &[u8]>,
     ) -> Vec<Response> {
-        match self.preset.session_file {
-            Some(file) => (file.read)(since, lines),
-            None => Vec::new(),
+        match (self.preset.session_log, self.preset.session_file) {
+            (Some(log), _) => log.read(since, lines),
+            (None, Some(file)) => (file.read)(since, lines),
+            (None, None) => Vec::new(),
         }
     }
 }

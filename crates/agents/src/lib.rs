@@ -69,7 +69,10 @@ mod witness;
 
 pub use crate::account::{Account, AccountPart};
 #[cfg(feature = "acp")]
-pub use crate::acp::{Acp, Heard, Inspection, Learned, Readiness};
+pub use crate::acp::{
+    Acp, AcpForm, Heard, Inspection, Learned, ModesForm, Readiness, SessionLogForm, UsageForm,
+    UsageOf,
+};
 pub use crate::agent::{Agent, Care, FullNeeds, TellsTools, Transport, Unsupported};
 pub use crate::capabilities::{Capabilities, Capability, Support};
 pub use crate::claude::Claude;

@@ -10,6 +10,8 @@ mod stream;
 mod words;
 
 pub use form::Form;
+#[cfg(feature = "acp")]
+pub(crate) use form::check_leads;
 
 use crate::agent::{check_name, check_options};
 use crate::failures::Table;

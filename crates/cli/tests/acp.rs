@@ -87,3 +87,44 @@ fn doctor_asks_an_agent_behind_a_command_what_it_is() {
     assert!(shown.contains("no-such-agent") && !shown.contains("interactive"), "{shown}");
     assert_eq!(missing.status.code(), Some(69));
 }
+
+#[test]
+fn an_agent_of_ones_own_has_a_name_modes_and_figures() {
+    let bench = Bench::new();
+    let modes = r#"{"currentModeId":"ask","availableModes":[{"id":"ask","name":"A"},{"id":"x7","name":"B"}]}"#;
+    let session = format!(r#""id":2,"result":{{"sessionId":"session-1234","modes":{modes}}}"#);
+    let set = r#""id":3,"result":{}"#;
+    let end = r#""id":4,"result":{"stopReason":"end_turn"}"#;
+    let words = says("Done.").replace("s1", "session-1234");
+    let agent = agent(&bench, &[HELLO, &session, set, &words, end]);
+    let command = agent.strip_prefix("acp:").unwrap();
+    let folder = bench.path("home/.config/belay");
+    fs::create_dir_all(&folder).unwrap();
+    let config = format!(
+        "[agents.mine]\nacp = '{command}'\n[agents.mine.speaks]\nmodes = {{ edit = 'x7' }}\n\
+         session_log = {{ path = '~/.mine/log/*/{{session}}.jsonl', input = '/in', output = '/out', model = '/m' }}\n"
+    );
+    fs::write(folder.join("config.toml"), config).unwrap();
+    let log = bench.path("home/.mine/log/today");
+    fs::create_dir_all(&log).unwrap();
+    let lines = "{\"in\": 100, \"out\": 7, \"m\": \"gpt-5.5\"}\n{\"in\": 20, \"out\": 3, \"m\": \"gpt-5.5\"}\n";
+    fs::write(log.join("session-1234.jsonl"), lines).unwrap();
+    let run = |permit: &str| {
+        bench
+            .belay(&["run", "-a", "mine", "--permit", permit, "--format", "json", "hi"])
+            .output()
+            .unwrap()
+    };
+    let output = run("edit");
+    let result: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(result["result"], "Done.", "{result:#}");
+    assert_eq!(
+        (&result["usage"]["input_tokens"], &result["usage"]["output_tokens"]),
+        (&120.into(), &10.into()),
+        "{result:#}"
+    );
+    let output = run("read-only");
+    assert_eq!(output.status.code(), Some(2), "{}", String::from_utf8_lossy(&output.stderr));
+    let runs = bench.belay(&["runs", "--json", "--agent", "mine"]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&runs.stdout).lines().count(), 1);
+}

@@ -110,6 +110,22 @@ fn what_is_wrong_with_such_an_agent_is_said_in_its_place() {
         ("[agents.codex]\ncmd = 'x'\n", "belay knows codex by itself"),
         ("[agents.mine]\ncmd = 'x'\nreads = { lead = ['x'] }\n", "unknown field `lead`"),
         ("[agents.mine]\nprogram = 'x'\n", "there is no agent `mine`"),
+        ("[agents.mine]\ncmd = 'x'\nreads = { failures = [''] }\n", "`failures` has an empty lead"),
+        (
+            "[agents.mine]\ncmd = 'x'\nreads = { answer_file = '/etc/passwd' }\n",
+            "is not in the working folder",
+        ),
+        ("[agents.mine]\ncmd = 'x'\nreads = { interrupts = 100000 }\n", "`interrupts`"),
+        ("[agents.mine]\ncmd = 'x'\nacp = 'y'\n", "`cmd` and `acp` are two"),
+        ("[agents.mine]\nacp = 'x'\nreads = { failures = ['F'] }\n", "`reads` is for a `cmd`"),
+        (
+            "[agents.mine]\nacp = 'x'\nspeaks = { modes = { edits = 'y' } }\n",
+            "unknown field `edits`",
+        ),
+        (
+            "[agents.mine]\nacp = 'x'\nspeaks = { session_log = { path = '/x/{session}', input = '/i', output = '/o' } }\n",
+            "begin it with ~/",
+        ),
     ] {
         configure(&bench, config);
         let output = run(&bench, &["p"]);
@@ -135,4 +151,75 @@ fn another_command_is_another_agent_and_is_refused_behind_one_of_which_nothing_i
     let shown = show(&output, &bench);
     assert_eq!(output.status.code(), Some(2), "{shown}");
     assert!(!bench.path("project/made").exists(), "{shown}");
+}
+
+#[test]
+fn what_it_has_changed_is_found_out_before_anybody_goes_on() {
+    let bench = Bench::new();
+    let first = script(&bench, "first.sh", "echo begun > work; echo 'HTTP 429' >&2; exit 1");
+    let second = script(&bench, "second.sh", "cat");
+    let chain = [format!("cmd:{first}"), format!("cmd:{second}")];
+    let args =
+        ["-a", &chain[0], "-a", &chain[1], "--permit", "full", "--agent-retries", "0", "task"];
+    let output = run(&bench, &args);
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && told.contains("task"), "{}", show(&output, &bench));
+    assert!(told.contains("work") && told.contains("rate_limited"), "{}", show(&output, &bench));
+    fs::remove_file(bench.path("project/work")).unwrap();
+    let output = run(&bench, &[&args[..], &["--on-effects", "stop", "--format", "json"]].concat());
+    let shown = show(&output, &bench);
+    assert!(!output.status.success(), "{shown}");
+    let result: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(result["attempts"][0]["effects"], "observed", "{result:#}");
+    assert_eq!(result["attempts"].as_array().map(Vec::len), Some(1), "{result:#}");
+    // One that was refused at once has done nothing.
+    let refused = script(&bench, "refused.sh", "echo 'HTTP 429' >&2; exit 1");
+    let chain = [format!("cmd:{refused}"), format!("cmd:{second}")];
+    let output = run(
+        &bench,
+        &["-a", &chain[0], "-a", &chain[1], "--permit", "full", "--on-effects", "stop", "task"],
+    );
+    answered(&bench, &output, "task\n");
+}
+
+#[test]
+fn a_run_of_a_command_is_resumed_with_what_it_had_done() {
+    let bench = Bench::new();
+    let text = "[ -e work ] && exec cat; echo begun > work; echo 'I have begun.'; exit 3";
+    let program = script(&bench, "two.sh", text);
+    let output = run(&bench, &["-a", &format!("cmd:{program} 'a b'"), "--permit", "full", "task"]);
+    assert!(!output.status.success(), "{}", show(&output, &bench));
+    let resumed = bench.belay(&["resume", "latest"]).output().unwrap();
+    let told = String::from_utf8_lossy(&resumed.stdout);
+    assert!(resumed.status.success() && told.contains("task"), "{}", show(&resumed, &bench));
+    assert!(told.contains("I have begun."), "{}", show(&resumed, &bench));
+    let replayed = bench.belay(&["replay", "latest", "-q"]).output().unwrap();
+    assert!(replayed.status.success(), "{}", show(&replayed, &bench));
+}
+
+#[test]
+fn a_path_that_is_typed_is_one_from_here_and_one_in_a_file_is_none() {
+    let bench = Bench::new();
+    fs::create_dir_all(bench.path("project")).unwrap();
+    script(&bench, "project/here.sh", "echo here");
+    answered(&bench, &run(&bench, &["-a", "cmd:./here.sh", "p"]), "here\n");
+    configure(&bench, "[agents.mine]\ncmd = './here.sh'\n");
+    let output = run(&bench, &["-a", "mine", "p"]);
+    let shown = show(&output, &bench);
+    assert!(!output.status.success() && shown.contains("write it in full"), "{shown}");
+}
+
+#[test]
+fn doctor_and_the_lists_know_agents_of_ones_own() {
+    let bench = Bench::new();
+    let own = script(&bench, "own.sh", "echo started > started; echo hi");
+    configure(&bench, &format!("[agents.mine]\ncmd = '{own} {{prompt}}'\n"));
+    let agents = bench.belay(&["agents"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&agents.stdout).contains(&own), "{}", show(&agents, &bench));
+    let doctor = bench.belay(&["doctor", "mine"]).output().unwrap();
+    let told = String::from_utf8_lossy(&doctor.stdout);
+    assert!(told.contains(&own) && told.contains("is an argument of it"), "{told}");
+    assert!(!bench.path("project/started").exists(), "nobody knows what it would do");
+    let output = run(&bench, &["-a", "nosuch", "p"]);
+    assert!(show(&output, &bench).contains("your own: mine"), "{}", show(&output, &bench));
 }

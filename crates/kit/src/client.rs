@@ -539,8 +539,13 @@ impl Client {
     /// When it is called outside a tokio runtime.
     pub async fn installed(&self) -> Result<Installed, Error> {
         let turn = self.turn(0);
+        let is_any = turn.agent.command().is_some();
         // The one way to start every agent that needs nothing of a request.
-        let launch = turn.launch(&RunRequest::new(""), Transport::Interactive);
+        let transport = match turn.agent.transports() {
+            [first, ..] if is_any => *first,
+            _ => Transport::Interactive,
+        };
+        let launch = turn.launch(&RunRequest::new(""), transport);
         let found = launch.and_then(|launch| {
             let path = program::resolve(&launch, turn.program.as_deref(), &turn.env)?;
             let mut env = turn.env.for_agent(&launch.env);
@@ -548,8 +553,14 @@ impl Client {
             Ok((path, env))
         });
         let (path, env) = found.map_err(|failure| self.error(failure))?;
-        let version =
-            program::version(&path, &self.leading_args, env, self.supervisor.as_deref()).await.ok();
+        // What `--version` means to a program of any kind, nobody knows.
+        let version = match is_any {
+            true => None,
+            false => {
+                let supervisor = self.supervisor.as_deref();
+                program::version(&path, &self.leading_args, env, supervisor).await.ok()
+            }
+        };
         Ok(Installed { path, version })
     }
 

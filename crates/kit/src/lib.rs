@@ -91,8 +91,6 @@ pub use crate::redact::{BadPattern, LineRedaction, Redaction};
 pub use crate::run::{Interrupter, Outcome, Run};
 pub use crate::trace_context::TraceContext;
 pub use crate::traces::{NotObserved, Phase, Trace, TraceSession};
-#[cfg(feature = "acp")]
-pub use belay_agents::Acp;
 pub use belay_agents::{
     AGENTS, Account, Agent, Background, BackgroundParseError, BadIdleLimits, Candidate,
     Capabilities, Capability, Care, Claude, Codex, Copilot, DockerAgent, EffectiveMode, Effort,
@@ -100,6 +98,8 @@ pub use belay_agents::{
     RunRequest, Session, Support, Tokens, Transport, UnknownAgent, Unsupported, WhenInUse,
     shell_escape, shell_escape_path,
 };
+#[cfg(feature = "acp")]
+pub use belay_agents::{Acp, AcpForm};
 pub use belay_trace as trace;
 pub use belay_trace::{
     CompletionRecord, Decision, Event, Failure, FailureKind, PermissionRequest, Record,

@@ -32,7 +32,11 @@ pub(crate) fn resolve(
         ));
     };
     let found = on(paths, name).ok_or_else(|| {
-        Failure::new(FailureKind::NotInstalled, format!("`{name}` is not on the PATH"))
+        let words = match name.contains('/') && !name.starts_with('/') {
+            true => format!("`{name}` is a path from some folder: write it in full"),
+            false => format!("`{name}` is not on the PATH"),
+        };
+        Failure::new(FailureKind::NotInstalled, words)
     })?;
     Ok(native(launch, &found).unwrap_or(found))
 }

@@ -1,9 +1,8 @@
 //! What an agent over ACP says of itself before anything is asked of a model: for who wants to know whether it works.
 
 use super::classify::AUTH_REQUIRED;
-use super::options::{Hello, Opened};
+use super::options::{Hello, Opened, PROTOCOL_VERSION};
 use super::rpc::{Message, RpcError, Say};
-use super::talk::PROTOCOL_VERSION;
 use crate::wire::decode;
 use Readiness::{NotReady, Ready, Unknown};
 use serde_json::json;
@@ -75,8 +74,7 @@ impl Inspection {
         match id.get() {
             "1" if self.hello.is_none() && message.error.is_none() => {
                 let hello: Hello = decode(result).unwrap_or_default();
-                let is_ours =
-                    hello.protocol_version.is_none_or(|version| version == PROTOCOL_VERSION);
+                let is_ours = hello.version().is_ok();
                 self.hello = Some(hello);
                 if !is_ours {
                     return Heard::Enough;
@@ -112,8 +110,9 @@ impl Inspection {
         let name =
             hello.agent_info.as_ref().map(|info| format!("{} {}, ", info.name, info.version));
         let name = name.unwrap_or_default();
-        let version = hello.protocol_version.unwrap_or(PROTOCOL_VERSION);
-        let is_ours = version == PROTOCOL_VERSION;
+        let version = hello.version();
+        let is_ours = version.is_ok();
+        let version = version.map_or_else(|other| other, |ours| ours.to_string());
         let end = if is_ours { "" } else { ", which belay does not speak" };
         say(
             "protocol",
@@ -232,6 +231,14 @@ mod tests {
             matches!(said, Heard::Say(line) if String::from_utf8_lossy(&line).contains("session/new"))
         );
         assert_eq!(hear(r#"{"id":1,"result":{"protocolVersion":2}}"#), Heard::Enough);
+        for other in ["-1", "\"2\"", "1.5", "[]"] {
+            let line = format!(r#"{{"id":1,"result":{{"protocolVersion":{other}}}}}"#);
+            assert_eq!(hear(&line), Heard::Enough, "{other}");
+        }
+        for ours in ["\"1\"", "1.0", "null"] {
+            let line = format!(r#"{{"id":1,"result":{{"protocolVersion":{ours}}}}}"#);
+            assert!(matches!(hear(&line), Heard::Say(_)), "{ours}");
+        }
         assert_eq!(hear("Starting up..."), Heard::Nothing);
         let other = learn(&[r#"{"id":1,"result":{"protocolVersion":2}}"#]);
         assert_eq!(other[0].2, NotReady, "{other:?}");

@@ -111,7 +111,8 @@ pub(super) struct Meter {
 
 impl Meter {
     pub(super) fn new(preset: &Preset, heard: Heard, resumed: bool) -> Self {
-        Self::by(preset.usage, preset.session_file.is_some(), heard, resumed)
+        let by_file = preset.session_file.is_some() || preset.session_log.is_some();
+        Self::by(preset.usage, by_file, heard, resumed)
     }
 
     fn by(by: preset::Usage, by_file: bool, heard: Heard, resumed: bool) -> Self {

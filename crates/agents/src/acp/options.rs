@@ -11,13 +11,34 @@ use serde_json::{Value, json};
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct Hello {
     #[serde(deserialize_with = "lenient")]
-    pub(super) protocol_version: Option<u64>,
+    protocol_version: Option<Value>,
     #[serde(deserialize_with = "lenient")]
     pub(super) agent_capabilities: AgentCapabilities,
     #[serde(deserialize_with = "lenient")]
     pub(super) agent_info: Option<Implementation>,
     #[serde(deserialize_with = "lenient")]
     pub(super) auth_methods: Vec<AuthMethod>,
+}
+
+/// The version of the protocol that belay speaks.
+pub(super) const PROTOCOL_VERSION: u64 = 1;
+
+impl Hello {
+    /// The version that the agent speaks; `Err` with its own word for one that belay does not. An agent that says
+    /// nothing of it is taken at its other words.
+    pub(super) fn version(&self) -> Result<u64, String> {
+        let Some(told) = self.protocol_version.as_ref().filter(|told| !told.is_null()) else {
+            return Ok(PROTOCOL_VERSION);
+        };
+        let number = match told {
+            Value::String(text) => text.parse().ok(),
+            told => told.as_f64(),
+        };
+        match number {
+            Some(number) if number == PROTOCOL_VERSION as f64 => Ok(PROTOCOL_VERSION),
+            _ => Err(told.to_string()),
+        }
+    }
 }
 
 /// A way to log in. Of its type only those are of use that need no person.

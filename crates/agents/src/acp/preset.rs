@@ -21,6 +21,7 @@ pub(super) use generic::GENERIC;
 pub(super) use goose::GOOSE;
 pub(super) use qwen::QWEN;
 
+use super::own::SessionLog;
 use super::printed::Printed;
 use super::session_file::SessionFile;
 use crate::failures::Table;
@@ -49,7 +50,7 @@ pub(crate) const SESSION_MARKS: &[&str] = &[
 ];
 
 /// All that belay knows of one agent beyond the protocol.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Preset {
     pub(super) name: &'static str,
     pub(super) program: &'static str,
@@ -88,6 +89,8 @@ pub(super) struct Preset {
     pub(super) usage: Usage,
     /// Where the agent itself writes down all that was used: better than what its stream tells.
     pub(super) session_file: Option<SessionFile>,
+    /// The same, as a user has described it.
+    pub(super) session_log: Option<&'static SessionLog>,
     pub(super) failures: &'static Table,
     /// What it prints in its one-shot mode, if belay reads it.
     pub(super) printed: Option<Printed>,

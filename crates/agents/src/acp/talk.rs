@@ -9,9 +9,8 @@ mod raw;
 mod updates;
 
 use self::late::Answered;
-pub(super) use self::opening::PROTOCOL_VERSION;
 use super::meter::Meter;
-use super::options::Hello;
+use super::options::{Hello, PROTOCOL_VERSION};
 use super::preset::{Preset, Rule};
 use super::rpc::{Message, Say, SessionRef};
 use super::tools::Calls;

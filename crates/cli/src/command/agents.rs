@@ -1,6 +1,6 @@
 //! `belay agents`
 
-use crate::config::{Config, Wanted};
+use crate::config::{Config, Wanted, candidate, own_names};
 use crate::fail::{Fail, closed_pipe_is_fine};
 use crate::runtime::block_on;
 use crate::say::without_secrets;
@@ -59,29 +59,26 @@ impl Agents {
 
 async fn rows(config: &Config) -> Vec<Row> {
     let mut rows = Vec::new();
-    for entry in AGENTS {
-        let agent = (entry.make)(None);
+    let known = AGENTS.iter().map(|entry| (entry.name, entry.aliases, (entry.make)(None)));
+    let own = own_names().into_iter().filter_map(|name| {
+        let none: &[&str] = &[];
+        Some((name, none, candidate(name).ok()?.agent))
+    });
+    for (name, aliases, agent) in known.chain(own) {
         let transports = agent.transports().iter().map(|transport| TransportRow {
             transport: *transport,
             capabilities: agent.capabilities(*transport),
         });
         let transports = transports.collect();
         let mut client = Client::of(agent).environment(config.environment());
-        if let Some(own) = config.agents.get(entry.name) {
-            client = own.apply(entry.name, client, true);
+        if let Some(own) = config.agents.get(name) {
+            client = own.apply(name, client, true);
         }
         let (path, version, problem) = match client.installed().await {
             Ok(found) => (Some(found.path), found.version, None),
             Err(error) => (None, None, Some(error.failure().message.clone())),
         };
-        rows.push(Row {
-            name: entry.name,
-            aliases: entry.aliases,
-            path,
-            version,
-            problem,
-            transports,
-        });
+        rows.push(Row { name, aliases, path, version, problem, transports });
     }
     rows
 }

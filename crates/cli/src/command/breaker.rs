@@ -62,7 +62,7 @@ enum What {
 }
 
 impl std::str::FromStr for What {
-    type Err = belay_agents::UnknownAgent;
+    type Err = crate::config::NoAgent;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if text == "all" { Ok(Self::All) } else { crate::config::candidate(text).map(Self::Of) }

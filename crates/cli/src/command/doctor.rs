@@ -4,8 +4,8 @@ mod drift;
 mod probe;
 mod show;
 
-use crate::config::candidate;
 use crate::config::{Config, Wanted};
+use crate::config::{own_names, typed};
 use crate::fail::{Fail, closed_pipe_is_fine};
 use crate::runtime::block_on;
 use crate::say::without_secrets;
@@ -33,7 +33,7 @@ Examples:
   belay doctor --json | jq '.agents[] | select(.ready) | .agent'")]
 pub(crate) struct Doctor {
     /// Look at these agents alone.
-    #[arg(value_name = "AGENT[:MODEL]", value_parser = candidate)]
+    #[arg(value_name = "AGENT[:MODEL]", value_parser = typed)]
     agents: Vec<Candidate>,
 
     /// Ask each agent that is ready for one word. This is a real request, which costs a little.
@@ -122,7 +122,8 @@ impl Doctor {
                 let args = agent.interactive_args(&RunRequest::new(""));
                 args.is_ok_and(|args| args.first().is_some_and(|program| !program.is_empty()))
             });
-            clients = known.map(Client::of).collect();
+            let own = own_names().into_iter().filter_map(|name| typed(name).ok());
+            clients = known.chain(own.map(|own| own.agent)).map(Client::of).collect();
         }
         // Each asks its program for its version, and some take a second to answer.
         let mut tasks = Vec::new();

@@ -7,7 +7,7 @@ use super::run::ask::Ask;
 use super::run::job;
 use super::run::session::{self, Chosen, SessionFlags};
 use super::show::account::Account;
-use crate::config::candidate;
+use crate::config::typed;
 use crate::config::{Config, Wanted};
 use crate::fail::{Fail, closed_pipe_is_fine};
 use crate::runtime::block_on;
@@ -37,7 +37,7 @@ Examples:
 pub(crate) struct Interactive {
     /// The agent, and after a colon its model: claude, codex:gpt-5.5 [default: $BELAY_AGENT, or the first of the
     /// configuration's `chain`, or claude].
-    #[arg(value_name = "AGENT[:MODEL]", value_parser = candidate)]
+    #[arg(value_name = "AGENT[:MODEL]", value_parser = typed)]
     agent: Option<Candidate>,
 
     /// What to say first. Other users of this machine can see it in the list of processes.

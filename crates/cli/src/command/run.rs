@@ -21,7 +21,7 @@ use self::options::Options;
 use self::prompt::Prompt;
 use self::session::{Branch, Chosen, SessionFlags};
 use super::resume::Resume;
-use crate::config::candidate;
+use crate::config::typed;
 use crate::config::{Config, Wanted};
 use crate::fail::Fail;
 use belaykit::{Candidate, RunRequest};
@@ -43,7 +43,7 @@ pub(crate) struct Run {
     /// The agent, and after a colon its model: claude, codex:gpt-5.5. Given more than once, each one takes over
     /// from the one before when that fails [default: $BELAY_AGENT, or the configuration's
     /// `chain`, or claude].
-    #[arg(short, long, value_name = "AGENT[:MODEL]", value_parser = candidate)]
+    #[arg(short, long, value_name = "AGENT[:MODEL]", value_parser = typed)]
     agent: Vec<Candidate>,
 
     #[command(flatten)]

@@ -208,7 +208,9 @@ impl Reader<'_> {
             });
             let is_own = |value: &Spanned<DeValue<'_>>| {
                 let table = value.get_ref().as_table();
-                table.is_some_and(|table| table.keys().any(|key| key.get_ref() == "cmd"))
+                table.is_some_and(|table| {
+                    table.keys().any(|key| matches!(key.get_ref().as_ref(), "cmd" | "acp"))
+                })
             };
             if known.is_none() && is_own(value) {
                 self.own_agent(name, value, &mut agents);
@@ -248,6 +250,19 @@ impl Reader<'_> {
             let hint = "use lower-case letters, digits, - and _, and no name that belay has";
             self.mistakes.push(Mistake::new(name.span(), message).hint(hint));
         } else if let Some(table) = value.get_ref().as_table() {
+            let has = |name: &str| table.keys().any(|key| key.get_ref() == name);
+            for (command, form, other) in [("cmd", "reads", "acp"), ("acp", "speaks", "cmd")] {
+                if has(other) && (has(form) || has(command)) {
+                    let message = match has(command) {
+                        true => {
+                            "an agent prints, or it speaks ACP: `cmd` and `acp` are two".to_owned()
+                        }
+                        false => format!("`{form}` is for a `{command}`, and this is an `{other}`"),
+                    };
+                    self.mistakes.push(Mistake::new(name.span(), message));
+                    return;
+                }
+            }
             let own = self.agent(name.get_ref(), table);
             agents.insert(name.get_ref().to_string(), own);
         }
@@ -261,14 +276,14 @@ impl Reader<'_> {
             if name == "model" && self.reading.which == Which::Project && runs_a_file(agent) {
                 let message = "a project's file cannot name the file that an agent is: it would decide which programs run";
                 self.mistakes.push(Mistake::new(key.span(), message));
-            } else if is_known && matches!(name, "cmd" | "reads") {
+            } else if is_known && named::OWN_KEYS.contains(&name) {
                 let message =
                     format!("belay knows {agent} by itself: `{name}` makes an agent of your own");
                 let hint = "give it another name, as in [agents.mine]";
                 self.mistakes.push(Mistake::new(key.span(), message).hint(hint));
             } else if !self.read(key, value, None, |entry| own.read(name, entry)) {
                 let message = format!("[agents.NAME] has no key `{}`", name.escape_debug());
-                let fits = |key: &&Key| !(is_known && matches!(key.name, "cmd" | "reads"));
+                let fits = |key: &&Key| !(is_known && named::OWN_KEYS.contains(&key.name));
                 let keys: Vec<Key> = Own::KEYS.iter().filter(fits).copied().collect();
                 let hint = suggestion(name, keys.iter().map(|key| key.name))
                     .unwrap_or_else(|| format!("use {}", names(&keys)));

@@ -3,7 +3,8 @@
 use super::setting::InProject::{AtMost, Below, Held, No, Tighter, Unset};
 use super::setting::settings;
 use super::value::{
-    Chain, Count, Dollars, File, Folder, Hidden, Names, Positive, PositiveLong, Reads, Time, Told,
+    Chain, Count, Dollars, File, Folder, Hidden, Names, Positive, PositiveLong, Reads, Speaks,
+    Time, Told,
 };
 use crate::command::run::options::{DurabilityName, Format};
 use crate::surroundings::Color;
@@ -121,6 +122,10 @@ settings! {
         cmd: String = "cmd", No(RUNS), "", r#""./ask.sh {prompt}""#;
         /// How the output of that program is read.
         reads: Reads = "reads", No(RUNS), "", r#"{ failures = ["FATAL"] }"#;
+        /// Of an agent of your own, `-a NAME`: the command that speaks ACP (docs/agents/acp.md).
+        acp: String = "acp", No(RUNS), "", r#""my-agent --acp""#;
+        /// What that agent does in ways of its own.
+        speaks: Speaks = "speaks", No(RUNS), "", r#"{ modes = { edit = "code" } }"#;
         /// How many of its runs may be at work at once, those of all processes together; the others wait.
         max_concurrent: Positive = "max_concurrent", Tighter, "", "2";
     }

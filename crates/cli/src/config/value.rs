@@ -12,8 +12,9 @@ use super::setting::Which;
 use crate::command::run::options::{self, DurabilityName, Format};
 use crate::surroundings::Color;
 use belaykit::notify::Events;
-use belaykit::{AGENTS, Form, Part};
+use belaykit::{AGENTS, AcpForm, Form, Part};
 use clap::ValueEnum;
+use serde::de::DeserializeOwned;
 use serde_json::{Value as Json, json};
 use std::str::FromStr;
 use std::time::Duration;
@@ -308,13 +309,35 @@ impl Value for Reads {
     const FORM: &'static str = r#"a table such as { failures = ["FATAL"] }"#;
 
     fn read(value: &Spanned<DeValue<'_>>, _: &Reading<'_>) -> Result<Self, Mistake> {
-        if !matches!(value.get_ref(), DeValue::Table(_)) {
-            return Err(wrong(value, Self::FORM));
-        }
-        match serde_json::from_value::<Form>(json(value.get_ref())) {
-            Ok(_) => Ok(Self),
-            Err(error) => Err(Mistake::new(value.span(), error.to_string())
-                .hint("docs/agents/printing.md has all keys")),
-        }
+        own(value, Self::FORM, "docs/agents/printing.md has all keys", Form::check)?;
+        Ok(Self)
     }
+}
+
+/// What an agent of one's own that speaks ACP does in ways of its own.
+#[derive(Clone, Debug)]
+pub(crate) struct Speaks;
+
+impl Value for Speaks {
+    const FORM: &'static str = r#"a table such as { modes = { edit = "code" } }"#;
+
+    fn read(value: &Spanned<DeValue<'_>>, _: &Reading<'_>) -> Result<Self, Mistake> {
+        own(value, Self::FORM, "docs/agents/acp.md has all keys", AcpForm::check)?;
+        Ok(Self)
+    }
+}
+
+/// A table of the library's own.
+fn own<T: DeserializeOwned>(
+    value: &Spanned<DeValue<'_>>,
+    form: &str,
+    hint: &str,
+    check: impl Fn(&T) -> Result<(), String>,
+) -> Result<(), Mistake> {
+    if !matches!(value.get_ref(), DeValue::Table(_)) {
+        return Err(wrong(value, form));
+    }
+    let read: Result<T, _> = serde_json::from_value(json(value.get_ref()));
+    let checked = read.map_err(|error| error.to_string()).and_then(|read| check(&read));
+    checked.map_err(|words| Mistake::new(value.span(), words).hint(hint))
 }

@@ -7,7 +7,7 @@ use crate::runner::HeldBack;
 use crate::{Client, Environment, environment, interpreter, limits, program};
 #[cfg(feature = "acp")]
 use belay_agents::Inspection;
-use belay_agents::{Care, EffectiveMode, FullNeeds, Permissions, RunRequest, Transport};
+use belay_agents::{Care, EffectiveMode, FullNeeds, Launch, Permissions, RunRequest, Transport};
 use belaykit_supervise::Tool;
 use jiff::Timestamp;
 use std::ffi::{OsStr, OsString};
@@ -27,6 +27,10 @@ impl Client {
         #[cfg(feature = "acp")]
         if let Some(inspection) = turn.agent.inspection() {
             turn.inspect(inspection, &mut examined).await;
+            return examined;
+        }
+        if turn.agent.command().is_some() {
+            turn.look_at_a_command(&mut examined);
             return examined;
         }
         let launch = turn.launch(&RunRequest::new(""), Transport::Interactive);
@@ -69,6 +73,51 @@ impl Client {
         findings.extend(environment::held_back_words(&held).map(not_seen));
         findings.extend(turn.agent.full_needs().and_then(|need| root(need, &turn.env)));
         examined
+    }
+
+    /// The same of a program of which nothing is known but its command: it is not started, since nobody knows what it
+    /// would do.
+    fn look_at_a_command(&self, examined: &mut Examined) {
+        const PROMPT: &str = "PROMPT";
+        let launch = self.launch(&RunRequest::new(PROMPT), Transport::Print);
+        let found = launch.and_then(|launch| {
+            let path = program::resolve(&launch, self.program.as_deref(), &self.env)?;
+            Ok((path, launch))
+        });
+        let (path, launch) = match found {
+            Ok(found) => found,
+            Err(failure) => {
+                examined.findings.push(Finding::new(Level::Problem, "program", failure.message));
+                return;
+            }
+        };
+        examined.is_there = true;
+        let held = self.env.held_back(&launch.env);
+        let mut env = self.env.for_agent(&launch.env);
+        drop(interpreter::supply(&path, self.program.as_deref(), &mut env));
+        let paths = env.iter().find(|(name, _)| name == "PATH").map(|(_, paths)| paths.clone());
+        let findings = &mut examined.findings;
+        findings.push(program_of(&path, self.env.get("PATH").is_some_and(is_crons)));
+        findings.extend(script(&path, paths.as_deref()));
+        findings.push(Finding::ok(
+            "prompt",
+            match launch.stdin == PROMPT {
+                true => "goes to its standard input",
+                false => "is an argument of it",
+            },
+        ));
+        findings.push(Finding::ok(
+            "answer",
+            match launch.answer_file.as_deref() {
+                Some(Launch::ANSWER) => {
+                    "in a file that belay makes and names in the command".to_owned()
+                }
+                Some(file) => format!("in the file {file}"),
+                None => "what it prints on standard output".to_owned(),
+            },
+        ));
+        findings.push(permissions(&self.effective_mode(&RunRequest::new(""))));
+        findings.extend(environment::held_back_words(&held).map(not_seen));
     }
 
     /// The same of an agent that says itself what it is.

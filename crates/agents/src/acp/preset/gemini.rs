@@ -104,6 +104,7 @@ pub(in crate::acp) static GEMINI: Preset = Preset {
         total_decides: false,
     },
     session_file: Some(session_file::GEMINI),
+    session_log: None,
     failures: &failures::GEMINI,
     printed: Some(Printed::Gemini),
     quirks: Quirks {

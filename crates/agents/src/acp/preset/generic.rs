@@ -49,6 +49,7 @@ pub(super) const PLAIN: Preset = Preset {
         total_decides: true,
     },
     session_file: None,
+    session_log: None,
     failures: &failures::ACP,
     printed: None,
     quirks: Quirks::NONE,

@@ -61,6 +61,7 @@ pub(in crate::acp) static GOOSE: Preset = Preset {
         total_decides: true,
     },
     session_file: None,
+    session_log: None,
     failures: &failures::GOOSE,
     printed: None,
     quirks: Quirks::NONE,

@@ -89,6 +89,7 @@ pub(in crate::acp) static QWEN: Preset = Preset {
         total_decides: false,
     },
     session_file: Some(session_file::QWEN),
+    session_log: None,
     failures: &failures::QWEN,
     printed: Some(Printed::Qwen),
     quirks: Quirks { lingers: true, raw_output_is_all: true, ..Quirks::NONE },

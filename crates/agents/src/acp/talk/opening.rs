@@ -1,6 +1,7 @@
 //! From the first word to the prompt: who the agent is, its session, and what is to be set in it.
 
 use super::{Asked, HISTORY_QUIET, Heard, Talk};
+use crate::acp::options::PROTOCOL_VERSION;
 use crate::acp::options::{Listed, Opened};
 use crate::acp::rpc::{Message, RpcError};
 use crate::acp::{classify, mode_names};
@@ -11,9 +12,6 @@ use belay_trace::{Event, Failure, FailureKind, Level, SessionStarted};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
-
-/// The version of the protocol that belay speaks.
-pub(in crate::acp) const PROTOCOL_VERSION: u64 = 1;
 
 impl Talk {
     /// The answer to a request of ours; a stream recorded with another client has answers to others.
@@ -41,8 +39,7 @@ impl Talk {
             Asked::Initialize => {
                 self.initialized = true;
                 self.hello = decode(result).unwrap_or_default();
-                let spoken = self.hello.protocol_version;
-                if let Some(version) = spoken.filter(|version| *version != PROTOCOL_VERSION) {
+                if let Err(version) = self.hello.version() {
                     let words = format!(
                         "the agent speaks version {version} of the Agent Client Protocol, and belay version \
                          {PROTOCOL_VERSION}"

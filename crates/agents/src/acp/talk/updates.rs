@@ -85,7 +85,7 @@ impl Talk {
                 by_reason(Failure::new(FailureKind::Protocol, words))
             }
             "end_turn" => None,
-            "refusal" if self.is_told_failure() => {
+            "refusal" if self.is_told_failure(answer) => {
                 Some(classify::of_own_words(self.preset.failures, &self.turn.answer(true)))
             }
             "cancelled" => by_reason(Failure::new(FailureKind::Interrupted, "interrupted")),
@@ -128,8 +128,9 @@ impl Talk {
     }
 
     /// True if the agent calls a failure of its provider's a refusal, which nobody would try elsewhere.
-    fn is_told_failure(&self) -> bool {
-        told_as_answer::named(&self.turn.answer(true)).is_some()
+    fn is_told_failure(&self, answer: &Answer) -> bool {
+        let told = self.turn.answer(true);
+        told_as_answer::named(&told).is_some_and(|sign| self.is_nothing_else(answer, sign))
     }
 
     /// True for a prompt that the agent may carry out itself, without a model.

@@ -83,7 +83,7 @@ impl Prompt {
                 return Err(Fail::usage(
                     "there are two prompts: standard input, and what follows `--`",
                 )
-                .hint("name one: `-` reads standard input, `--no-stdin` leaves it out"));
+                .hint("to send both, write the prompt before `--` or into a file (-f FILE); `--no-stdin` leaves standard input out"));
             }
             Some((prompt, rest)) => {
                 let asked = Asked { prompt: nonempty(prompt.clone())?, piped: None };
