@@ -65,3 +65,13 @@ pub fn gemini(script: &[u8]) {
 pub fn qwen(script: &[u8]) {
     script::play(Dialect::Qwen, script);
 }
+
+/// A script for any agent over ACP.
+pub fn acp(script: &[u8]) {
+    script::play(Dialect::Acp, script);
+}
+
+/// A script for a program that only prints.
+pub fn printing(script: &[u8]) {
+    script::play(Dialect::Printing, script);
+}

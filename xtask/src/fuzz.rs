@@ -18,7 +18,7 @@ use std::sync::Mutex;
 use std::thread;
 
 /// Each target, and how large its inputs become: most recordings whole, and still hundreds of inputs a second.
-const TARGETS: [(&str, usize); 15] = [
+const TARGETS: [(&str, usize); 17] = [
     ("claude_dialogue", 32_768),
     ("claude_print", 32_768),
     ("codex_app_server", 32_768),
@@ -29,6 +29,8 @@ const TARGETS: [(&str, usize); 15] = [
     ("copilot", 32_768),
     ("gemini", 32_768),
     ("qwen", 32_768),
+    ("acp", 32_768),
+    ("printing", 8_192),
     ("lines", 4_096),
     ("journal", 32_768),
     ("records", 16_384),
@@ -228,7 +230,8 @@ fn sow(name: &str, seeds: &Path) -> io::Result<()> {
         // Both modes of Pi print the same events.
         "pi_rpc" | "pi_json" => recordings::all("pi"),
         "docker_agent" => recordings::all("docker-agent"),
-        "copilot" | "gemini" | "qwen" => recordings::all(name),
+        "copilot" | "gemini" | "qwen" | "acp" => recordings::all(name),
+        "printing" => Vec::new(),
         _ => ["claude-code", "codex", "pi", "docker-agent"]
             .into_iter()
             .flat_map(recordings::all)
@@ -246,11 +249,28 @@ fn sow(name: &str, seeds: &Path) -> io::Result<()> {
     let records = "crates/trace/tests/records.golden.jsonl";
     match name {
         "records" => drop(fs::copy(root().join(records), seeds.join("golden"))?),
+        "printing" => fs::write(seeds.join("lines"), PRINTED)?,
         "trace_file" => drop(fs::copy(root().join("fuzz/tree.json"), seeds.join("tree"))?),
         _ => {}
     }
     Ok(())
 }
+
+/// What a program that only prints may print: a banner, failures that it gets over and one that it does not.
+const PRINTED: &str = "\
+Aider v0.86.2
+Model: openai/mock
+Repo-map: disabled
+
+litellm.RateLimitError: RateLimitError: OpenAIException - slow down
+Retrying in 0.2 seconds...
+The answer.
+
+Tokens: 583 sent, 6 received.
+litellm.AuthenticationError: Incorrect API key
+!stderr Error: Error code: 401 - {'error': {'message': 'no'}}
+!code 1
+";
 
 fn is_dialogue(recording: &Recording) -> bool {
     recording.dialogue.is_some()

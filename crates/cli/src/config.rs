@@ -21,7 +21,7 @@ mod value;
 mod tests;
 
 pub(crate) use self::layers::{Config, Wanted, check};
-pub(crate) use self::named::{NoAgent, candidate, own_names, typed, written};
+pub(crate) use self::named::{NoAgent, candidate, in_shell, own_names, typed, written};
 pub(crate) use self::setting::{At, Origin, Row, Which};
 pub(crate) use self::trace_place::TracePlace;
 pub(crate) use self::value::{File, Names};

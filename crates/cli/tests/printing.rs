@@ -157,16 +157,24 @@ fn another_command_is_another_agent_and_is_refused_behind_one_of_which_nothing_i
 fn what_it_has_changed_is_found_out_before_anybody_goes_on() {
     let bench = Bench::new();
     let first = script(&bench, "first.sh", "echo begun > work; echo 'HTTP 429' >&2; exit 1");
-    let second = script(&bench, "second.sh", "cat");
+    let second = script(&bench, "second.sh", "/bin/cat");
     let chain = [format!("cmd:{first}"), format!("cmd:{second}")];
     let args =
         ["-a", &chain[0], "-a", &chain[1], "--permit", "full", "--agent-retries", "0", "task"];
-    let output = run(&bench, &args);
+    // More than one attempt.
+    let run = |args: &[&str]| {
+        let mut command = bench.belay(&[&["run"], args].concat());
+        command.env_remove("BELAY_MAX_ATTEMPTS").output().unwrap()
+    };
+    let output = run(&args);
     let told = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && told.contains("task"), "{}", show(&output, &bench));
     assert!(told.contains("work") && told.contains("rate_limited"), "{}", show(&output, &bench));
     fs::remove_file(bench.path("project/work")).unwrap();
-    let output = run(&bench, &[&args[..], &["--on-effects", "stop", "--format", "json"]].concat());
+    // The first one's limit is known now.
+    let reset = bench.belay(&["breaker", "reset"]).output().unwrap();
+    assert!(reset.status.success(), "{}", show(&reset, &bench));
+    let output = run(&[&args[..], &["--on-effects", "stop", "--format", "json"]].concat());
     let shown = show(&output, &bench);
     assert!(!output.status.success(), "{shown}");
     let result: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -175,17 +183,24 @@ fn what_it_has_changed_is_found_out_before_anybody_goes_on() {
     // One that was refused at once has done nothing.
     let refused = script(&bench, "refused.sh", "echo 'HTTP 429' >&2; exit 1");
     let chain = [format!("cmd:{refused}"), format!("cmd:{second}")];
-    let output = run(
-        &bench,
-        &["-a", &chain[0], "-a", &chain[1], "--permit", "full", "--on-effects", "stop", "task"],
-    );
+    let output = run(&[
+        "-a",
+        &chain[0],
+        "-a",
+        &chain[1],
+        "--permit",
+        "full",
+        "--on-effects",
+        "stop",
+        "task",
+    ]);
     answered(&bench, &output, "task\n");
 }
 
 #[test]
 fn a_run_of_a_command_is_resumed_with_what_it_had_done() {
     let bench = Bench::new();
-    let text = "[ -e work ] && exec cat; echo begun > work; echo 'I have begun.'; exit 3";
+    let text = "[ -e work ] && exec /bin/cat; echo begun > work; echo 'I have begun.'; exit 3";
     let program = script(&bench, "two.sh", text);
     let output = run(&bench, &["-a", &format!("cmd:{program} 'a b'"), "--permit", "full", "task"]);
     assert!(!output.status.success(), "{}", show(&output, &bench));

@@ -162,7 +162,8 @@ impl Stated {
             Dialect::DockerAgent => Self::of_docker_agent(&line),
             Dialect::OpenCodeRun => Self::of_opencode_run(&line),
             Dialect::OpenCodeServe => Self::of_opencode_serve(&line),
-            Dialect::Gemini | Dialect::Qwen => Self::of_acp(&line),
+            Dialect::Gemini | Dialect::Qwen | Dialect::Acp => Self::of_acp(&line),
+            Dialect::Printing => Self::default(),
         }
     }
 

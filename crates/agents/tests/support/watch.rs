@@ -8,7 +8,7 @@ mod stated;
 
 use belay_agents::{
     Acp, Action, Agent, Claude, Codex, Copilot, DockerAgent, Exit, Input, OpenCode, Out, Pi,
-    Protocol, RunRequest, TimerId, Transport,
+    Printing, Protocol, RunRequest, TimerId, Transport,
 };
 use belay_trace::{Event, Record};
 use serde_json::value::RawValue;
@@ -30,10 +30,12 @@ pub(crate) enum Dialect {
     OpenCodeRun,
     Gemini,
     Qwen,
+    Acp,
+    Printing,
 }
 
 impl Dialect {
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::ClaudeDialogue,
         Self::ClaudePrint,
         Self::CodexAppServer,
@@ -46,6 +48,8 @@ impl Dialect {
         Self::OpenCodeRun,
         Self::Gemini,
         Self::Qwen,
+        Self::Acp,
+        Self::Printing,
     ];
 
     pub(crate) fn agent(self) -> Box<dyn Agent> {
@@ -58,6 +62,9 @@ impl Dialect {
             Self::OpenCodeServe | Self::OpenCodeRun => Box::new(OpenCode::new()),
             Self::Gemini => Box::new(Acp::gemini()),
             Self::Qwen => Box::new(Acp::qwen()),
+            Self::Acp => Box::new(Acp::command("agent --acp")),
+            // The one of which most lines mean something.
+            Self::Printing => Box::new(Printing::command("aider --message {prompt}")),
         }
     }
 
@@ -68,13 +75,15 @@ impl Dialect {
             | Self::PiRpc
             | Self::OpenCodeServe
             | Self::Gemini
-            | Self::Qwen => Transport::Dialogue,
+            | Self::Qwen
+            | Self::Acp => Transport::Dialogue,
             Self::ClaudePrint
             | Self::CodexExec
             | Self::PiJson
             | Self::Copilot
             | Self::DockerAgent
-            | Self::OpenCodeRun => Transport::Print,
+            | Self::OpenCodeRun
+            | Self::Printing => Transport::Print,
         }
     }
 
@@ -141,6 +150,10 @@ impl Watched {
             ends.retain(|_| !is_sum);
         }
         match input {
+            // Its lines are those of its answer, and only its exit ends a turn.
+            Input::Stdout(_) if self.dialect == Dialect::Printing => {
+                assert!(ends.is_empty(), "a line ends no turn");
+            }
             Input::Stdout(line) | Input::Sse(line) if is_mixed(line) => {
                 self.check_mixed(line, &actions);
             }
@@ -191,6 +204,8 @@ impl Watched {
                     && self.was_whole
                     && (input == Input::Exit(Exit::Code(0))
                         || self.has_erred && input == Input::Exit(Exit::Code(1)));
+                let may_succeed = may_succeed
+                    || self.dialect == Dialect::Printing && input == Input::Exit(Exit::Code(0));
                 let has_failed = ends.iter().all(|end| end.failure.is_some());
                 assert!(has_failed || may_succeed || self.is_settled, "an exit is no success");
                 (self.is_open, self.is_settled) = (Some(false), false);

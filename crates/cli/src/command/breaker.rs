@@ -1,5 +1,6 @@
 //! `belay breaker`
 
+use crate::command::run::Call;
 use crate::fail::Fail;
 use crate::figures;
 use crate::page::Page;
@@ -129,7 +130,7 @@ fn table(all: &[Tripped], runs: &[StoredRun], now: Timestamp) -> String {
             };
             let age = figures::age(tripped.since, now);
             let by = format!("run {}, {age} ago", short.get(&tripped.run));
-            [tripped.who(), tripped.kind.to_string(), until, by]
+            [who(tripped, runs), tripped.kind.to_string(), until, by]
                 .map(|cell| visible_line(&cell).into())
         })
         .collect();
@@ -139,6 +140,18 @@ fn table(all: &[Tripped], runs: &[StoredRun], now: Timestamp) -> String {
         format!("{who:<0$}  {why:<1$}  {until:<2$}  {by}\n", widths[0], widths[1], widths[2])
     };
     rows.iter().map(line).collect()
+}
+
+/// Whose it is; of an agent that is any command, the command as its run has noted it.
+fn who(tripped: &Tripped, runs: &[StoredRun]) -> String {
+    let run = runs.iter().find(|run| run.id() == tripped.run);
+    match (run, &tripped.agent) {
+        (Some(run), Some(agent)) => {
+            let written = Call::read(run.folder()).written(agent, &[]);
+            tripped.who().replacen(agent, &written, 1)
+        }
+        _ => tripped.who(),
+    }
 }
 
 impl Reset {

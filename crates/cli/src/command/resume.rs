@@ -75,7 +75,9 @@ impl Resume {
         let config = Config::load(wanted, folder)?;
         let candidate = config.with_model(session::agent_of(&account, self.agent.take())?);
         let asked = account.session_model().map(str::to_owned);
-        request.model = candidate.model.or(asked);
+        // A command is no model.
+        let command = candidate.agent.command();
+        request.model = candidate.model.filter(|model| command != Some(model)).or(asked);
         let mut piped = None;
         request.prompt = match (self.prompt.named()?, account.how) {
             (Some(asked), _) => {

@@ -119,7 +119,7 @@ settings! {
         /// Arguments for it, before those of the command line.
         args: Names = "args", No(RUNS), "[]", r#"["-c", "model_verbosity=low"]"#;
         /// Of an agent of your own, `-a NAME`: the program that prints its answer (docs/agents/printing.md).
-        cmd: String = "cmd", No(RUNS), "", r#""./ask.sh {prompt}""#;
+        cmd: String = "cmd", No(RUNS), "", r#""ask {prompt}""#;
         /// How the output of that program is read.
         reads: Reads = "reads", No(RUNS), "", r#"{ failures = ["FATAL"] }"#;
         /// Of an agent of your own, `-a NAME`: the command that speaks ACP (docs/agents/acp.md).

@@ -4,6 +4,7 @@
 use super::document::{Document, Profile, suggestion};
 use super::keys::{Own, Settings};
 use super::mistake::Wrong;
+use super::named::OWN_KEYS;
 use super::named::candidate;
 use super::places::Places;
 use super::setting::{self, At, Layer as _, Origin, Row, Which};
@@ -186,7 +187,8 @@ impl Config {
             let mut of_agent = Vec::new();
             own.rows(&format!("agents.{agent}."), &mut of_agent);
             // An agent that belay knows has no command of the user's.
-            let is_of_own = |row: &Row| row.key.ends_with(".cmd") || row.key.ends_with(".reads");
+            let is_of_own =
+                |row: &Row| row.key.rsplit('.').next().is_some_and(|key| OWN_KEYS.contains(&key));
             of_agent.retain(|row| row.origin != Origin::BuiltIn || !is_of_own(row));
             rows.extend(of_agent);
         }

@@ -8,9 +8,11 @@ use super::places::Places;
 use super::read;
 use super::setting::Which;
 use belaykit::{
-    AGENTS, Acp, AcpForm, Agent, Candidate, Form, Printing, UnknownAgent, shell_escape_path,
+    AGENTS, Acp, AcpForm, Agent, Candidate, Form, Printing, UnknownAgent, shell_escape,
+    shell_escape_path,
 };
 use serde::de::DeserializeOwned;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
@@ -78,6 +80,11 @@ pub(crate) fn written(agent: &dyn Agent) -> String {
         Some(command) if !is_free(agent.name()) => format!("{}:{command}", agent.name()),
         _ => agent.name().to_owned(),
     }
+}
+
+/// The same for a shell.
+pub(crate) fn in_shell(written: &str) -> Cow<'_, str> {
+    if written.contains(':') { shell_escape(written).into() } else { written.into() }
 }
 
 /// True for a name that an agent of one's own can have.

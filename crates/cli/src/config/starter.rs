@@ -1,6 +1,7 @@
 //! A first file: every key with its reason, commented out.
 
 use super::keys::{Common, Notify, Own, Settings};
+use super::named::OWN_KEYS;
 use super::setting::{InProject, Key, Which};
 use std::fmt::Write as _;
 
@@ -43,15 +44,18 @@ pub(crate) fn text(which: Which) -> String {
          #[profiles.NAME]\n#chain = [\"codex\"]\n#policy.max_attempts = 2\n",
     );
     text.push_str("\n# What belay shall know of one agent.\n#[agents.codex]\n");
-    let of_own = |key: &&Key| matches!(key.name, "cmd" | "reads");
+    let of_own = |key: &&Key| OWN_KEYS.contains(&key.name);
     for key in Own::KEYS.iter().filter(may).filter(|key| !of_own(key)) {
         entry(&mut text, key, key.name, which);
     }
     if which == Which::User {
-        text.push_str("\n# An agent of your own: belay run -a mine\n#[agents.mine]\n");
-    }
-    for key in Own::KEYS.iter().filter(may).filter(of_own) {
-        entry(&mut text, key, key.name, which);
+        for (name, command) in [("mine", "cmd"), ("other", "acp")] {
+            let head = format!("\n# An agent of your own: belay run -a {name}\n#[agents.{name}]\n");
+            text.push_str(&head);
+            let form = if command == "cmd" { "reads" } else { "speaks" };
+            let keys = Own::KEYS.iter().filter(|key| [command, form].contains(&key.name));
+            keys.for_each(|key| entry(&mut text, key, key.name, which));
+        }
     }
     if which == Which::User {
         text.push_str("\n# Whom runs are told to (docs/notify.md).\n#[notify]\n");

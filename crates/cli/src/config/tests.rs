@@ -96,6 +96,8 @@ fn keys() -> impl Iterator<Item = (&'static str, &'static Key)> {
         .chain(Own::KEYS.iter().map(|key| match key.name {
             "cmd" => ("[agents.mine]\n", key),
             "reads" => ("[agents.mine]\ncmd = 'x'\n", key),
+            "acp" => ("[agents.mine]\n", key),
+            "speaks" => ("[agents.mine]\nacp = 'x'\n", key),
             _ => ("[agents.codex]\n", key),
         }))
         .chain(of("", Notify::KEYS))

@@ -5,7 +5,7 @@ use super::options::{Format, Options};
 use super::piped_input::PipedInput;
 use super::show::{Screen, View};
 use super::{signals, steer};
-use crate::config::written;
+use crate::config::{in_shell, written};
 use crate::fail::{Fail, closed_pipe_is_fine};
 use crate::runtime::block_on;
 use crate::say::{say, warn};
@@ -238,7 +238,7 @@ impl Job {
         }
         let agent = self.agents.iter().find(|agent| agent.name() == outcome.agent);
         let agent = agent.map_or_else(|| outcome.agent.clone(), |agent| written(agent.as_ref()));
-        line = format!("belay run -a {}", shell_escape(&visible_line(&agent)));
+        line = format!("belay run -a {}", in_shell(&visible_line(&agent)));
         let folder = options.ask.cwd.iter().map(|cwd| ("-C", shell_escape_path(cwd)));
         let programs = options.ask.program.iter();
         let own = programs

@@ -1,11 +1,11 @@
 //! Which session of an agent is gone on in: said by the agent's own id of it, or by a run that was in it.
 
 use crate::command::show::account::Account;
-use crate::config::candidate;
+use crate::config::{candidate, in_shell};
 use crate::fail::Fail;
 use crate::stored;
 use belay_trace::{RunState, visible_line};
-use belaykit::{Candidate, Session, WhenInUse, shell_escape};
+use belaykit::{Candidate, Session, WhenInUse};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -137,7 +137,7 @@ pub(crate) fn of_run(account: &Account, branch: Branch, when: WhenInUse) -> Resu
                 true => "its agent keeps none",
                 false => "it ended before its agent had said anything",
             };
-            let agent = shell_escape(&account.written);
+            let agent = in_shell(&account.written);
             Err(Fail::usage(format!("run {short} has no session to go on in: {why}")).hint(
                 format_args!(
                     "begin anew: belay run -a {} \"…\"; `belay show {short}` has the prompt",
