@@ -129,7 +129,9 @@ impl Talk {
 
     /// True if the agent calls a failure of its provider's a refusal, which nobody would try elsewhere.
     fn is_told_failure(&self) -> bool {
-        told_as_answer::named(&self.turn.answer(true)).is_some()
+        let words = self.turn.answer(true);
+        let mut leads = self.preset.own_words.refused_failures.iter();
+        leads.any(|lead| words.starts_with(lead)) || told_as_answer::named(&words).is_some()
     }
 
     /// True for a prompt that the agent may carry out itself, without a model.
