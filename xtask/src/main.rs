@@ -2,11 +2,13 @@
 
 mod attack;
 mod fuzz;
+mod matrix;
 mod phoenix;
 mod reliability;
 mod tiers;
 
 use crate::fuzz::Course;
+use belay_testkit::real::PresetAgent;
 use belay_testkit::{python, real};
 use std::env;
 use std::ffi::OsStr;
@@ -30,6 +32,8 @@ cargo xtask attack   git, pipes, floods, kills and stops in every order, on the 
 cargo xtask soak [MINUTES] [AGENT]
                      the newest agents in everything that README lists, for 30 minutes: what of it belay does not know
 cargo xtask phoenix  two real agents in one trace, seen in a real Phoenix (needs Python; 850 MB)
+cargo xtask matrix   the eight agents that are known by a preset over ACP alone, and what they show as
+                     docs/agents/acp.md has it (needs Node, npm and Python 3.12 and 3.13; 2.5 GB)
 cargo xtask reliability [--long]
                      the fault tests in a release build, and their figures as docs/reliability.md has them";
 
@@ -46,6 +50,7 @@ fn main() -> ExitCode {
         Some("attack") => attack::run(),
         Some("soak") => soak(env::args().skip(2)),
         Some("phoenix") => phoenix::run(),
+        Some("matrix") => matrix::run(),
         Some("fuzz") => fuzz(env::args().skip(2)),
         Some("reliability") => reliability::run(env::args().any(|arg| arg == "--long")),
         _ => Err(USAGE.to_owned()),
@@ -64,11 +69,24 @@ fn agents() -> Result<(), String> {
     let dir = real::dir();
     eprintln!("xtask: real agents in {}", dir.display());
     real::install(&dir).map_err(|error| format!("cannot install the real agents: {error}"))?;
+    install_presets(&PresetAgent::FEW)?;
     // Its test says loudly that it is not there.
     if let Err(error) = python::install(python::OTELTAP) {
         eprintln!("xtask: SKIPPED {}: {error}", python::OTELTAP);
     }
     Ok(())
+}
+
+/// Installs the agents that are known by a preset alone, and names each that cannot be installed here.
+fn install_presets(agents: &[PresetAgent]) -> Result<(), String> {
+    let failures: Vec<_> = agents
+        .iter()
+        .filter_map(|agent| {
+            let error = agent.install().err()?;
+            Some(format!("cannot install {} {}: {error}", agent.name(), agent.version()))
+        })
+        .collect();
+    if failures.is_empty() { Ok(()) } else { Err(failures.join("\n")) }
 }
 
 /// Installs the newest agents beside the pinned ones, and says where.

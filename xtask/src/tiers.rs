@@ -1,7 +1,10 @@
 //! `cargo xtask test`: what CI runs, one agent or area of it, or (`--all`) everything there is.
 
 use crate::fuzz::Course;
-use crate::{FUZZ_SECONDS, agents, cargo, fuzz, newest_agents, phoenix, reliability, target};
+use crate::{
+    FUZZ_SECONDS, agents, cargo, fuzz, install_presets, newest_agents, phoenix, reliability, target,
+};
+use belay_testkit::real::PresetAgent;
 use belay_testkit::{python, real};
 use std::ffi::OsStr;
 use std::fs;
@@ -140,9 +143,12 @@ pub(crate) fn test(args: impl Iterator<Item = String>) -> Result<(), String> {
     steps.finish()
 }
 
-/// What the tests run; for `--all` also the programs that only print.
+/// What the tests run; for `--all` also the programs that only print, and all that are known by a preset over ACP alone.
 fn install(all: bool) -> Result<(), String> {
     agents()?;
+    if all {
+        install_presets(&PresetAgent::ALL)?;
+    }
     let mut packages = [python::AIDER, python::MINI].into_iter().filter(|_| all);
     packages.try_for_each(|it| python::install(it).map_err(|error| format!("{it}: {error}")))
 }

@@ -185,9 +185,9 @@ impl Agent for Acp {
         &[Transport::Dialogue]
     }
 
-    /// The protocol has no word for a request that is made again.
+    /// The protocol has no word for a request that is made again; an agent may have one of its own.
     fn tells_retries(&self, _transport: Transport) -> bool {
-        false
+        self.preset.quirks.tells_retries
     }
 
     fn model(&self) -> Option<&str> {
@@ -360,7 +360,7 @@ impl Acp {
         }
         let hint = match (modes.read_only, self.preset.driver) {
             (Some(_), _) => {
-                "it does not keep edits inside the working directory: use read-only or full"
+                "it has no mode that edits inside the working directory alone: use read-only or full"
             }
             (None, Some("claude")) => {
                 "its plan mode lets through what the user has allowed: use -a claude"

@@ -83,17 +83,23 @@ pub enum Support {
 pub struct Capabilities {
     rows: &'static [(Capability, Support)],
     without: &'static [Capability],
+    with: &'static [(Capability, Support)],
 }
 
 impl Capabilities {
     /// The table of an agent; what it does not name, nobody honours.
     pub const fn new(rows: &'static [(Capability, Support)]) -> Self {
-        Self { rows, without: &[] }
+        Self { rows, without: &[], with: &[] }
     }
 
     /// The same, but for what another transport lacks.
     pub(crate) const fn without(self, without: &'static [Capability]) -> Self {
         Self { without, ..self }
+    }
+
+    /// The same, but for rows that are otherwise.
+    pub(crate) const fn with(self, with: &'static [(Capability, Support)]) -> Self {
+        Self { with, ..self }
     }
 
     /// Who honours `capability`; nobody if the agent's table does not name it.
@@ -106,7 +112,9 @@ impl Capabilities {
     pub fn rows(self) -> impl Iterator<Item = (Capability, Support)> {
         self.rows.iter().map(move |(capability, support)| {
             let lacks = self.without.contains(capability);
-            (*capability, if lacks { Support::No } else { *support })
+            let other = self.with.iter().find(|(name, _)| name == capability);
+            let support = other.map_or(*support, |(_, support)| *support);
+            (*capability, if lacks { Support::No } else { support })
         })
     }
 }

@@ -243,6 +243,47 @@ const HERMES: (&str, &str) = ("hermes acp", "hermes-0.19.0");
 const KILO: (&str, &str) = ("kilo acp", "kilo-7.7.7");
 const FAST: (&str, &str) = ("fast-agent-acp -x", "fast-agent-acp-0.10.48");
 
+const CLINE: (&str, &str) = ("cline --acp", "cline-3.0.65");
+const OPENHANDS: (&str, &str) = ("openhands acp", "openhands-1.16.0");
+const NANOCODER: (&str, &str) = ("nanocoder --acp", "nanocoder-1.30.0");
+const DROID: (&str, &str) = ("droid exec --output-format acp", "droid-0.215.0");
+
+#[test]
+fn a_command_and_its_output_are_told_as_far_as_the_agent_tells_them() {
+    for who in [CLINE, OPENHANDS, NANOCODER, DROID] {
+        let Read { events, ends } = scene(who, "b-shell");
+        assert_eq!(ends[0].answer.trim(), "Done.", "{who:?}");
+        let call = events.iter().find_map(|event| match event {
+            Event::ToolCall(call) => Some(call.args.get()),
+            _ => None,
+        });
+        assert!(call.is_some_and(|args| args.contains("(echo one; exit 3)")), "{who:?}");
+        let output = events.iter().find_map(|event| match event {
+            Event::ToolResult(result) => Some(result.output.as_str()),
+            _ => None,
+        });
+        // Droid tells none.
+        assert_eq!(output.unwrap().contains("one"), who != DROID, "{who:?}");
+    }
+}
+
+#[test]
+fn cline_writes_down_what_each_response_has_used() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../recordings/acp");
+    let text = fs::read(root.join("cline-3.0.65/b-shell/session.messages.json")).unwrap();
+    let read = |since| {
+        let mut lines = text.split(|byte| *byte == b'\n');
+        let responses = Acp::command(CLINE.0).read_session(since, &mut lines);
+        let tokens = responses.iter().map(|response| response.tokens);
+        tokens.map(|it| [it.input, it.output, it.cache_read]).collect::<Vec<_>>()
+    };
+    let all = read(jiff::Timestamp::UNIX_EPOCH);
+    assert_eq!(all, [[1009, 101, 5003]; 2]);
+    assert_eq!(read(jiff::Timestamp::MAX), Vec::<[u64; 3]>::new());
+    let files = Acp::command(CLINE.0).session_files("1796130116445_q11jL_cli").unwrap();
+    assert_eq!(files.suffix, "1796130116445_q11jL_cli/1796130116445_q11jL_cli.messages.json");
+}
+
 /// Each response used 1500 tokens, 9000 from the cache, and 85 that came out, 7 of them thoughts.
 #[test]
 fn what_the_newcomers_have_used_is_counted_once() {
@@ -272,6 +313,13 @@ fn failures_of_the_newcomers_have_their_kinds() {
         (KILO, "h-401", Kind::Auth),
         (KILO, "g-429-forever", Kind::RateLimited),
         (FAST, "h-401", Kind::Auth),
+        (CLINE, "h-401", Kind::Auth),
+        (CLINE, "g-429-forever", Kind::RateLimited),
+        (OPENHANDS, "h-401", Kind::Auth),
+        (NANOCODER, "h-401", Kind::Auth),
+        (NANOCODER, "g-429-forever", Kind::RateLimited),
+        (DROID, "h-401", Kind::Auth),
+        (DROID, "g-429-forever", Kind::RateLimited),
     ] {
         let ends = scene(who, name).ends;
         let failure = ends[0].failure.as_ref().unwrap();

@@ -37,20 +37,45 @@ pub fn install(package: &str) -> io::Result<()> {
     if done.exists() {
         return Ok(());
     }
-    run(python(), ["-m".as_ref(), "venv".as_ref(), folder.as_os_str()])?;
-    let pip = folder.join("bin/pip");
-    run(pip, ["install", "--quiet", "--disable-pip-version-check", package].map(OsStr::new))?;
+    make(Path::new(python()), &folder, package)?;
     std::fs::write(done, "")
 }
 
+/// Makes an environment of this Python in a folder, with this package.
+pub(crate) fn make(python: &Path, folder: &Path, package: &str) -> io::Result<()> {
+    run(python, ["-m".as_ref(), "venv".as_ref(), folder.as_os_str()])?;
+    let pip = folder.join("bin/pip");
+    run(pip, ["install", "--quiet", "--disable-pip-version-check", package].map(OsStr::new))
+}
+
+/// The oldest Python 3 that is at least of this minor version, on the PATH or among those of pyenv: packages are
+/// built for the newest one last.
+pub(crate) fn at_least(minor: u32) -> Option<PathBuf> {
+    let pyenv = std::env::var_os("PYENV_ROOT").map(PathBuf::from);
+    let pyenv = pyenv.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".pyenv")));
+    let versions = pyenv.and_then(|root| std::fs::read_dir(root.join("versions")).ok());
+    let folders: Vec<_> = versions.into_iter().flatten().flatten().map(|it| it.path()).collect();
+    let named = (minor..NEWEST_MINOR).flat_map(|minor| {
+        let name = format!("python3.{minor}");
+        let installed = folders.iter().map(|folder| folder.join("bin").join(&name));
+        [PathBuf::from(&name)].into_iter().chain(installed).collect::<Vec<_>>()
+    });
+    named.into_iter().find(|python| works(python))
+}
+
+/// One more than the newest minor version of Python 3 that is looked for.
+const NEWEST_MINOR: u32 = 20;
+
 /// The newest Python that all the packages run on, or else the machine's own.
 fn python() -> &'static str {
-    let works = |name: &str| {
-        let mut python = Command::new(name);
-        python.arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        python.status().is_ok_and(|status| status.success())
-    };
-    ["python3.12", "python3.11"].into_iter().find(|name| works(name)).unwrap_or("python3")
+    let named = ["python3.12", "python3.11"].into_iter();
+    named.into_iter().find(|name| works(Path::new(name))).unwrap_or("python3")
+}
+
+fn works(python: &Path) -> bool {
+    let mut python = Command::new(python);
+    python.arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    python.status().is_ok_and(|status| status.success())
 }
 
 fn run<const N: usize>(program: impl AsRef<OsStr>, args: [&OsStr; N]) -> io::Result<()> {

@@ -7,6 +7,7 @@ mod lean;
 mod newest;
 mod node;
 mod pi;
+mod presets;
 mod sandbox;
 mod skip;
 
@@ -20,6 +21,7 @@ pub use again::again_if_it_fails;
 pub use everyone::{EVERYONE, Everyone};
 pub use install::{Pins, install};
 pub use newest::{install_newest, newest_dir};
+pub use presets::PresetAgent;
 pub use sandbox::{CodexPolicy, Sandbox};
 pub use skip::{skip_unless_installed, skipped};
 

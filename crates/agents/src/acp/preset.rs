@@ -196,6 +196,8 @@ pub(super) struct OwnWords {
     pub(super) asides: &'static [&'static str],
     /// How a last chunk begins that is the failure of the turn, if the turn has used nothing: an answer would have.
     pub(super) uncounted_failures: &'static [&'static str],
+    /// How the words of a refusal begin that is a failure of the agent's, and none of the model's.
+    pub(super) refused_failures: &'static [&'static str],
     /// The model's messages have ids, and chunks without one after them are the agent's own.
     pub(super) have_no_id: bool,
     /// Nobody has measured whether the agent tells a failure as if the model had said it.
@@ -207,6 +209,7 @@ impl OwnWords {
         retries: &[],
         asides: &[],
         uncounted_failures: &[],
+        refused_failures: &[],
         have_no_id: false,
         may_be_failures: false,
     };
@@ -248,6 +251,8 @@ pub(super) struct Quirks {
     pub(super) lingers: bool,
     /// The exit code that it tells of a command is 0 or 1, whatever it was.
     pub(super) guesses_exit_codes: bool,
+    /// Each request that it makes again is told (`_session/retrying`).
+    pub(super) tells_retries: bool,
     /// Its modes are how long it thinks, and permit nothing.
     pub(super) modes_are_of_thinking: bool,
     /// What is to be said to whoever goes on in a session.
@@ -266,6 +271,7 @@ impl Quirks {
         denied_calls_stay_open: false,
         lingers: false,
         guesses_exit_codes: false,
+        tells_retries: false,
         modes_are_of_thinking: false,
         resume_caution: None,
     };

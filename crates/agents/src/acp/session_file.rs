@@ -73,6 +73,88 @@ pub(super) const PI: SessionFile = SessionFile {
     witness: pi::session_file::READER,
 };
 
+/// `~/.cline/data/sessions/SESSION/SESSION.messages.json`, one object over many lines, written anew with each message
+/// (measured, 3.0.65).
+pub(super) const CLINE: SessionFile = SessionFile {
+    files: files_of_cline,
+    read: read_cline,
+    // It is no file of lines, so that nothing can be read of it while it grows.
+    witness: Reader::of(|_| None),
+};
+
+fn files_of_cline(session_id: &str) -> Option<SessionFiles> {
+    session::is_id(session_id).then(|| SessionFiles {
+        home_env: "CLINE_DIR",
+        home: ".cline",
+        folder: "data/sessions",
+        levels: 0,
+        prefix: "",
+        suffix: format!("{session_id}/{session_id}.messages.json"),
+        beside: None,
+    })
+}
+
+#[derive(Deserialize)]
+struct ClineFile {
+    messages: Vec<ClineMessage>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ClineMessage {
+    /// In milliseconds since 1970.
+    #[serde(default, deserialize_with = "lenient")]
+    ts: i64,
+    #[serde(default, deserialize_with = "lenient")]
+    model_info: ClineModel,
+    /// Of the model's messages alone.
+    #[serde(default, deserialize_with = "lenient")]
+    metrics: Option<ClineTokens>,
+}
+
+#[derive(Default, Deserialize)]
+struct ClineModel {
+    #[serde(default, deserialize_with = "lenient")]
+    id: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct ClineTokens {
+    /// With those from the cache, and those that went into it.
+    #[serde(deserialize_with = "lenient")]
+    input_tokens: u64,
+    #[serde(deserialize_with = "lenient")]
+    output_tokens: u64,
+    #[serde(deserialize_with = "lenient")]
+    cache_read_tokens: u64,
+    #[serde(deserialize_with = "lenient")]
+    cache_write_tokens: u64,
+}
+
+fn read_cline(since: Timestamp, lines: &mut dyn Iterator<Item = &[u8]>) -> Vec<Response> {
+    let text = lines.collect::<Vec<_>>().join(&b'\n');
+    let Ok(file) = serde_json::from_slice::<ClineFile>(&text) else { return Vec::new() };
+    let responses = file.messages.into_iter().filter_map(|message| {
+        let (at, used) = (Timestamp::from_millisecond(message.ts).ok()?, message.metrics?);
+        let cached = used.cache_read_tokens.saturating_add(used.cache_write_tokens);
+        let tokens = Tokens {
+            input: used.input_tokens.saturating_sub(cached),
+            output: used.output_tokens,
+            cache_read: used.cache_read_tokens,
+            cache_write: used.cache_write_tokens,
+            ..Tokens::default()
+        };
+        (at >= since && tokens.total() > 0).then(|| Response {
+            at: Some(at),
+            model: message.model_info.id,
+            tokens,
+            ..Response::default()
+        })
+    });
+    responses.collect()
+}
+
 /// Pi writes down each message; those of the model have what they used.
 #[derive(Deserialize)]
 struct PiLine {

@@ -188,10 +188,10 @@ pub const VAGUE_WORDS: &[Row] = words! {
     ServerError: "internal server error", "bad gateway", "gateway timeout", "gateway time-out",
         "stream timeout", "internal error has occurred", "internalservererror",
         "server error";
-    Network: "connection error", "connection refused", "connection reset", "connection closed",
+    Network: "connection error", "connection failed", "connection refused", "connection reset", "connection closed",
         "cannot connect", "unable to connect", "fetch failed", "econnrefused", "econnreset",
         "etimedout", "enotfound", "eai_again", "getaddrinfo", "epipe", "socket hang up",
-        "premature close", "timed out", "request timeout", "stream ended without",
+        "premature close", "timed out", "connecterror", "connecttimeout", "readtimeout", "request timeout", "stream ended without",
         "network error", "unexpected eof", "certificate", "apiconnectionerror";
     Auth: "unauthorized", "forbidden", "authentication failed", "authenticationerror",
         "permissiondeniederror";

@@ -10,6 +10,7 @@ mod bench;
 mod deaths;
 mod doctor;
 mod notify;
+mod presets;
 mod printing;
 mod runs;
 mod stops;

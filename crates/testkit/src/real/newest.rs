@@ -24,6 +24,11 @@ pub(super) fn is_newest(dir: &Path) -> bool {
     dir.file_name().is_some_and(|name| name == FOLDER)
 }
 
+/// The folder of the pinned ones, whether this is it or that of the newest ones in it.
+pub(super) fn pinned_dir(dir: &Path) -> &Path {
+    dir.parent().filter(|_| is_newest(dir)).unwrap_or(dir)
+}
+
 /// Installs the newest versions beside the pinned ones, which must be there; does nothing when they are there already.
 ///
 /// It takes about 700 MB and needs the npm registry.

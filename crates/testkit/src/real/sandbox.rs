@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use crate::model_server::ModelServer;
 
 /// The discard port: whoever asks there is refused at once.
-const DEAD_END: &str = "http://127.0.0.1:9";
+pub(super) const DEAD_END: &str = "http://127.0.0.1:9";
 
 /// A temporary home folder with a project folder in it; both go when it is dropped.
 #[derive(Debug)]
@@ -95,7 +95,7 @@ impl Sandbox {
     pub fn env_for_opencode(&self, server: &ModelServer) -> io::Result<Vec<(String, String)>> {
         let folder = self.home().join(".config/opencode");
         fs::create_dir_all(&folder)?;
-        fs::write(folder.join("opencode.json"), opencode_config(&server.url()).to_string())?;
+        fs::write(folder.join("opencode.json"), provider_lab(&server.url()).to_string())?;
         let mut env = self.base_env();
         env.extend(
             [
@@ -208,7 +208,7 @@ impl Sandbox {
         env
     }
 
-    fn base_env(&self) -> Vec<(String, String)> {
+    pub(super) fn base_env(&self) -> Vec<(String, String)> {
         // Pi leaves the whole of a long output there, OpenCode its libraries.
         let temp = self.home().join(TEMP);
         [
@@ -243,8 +243,9 @@ stream_max_retries = 1
     )
 }
 
-/// A price of its own for every column, so that a cost tells what was counted.
-fn opencode_config(url: &str) -> Value {
+/// The model as OpenCode and Kilo are told of it, with a price of its own for every column, so that a cost tells what
+/// was counted.
+pub(super) fn provider_lab(url: &str) -> Value {
     json!({
         "autoupdate": false, "share": "disabled",
         "model": "lab/mock-model", "small_model": "lab/mock-model",
@@ -272,6 +273,6 @@ fn pi_models(url: &str) -> Value {
     }}})
 }
 
-fn owned((name, value): (&str, &str)) -> (String, String) {
+pub(super) fn owned((name, value): (&str, &str)) -> (String, String) {
     (name.to_owned(), value.to_owned())
 }

@@ -1,8 +1,11 @@
-//! Agents that were run a few times, and of which little beyond the protocol is known.
+//! Agents that differ from the protocol in little. What each of them does is held by real runs
+//! (`crates/cli/tests/real/presets.rs`).
 
 use super::generic::{GENERIC_CAPABILITIES, PLAIN};
+use super::own_mode::OwnMode;
 use super::{Login, Modes, OwnWords, Preset, Rule, Usage};
-use crate::Care;
+use crate::acp::session_file;
+use crate::{Capability, Care, Permissions};
 
 /// What an agent that tells no tokens has used.
 const UNTOLD: Usage = Usage {
@@ -14,7 +17,8 @@ const UNTOLD: Usage = Usage {
 };
 
 const SEEN: Preset = Preset {
-    modes: Modes::BY_NAME,
+    // Each of them has settings by which it asks less.
+    own_mode: OwnMode::Between(Permissions::Ask, Permissions::Full),
     own_words: OwnWords::UNMEASURED,
     capabilities: GENERIC_CAPABILITIES,
     usage: UNTOLD,
@@ -38,6 +42,11 @@ pub(in crate::acp) static CLINE: Preset = Preset {
         log_in: "cline auth, and set CLINE_API_KEY and CLINE_PROVIDER",
         tried: Some(("3.0.65", "3.0.65")),
     },
+    // It asks before it writes and before it runs in `act`, and has no mode between that and everything.
+    modes: Modes { read_only: Some("plan"), ask: Some("act"), ..Modes::NONE },
+    usage: Usage { exact: true, ..UNTOLD },
+    session_file: Some(session_file::CLINE),
+    capabilities: GENERIC_CAPABILITIES.without(&[Capability::PermitEdit]),
     ..SEEN
 };
 
@@ -53,6 +62,9 @@ pub(in crate::acp) static OPENHANDS: Preset = Preset {
         log_in: "start openhands and set a model",
         tried: Some(("1.16.0", "1.16.0")),
     },
+    // Its third mode leaves the choice to a model.
+    modes: Modes { read_only: Some("always-ask"), ask: Some("always-ask"), ..Modes::NONE },
+    capabilities: GENERIC_CAPABILITIES.without(&[Capability::PermitEdit]),
     ..SEEN
 };
 
@@ -74,6 +86,17 @@ pub(in crate::acp) static FAST_AGENT: Preset = Preset {
         log_in: "fast-agent setup, or set a provider's key",
         tried: Some(("0.10.48", "0.10.48")),
     },
+    own_words: OwnWords {
+        refused_failures: &["I hit an internal error while calling the model: "],
+        ..OwnWords::UNMEASURED
+    },
+    // It asks for nothing, and its one mode is called `agent`.
+    own_mode: OwnMode::Between(Permissions::Full, Permissions::Full),
+    capabilities: GENERIC_CAPABILITIES.without(&[
+        Capability::PermitReadOnly,
+        Capability::PermitAsk,
+        Capability::PermitEdit,
+    ]),
     ..SEEN
 };
 
@@ -88,6 +111,15 @@ pub(in crate::acp) static NANOCODER: Preset = Preset {
         log_in: "write a provider into agents.config.json",
         tried: Some(("1.30.0", "1.30.0")),
     },
+    modes: Modes {
+        read_only: Some("plan"),
+        ask: Some("normal"),
+        edit: Some("auto-accept"),
+        full: Some("yolo"),
+        ..Modes::NONE
+    },
+    // It starts in `auto-accept`.
+    own_mode: OwnMode::Between(Permissions::Edit, Permissions::Full),
     usage: Usage { rule: Rule::PerPrompt, input_has_cached: true, ..UNTOLD },
     ..SEEN
 };
@@ -105,5 +137,8 @@ pub(in crate::acp) static DROID: Preset = Preset {
         log_in: "start droid, or set FACTORY_API_KEY",
         tried: Some(("0.215.0", "0.215.0")),
     },
+    // Each of the others runs commands unasked that a model calls harmless.
+    modes: Modes { read_only: Some("spec"), ask: Some("normal"), ..Modes::NONE },
+    capabilities: GENERIC_CAPABILITIES.without(&[Capability::PermitEdit]),
     ..SEEN
 };

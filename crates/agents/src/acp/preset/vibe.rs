@@ -2,8 +2,8 @@
 
 use super::generic::{CONFINING, PLAIN};
 use super::own_mode::OwnMode;
-use super::{Login, Modes, Preset, Rule, Usage};
-use crate::{Care, Permissions};
+use super::{Login, Modes, Preset, Quirks, Rule, Usage};
+use crate::{Capability, Care, Permissions, Support};
 
 /// Measured on 3.0.2 (`docs/agents/acp.md`).
 pub(in crate::acp) static VIBE: Preset = Preset {
@@ -39,6 +39,8 @@ pub(in crate::acp) static VIBE: Preset = Preset {
         exact: false,
         total_decides: false,
     },
-    capabilities: CONFINING,
+    // It tries for ever: 140 requests in 150 s.
+    quirks: Quirks { tells_retries: true, ..Quirks::NONE },
+    capabilities: CONFINING.with(&[(Capability::AgentRetries, Support::Belay)]),
     ..PLAIN
 };

@@ -129,8 +129,11 @@ impl Talk {
 
     /// True if the agent calls a failure of its provider's a refusal, which nobody would try elsewhere.
     fn is_told_failure(&self, answer: &Answer) -> bool {
-        let told = self.turn.answer(true);
-        told_as_answer::named(&told).is_some_and(|sign| self.is_nothing_else(answer, sign))
+        let words = self.turn.answer(true);
+        let mut leads = self.preset.own_words.refused_failures.iter();
+        let sign = told_as_answer::named(&words);
+        leads.any(|lead| words.starts_with(lead))
+            || sign.is_some_and(|sign| self.is_nothing_else(answer, sign))
     }
 
     /// True for a prompt that the agent may carry out itself, without a model.
