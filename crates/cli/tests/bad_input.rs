@@ -281,7 +281,7 @@ fn a_prompt_on_standard_input_and_another_after_two_dashes() {
     --- stdout
     --- stderr
     error: there are two prompts: standard input, and what follows `--`
-    hint: name one: `-` reads standard input, `--no-stdin` leaves it out
+    hint: to send both, write the prompt before `--` or into a file (-f FILE); `--no-stdin` leaves standard input out
     "#);
 }
 
