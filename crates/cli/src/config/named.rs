@@ -104,7 +104,7 @@ struct Named {
 
 #[derive(Clone, Debug)]
 enum Kind {
-    Prints(Printing),
+    Prints(Box<Printing>),
     Speaks(Acp),
 }
 
@@ -112,7 +112,7 @@ impl Named {
     fn agent(&self, model: Option<String>) -> Arc<dyn Agent> {
         match (self.kind.clone(), model) {
             (Kind::Prints(agent), Some(model)) => Arc::new(agent.model(model)),
-            (Kind::Prints(agent), None) => Arc::new(agent),
+            (Kind::Prints(agent), None) => Arc::new(*agent),
             (Kind::Speaks(agent), Some(model)) => Arc::new(agent.model(model)),
             (Kind::Speaks(agent), None) => Arc::new(agent),
         }
@@ -129,7 +129,7 @@ impl Named {
             (Some(command), None) => {
                 let agent = Printing::command(command).called(called);
                 let form: Option<Form> = form(table, "reads");
-                Kind::Prints(form.map_or(agent.clone(), |form| agent.form(form)))
+                Kind::Prints(Box::new(form.map_or(agent.clone(), |form| agent.form(form))))
             }
             (None, Some(command)) => {
                 let agent = Acp::command(command).called(called);
