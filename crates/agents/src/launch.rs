@@ -295,7 +295,7 @@ pub fn shell_escape_path(path: &Path) -> String {
 }
 
 /// Like [`shell_escape`], but leaves a word alone that means itself in every shell.
-fn shell_word(s: &str) -> String {
+pub(crate) fn shell_word(s: &str) -> String {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_./:,@%+".contains(&b);
     // zsh expands a word that begins with `=`, and `a=b` at the beginning of a line is an assignment, so a
     // `=` is plain only inside a flag.

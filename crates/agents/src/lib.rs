@@ -62,6 +62,7 @@ mod shape;
 mod spoken;
 mod stderr;
 mod steers;
+mod terminal;
 mod verdict;
 mod waits;
 mod wire;
@@ -106,4 +107,7 @@ pub use crate::session::{Response, SessionFiles, SessionNotes, Tokens};
 pub use crate::settings_login::SettingsLogin;
 pub use crate::shape::{New, Shapes};
 pub use crate::spoken::spoken_duration;
+pub use crate::terminal::{
+    TerminalCommand, TerminalId, TerminalNews, TerminalOrder, keep_last_bytes,
+};
 pub use crate::witness::{Doubt, Standing};

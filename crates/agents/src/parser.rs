@@ -65,6 +65,7 @@ impl StreamParser {
                 | Action::Timer(..)
                 | Action::Http { .. }
                 | Action::OpenSse(..)
+                | Action::Terminal { .. }
                 | Action::AskSession(_)
                 | Action::AskSilentCalls(_)
                 | Action::Testified(_)

@@ -1,5 +1,6 @@
 //! The conversation with one agent process, as a state machine without I/O.
 
+use crate::terminal::{TerminalId, TerminalNews, TerminalOrder};
 use crate::witness::{Doubt, Standing};
 use belay_trace::{Decision, Denial, Event, Failure, FailureKind, Json, ToolId, Usage};
 use jiff::Timestamp;
@@ -40,6 +41,13 @@ pub enum Input<'a> {
         id: &'a str,
         /// The answer.
         answer: Decision,
+    },
+    /// Something has become of a terminal that the protocol has ordered.
+    Terminal {
+        /// Which one.
+        id: TerminalId,
+        /// What.
+        news: TerminalNews<'a>,
     },
     /// A timer that the protocol asked for has run out.
     Timer(TimerId),
@@ -123,6 +131,13 @@ pub enum Action {
     /// Read server-sent events from this path: [`Input::Sse`] for each, [`Input::Http`] when they end. Those that were
     /// read before are read no longer, and their end is not told.
     OpenSse(HttpId, String),
+    /// Run a command for the agent, as ordered.
+    Terminal {
+        /// Names it in what is told of it.
+        id: TerminalId,
+        /// What to do.
+        order: TerminalOrder,
+    },
     /// Read what is new in the files of this session ([`Agent::session_files`](crate::Agent::session_files)), and feed
     /// [`Input::SessionFile`].
     AskSession(String),

@@ -1,6 +1,7 @@
 //! A recorded attempt once more: the same inputs through the same driver.
 
 use crate::protocol::{Action, AttemptEnd, Emitted, Exit, HttpId, Input, Out, TimerId};
+use crate::terminal::{TerminalId, TerminalNews};
 use crate::{Agent, RunRequest, Transport};
 use belay_trace::Decision;
 use belay_trace::journal::{Frame, Frames, InputKind};
@@ -43,6 +44,7 @@ impl Replay {
                     | Action::Timer(..)
                     | Action::Http { .. }
                     | Action::OpenSse(..)
+                    | Action::Terminal { .. }
                     | Action::AskSession(_)
                     | Action::AskSilentCalls(_)
                     | Action::Testified(_)
@@ -76,6 +78,12 @@ fn input<'a>(frame: &Frame<'a>, text: &'a str) -> Option<Input<'a>> {
             let (id, status) = head.split_once(' ')?;
             let id = HttpId(id.parse().ok()?);
             Input::Http { id, status: status.parse().ok()?, body }
+        }
+        InputKind::Terminal => {
+            let (head, text) = split_line(frame.bytes)?;
+            let (id, head) = head.split_once(' ')?;
+            let news = TerminalNews::from_frame(head, str::from_utf8(text).ok()?)?;
+            Input::Terminal { id: TerminalId(id.parse().ok()?), news }
         }
         InputKind::Sse => Input::Sse(frame.bytes),
         InputKind::Doubt => Input::Doubt(text.parse().ok()?),

@@ -139,7 +139,7 @@ pub(crate) fn options(kinds: &[&str]) -> Value {
 }
 
 #[test]
-fn neither_files_nor_terminals_are_offered() {
+fn neither_files_nor_terminals_are_offered_to_who_may_not_run_commands() {
     let talk = Talk::begin(&Acp::command("x"), &request());
     let offers = &talk.said()[0]["params"]["clientCapabilities"];
     assert_eq!(

@@ -11,6 +11,7 @@
 mod accounting;
 mod acp;
 mod acp_known;
+mod acp_terminals;
 mod acp_unmeasured;
 #[path = "support/answers.rs"]
 mod answers;

@@ -1,9 +1,12 @@
 //! An agent over ACP that nobody has measured, as a user of the program meets it.
 
 use crate::bench::Bench;
+use crate::stored::wait_for;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::process::Stdio;
 
 /// An agent that has said all this before it is asked, and goes when its input ends: the driver takes each answer as it
 /// asks for it.
@@ -127,4 +130,36 @@ fn an_agent_of_ones_own_has_a_name_modes_and_figures() {
     assert_eq!(output.status.code(), Some(2), "{}", String::from_utf8_lossy(&output.stderr));
     let runs = bench.belay(&["runs", "--json", "--agent", "mine"]).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&runs.stdout).lines().count(), 1);
+}
+
+/// An agent that has a command started by belay, which leaves something in a session of its own, and waits for it.
+fn agent_with_a_terminal(bench: &Bench) -> String {
+    let command =
+        "/usr/bin/setsid /bin/sleep 600 & echo $! > pids; echo $$ >> pids; exec /bin/sleep 601";
+    let create = format!(
+        r#""id":"t1","method":"terminal/create","params":{{"sessionId":"s1","command":"{command}"}}"#
+    );
+    agent(bench, &[HELLO, SESSION, &create])
+}
+
+#[test]
+fn what_runs_in_a_terminal_ends_with_belay_however_that_ends() {
+    for signal in [Signal::KILL, Signal::TERM, Signal::INT] {
+        let bench = Bench::new();
+        let agent = agent_with_a_terminal(&bench);
+        let mut belay = bench.belay(&["run", "-a", &agent, "--permit", "full", "hi"]);
+        let mut belay = belay.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let pids = || fs::read_to_string(bench.project().join("pids")).unwrap_or_default();
+        wait_for("the command runs", || pids().lines().count() == 2);
+        let pids: Vec<String> = pids().lines().map(str::to_owned).collect();
+        kill_process(Pid::from_child(&belay), signal).unwrap();
+        belay.wait().unwrap();
+        wait_for("all of it is gone", || pids.iter().all(|pid| !is_running(pid)));
+    }
+}
+
+/// True while a process runs; one that nobody has reaped yet does not.
+fn is_running(pid: &str) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"));
+    stat.is_ok_and(|stat| !stat.rsplit(')').next().unwrap().trim_start().starts_with('Z'))
 }

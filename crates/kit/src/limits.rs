@@ -183,6 +183,19 @@ pub const STDERR_LAST_LINES: usize = 20;
 /// How long an agent may live that has closed its standard output: it is about to end, or nothing more is heard of it.
 pub const STDOUT_CLOSED: Duration = Duration::from_secs(3);
 
+/// How many reports of commands in terminals wait for the loop: each command has one or two at a time.
+pub const TERMINAL_REPORTS_MAX: usize = 64;
+
+/// The longest line of such a command that is kept: as much as is kept of all its output.
+pub const TERMINAL_LINE_BYTES_MAX: usize = 1 << 20;
+
+/// How often such a command may show that it gets on, by printing something new: idle limits are minutes.
+pub const TERMINAL_PROGRESS: Duration = Duration::from_secs(1);
+
+/// How long all of them may take to be ended with the attempt: of the two seconds that somebody waits who insists, the
+/// sweep of one takes half of one.
+pub const TERMINALS_END: Duration = Duration::from_secs(1);
+
 /// How long the file that has the answer may take to be read.
 pub const ANSWER_FILE: Duration = Duration::from_secs(10);
 

@@ -23,6 +23,7 @@ mod novelty;
 mod publish;
 mod session;
 mod slots;
+mod terminals;
 mod turn_limit;
 
 use self::chain::Chain;

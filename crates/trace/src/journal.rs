@@ -60,6 +60,8 @@ pub enum InputKind {
     Permission,
     /// A timer of the driver fired: its number.
     Timer,
+    /// Of a terminal that the agent has of belay: `ID NEWS`, a line feed, what it has printed.
+    Terminal,
     /// The agent's server has answered: `ID STATUS`, a line feed, the body. Status 0 is no answer.
     Http,
     /// The data of a server-sent event.
@@ -79,7 +81,7 @@ pub enum InputKind {
 }
 
 impl InputKind {
-    const NAMES: [(Self, &'static str); 16] = [
+    const NAMES: [(Self, &'static str); 17] = [
         (Self::Session, "session"),
         (Self::Start, "start"),
         (Self::Stdout, "stdout"),
@@ -88,6 +90,7 @@ impl InputKind {
         (Self::Interrupt, "interrupt"),
         (Self::Permission, "permission"),
         (Self::Timer, "timer"),
+        (Self::Terminal, "terminal"),
         (Self::Http, "http"),
         (Self::Sse, "sse"),
         (Self::Doubt, "doubt"),

@@ -83,7 +83,12 @@ impl<'a, T> Say<'a, T> {
 impl<'a> Say<'a, ()> {
     /// What belay does not offer.
     pub(super) fn no_such_method(id: &'a RawValue) -> Self {
-        let error = serde_json::json!({"code": -32601, "message": "belay does not offer this"});
+        Self::refuse(id, -32601, "belay does not offer this")
+    }
+
+    /// What belay does not do, and why.
+    pub(super) fn refuse(id: &'a RawValue, code: i32, why: &str) -> Self {
+        let error = serde_json::json!({"code": code, "message": why});
         Self { id: Some(Id::Theirs(id)), error: Some(error), ..Self::NOTHING }
     }
 }

@@ -1,14 +1,16 @@
 //! The conversation: initialize → session → its settings → prompt → the prompt's answer.
 //!
-//! belay offers no file system and no terminal: the agent works with its own.
+//! belay offers no file system, and a terminal only where the agent may run commands: else it works with its own.
 
 mod asking;
 mod late;
 mod opening;
 mod raw;
+mod terminals;
 mod updates;
 
 use self::late::Answered;
+pub(super) use self::terminals::Terminals;
 use super::meter::Meter;
 use super::options::{Hello, PROTOCOL_VERSION};
 use super::preset::{Preset, Rule};
@@ -23,7 +25,7 @@ use crate::verdict::{By, Said};
 use crate::wire::decode;
 use crate::{RunRequest, Session, exit};
 use agent_client_protocol_schema::v1::PermissionOptionKind;
-use belay_trace::{Failure, FailureKind, ToolId};
+use belay_trace::{Failure, FailureKind, Json, ToolId};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -56,6 +58,8 @@ enum Asked {
 struct Ask {
     id: Box<RawValue>,
     tool_id: ToolId,
+    /// What the call is given, if it runs a command.
+    command: Option<Json>,
     /// What may be answered, with its meaning.
     options: Vec<(String, PermissionOptionKind)>,
 }
@@ -90,6 +94,7 @@ pub(super) struct Talk {
     news: News,
     meter: Meter,
     asks: HashMap<String, Ask>,
+    terminals: Terminals,
     asked: HashMap<u32, Asked>,
     requests: u32,
     stderr: StderrTail,
@@ -137,6 +142,7 @@ impl Talk {
             news: News::default(),
             meter: Meter::new(preset, heard, request.session != Session::New),
             asks: HashMap::new(),
+            terminals: Terminals::default(),
             asked: HashMap::new(),
             requests: 0,
             stderr: StderrTail::default(),
@@ -153,7 +159,7 @@ impl Protocol for Talk {
         match input {
             Input::Start => {
                 let info = json!({"name": "belay", "title": "belay", "version": env!("CARGO_PKG_VERSION")});
-                let offers = json!({"fs": {"readTextFile": false, "writeTextFile": false}, "terminal": false});
+                let offers = json!({"fs": {"readTextFile": false, "writeTextFile": false}, "terminal": self.offers_terminals()});
                 let params = json!({"protocolVersion": PROTOCOL_VERSION, "clientCapabilities": offers, "clientInfo": info});
                 self.ask(Asked::Initialize, "initialize", params, out);
             }
@@ -165,6 +171,7 @@ impl Protocol for Talk {
                 self.interrupted = true;
                 self.send_cancel(out);
             }
+            Input::Terminal { id, news } => self.terminal_news(id, news, out),
             Input::Permission { id, answer } => self.permission(id, answer, out),
             Input::Timer(TimerId(number)) => {
                 if self.settling == Some(number) {

@@ -2,6 +2,7 @@
 
 use super::diff;
 use super::preset::Quirks;
+use super::talk::Terminals;
 use crate::{Out, RunRequest};
 use agent_client_protocol_schema::v1::{
     ContentBlock, EmbeddedResourceResource, ToolCallContent, ToolCallStatus, ToolCallUpdate,
@@ -31,6 +32,8 @@ struct Call {
     paths: Vec<String>,
     /// What the command has printed, where that comes in pieces.
     printed: Option<String>,
+    /// The terminals of belay's in which it works.
+    terminals: Vec<String>,
     announced: bool,
     called: bool,
     denied: bool,
@@ -62,6 +65,14 @@ pub(super) struct Beside<'a> {
     pub(super) exit_code: Option<i32>,
     /// Whether the update names a state of the call, whatever it is.
     pub(super) status: Option<&'a RawValue>,
+    /// The terminals that the agent has of belay.
+    pub(super) terminals: Option<&'a Terminals>,
+}
+
+impl<'a> Beside<'a> {
+    pub(super) fn with(self, terminals: &'a Terminals) -> Self {
+        Self { terminals: Some(terminals), ..self }
+    }
 }
 
 /// A tool that the agent asks about.
@@ -89,6 +100,22 @@ impl Calls {
     /// True if the call with this id runs, or may be about to.
     pub(super) fn is_open(&self, id: &str) -> bool {
         self.calls.iter().any(|call| call.id == id && !call.ended && !call.denied)
+    }
+
+    /// The call that runs a command, if there is only one.
+    pub(super) fn only_open_command(&self) -> Option<ToolId> {
+        let mut open = self.open_commands();
+        let only = open.next()?;
+        open.next().is_none().then(|| ToolId(only.id.clone()))
+    }
+
+    pub(super) fn has_open_command(&self) -> bool {
+        self.open_commands().next().is_some()
+    }
+
+    fn open_commands(&self) -> impl Iterator<Item = &Call> {
+        let runs = |call: &&Call| call.kind == ToolKind::Execute && !call.ended && !call.denied;
+        self.calls.iter().filter(runs)
     }
 
     /// Returns the names of those calls among these that run.
@@ -124,7 +151,7 @@ impl Calls {
         if is_over {
             call.ended = true;
             let failed = status == ToolCallStatus::Failed;
-            let result = result(call, update, shows, exit_code, failed);
+            let result = result(call, update, shows, beside.terminals, exit_code, failed);
             out.event(Event::ToolResult(result));
             return Step::Ended;
         }
@@ -248,6 +275,11 @@ impl Calls {
         if let Some(locations) = fields.locations.as_ref().filter(|paths| !paths.is_empty()) {
             call.paths = locations.iter().map(|at| at.path.to_string_lossy().into()).collect();
         }
+        // A terminal stays that of its call, whatever the agent shows in its place afterwards.
+        let mut terminals = fields.content.iter().flatten().filter_map(terminal_of).peekable();
+        if terminals.peek().is_some() {
+            call.terminals = terminals.map(str::to_owned).collect();
+        }
         if let Some(printed) = beside.printed {
             call.printed.get_or_insert_default().push_str(printed);
         }
@@ -365,15 +397,17 @@ fn result(
     call: &Call,
     update: &ToolCallUpdate,
     shows: Shows,
+    terminals: Option<&Terminals>,
     exit_code: Option<i32>,
     failed: bool,
 ) -> ToolResult {
     let raw = update.fields.raw_output.as_ref();
-    let exit_code = exit_code.or_else(|| raw.and_then(self::exit_code));
+    let of_terminal = || terminals?.exit_code(call.terminals.last()?);
+    let exit_code = exit_code.or_else(|| raw.and_then(self::exit_code)).or_else(of_terminal);
     ToolResult {
         tool_id: Some(ToolId(call.id.clone())),
         name: Some(call.shown_name()),
-        output: call.printed.clone().unwrap_or_else(|| output(update, shows, raw)),
+        output: call.printed.clone().unwrap_or_else(|| output(call, update, shows, terminals, raw)),
         tool_error: failed || exit_code.is_some_and(|code| code != 0),
         exit_code,
     }
@@ -387,9 +421,18 @@ fn exit_code(raw: &Value) -> Option<i32> {
 }
 
 /// What a tool has printed: as itself where the agent hands it on, else as the agent shows it to people.
-fn output(update: &ToolCallUpdate, shows: Shows, raw: Option<&Value>) -> String {
-    let blocks = update.fields.content.iter().flatten();
-    let shown: Vec<String> = blocks.map(block).collect();
+fn output(
+    call: &Call,
+    update: &ToolCallUpdate,
+    shows: Shows,
+    terminals: Option<&Terminals>,
+    raw: Option<&Value>,
+) -> String {
+    let shown: Vec<String> = match &update.fields.content {
+        Some(blocks) => blocks.iter().map(|content| block(content, terminals)).collect(),
+        // The terminals that it has told before are still its content.
+        None => call.terminals.iter().map(|id| in_terminal(id, terminals)).collect(),
+    };
     let is_shown = shows == Shows::Output && shown.iter().any(|text| !text.trim().is_empty());
     if let Some(text) = raw.and_then(plain).filter(|text| !text.is_empty() || !is_shown) {
         // The end of a long output, and where all of it is (Qwen).
@@ -422,13 +465,26 @@ fn plain(raw: &Value) -> Option<&str> {
         .or_else(|| text("/output").or_else(|| text("/fileDiff")))
 }
 
-fn block(content: &ToolCallContent) -> String {
+fn terminal_of(content: &ToolCallContent) -> Option<&str> {
+    match content {
+        ToolCallContent::Terminal(terminal) => Some(&terminal.terminal_id.0),
+        _ => None,
+    }
+}
+
+fn in_terminal(id: &str, terminals: Option<&Terminals>) -> String {
+    let text = terminals.and_then(|terminals| terminals.text(id));
+    text.unwrap_or("[terminal]").to_owned()
+}
+
+fn block(content: &ToolCallContent, terminals: Option<&Terminals>) -> String {
     match content {
         ToolCallContent::Content(content) => text_of(&content.content),
         ToolCallContent::Diff(diff) => {
             diff::lines(&diff.path.to_string_lossy(), diff.old_text.as_deref(), &diff.new_text)
         }
-        _ => "[terminal]".to_owned(),
+        ToolCallContent::Terminal(terminal) => in_terminal(&terminal.terminal_id.0, terminals),
+        _ => "[content]".to_owned(),
     }
 }
 

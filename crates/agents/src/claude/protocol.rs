@@ -239,6 +239,7 @@ impl Protocol for Claude {
             | Input::SessionFile { .. }
             | Input::SilentCalls(_)
             | Input::AnswerFile(_)
+            | Input::Terminal { .. }
             | Input::Session(_) => {}
             Input::Exit(exit) => {
                 self.stderr.ended(out);

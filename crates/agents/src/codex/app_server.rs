@@ -178,6 +178,7 @@ impl Protocol for AppServer {
             | Input::SessionFile { .. }
             | Input::SilentCalls(_)
             | Input::AnswerFile(_)
+            | Input::Terminal { .. }
             | Input::Session(_) => {}
             Input::Exit(exit) => {
                 self.stderr.ended(out);

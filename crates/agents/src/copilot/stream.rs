@@ -110,7 +110,8 @@ impl Protocol for Stream {
             | Input::Doubt(_)
             | Input::SessionFile { .. }
             | Input::SilentCalls(_)
-            | Input::AnswerFile(_) => {}
+            | Input::AnswerFile(_)
+            | Input::Terminal { .. } => {}
             Input::Exit(exit) => {
                 self.stderr.ended(out);
                 self.exit(exit, out);

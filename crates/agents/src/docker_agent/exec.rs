@@ -109,6 +109,7 @@ impl Protocol for Exec {
             | Input::SessionFile { .. }
             | Input::SilentCalls(_)
             | Input::AnswerFile(_)
+            | Input::Terminal { .. }
             | Input::Session(_) => {}
             Input::Exit(exit) => {
                 self.stderr.ended(out);

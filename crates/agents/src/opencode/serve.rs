@@ -167,7 +167,10 @@ impl Protocol for Serve {
             }
             Input::Timer(id) => self.timer(id, out),
             Input::Doubt(doubt) => self.doubted(doubt, out),
-            Input::SessionFile { .. } | Input::SilentCalls(_) | Input::AnswerFile(_) => {}
+            Input::SessionFile { .. }
+            | Input::SilentCalls(_)
+            | Input::AnswerFile(_)
+            | Input::Terminal { .. } => {}
             Input::Exit(exit) => {
                 self.stderr.ended(out);
                 self.exit(exit, out);

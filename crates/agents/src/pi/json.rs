@@ -66,6 +66,7 @@ impl Protocol for Printed {
             | Input::SessionFile { .. }
             | Input::SilentCalls(_)
             | Input::AnswerFile(_)
+            | Input::Terminal { .. }
             | Input::Session(_) => {}
             Input::Exit(exit) => {
                 self.stderr.ended(out);

@@ -113,6 +113,7 @@ impl Protocol for Rpc {
             | Input::SessionFile { .. }
             | Input::SilentCalls(_)
             | Input::AnswerFile(_)
+            | Input::Terminal { .. }
             | Input::Session(_) => {}
             Input::Exit(exit) => {
                 self.stderr.ended(out);

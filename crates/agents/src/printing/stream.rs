@@ -122,6 +122,7 @@ impl Protocol for Stream {
             Input::Exit(exit) => self.exit(exit, out),
             Input::Permission { .. }
             | Input::Timer(_)
+            | Input::Terminal { .. }
             | Input::Http { .. }
             | Input::Sse(_)
             | Input::Doubt(_)

@@ -58,6 +58,11 @@ impl InputLog {
                 text = timer.0.to_string();
                 (InputKind::Timer, text.as_bytes())
             }
+            Input::Terminal { id, news } => {
+                let (head, printed) = news.to_frame();
+                text = format!("{} {head}\n{printed}", id.0);
+                (InputKind::Terminal, text.as_bytes())
+            }
             Input::Http { id, status, body } => {
                 answer = [format!("{} {status}\n", id.0).as_bytes(), body].concat();
                 (InputKind::Http, answer.as_slice())

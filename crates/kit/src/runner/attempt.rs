@@ -7,6 +7,7 @@ mod gates;
 mod limited;
 mod steering;
 mod stopping;
+mod terminal;
 
 use self::background::Background;
 use self::doubt::{Doubt, SessionLook};
@@ -22,6 +23,7 @@ use super::incoming::{self, Incoming};
 use super::ladder::Rung;
 use super::left::Helpers;
 use super::novelty::Novelty;
+use super::terminals::{Place, Report, Terminals};
 use super::turn_limit::TurnLimit;
 use super::{Caller, Command, Runner, sleep_until};
 use crate::answer_file::AnswerFile;
@@ -154,6 +156,14 @@ impl Runner {
             let trace = self.request.trace_id.as_deref().unwrap_or(&self.run_id);
             context.tell(&mut env, trace, &self.run_id, self.attempts);
         }
+        let terminals = Terminals::new(Place {
+            env: env.clone(),
+            cwd: self.request.cwd.clone(),
+            run_id: self.run_id.clone(),
+            supervisor: self.client.supervisor.clone(),
+            leave_running: self.request.leave_running,
+            redactor: self.publisher.redactor.clone(),
+        });
         let (inbox, output) = mpsc::channel(limits::READS_MAX);
         let server = match launch.server {
             None => None,
@@ -238,6 +248,8 @@ impl Runner {
             plan: launch.stop,
             process,
             helpers,
+            terminals,
+            ends_at: caller.deadline,
             server,
             out: Out::default(),
             new_session: session.map(|(_, id)| id),
@@ -335,6 +347,8 @@ enum Happening {
     Exited(supervise::Exit),
     Due,
     Heard(Incoming),
+    /// Of a terminal.
+    Told(Report),
     Accounted(Vec<Response>),
     /// The files of the session have gained this.
     Written(Vec<u8>),
@@ -349,6 +363,10 @@ struct Attempt<'a> {
     plan: StopPlan,
     process: Process,
     helpers: Helpers,
+    /// The commands that belay runs for the agent.
+    terminals: Terminals,
+    /// When the run is to be over.
+    ends_at: Option<Instant>,
     /// The server that the agent is.
     server: Option<Loopback>,
     out: Out,
@@ -448,6 +466,7 @@ impl Attempt<'_> {
                 command = caller.next() => Happening::Asked(command),
                 exit = self.process.wait(), if exited.is_none() => Happening::Exited(exit),
                 () = sleep_until(deadline) => Happening::Due,
+                report = self.terminals.next(), if exited.is_none() => Happening::Told(report),
                 Some(printed) = output.recv(), if pipes_open > 0 => Happening::Heard(printed),
                 responses = account_watch::more(&mut self.account_watch) => Happening::Accounted(responses),
                 lines = self.session_look.news() => Happening::Written(lines),
@@ -482,6 +501,7 @@ impl Attempt<'_> {
                     exited = Some((Exit::Code(-1), Drain::begin(output.len())));
                 }
                 Happening::Due => self.on_time(pipes_open > 0 && !output.is_empty()),
+                Happening::Told(report) => self.told(&report),
                 Happening::Accounted(responses) => self.accounted(responses),
                 Happening::Written(lines) => self.session_read(&lines),
                 Happening::FoundCalls(lines) => self.calls_found(&lines),
@@ -548,7 +568,11 @@ impl Attempt<'_> {
         self.runner.note_session().await;
         // Paid for and on disk, before anything is cleaned up.
         self.runner.publisher.flush().await;
-        let left = self.helpers.among(self.process.sweep(self.runner.request.leave_running).await);
+        let leave_running = self.runner.request.leave_running;
+        let (mut left, in_terminals) =
+            tokio::join!(self.process.sweep(leave_running), self.terminals.end());
+        left.extend(in_terminals);
+        let left = self.helpers.among(left);
         self.settle().await;
         self.finish(exit, left, pipes_open > 0)
     }
@@ -586,6 +610,7 @@ impl Attempt<'_> {
             self.runner.publisher.event(Event::notice(Level::Warn, "containment", words));
         }
         self.process.begin_sweep(self.runner.request.leave_running);
+        self.end_terminals();
     }
 
     /// A line from one of the pipes: an input of the driver, if it is whole.
@@ -701,6 +726,7 @@ impl Attempt<'_> {
                     got_on.extend(of);
                 }
                 Action::Progress(_) => {}
+                Action::Terminal { id, order } => self.terminal(id, order),
                 Action::AskSession(session_id) => {
                     self.doubt.iter_mut().for_each(|doubt| doubt.is_asked = true);
                     self.ask_session(session_id);

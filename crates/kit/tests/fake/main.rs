@@ -28,6 +28,7 @@ mod session_lock;
 mod slots;
 mod stops;
 mod streams;
+mod terminals;
 mod tools;
 mod toy_agent;
 mod traces;

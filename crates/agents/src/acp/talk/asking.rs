@@ -11,7 +11,7 @@ use crate::wire::decode;
 use agent_client_protocol_schema::v1::{
     PermissionOption, PermissionOptionKind, RequestPermissionRequest,
 };
-use belay_trace::{Decision, Event, Level, PermissionRequest};
+use belay_trace::{Decision, Event, Level, PermissionRequest, ToolKind};
 use serde_json::json;
 use serde_json::value::RawValue;
 
@@ -23,6 +23,9 @@ impl Talk {
         params: Option<&RawValue>,
         out: &mut Out,
     ) {
+        if self.terminal_request(method, id, params, out) {
+            return;
+        }
         let asked = params.filter(|_| method == "session/request_permission");
         let asked = asked
             .and_then(|params| Some((params, decode::<RequestPermissionRequest>(params.get())?)));
@@ -86,13 +89,21 @@ impl Talk {
         let options = options.into_iter();
         let options = options.map(|option| (option.option_id.0.to_string(), option.kind));
         let permission_id = id.get().trim_matches('"').to_owned();
-        let ask =
-            Ask { id: id.to_owned(), tool_id: tool.tool_id.clone(), options: options.collect() };
+        let command = (tool.kind == ToolKind::Execute).then(|| tool.args.clone());
+        let ask = Ask {
+            id: id.to_owned(),
+            tool_id: tool.tool_id.clone(),
+            command,
+            options: options.collect(),
+        };
         self.asks.insert(permission_id.clone(), ask);
         permission_id
     }
 
     pub(super) fn permission(&mut self, id: &str, answer: Decision, out: &mut Out) {
+        if self.terminal_permission(id, answer, out) {
+            return;
+        }
         let Some(ask) = self.asks.remove(id) else { return };
         let option = |wanted: PermissionOptionKind| {
             let found = ask.options.iter().find(|(_, kind)| *kind == wanted);
@@ -109,6 +120,8 @@ impl Talk {
         };
         if answer == Decision::Deny || chosen.is_none() {
             self.calls.denied(&ask.tool_id);
+        } else if let Some(command) = &ask.command {
+            self.note_allowed(&ask.tool_id, command);
         }
         let outcome = match chosen {
             Some(option) => json!({"outcome": "selected", "optionId": option}),
@@ -124,6 +137,7 @@ impl Talk {
             let params = json!({"sessionId": session_id});
             out.stdin_line(&Say::notify("session/cancel", params));
             self.cancel_asks(out);
+            self.cancel_terminals(out);
         }
     }
 

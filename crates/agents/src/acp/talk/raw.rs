@@ -219,6 +219,7 @@ impl<'a> Raw<'a> {
             printed: call.and_then(|call| Some(call.meta.output.as_ref()?.data.as_str())),
             exit_code: call.and_then(|call| call.meta.exit.as_ref()?.exit_code),
             status: call.and_then(|call| call.status),
+            terminals: None,
         }
     }
 }

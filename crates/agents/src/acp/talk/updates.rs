@@ -233,7 +233,8 @@ impl Talk {
 
     fn subagent_tool(&mut self, update: &ToolCallUpdate, params: &RawValue, out: &mut Out) {
         self.tool_heard_late(&update.tool_call_id.0);
-        self.calls.update(update, Raw::read(params).for_call(), out);
+        let beside = Raw::read(params);
+        self.calls.update(update, beside.for_call().with(&self.terminals), out);
     }
 
     fn update(&mut self, update: SessionUpdate, params: &RawValue, out: &mut Out) -> Option<()> {
@@ -375,7 +376,7 @@ impl Talk {
             // The model writes the call, or the tool prints something.
             out.progress();
         }
-        let step = self.calls.update(update, beside.for_call(), out);
+        let step = self.calls.update(update, beside.for_call().with(&self.terminals), out);
         if self.heard == Heard::Live && self.calls.has_waiting() {
             let number = self.next_timer();
             self.growing = Some(number);

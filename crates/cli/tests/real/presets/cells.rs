@@ -86,7 +86,7 @@ pub(super) fn of(agent: PresetAgent) -> impl Iterator<Item = Cell> {
             ("edit", "refused"),
         ],
         PresetAgent::FastAgent => &[
-            ("tool", "nothing but the call"),
+            ("tool", "command, output, failed"),
             ("usage", "not told"),
             ("cost", "not known"),
             ("resume", "not told"),

@@ -168,6 +168,7 @@ impl Attempt<'_> {
             Rung::Kill => {
                 self.forced = true;
                 self.process.kill();
+                self.terminals.kill();
             }
         }
     }
@@ -190,6 +191,7 @@ impl Attempt<'_> {
         if self.paused.is_none() {
             self.paused = Some(Instant::now());
             self.process.pause();
+            self.terminals.pause();
         }
     }
 
@@ -199,8 +201,10 @@ impl Attempt<'_> {
         let Some(paused) = self.paused.take() else { return };
         let pause = paused.elapsed();
         self.process.resume();
+        self.terminals.resume();
         self.shift(pause);
         caller.deadline = caller.deadline.map(|at| at + pause);
+        self.ends_at = caller.deadline;
     }
 
     /// Puts off all that is due by a time that does not count.
