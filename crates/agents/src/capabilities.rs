@@ -98,6 +98,7 @@ impl Capabilities {
     }
 
     /// The same, but for rows that are otherwise.
+    #[cfg(feature = "acp")]
     pub(crate) const fn with(self, with: &'static [(Capability, Support)]) -> Self {
         Self { with, ..self }
     }

@@ -76,6 +76,7 @@ pub(crate) fn lead(words: &str) -> Option<Lead<'_>> {
 
 /// Returns the status or the class that a text names anywhere in a form that only programs use: for words that are known
 /// to be no answer.
+#[cfg(any(feature = "acp", test))]
 pub(crate) fn named(words: &str) -> Option<&str> {
     let marked = ["(status=", "HTTP ", "Error code: ", "status code "];
     let behind = marked.iter().filter_map(|mark| Some(words.split_once(mark)?.1));
