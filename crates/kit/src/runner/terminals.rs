@@ -279,7 +279,7 @@ impl Task {
         let mut printed = Printed::new(&self.place.redactor, kept_bytes);
         let mut exited: Option<(supervise::Exit, Instant)> = None;
         let mut pipes_open = 2;
-        let mut is_wanted = true;
+        let (mut is_wanted, mut is_killed) = (true, false);
         while exited.is_none_or(|(_, until)| pipes_open > 0 && Instant::now() < until) {
             let until = exited.map(|(_, until)| until).into_iter().chain(printed.deadline()).min();
             tokio::select! {
@@ -288,9 +288,12 @@ impl Task {
                     Some(Order::Read) => self.tell(&mut printed).await,
                     Some(Order::Pause) => process.pause(),
                     Some(Order::Resume) => process.resume(),
-                    Some(Order::Kill) => process.kill(),
+                    Some(Order::Kill) => {
+                        is_killed = true;
+                        process.kill();
+                    }
                     None => {
-                        is_wanted = false;
+                        (is_wanted, is_killed) = (false, true);
                         process.kill();
                     }
                 },
@@ -300,7 +303,10 @@ impl Task {
                 }
                 Some(piece) = output.recv(), if pipes_open > 0 => {
                     pipes_open -= usize::from(matches!(piece, Output::StdoutEnd | Output::StderrEnd));
-                    if printed.take(piece) {
+                    // A flood that is still in the pipe would hold up whoever has stopped the command.
+                    if is_killed {
+                        printed.skip(&piece);
+                    } else if printed.take(piece) {
                         self.report(Told::GotOn).await;
                     }
                 }

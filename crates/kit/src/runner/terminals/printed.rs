@@ -11,6 +11,8 @@ use tokio::time::Instant;
 pub(super) struct Printed {
     pipes: [Pipe; 2],
     text: Text,
+    /// Something was left out at its end.
+    is_cut: bool,
     /// The line that was printed last when the command got on last, and when that was.
     got_on: Option<(Vec<u8>, Instant)>,
 }
@@ -36,7 +38,7 @@ impl Printed {
             gate: Gate::new(redactor.clone()),
         };
         let text = Text { text: String::new(), bytes_max, has_gap: false };
-        Self { pipes: [pipe(), pipe()], text, got_on: None }
+        Self { pipes: [pipe(), pipe()], text, is_cut: false, got_on: None }
     }
 
     /// Takes a piece of a pipe. True if the command gets on: it prints something else than when it did so last.
@@ -49,6 +51,11 @@ impl Printed {
         let (Pipe { lines, gate }, text) = (&mut self.pipes[n], &mut self.text);
         lines.push(&bytes, |line| text.line(line, gate));
         self.gets_on(&bytes)
+    }
+
+    /// Leaves out a piece: what is kept ends before it.
+    pub(super) fn skip(&mut self, piece: &Output) {
+        self.is_cut |= matches!(piece, Output::Stdout(_) | Output::Stderr(_));
     }
 
     fn gets_on(&mut self, bytes: &[u8]) -> bool {
@@ -86,6 +93,10 @@ impl Printed {
         for Pipe { lines, gate } in &mut self.pipes {
             let mut is_open = false;
             lines.finish(|line| {
+                // Half a line may be half a secret.
+                if self.is_cut {
+                    return;
+                }
                 is_open = true;
                 self.text.line(line, gate);
             });
@@ -167,6 +178,16 @@ mod tests {
             assert!(printed.text.text.len() < 4 * limits::READ_BYTES);
         }
         assert_eq!(printed.read(), ("98\n199999\n".to_owned(), true));
+    }
+
+    #[tokio::test]
+    async fn what_is_left_out_leaves_no_half_of_a_secret() {
+        let mut printed = printed(1000);
+        printed.take(stdout("one\ntoken=hunter2-hun"));
+        printed.skip(&stdout("ter2-hunter2\n"));
+        printed.finish();
+        let (text, _) = printed.read();
+        assert_eq!(text, "one\n");
     }
 
     #[tokio::test]
