@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 /// What an agent that speaks ACP does otherwise than the protocol says, or leaves open.
 ///
-/// A *lead* is how a text begins. Whatever is left out is as with an agent that nobody knows.
+/// A *lead* is how a text begins. What is left out is read as for an unknown agent.
 ///
 /// ```
 /// use belay_agents::{Acp, AcpForm, Agent};

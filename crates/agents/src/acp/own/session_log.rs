@@ -82,7 +82,7 @@ impl SessionLogForm {
         }
     }
 
-    /// Of a path that cannot be taken apart no file is found; whoever reads a configuration checks it first.
+    /// An invalid path finds no file: [`check`](Self::check) says what is wrong with it.
     pub(super) fn log(self) -> SessionLog {
         let (home, folder, levels, prefix, suffix) = parts(&self.path).map_or_else(
             |_| (String::new(), String::new(), 0, String::new(), String::new()),
